@@ -166,7 +166,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "apply",
         &[
-            "rune-bundle apply rune-0.1.0.delta.tar --from rune-0.0.9.bundle.tar --key release.pub --dry-run",
+            "rune-bundle apply rune-0.1.0.delta.tar --from rune-0.0.9.bundle.tar --key release.pub -o new.tar --dry-run",
             "rune-bundle apply rune-0.1.0.delta.tar --from rune-0.0.9.bundle.tar --trust trust.yaml --output applied.tar",
         ],
     ),

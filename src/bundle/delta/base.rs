@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{BaseRecord, DeltaContents, DeltaError, Held, Tally};
 use crate::{
@@ -46,6 +46,9 @@ pub(super) enum Place {
     },
 }
 
+/// How much each base has, by its name.
+type Used<'a> = Vec<(&'a str, Tally)>;
+
 /// An entry whose content is nowhere.
 #[derive(Debug)]
 pub struct Missing {
@@ -62,24 +65,25 @@ impl Base {
         }
     }
 
-    /// A bundle, in one file or several, or a directory that one was unpacked into.
+    /// A bundle, or a directory that one was unpacked into. The other files of the bundle are looked
+    /// for beside it and in `more`.
     ///
     /// # Errors
     /// When it is neither.
-    pub fn open(path: &Utf8Path) -> Result<Self, DeltaError> {
+    pub fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, DeltaError> {
         if fsx::is_dir(path) {
             Self::of_directory(path)
         } else {
-            Self::of_bundle(path)
+            Self::of_bundle(path, more)
         }
     }
 
-    fn of_bundle(path: &Utf8Path) -> Result<Self, DeltaError> {
+    fn of_bundle(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, DeltaError> {
         let unreadable = |source| DeltaError::Base {
             path: path.to_owned(),
             source,
         };
-        let file = BundleFile::open(path, &[], false)?;
+        let file = BundleFile::open(path, more, false)?;
         let head = file.read_head().map_err(unreadable)?;
         let (index, _) = head.peek()?;
         let layout = index.layout(head.index_size())?;
@@ -206,8 +210,8 @@ impl Plan {
         head: &AuthenticatedHead,
         delta: &DeltaContents<'_>,
         bases: &'b [Base],
-    ) -> Result<(Self, Vec<(&'b str, Tally)>), DeltaError> {
-        let mut used: Vec<(&str, Tally)> = bases
+    ) -> Result<(Self, Used<'b>), DeltaError> {
+        let mut used: Used<'_> = bases
             .iter()
             .map(|base| (base.name.as_str(), Tally::default()))
             .collect();

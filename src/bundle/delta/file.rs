@@ -48,16 +48,20 @@ pub struct DeltaContents<'a> {
 
 impl Delta {
     /// Opens a file, or the parts of which it is the first, that begins as a delta does; nothing
-    /// when it begins otherwise.
+    /// when it begins otherwise. With `is_only`, each file of `more` must belong to it.
     ///
     /// # Errors
     /// When it cannot be read, or record or head is damaged.
-    pub fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Option<Self>, DeltaError> {
+    pub fn open(
+        path: &Utf8Path,
+        more: &[Utf8PathBuf],
+        is_only: bool,
+    ) -> Result<Option<Self>, DeltaError> {
         // A pipe that is opened and closed again would have lost its writer.
         if (fsx::exists(path) && !fsx::is_file(path)) || !begins_as_delta(path)? {
             return Ok(None);
         }
-        let file = BundleFile::open(path, more, true)?;
+        let file = BundleFile::open(path, more, is_only)?;
         Self::read(path, file).map(Some)
     }
 

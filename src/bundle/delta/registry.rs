@@ -70,18 +70,17 @@ impl RegistryBase<'_> {
             if !is_wanted(&document) || !seen.insert((name.clone(), document.digest)) {
                 continue;
             }
-            let bytes = match delta.and_then(|delta| delta.document(&document)) {
-                Some(bytes) => bytes,
-                None => {
-                    let writer = self.client.writer(&name);
-                    let found = writer.manifest(&document.digest.to_string()).await?;
-                    let Some(bytes) = found.filter(|bytes| Digest::of(bytes) == document.digest)
-                    else {
-                        continue;
-                    };
-                    self.add(&mut places, &name, document);
-                    bytes
-                }
+            let included = delta.and_then(|delta| delta.document(&document));
+            let bytes = if let Some(bytes) = included {
+                bytes
+            } else {
+                let writer = self.client.writer(&name);
+                let found = writer.manifest(&document.digest.to_string()).await?;
+                let Some(bytes) = found.filter(|bytes| Digest::of(bytes) == document.digest) else {
+                    continue;
+                };
+                self.add(&mut places, &name, document);
+                bytes
             };
             let Ok(manifest) = Manifest::parse(bytes, None) else {
                 continue;

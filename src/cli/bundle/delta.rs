@@ -16,7 +16,7 @@ use rune_core::cli::output_path::output_path;
 #[derive(Debug, Args)]
 pub(super) struct Have {
     /// Bundle, directory that one was unpacked into, or what was pushed into a registry:
-    /// oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION
+    /// `oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION`
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<BaseSource>,
     /// File to write
@@ -65,7 +65,7 @@ pub(super) struct Apply {
     #[command(flatten)]
     delta: DeltaArgs,
     /// Where the entries are that the delta lacks: a bundle, a directory that one was unpacked
-    /// into, or a registry that one was pushed into, oci://HOST[:PORT][/PREFIX]; may be repeated
+    /// into, or a registry that one was pushed into, `oci://HOST[:PORT][/PREFIX]`; may be repeated
     #[arg(long = "from", value_name = "SOURCE")]
     bases: Vec<BaseSource>,
     /// File to write [default: NAME-VERSION.bundle.tar]
@@ -104,8 +104,11 @@ impl Have {
 
 impl Delta {
     pub(super) fn options(self, site: &Site) -> DeltaOptions {
+        let mut bundle = self.bundle.options(site);
+        // Some may be of a base.
+        bundle.parts.are_shared = true;
         DeltaOptions {
-            bundle: self.bundle.options(site),
+            bundle,
             held: self.held.into(),
             output: self.output,
             is_dry_run: self.dry_run,

@@ -111,7 +111,8 @@ impl StreamArgs {
 
 impl DeltaArgs {
     pub(super) fn options(self, site: &Site) -> BundleOptions {
-        self.trust.of(self.delta, self.parts.only(), site)
+        // Some may be of a base.
+        self.trust.of(self.delta, self.parts.shared(), site)
     }
 }
 

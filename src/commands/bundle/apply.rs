@@ -93,7 +93,7 @@ pub fn run(
     let refused =
         |error: DeltaError| CommandError::from(error).context(format!("refusing `{bundle}`"));
     let trust = options.delta.trust()?;
-    let delta = Delta::open(bundle, &parts.places)
+    let delta = Delta::open(bundle, &parts.places, !parts.are_shared)
         .and_then(|delta| delta.ok_or_else(|| DeltaError::NotADelta(bundle.clone())))
         .map_err(refused)?;
     let head = delta
@@ -107,7 +107,10 @@ pub fn run(
     let bases = block_on(async {
         let mut bases: Vec<Base> = Vec::new();
         for base in &options.bases {
-            bases.push(base.for_delta(&client, index, &contents).await?);
+            bases.push(
+                base.for_delta(&client, index, &contents, &parts.places)
+                    .await?,
+            );
         }
         Ok::<_, CommandError>(bases)
     })?;

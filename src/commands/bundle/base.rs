@@ -75,9 +75,10 @@ impl BaseSource {
         client: &Client,
         index: &BundleIndex,
         delta: &DeltaContents<'_>,
+        more: &[Utf8PathBuf],
     ) -> Result<Base, CommandError> {
         match self {
-            Self::Path(path) => Ok(Base::open(path)?),
+            Self::Path(path) => Ok(Base::open(path, more)?),
             Self::Registry(text) => {
                 let destination = destination(text)?;
                 let repository = |name: &str| destination.name(name);
@@ -90,15 +91,12 @@ impl BaseSource {
     /// Everything that it has, of a registry what it has of a bundle that was pushed there.
     pub(super) async fn everything(&self, client: &Client) -> Result<Base, CommandError> {
         let text = match self {
-            Self::Path(path) => return Ok(Base::open(path)?),
+            Self::Path(path) => return Ok(Base::open(path, &[])?),
             Self::Registry(text) => text,
         };
         check_no_credentials(text)?;
         let no_bundle = || BaseSourceError::NoBundle(text.clone());
-        let (before, bundle) = match text.rsplit_once("/bundles/") {
-            Some(parts) => parts,
-            None => return Err(no_bundle().into()),
-        };
+        let (before, bundle) = text.rsplit_once("/bundles/").ok_or_else(no_bundle)?;
         let (name, tag) = bundle.rsplit_once(':').ok_or_else(no_bundle)?;
         let destination = destination(before)?;
         let repository = |name: &str| destination.name(name);

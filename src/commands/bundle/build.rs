@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     bundle::{
-        self, BaseRecord, ComponentChoice, DeltaPlan, Destination, Gathered, PolicyRecord, Tally,
-        Transferred, VolumeSize,
+        self, BaseRecord, BundleIndex, ComponentChoice, DeltaPlan, Destination, Gathered, Held,
+        Plan, PolicyRecord, Tally, Transferred, VolumeSize,
     },
     manifest::{self, Evidence, FetchedCharts, Lock, Programs},
     oci::Platform,
@@ -207,7 +207,8 @@ pub fn run(
         .output
         .unwrap_or_else(|| format!("{}-{}.{kind}.tar", manifest.name, manifest.version).into());
     bundle::check_output_name(&output)?;
-    let held = options.held.read()?;
+    let held = (!options.held.is_empty()).then(|| options.held.read(&[]));
+    let held = held.transpose()?;
     check_helm(&project, &options.chart_check)?;
     let lock = Lock::read(&project.lock_path())?;
     // What the policy denies is not even asked for.
@@ -295,20 +296,9 @@ pub fn run(
     let index = draft.index().clone();
     let plan = draft.sign(&keys)?;
     let digest = plan.digest();
-    let (plan, delta) = if options.held.is_empty() {
-        (plan, None)
-    } else {
-        let DeltaPlan {
-            plan,
-            included,
-            left_out,
-        } = DeltaPlan::new(plan, &index, &held)?;
-        let delta = BuiltDelta {
-            included,
-            left_out,
-            bases: held.into_bases(),
-        };
-        (plan, Some(delta))
+    let (plan, delta) = match held {
+        Some(held) => without_held(plan, &index, held)?,
+        None => (plan, None),
     };
     let destination = Destination::new(&output, plan.layout(), options.volume_size)?;
     let transferred = if options.is_dry_run {
@@ -349,4 +339,23 @@ pub fn run(
         delta,
         transferred,
     })
+}
+
+/// Takes out what the receiver has.
+fn without_held(
+    bundle: Plan,
+    index: &BundleIndex,
+    held: Held,
+) -> Result<(Plan, Option<BuiltDelta>), CommandError> {
+    let DeltaPlan {
+        plan,
+        included,
+        left_out,
+    } = DeltaPlan::new(bundle, index, &held)?;
+    let delta = BuiltDelta {
+        included,
+        left_out,
+        bases: held.into_bases(),
+    };
+    Ok((plan, Some(delta)))
 }

@@ -41,10 +41,11 @@ pub struct HeldOptions {
 }
 
 impl HeldOptions {
-    pub(super) fn read(&self) -> Result<Held, CommandError> {
+    /// Reads it; the other volumes or parts of a bundle are looked for in `more` too.
+    pub(super) fn read(&self, more: &[Utf8PathBuf]) -> Result<Held, CommandError> {
         let mut held = Held::default();
         for path in &self.bases {
-            Base::open(path)?.add_to(&mut held);
+            Base::open(path, more)?.add_to(&mut held);
         }
         for path in &self.lists {
             held.add_list(path)?;
@@ -111,7 +112,7 @@ pub fn run(
 ) -> Result<DeltaReport, CommandError> {
     let (source, head) = options.bundle.authenticate()?;
     let file = options.bundle.file(source)?;
-    let held = options.held.read()?;
+    let held = options.held.read(&options.bundle.parts.places)?;
     let index = head.index();
     let bundle = Plan::of_bundle(&head, &options.bundle.bundle, &file);
     let DeltaPlan {

@@ -376,7 +376,7 @@ fn open_delta(options: &InspectOptions) -> Result<Option<Delta>, CommandError> {
     if bundle == "-" || !fsx::is_file(bundle) {
         return Ok(None);
     }
-    Delta::open(bundle, &parts.places)
+    Delta::open(bundle, &parts.places, !parts.are_shared)
         .map_err(|error| CommandError::from(error).context(format!("cannot read `{bundle}`")))
 }
 

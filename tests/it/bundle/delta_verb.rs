@@ -244,6 +244,17 @@ fn bundle_base_and_delta_may_be_in_several_files() {
         .output();
     ends_with(&parts.unwrap(), 0);
     assert!(pair.file("part.01").exists());
-    pair.run(&["apply", "part.00", "--from", &old, "-o", "out.tar"], 0);
+    let apply = ["apply", "part.00", "--from", &old, "-o", "out.tar"];
+    fs::create_dir(pair.file("stick")).unwrap();
+    let moved = old.replace("volume-1-of", "volume-2-of");
+    let name = moved.rsplit('/').next().unwrap();
+    fs::rename(&moved, pair.file("stick").join(name)).unwrap();
+    let said = pair.run(&apply, 4);
+    assert!(
+        said.contains("volume 2 of") && said.contains("--part"),
+        "{said}"
+    );
+    let stick = pair.path("stick");
+    pair.run(&[&apply[..], &["--part", &stick]].concat(), 0);
     assert_eq!(pair.sum("out.tar"), pair.sum("new.tar"));
 }

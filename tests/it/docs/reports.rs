@@ -123,18 +123,18 @@ impl Reader {
     }
 
     fn typed(&mut self, heading: &str, field: &str, kind: &str, value: &Value) {
-        if let Some(kind) = kind.strip_suffix(" or null") {
-            if !value.is_null() {
-                self.typed(heading, field, kind, value);
-            }
-            return;
-        }
         if let Some(kind) = kind.strip_prefix("list of ") {
             for item in value
                 .as_array()
                 .unwrap_or_else(|| panic!("{heading}: `{field}` is no list: {value}"))
             {
                 self.typed(heading, &format!("{field}[]"), kind, item);
+            }
+            return;
+        }
+        if let Some(kind) = kind.strip_suffix(" or null") {
+            if !value.is_null() {
+                self.typed(heading, field, kind, value);
             }
             return;
         }
