@@ -12,6 +12,9 @@ use crate::{
 };
 use rune_core::{digest::Sha256, text::size};
 
+/// The entries that lead to all others. No registry has them, so they are in every delta.
+const ROOTS: [&str; 2] = ["index.json", "artifacts/index.json"];
+
 /// A delta that is about to be written.
 #[derive(Debug)]
 pub struct DeltaPlan {
@@ -59,7 +62,11 @@ impl DeltaPlan {
         let is_included: Vec<bool> = index
             .entries
             .iter()
-            .map(|entry| !held.digests.contains(&entry.sha256) && seen.insert(entry.sha256))
+            .map(|entry| {
+                let is_needed =
+                    ROOTS.contains(&entry.path.as_str()) || !held.digests.contains(&entry.sha256);
+                is_needed && seen.insert(entry.sha256)
+            })
             .collect();
         let entries = |wanted: bool| {
             let entries = index.entries.iter().zip(&is_included);

@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use super::{BaseRecord, Missing};
 use crate::{
     archive::{EntryName, EntryNameError, LayoutError},
-    bundle::{ContentError, HeadError, IndexError, MaterialiseError, PartsError},
+    bundle::{ContentError, HeadError, IndexError, MaterialiseError, OpenError, PartsError},
     canonical_json::CanonicalJsonError,
     registry::RegistryError,
 };
@@ -75,6 +75,13 @@ pub enum DeltaError {
         /// What the delta was created for.
         bases: Vec<BaseRecord>,
     },
+    #[error("{}", missing_text(.missing, std::slice::from_ref(.destination)))]
+    NotAtDestination {
+        missing: Vec<Missing>,
+        destination: String,
+    },
+    #[error(transparent)]
+    Open(#[from] OpenError),
     #[error(transparent)]
     Write(#[from] MaterialiseError),
 }
@@ -132,6 +139,8 @@ impl Failure for DeltaError {
             Self::Content(error) => error.kind(),
             Self::Registry(error) => error.kind(),
             Self::NotPushed(_) | Self::Missing { .. } => FailureKind::NotFound,
+            Self::NotAtDestination { .. } => FailureKind::NotFound,
+            Self::Open(error) => error.kind(),
             Self::Write(error) => error.kind(),
         }
     }
@@ -170,6 +179,11 @@ impl Failure for DeltaError {
                 "the delta was created for {}: pass it with --from, or create a delta for what you have",
                 names(bases)
             )),
+            Self::NotAtDestination { .. } => Some(
+                "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and push that"
+                    .to_owned(),
+            ),
+            Self::Open(error) => error.help(),
             Self::Write(error) => error.help(),
         }
     }

@@ -19,7 +19,6 @@ use crate::{
         index::head_entries,
         length::check_length,
     },
-    oci::Descriptor,
 };
 use rune_core::{
     digest::Digest,
@@ -160,16 +159,16 @@ impl DeltaContents<'_> {
         self.places.contains_key(&entry.sha256)
     }
 
-    /// A manifest that it has, if it is as its descriptor says.
-    pub(super) fn document(&self, descriptor: &Descriptor) -> Option<Vec<u8>> {
-        let placed = self.places.get(&descriptor.digest)?;
-        if placed.size() > MAX_DOCUMENT_BYTES {
+    /// A document that it has, if it is as its digest says.
+    pub(super) fn bytes_of(&self, digest: Digest, size: u64) -> Option<Vec<u8>> {
+        let placed = self.places.get(&digest)?;
+        if placed.size() != size || size > MAX_DOCUMENT_BYTES {
             return None;
         }
         let mut bytes = vec![0; usize::try_from(placed.size()).ok()?];
         let mut source = At::new(self.file, placed.content_offset());
         source.read_exact(&mut bytes).ok()?;
-        (Digest::of(&bytes) == descriptor.digest).then_some(bytes)
+        (Digest::of(&bytes) == digest).then_some(bytes)
     }
 
     /// The size of the file.

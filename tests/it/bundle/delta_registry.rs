@@ -77,3 +77,33 @@ fn a_password_in_the_name_of_a_registry_is_not_repeated() {
     let said = pair.run_alone(&["have", from, "-o", "site.json"], 2);
     assert!(!said.contains("secret"), "{said}");
 }
+
+#[test]
+fn a_delta_is_pushed_where_the_rest_is_and_the_registry_then_has_what_the_bundle_would_bring() {
+    let pair = Pair::new(&[400_000, 30_000], 10_000);
+    pair.delta();
+    let registry = Distribution::start("plain");
+    let destination = format!("{}/rune", registry.host());
+    let receipts = pair.path("receipts");
+    let push = |bundle: &str, code: i32, options: &[&str]| {
+        let push = ["push", bundle, &destination, "--receipts", &receipts];
+        pair.run(&[&push[..], options].concat(), code)
+    };
+    // Nothing is there: said with names, and nothing is sent.
+    let said = push("delta.tar", 4, &[]);
+    assert!(
+        said.contains("blobs/sha256/")
+            && said.contains(&format!("not found in the delta or `{destination}`"))
+            && said.contains("rune-bundle apply DELTA --from"),
+        "{said}"
+    );
+    push("old.tar", 0, &[]);
+    let said = push("delta.tar", 0, &["--overwrite-tags"]);
+    assert!(
+        said.contains("is a delta") && said.contains("has the rest of the bundle"),
+        "{said}"
+    );
+    // The bundle has nothing more to bring.
+    let said = push("new.tar", 0, &[]);
+    assert!(said.contains("blobs      0 sent (0 bytes)"), "{said}");
+}
