@@ -138,8 +138,9 @@ impl Failure for DeltaError {
             Self::Index(error) => error.kind(),
             Self::Content(error) => error.kind(),
             Self::Registry(error) => error.kind(),
-            Self::NotPushed(_) | Self::Missing { .. } => FailureKind::NotFound,
-            Self::NotAtDestination { .. } => FailureKind::NotFound,
+            Self::NotPushed(_) | Self::Missing { .. } | Self::NotAtDestination { .. } => {
+                FailureKind::NotFound
+            }
             Self::Open(error) => error.kind(),
             Self::Write(error) => error.kind(),
         }
