@@ -154,7 +154,7 @@ pub(super) fn publications(
     Ok((published, made))
 }
 
-/// The contents that a bundle publishes: images in their order, charts, what is about images.
+/// What a bundle publishes of its entries: images in their order, charts, what is about images.
 pub(super) fn published(index: &BundleIndex) -> Vec<Publication> {
     let images = index.images.iter().map(image);
     let charts = index.charts.iter().map(|chart| Publication {

@@ -181,7 +181,7 @@ fn verbs_that_need_the_bundle_refuse_a_delta_and_name_apply() {
 }
 
 #[test]
-fn contents_that_are_nowhere_are_named_with_where_they_were_looked_for() {
+fn entries_that_are_nowhere_are_named_with_where_they_were_looked_for() {
     let pair = Pair::new(&SHARED, 10_000);
     pair.delta();
     let said = pair.run(&["apply", "delta.tar", "-o", "out.tar"], 4);
