@@ -12,12 +12,12 @@ use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::{
-    Cause, Client, EndpointFailure, RegistryError, RepositoryName, RepositoryWriter,
+    Client, EndpointError, EndpointFailure, RegistryError, RepositoryName, RepositoryWriter,
+    api_client::{ApiClient, Head},
+    api_request::{Access, ApiRequest, Place, Query},
     client::{MANIFEST_TYPES, MAX_MANIFEST_BYTES},
-    exchange::{Exchange, Head},
     hosts::Endpoint,
     manifest_body,
-    question::{Access, Place, Query, Question},
     retry::Attempts,
 };
 use crate::oci::{Descriptor, Manifest, ManifestKind, media_type};
@@ -75,8 +75,8 @@ impl Client {
         subject: Digest,
     ) -> Result<Option<ReferrerList>, RegistryError> {
         let mut failures = Vec::new();
-        for endpoint in self.exchange.hosts.endpoints(name) {
-            match list_at(&self.exchange, &endpoint, subject, Access::Pull).await {
+        for endpoint in self.api_client.hosts.endpoints(name) {
+            match list_at(&self.api_client, &endpoint, subject, Access::Pull).await {
                 Ok(list) => return Ok(list),
                 Err(failure) => failures.push(failure),
             }
@@ -102,18 +102,18 @@ impl Client {
             path: path.clone(),
             query: Query::new(),
         };
-        let head = Question::new(Method::HEAD, place, Access::Pull)
+        let head = ApiRequest::new(Method::HEAD, place, Access::Pull)
             .with(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
-        let get = Question::get(path, MANIFEST_TYPES);
+        let get = ApiRequest::get(path, MANIFEST_TYPES);
         let mut failures = Vec::new();
-        for endpoint in self.exchange.hosts.endpoints(name) {
+        for endpoint in self.api_client.hosts.endpoints(name) {
             let exists = self
-                .exchange
+                .api_client
                 .ask_at(&endpoint, &head, 0, |_, _| Ok(()))
                 .await;
             let fetched = match exists {
                 Ok(()) => {
-                    self.exchange
+                    self.api_client
                         .ask_at(&endpoint, &get, MAX_MANIFEST_BYTES, read)
                         .await
                 }
@@ -136,7 +136,7 @@ impl RepositoryWriter {
     /// # Errors
     /// When it cannot be asked, or a list is not whole.
     pub async fn referrers(&self, subject: Digest) -> Result<Option<ReferrerList>, RegistryError> {
-        let listed = list_at(&self.exchange, &self.endpoint, subject, Access::Push).await;
+        let listed = list_at(&self.api_client, &self.endpoint, subject, Access::Push).await;
         let what = || format!("the referrers of `{}@{subject}`", self.name());
         listed.map_err(|failure| failed(what(), vec![failure]))
     }
@@ -151,7 +151,7 @@ impl RepositoryWriter {
         subject: Digest,
         expected: &BTreeSet<Digest>,
     ) -> Result<(), RegistryError> {
-        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        let mut attempts = Attempts::new(&self.api_client.retry, 0);
         loop {
             let listed = self.referrers(subject).await?.unwrap_or_default();
             let listed: BTreeSet<Digest> =
@@ -160,8 +160,13 @@ impl RepositoryWriter {
                 return Ok(());
             };
             let paused = self
-                .exchange
-                .pause_if(true, &self.endpoint, &mut attempts, Cause::Lost)
+                .api_client
+                .pause_if(
+                    true,
+                    &self.endpoint,
+                    &mut attempts,
+                    EndpointError::MissingAfterPush,
+                )
                 .await;
             paused.map_err(|failure| {
                 self.error(format!("the referrer `{missing}` of `{subject}`"), failure)
@@ -178,13 +183,13 @@ fn failed(what: String, failures: Vec<EndpointFailure>) -> RegistryError {
     }
 }
 
-fn is_not_found(cause: &Cause) -> bool {
+fn is_not_found(cause: &EndpointError) -> bool {
     cause.answered() == Some(StatusCode::NOT_FOUND)
 }
 
 /// The whole list of one endpoint; nothing when it does not keep any.
 async fn list_at(
-    exchange: &Exchange,
+    api_client: &ApiClient,
     endpoint: &Endpoint,
     subject: Digest,
     access: Access,
@@ -197,22 +202,23 @@ async fn list_at(
             path: path.clone(),
             query,
         };
-        let question = Question::new(Method::GET, place, access.clone())
+        let api_request = ApiRequest::new(Method::GET, place, access.clone())
             .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX));
         let accept = |head: &Head, body: Option<Vec<u8>>| {
             if !head.text(FILTERS_APPLIED).is_empty() {
-                return Err(Cause::Nonsense(
+                return Err(EndpointError::ProtocolViolation(
                     "filtered the list of referrers, which nobody asked for",
                 ));
             }
             let next = next_page(head.text(header::LINK))?;
-            let listed = ReferrerList::of(&read(head, body)?).ok_or(Cause::Nonsense(
-                "answered with something else than a list of referrers",
-            ))?;
+            let listed =
+                ReferrerList::of(&read(head, body)?).ok_or(EndpointError::ProtocolViolation(
+                    "answered with something else than a list of referrers",
+                ))?;
             Ok((listed, next))
         };
-        let asked = exchange
-            .ask_at(endpoint, &question, MAX_MANIFEST_BYTES, accept)
+        let asked = api_client
+            .ask_at(endpoint, &api_request, MAX_MANIFEST_BYTES, accept)
             .await;
         match asked {
             Ok((listed, next)) => {
@@ -228,12 +234,12 @@ async fn list_at(
     }
     Err(endpoint.failure(
         1,
-        Cause::Nonsense("has a list of referrers that does not end"),
+        EndpointError::ProtocolViolation("has a list of referrers that does not end"),
     ))
 }
 
-fn read(head: &Head, body: Option<Vec<u8>>) -> Result<Manifest, Cause> {
-    let bytes = body.ok_or(Cause::TooLarge {
+fn read(head: &Head, body: Option<Vec<u8>>) -> Result<Manifest, EndpointError> {
+    let bytes = body.ok_or(EndpointError::TooLarge {
         max: MAX_MANIFEST_BYTES,
     })?;
     manifest_body::read(head, bytes, None, None)
@@ -241,8 +247,9 @@ fn read(head: &Head, body: Option<Vec<u8>>) -> Result<Manifest, Cause> {
 
 /// The query of the next page, of a `Link` header; nothing on the last page. The next page is asked
 /// for where this one was, whatever host the link names.
-fn next_page(link: &str) -> Result<Option<Query>, Cause> {
-    let unreadable = || Cause::Nonsense("has a link to the next page that cannot be read");
+fn next_page(link: &str) -> Result<Option<Query>, EndpointError> {
+    let unreadable =
+        || EndpointError::ProtocolViolation("has a link to the next page that cannot be read");
     let Some((target, parameters)) = link.split_once('>') else {
         return if link.is_empty() {
             Ok(None)

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use camino::Utf8PathBuf;
 
-use self::{choice::Chosen, look::Found};
+use self::{choice::Chosen, look::Inspection};
 pub use self::{mapping::MapMode, report::InstallReport};
 use super::{
     cluster_access::{ClusterAccess, ClusterAccessOptions},
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     bundle::{self, BundleSource, OpenBundle},
-    install::{Check, Cluster, InstallError, Judgement, Object, Problems, ReleaseHelm, back_up},
+    install::{Check, Cluster, InstallError, InstallKind, Object, Problems, ReleaseHelm, back_up},
     receipt::BundleId,
     registry::ClientConfig,
 };
@@ -190,7 +190,7 @@ impl Installation<'_> {
             return Err(InstallError::Interrupted.into());
         }
         for (number, (work, found)) in self.works.iter().zip(&found).enumerate() {
-            if self.options.with_backup && found.judgement != Judgement::First {
+            if self.options.with_backup && found.install_kind != InstallKind::First {
                 let job = back_up(
                     &work.cluster,
                     work.helm.release(),
@@ -210,7 +210,7 @@ impl Installation<'_> {
 
     /// Asks everything and changes nothing in the cluster. What is to be pushed is pushed as soon
     /// as the cluster may be changed.
-    async fn look(&self) -> Result<Vec<Found>, CommandError> {
+    async fn look(&self) -> Result<Vec<Inspection>, CommandError> {
         let mut permitted = Vec::new();
         for work in &self.works {
             let asked = work.may_change().await;
