@@ -55,6 +55,20 @@ impl Contents {
         Ok(contents)
     }
 
+    pub(super) fn of_parts(
+        file: BundleFile,
+        index: &BundleIndex,
+        documents: Documents,
+        places: BTreeMap<Digest, Placed>,
+    ) -> Result<Self, OpenError> {
+        closure::check(index, &documents)?;
+        Ok(Self {
+            file,
+            documents,
+            places,
+        })
+    }
+
     /// Where a content lies, if it is there.
     pub(super) fn place(&self, digest: Digest) -> Option<&Placed> {
         self.places.get(&digest)

@@ -113,7 +113,10 @@ impl BundleFile {
     }
 
     /// Reads the head.
-    pub(super) fn read_head(&self) -> Result<UnverifiedHead, HeadError> {
+    ///
+    /// # Errors
+    /// When the files do not begin as a bundle does.
+    pub fn read_head(&self) -> Result<UnverifiedHead, HeadError> {
         match &self.head {
             Some(head) => Ok(UnverifiedHead::clone(head)),
             None => UnverifiedHead::read(&mut io::BufReader::new(At::new(self, 0))),

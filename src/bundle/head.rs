@@ -10,6 +10,7 @@ use std::io::Read;
 use super::{
     BundleIndex, EntryRecord, IndexError,
     compression::Compression,
+    delta::is_delta_header,
     index::{INDEX_NAME, MAX_INDEX_BYTES, head_entries},
     trust::{SlotState, Trust},
     trust_error::TrustError,
@@ -48,6 +49,8 @@ pub enum HeadError {
     /// The first header is not that of a bundle's index.
     #[error("this is not a bundle: the file does not begin with the header of `bundle.json`")]
     NotABundle,
+    #[error("this is a delta: it has a part of the bundle, and the rest is elsewhere")]
+    Delta,
     #[error("this is not a bundle: it is a {} file", .0.name())]
     Compressed(Compression),
     /// The frame of the index or of a slot is damaged or cut off.
@@ -69,6 +72,10 @@ impl Failure for HeadError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::Compressed(compression) => compression.help("FILE"),
+            Self::Delta => {
+                "create the bundle of it first: `rune-bundle apply DELTA --from BASE --output FILE`"
+                    .to_owned()
+            }
             _ => "check that the path is right and that the file was copied completely".to_owned(),
         })
     }
@@ -117,6 +124,9 @@ impl UnverifiedHead {
         }
         let name = EntryName::new(INDEX_NAME)?;
         let size = first_entry_size(&first, &name, MAX_INDEX_BYTES).map_err(|_| {
+            if is_delta_header(&first) {
+                return HeadError::Delta;
+            }
             Compression::of(&first).map_or(HeadError::NotABundle, HeadError::Compressed)
         })?;
         let layout = Layout::new(head_entries(size)?)?;

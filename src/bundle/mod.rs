@@ -19,6 +19,7 @@ mod content_stream;
 mod contents;
 mod context;
 mod cosign;
+mod delta;
 mod file;
 mod gather;
 mod head;
@@ -63,6 +64,9 @@ pub use content_reader::ContentReader;
 pub use content_stream::{ContentStream, StreamError};
 pub use context::{BuiltDigests, context};
 pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
+pub use delta::{
+    Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Held, RegistryBase, Tally,
+};
 pub use file::{BundleFile, Volumes};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};

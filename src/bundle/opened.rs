@@ -6,6 +6,7 @@
 //! the one open file by position, any number of them at the same time.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read as _},
     sync::Arc,
 };
@@ -75,6 +76,27 @@ impl OpenBundle {
     /// documents do not hang together.
     pub fn open(file: BundleFile, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
         let contents = Contents::open(file, head.index(), head.layout())?;
+        let (publications, made) = publication::publications(&head)?;
+        Ok(Arc::new(Self {
+            contents,
+            head,
+            made,
+            publications,
+        }))
+    }
+
+    /// Opens the part of a bundle that is at these places in a file, with documents that are as the
+    /// bundle index says.
+    ///
+    /// # Errors
+    /// When the documents do not hang together.
+    pub(super) fn of_parts(
+        file: BundleFile,
+        head: AuthenticatedHead,
+        documents: Documents,
+        places: BTreeMap<Digest, Placed>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let contents = Contents::of_parts(file, head.index(), documents, places)?;
         let (publications, made) = publication::publications(&head)?;
         Ok(Arc::new(Self {
             contents,

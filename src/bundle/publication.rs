@@ -86,25 +86,7 @@ pub(super) fn publications(
 ) -> Result<(Vec<Publication>, Made), IndexError> {
     let index = head.index();
     let mut made = Made::new();
-    let images = index.images.iter().map(image);
-    let charts = index.charts.iter().map(|chart| Publication {
-        repository: chart_repository(&chart.name),
-        tag: Some(tag(&chart.version)),
-        target: chart.artifact.clone(),
-        kind: PublicationKind::Chart,
-    });
-    let mut published: Vec<Publication> = images.chain(charts).collect();
-    for referrer in index.images.iter().flat_map(referrers) {
-        // Several images may be the same one, and have the same referrers.
-        let is_known = published.iter().any(|known| {
-            (&known.repository, &known.tag, known.target.digest)
-                == (&referrer.repository, &referrer.tag, referrer.target.digest)
-        });
-        if !is_known {
-            published.push(referrer);
-        }
-    }
-    published.extend(image_signatures(index));
+    let mut published = published(index);
     let repository = format!("bundles/{}", index.name);
     made.insert(Digest::of(EMPTY_CONFIG), EMPTY_CONFIG.into());
     let mut artifact = |artifact_type,
@@ -157,6 +139,30 @@ pub(super) fn publications(
         });
     }
     Ok((published, made))
+}
+
+/// What a bundle publishes of its entries: images in their order, charts, what is about images.
+pub(super) fn published(index: &BundleIndex) -> Vec<Publication> {
+    let images = index.images.iter().map(image);
+    let charts = index.charts.iter().map(|chart| Publication {
+        repository: chart_repository(&chart.name),
+        tag: Some(tag(&chart.version)),
+        target: chart.artifact.clone(),
+        kind: PublicationKind::Chart,
+    });
+    let mut published: Vec<Publication> = images.chain(charts).collect();
+    for referrer in index.images.iter().flat_map(referrers) {
+        // Several images may be the same one, and have the same referrers.
+        let is_known = published.iter().any(|known| {
+            (&known.repository, &known.tag, known.target.digest)
+                == (&referrer.repository, &referrer.tag, referrer.target.digest)
+        });
+        if !is_known {
+            published.push(referrer);
+        }
+    }
+    published.extend(image_signatures(index));
+    published
 }
 
 fn image(image: &ImageRecord) -> Publication {

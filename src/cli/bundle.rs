@@ -4,6 +4,7 @@ mod building;
 mod chart_check;
 mod comparing;
 mod credentials;
+mod delta;
 mod examining;
 mod installed;
 mod installing;
@@ -34,9 +35,9 @@ use super::{
     site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
-    attach, build, cat, diff, fingerprint, init, inspect, install, join, keygen, load, lock,
-    mirror, policy, push, render, report, rollback, serve, sign, split, status, suggest, unpack,
-    verify,
+    apply, attach, build, cat, delta as delta_verb, diff, fingerprint, have, init, inspect,
+    install, join, keygen, load, lock, mirror, policy, push, render, report, rollback, serve, sign,
+    split, status, suggest, unpack, verify,
 };
 use rune_core::{
     cli::{GlobalArgs, arguments, documents},
@@ -96,6 +97,12 @@ enum Verb {
     Split(splitting::Split),
     /// Join volumes to one bundle, in any order and one at a time
     Join(splitting::Join),
+    /// List what a site has, for a delta
+    Have(delta::Have),
+    /// Write what a receiver lacks of a bundle
+    Delta(delta::Delta),
+    /// Create the bundle of a delta and what it was created for
+    Apply(delta::Apply),
     /// Verify a bundle, or one volume of it, to its last byte
     Verify(reading::Verify),
     /// Show what a bundle contains
@@ -179,6 +186,14 @@ pub(super) fn main() -> ExitCode {
             .finish(site().and_then(|site| split::run(&verb.options(&site), progress.as_ref()))),
         Verb::Join(verb) => printer
             .finish(site().and_then(|site| join::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Have(verb) => printer
+            .finish(site().and_then(|site| have::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Delta(verb) => {
+            printer.finish(site().and_then(|site| delta_verb::run(&verb.options(&site), &progress)))
+        }
+        Verb::Apply(verb) => {
+            printer.finish(site().and_then(|site| apply::run(&verb.options(&site), &progress)))
+        }
         Verb::Verify(verb) => verb.annotator().finish(
             printer,
             site().and_then(|site| verify::run(&verb.options(&site), progress.as_ref())),

@@ -77,7 +77,8 @@ const GROUPS: &[Group] = &[
     Group {
         heading: "Transfer",
         verbs: &[
-            "push", "load", "serve", "mirror", "unpack", "split", "join", "login", "logout",
+            "push", "load", "serve", "mirror", "unpack", "split", "join", "have", "delta", "apply",
+            "login", "logout",
         ],
     },
     Group {
@@ -200,6 +201,28 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "rune-bundle join rune-0.1.0.bundle.volume-1-of-* --key release.pub --output joined.tar",
             "rune-bundle join rune-0.1.0.bundle.volume-1-of-* --trust trust.yaml --output again.tar",
+        ],
+    ),
+    (
+        "have",
+        &[
+            "rune-bundle have rune-0.0.9.bundle.tar",
+            "rune-bundle have rune-0.0.9.bundle.tar --output site.json",
+        ],
+    ),
+    (
+        "delta",
+        &[
+            "rune-bundle delta --base rune-0.0.9.bundle.tar rune-0.1.0.bundle.tar --key release.pub --dry-run",
+            "rune-bundle delta --have site.json rune-0.1.0.bundle.tar --key release.pub --output site.tar",
+            "rune-bundle delta --base rune-0.0.9.bundle.tar rune-0.1.0.bundle.tar --key release.pub",
+        ],
+    ),
+    (
+        "apply",
+        &[
+            "rune-bundle apply rune-0.1.0.delta.tar --from rune-0.0.9.bundle.tar --key release.pub -o new.tar --dry-run",
+            "rune-bundle apply rune-0.1.0.delta.tar --from rune-0.0.9.bundle.tar --trust trust.yaml --output applied.tar",
         ],
     ),
     (
@@ -366,7 +389,6 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("registry", "serve"),
     ("deploy", "install"),
     ("upgrade", "install"),
-    ("apply", "install"),
     ("history", "receipts list"),
     ("log", "receipts list"),
     ("id", "fingerprint"),
@@ -374,6 +396,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("docs", "man"),
     ("chunk", "split"),
     ("merge", "join"),
+    ("patch", "apply"),
     ("undo", "rollback"),
     ("version", "--version"),
 ];

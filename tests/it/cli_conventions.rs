@@ -54,6 +54,20 @@ const FAILING: &[(&str, &[&str], i32)] = &[
         7,
     ),
     (RUNE_BUNDLE, &["join", "no.tar"], 7),
+    (RUNE_BUNDLE, &["have", "no.tar"], 4),
+    (
+        RUNE_BUNDLE,
+        &[
+            "delta",
+            "no.tar",
+            "--base",
+            "no.tar",
+            "--key",
+            "release.pub",
+        ],
+        4,
+    ),
+    (RUNE_BUNDLE, &["apply", "no.tar", "--key", "release.pub"], 4),
     (RUNE_BUNDLE, &["serve", "no.tar", "--key", "release.pub"], 4),
     (
         RUNE_BUNDLE,

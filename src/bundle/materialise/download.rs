@@ -23,7 +23,7 @@ use crate::{
         journal::Progressed,
         volume::{ContentHasher, Output},
     },
-    registry::{Client, RegistryError, WebSource},
+    registry::{Client, WebSource},
 };
 use rune_core::{digest::Digest, fsx::PathError, progress::Progress};
 
@@ -110,12 +110,7 @@ impl Download {
             actual = self.fetch_from(&job, 0, &mut fetched_bytes).await?;
         }
         if actual != job.fetch.digest {
-            let source_name = job.fetch.source_name();
-            return Err(MaterialiseError::Digest {
-                source_name,
-                expected: job.fetch.digest,
-                actual,
-            });
+            return Err(job.fetch.differs(actual));
         }
         // The recorder is gone only when it failed, and then its own error is what is reported.
         let _ = self.records.send((job.position, Progressed::Done));
@@ -144,9 +139,11 @@ impl Download {
         // The writer's error comes first: when it ends early, receiving ends too, and only it knows
         // why.
         let digest = writing.await??;
-        outcome.map_err(|error| match &job.fetch.source {
-            FetchSource::Registry { image, .. } => MaterialiseError::of_image(image, error),
-            FetchSource::Web(_) => error.into(),
+        outcome.map_err(|error| match (&job.fetch.source, error) {
+            (FetchSource::Registry { image, .. }, MaterialiseError::Registry(error)) => {
+                MaterialiseError::of_image(image, error)
+            }
+            (_, error) => error,
         })?;
         Ok(digest)
     }
@@ -157,7 +154,7 @@ impl Download {
         present_bytes: u64,
         sender: &mpsc::Sender<Bytes>,
         fetched_bytes: &mut u64,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<(), MaterialiseError> {
         let size = job.fetch.size;
         if present_bytes == size {
             return Ok(());
@@ -177,6 +174,12 @@ impl Download {
             FetchSource::Registry {
                 name, descriptor, ..
             } => self.client.blob(name, descriptor, present_bytes).await?,
+            FetchSource::File { part, .. } => {
+                let (part, sender) = (part.clone(), sender.clone());
+                let reading = spawn_blocking(move || part.send(present_bytes..size, &sender));
+                *fetched_bytes += reading.await??;
+                return Ok(());
+            }
             FetchSource::Web(url) => {
                 let source = WebSource::named((**url).clone());
                 self.client

@@ -2,7 +2,9 @@
 
 use camino::Utf8PathBuf;
 
-use crate::{bundle::VolumeError, manifest::LockedImageGone, registry::RegistryError};
+use crate::{
+    archive::EntryName, bundle::VolumeError, manifest::LockedImageGone, registry::RegistryError,
+};
 use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
@@ -29,6 +31,13 @@ pub enum MaterialiseError {
         /// The digest of the plan.
         expected: Digest,
         /// The digest of what arrived.
+        actual: Digest,
+    },
+    #[error("entry `{entry}` in `{file}`: expected {expected}, found {actual}")]
+    Damaged {
+        entry: EntryName,
+        file: Utf8PathBuf,
+        expected: Digest,
         actual: Digest,
     },
     /// A download ended in a panic; a bug.
@@ -72,7 +81,7 @@ impl Failure for MaterialiseError {
             Self::Volume(error) => error.kind(),
             Self::Registry(error) => error.kind(),
             Self::Gone(error) => error.kind(),
-            Self::Digest { .. } => FailureKind::Content,
+            Self::Digest { .. } | Self::Damaged { .. } => FailureKind::Content,
             Self::Task(_) => FailureKind::Internal,
             Self::Space { .. } | Self::FileSizeLimit { .. } => FailureKind::Space,
             Self::Exists(_) => FailureKind::Conflict,
@@ -87,6 +96,9 @@ impl Failure for MaterialiseError {
             Self::Gone(error) => error.help(),
             Self::Digest { .. } => {
                 Some("what arrived differs from what was locked; check the registry or mirror, or lock again".to_owned())
+            }
+            Self::Damaged { file, .. } => {
+                Some(format!("copy `{file}` again from its source, and run the same command again"))
             }
             Self::Task(_) => None,
             Self::Space { .. } => Some("make room, or choose a file on another disk with --output".to_owned()),

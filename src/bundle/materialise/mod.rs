@@ -7,6 +7,7 @@
 
 mod download;
 mod error;
+mod file_part;
 mod plan;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use rune_core::{
 };
 
 pub use error::MaterialiseError;
+pub(in crate::bundle) use file_part::FilePart;
 pub use plan::{Content, Plan};
 
 /// How much is read at once of what is on the disk already.
@@ -186,7 +188,7 @@ pub async fn materialise(
         records: syncing.sender(),
         progress: Arc::clone(progress),
     };
-    progress.begin("fetching", plan.remote().1);
+    progress.begin(plan.activity(), plan.remote().1);
     let transferred = fetch_all(plan, download, &recorded, downloads).await;
     let journal = syncing.finish()?;
     progress.end();
@@ -215,7 +217,7 @@ fn write_frame(
                 progress.note(placed.name().as_str());
                 copy_file(output, placed, path, *digest, progress)?;
             }
-            Content::Blob { .. } | Content::Web { .. } => {}
+            Content::Part { .. } | Content::Blob { .. } | Content::Web { .. } => {}
         }
     }
     Ok(())

@@ -4,8 +4,9 @@ use std::{fmt, sync::Arc};
 
 use camino::Utf8PathBuf;
 
+use super::{FilePart, MaterialiseError};
 use crate::{
-    archive::{Layout, Placed},
+    archive::{EntryName, Layout, Placed},
     oci::Descriptor,
     registry::{RepositoryName, WebUrl},
 };
@@ -29,6 +30,14 @@ pub enum Content {
     File {
         path: Utf8PathBuf,
         /// The digest it had when the plan was made.
+        digest: Digest,
+    },
+    /// From a place in a file, which must have this digest there.
+    Part {
+        part: Box<FilePart>,
+        entry: EntryName,
+        /// Its size in bytes.
+        size: u64,
         digest: Digest,
     },
     Blob {
@@ -63,6 +72,10 @@ pub(super) enum FetchSource {
         descriptor: Box<Descriptor>,
     },
     Web(Box<WebUrl>),
+    File {
+        part: Box<FilePart>,
+        entry: EntryName,
+    },
 }
 
 impl Content {
@@ -87,6 +100,19 @@ impl Content {
                     digest,
                 })
             }
+            Self::Part {
+                part,
+                entry,
+                size,
+                digest,
+            } => Some(Fetch {
+                source: FetchSource::File {
+                    part: part.clone(),
+                    entry: entry.clone(),
+                },
+                size: *size,
+                digest: *digest,
+            }),
             Self::Web { url, size, digest } => Some(Fetch {
                 source: FetchSource::Web(url.clone()),
                 size: *size,
@@ -97,11 +123,25 @@ impl Content {
 }
 
 impl Fetch {
-    /// The repository or the address that it comes from.
-    pub(super) fn source_name(&self) -> String {
-        match &self.source {
+    /// What arrived is something else.
+    pub(super) fn differs(&self, actual: Digest) -> MaterialiseError {
+        let expected = self.digest;
+        let source_name = match &self.source {
+            FetchSource::File { part, entry } => {
+                return MaterialiseError::Damaged {
+                    entry: entry.clone(),
+                    file: part.path().to_owned(),
+                    expected,
+                    actual,
+                };
+            }
             FetchSource::Registry { name, .. } => name.to_string(),
             FetchSource::Web(url) => url.to_string(),
+        };
+        MaterialiseError::Digest {
+            source_name,
+            expected,
+            actual,
         }
     }
 }
@@ -111,6 +151,7 @@ impl fmt::Display for Fetch {
         match &self.source {
             FetchSource::Registry { name, .. } => write!(formatter, "{name} {}", self.digest),
             FetchSource::Web(url) => write!(formatter, "{url}"),
+            FetchSource::File { entry, .. } => write!(formatter, "{entry}"),
         }
     }
 }
@@ -152,6 +193,16 @@ impl Plan {
         self.fetches().fold((0, 0), |(count, bytes), (.., fetch)| {
             (count + 1, bytes + fetch.size)
         })
+    }
+
+    /// What people see that is done with them.
+    pub(super) fn activity(&self) -> &'static str {
+        let is_copied = |content: &Content| matches!(content, Content::Part { .. });
+        if self.contents.iter().any(is_copied) {
+            "copying"
+        } else {
+            "fetching"
+        }
     }
 
     /// How many bytes of contents do not come from elsewhere.

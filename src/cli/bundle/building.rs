@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::{chart_check::ChartCheckArgs, project::ProjectArgs};
+use super::{chart_check::ChartCheckArgs, delta::HeldArgs, project::ProjectArgs};
 use crate::{
     cli::{
         annotation::{AnnotateArgs, Annotator},
@@ -21,12 +21,15 @@ use rune_core::cli::output_path::output_path;
 pub(super) struct Build {
     #[command(flatten)]
     project: ProjectArgs,
-    /// File to write [default: NAME-VERSION.bundle.tar]
+    /// File to write [default: NAME-VERSION.bundle.tar, NAME-VERSION.delta.tar with --base or
+    /// --have]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    held: HeldArgs,
     /// Write volumes of at most SIZE instead of one file: fat32 (4 GiB - 1), github (2 GiB - 1), dvd,
     /// or a number such as 650MiB
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["bases", "lists"])]
     volume_size: Option<VolumeSize>,
     /// Private key to sign with; may be repeated. The passphrase is read from `COSIGN_PASSWORD` or
     /// the terminal
@@ -82,6 +85,7 @@ impl Build {
         BuildOptions {
             project: args.project.into(),
             output: args.output,
+            held: args.held.into(),
             volume_size: args.volume_size,
             keys: args.keys,
             image_signing,

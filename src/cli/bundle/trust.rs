@@ -32,6 +32,17 @@ pub(super) struct StreamArgs {
     trust: TrustArgs,
 }
 
+/// A delta, and what it is checked with.
+#[derive(Debug, Args)]
+pub(super) struct DeltaArgs {
+    /// Delta file, or the first of the parts that `split -b` wrote
+    delta: Utf8PathBuf,
+    #[command(flatten)]
+    parts: PartArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
 /// Where the other parts of a bundle are.
 #[derive(Debug, Args)]
 pub(super) struct PartArgs {
@@ -95,6 +106,13 @@ impl StreamArgs {
 
     pub(super) fn options(self, site: &Site) -> BundleOptions {
         self.trust.of(self.bundle, self.parts.only(), site)
+    }
+}
+
+impl DeltaArgs {
+    pub(super) fn options(self, site: &Site) -> BundleOptions {
+        // Some may be of a base.
+        self.trust.of(self.delta, self.parts.shared(), site)
     }
 }
 

@@ -10,10 +10,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 pub use self::{image_signing::ImageSigning, report::BuildReport};
 use self::{
     image_signing::write_payloads,
-    report::{BuiltImage, BuiltSignatures, BundleReport},
+    report::{BuiltDelta, BuiltImage, BuiltSignatures, BundleReport},
 };
 
 use super::{
+    HeldOptions,
     chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
     keys::{Passphrase, load_chart_key, load_private_key, signer},
     project::ProjectOptions,
@@ -21,7 +22,10 @@ use super::{
     volumes::PartsList,
 };
 use crate::{
-    bundle::{self, ComponentChoice, Destination, Gathered, PolicyRecord, VolumeSize},
+    bundle::{
+        self, BundleIndex, ComponentChoice, DeltaPlan, Destination, Gathered, Held, Plan,
+        PolicyRecord, VolumeSize,
+    },
     manifest::{self, Evidence, FetchedCharts, Lock, Programs},
     registry::{Client, ClientConfig},
 };
@@ -36,6 +40,8 @@ pub struct BuildOptions {
     pub project: ProjectOptions,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub output: Option<Utf8PathBuf>,
+    /// What the receiver has: without anything, the bundle is written; else a delta of it.
+    pub held: HeldOptions,
     /// Write volumes of at most this size instead of one file.
     pub volume_size: Option<VolumeSize>,
     /// Files with private keys; the first signs slot 0, and so on.
@@ -69,13 +75,20 @@ pub fn run(
 ) -> Result<BuildReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     let manifest = project.manifest();
+    let kind = if options.held.is_empty() {
+        "bundle"
+    } else {
+        "delta"
+    };
     let output = options
         .output
-        .unwrap_or_else(|| format!("{}-{}.bundle.tar", manifest.name, manifest.version).into());
+        .unwrap_or_else(|| format!("{}-{}.{kind}.tar", manifest.name, manifest.version).into());
     match &options.image_signing {
         Some(ImageSigning::Emit(directory)) => fsx::check_free(directory)?,
         _ => bundle::check_output_name(&output)?,
     }
+    let held = (!options.held.is_empty()).then(|| options.held.read(&[]));
+    let held = held.transpose()?;
     check_helm(&project, &options.chart_check)?;
     let lock = Lock::read(&project.lock_path())?;
     // What the policy denies is not even asked for.
@@ -173,7 +186,13 @@ pub fn run(
     });
     let images = images.collect();
     let (name, version) = (draft.index().name.clone(), draft.index().version.clone());
+    let index = draft.index().clone();
     let plan = draft.sign(&keys)?;
+    let digest = plan.digest();
+    let (plan, delta) = match held {
+        Some(held) => without_held(plan, &index, held)?,
+        None => (plan, None),
+    };
     let destination = Destination::new(&output, plan.layout(), options.volume_size)?;
     let transferred = if options.is_dry_run {
         bundle::check_output(&plan, &destination)?;
@@ -193,7 +212,7 @@ pub fn run(
         output,
         name,
         version,
-        digest: plan.digest(),
+        digest,
         bytes: plan.total_bytes(),
         entries: plan.entries(),
         images,
@@ -211,6 +230,26 @@ pub fn run(
         remote_bytes,
         dry_run: options.is_dry_run,
         volumes: PartsList::of(&destination),
+        delta,
         transferred,
     })))
+}
+
+/// Takes out what the receiver has.
+fn without_held(
+    bundle: Plan,
+    index: &BundleIndex,
+    held: Held,
+) -> Result<(Plan, Option<BuiltDelta>), CommandError> {
+    let DeltaPlan {
+        plan,
+        included,
+        left_out,
+    } = DeltaPlan::new(bundle, index, &held)?;
+    let delta = BuiltDelta {
+        included,
+        left_out,
+        bases: held.into_bases(),
+    };
+    Ok((plan, Some(delta)))
 }

@@ -1,15 +1,16 @@
 //! `inspect`: what a bundle says it contains. Reads the head, and of a file the documents.
 
+mod delta;
 mod table;
 
 use serde::Serialize;
 
-use self::table::ImageRow;
+use self::{delta::DeltaReport, table::ImageRow};
 use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     archive::EntryName,
     bundle::{
-        BundleFile, BundleIndex, BundleSource, BundleView, ImageSignatures, PlatformSboms,
+        BundleFile, BundleIndex, BundleSource, BundleView, Delta, ImageSignatures, PlatformSboms,
         ShownAdvisory, SlotState, UnverifiedHead, Volume, Volumes,
     },
 };
@@ -17,6 +18,7 @@ use rune_core::{
     command::{CommandError, Report, counted},
     digest::Digest,
     failure::FailureKind,
+    fsx,
     progress::Progress,
     text::{exact_size, shown},
 };
@@ -47,6 +49,9 @@ pub struct InspectReport {
     /// The volumes that it is read from.
     #[serde(skip_serializing_if = "Option::is_none")]
     volumes: Option<Volumes>,
+    /// What the file has of the bundle, if it is a delta.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<DeltaReport>,
     /// Images whose licence nobody stated.
     not_reviewed: Vec<String>,
     /// The SBOMs of each platform that is included; absent when the documents were not read.
@@ -119,6 +124,9 @@ impl Report for InspectReport {
                 exact_size(volumes.volume_bytes)
             );
         }
+        if let Some(delta) = &self.delta {
+            text.push_str(&delta.text());
+        }
         self.write_charts(&mut text);
         self.write_rules(&mut text);
         text.push_str(&table::of(
@@ -138,12 +146,14 @@ impl Report for InspectReport {
         }
         if self.with_entries {
             for entry in &index.entries {
+                let needed = self.delta.as_ref().filter(|delta| delta.needs(entry));
                 let _ = writeln!(
                     text,
-                    "{} {:>12} {}",
+                    "{} {:>12} {}{}",
                     entry.sha256.hex(),
                     entry.size,
-                    entry.path
+                    entry.path,
+                    needed.map_or("", |_| " (not in the delta)")
                 );
             }
         }
@@ -328,7 +338,11 @@ pub fn run(
     options: &InspectOptions,
     progress: &dyn Progress,
 ) -> Result<InspectReport, CommandError> {
-    let (source, head) = open(options, progress)?;
+    let delta = open_delta(options)?;
+    let (source, head) = match &delta {
+        Some(delta) => (None, delta.head().clone()),
+        None => open(options, progress)?,
+    };
     let volumes = source.as_ref().and_then(BundleSource::volumes).cloned();
     let mut report = if options.bundle.has_trust() {
         let trust = options.bundle.trust()?;
@@ -370,10 +384,26 @@ pub fn run(
         )
     };
     report.volumes = volumes;
+    if let Some(delta) = delta {
+        let contents = delta
+            .contents(&report.index)
+            .map_err(|error| options.bundle.refused(error.into()))?;
+        report.delta = Some(DeltaReport::new(&delta, &contents, &report.index));
+    }
     if options.only_images && !report.verified {
         progress.announce(UNVERIFIED);
     }
     Ok(report)
+}
+
+/// Opens the file, if it is a delta.
+fn open_delta(options: &InspectOptions) -> Result<Option<Delta>, CommandError> {
+    let BundleOptions { bundle, parts, .. } = &options.bundle;
+    if bundle == "-" || !fsx::is_file(bundle) {
+        return Ok(None);
+    }
+    Delta::open(bundle, &parts.places, !parts.are_shared)
+        .map_err(|error| CommandError::from(error).context(format!("cannot read `{bundle}`")))
 }
 
 /// Opens the bundle. Of a volume whose set is not complete here, there is the head.
@@ -459,6 +489,7 @@ fn report(
         index,
         bytes,
         volumes: None,
+        delta: None,
         with_entries: options.with_entries,
         only_images: options.only_images,
     }

@@ -1,14 +1,18 @@
 //! The verbs of `rune-bundle`.
 
+pub mod apply;
 pub mod attach;
+mod base;
 pub mod build;
 pub mod cat;
 mod chart_check;
 mod cluster_access;
 mod cosign;
+pub mod delta;
 pub mod diff;
 pub mod doctor;
 pub mod fingerprint;
+pub mod have;
 pub mod init;
 pub mod inspect;
 pub mod install;
@@ -50,12 +54,16 @@ pub use crate::{
     manifest::LOCK_FORMAT_VERSION,
     oci::Platform,
 };
+pub use apply::ApplyOptions;
 pub use attach::AttachOptions;
+pub use base::BaseSource;
 pub use build::{BuildOptions, ImageSigning};
 pub use chart_check::ChartCheck;
 pub use cluster_access::ClusterAccessOptions;
+pub use delta::{DeltaOptions, HeldOptions};
 pub use diff::DiffOptions;
 pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
+pub use have::HaveOptions;
 pub use init::InitOptions;
 pub use inspect::InspectOptions;
 pub use install::{InstallOptions, MapMode, Permissions, Pushed};

@@ -10,7 +10,7 @@ use super::{
     trust_source::TrustSource,
 };
 use crate::{
-    bundle::{ImageSignatureChoice, OpenBundle},
+    bundle::{Delta, DeltaError, ImageSignatureChoice, OpenBundle, RegistryBase},
     push::{self, BlobTally, IndexForm, PushedKind, PushedReference, RefusedArtifact},
     receipt::{Act, Appended, BundleId, VerifiedBundle},
     registry::{Client, ClientConfig},
@@ -19,6 +19,7 @@ use rune_core::{
     command::{CommandError, Report, block_on, counted},
     digest::Digest,
     failure::{Failure, FailureKind},
+    fsx,
     progress::Progress,
     text::size,
 };
@@ -187,12 +188,53 @@ pub fn run(
     options: &PushOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<PushReport, CommandError> {
-    let bundle = options.bundle.open_in_place()?;
+    let bundle = match open_delta(options, progress)? {
+        Some(bundle) => bundle,
+        None => options.bundle.open_in_place()?,
+    };
     let report = block_on(push_opened(&bundle, options, progress))?;
     if report.refused.iter().any(RefusedArtifact::is_of_bundle) {
         progress.announce("help: the registry takes images and no other artifacts: add --no-index-artifact to leave out the bundle index and its signatures");
     }
     Ok(report)
+}
+
+/// Opens the file, if it is a delta whose bundle the registry has the rest of.
+fn open_delta(
+    options: &PushOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Option<Arc<OpenBundle>>, CommandError> {
+    let BundleOptions { bundle, parts, .. } = &options.bundle;
+    if !fsx::is_file(bundle) {
+        return Ok(None);
+    }
+    let refused =
+        |error: DeltaError| CommandError::from(error).context(format!("refusing `{bundle}`"));
+    let delta = Delta::open(bundle, &parts.places, !parts.are_shared).map_err(refused)?;
+    let Some(delta) = delta else {
+        return Ok(None);
+    };
+    let trust = options.bundle.trust()?;
+    let head = delta.head().clone();
+    let head = head
+        .authenticate(&trust)
+        .map_err(|error| options.bundle.refused(error.into()))?;
+    let PushSettings {
+        destination, jobs, ..
+    } = &options.settings;
+    let client = Client::new(client_config(destination, &options.registry, *jobs))?;
+    let repository = |name: &str| destination.name(name);
+    let registry = RegistryBase {
+        client: &client,
+        name: destination.to_string(),
+        repository: &repository,
+    };
+    let opened = block_on(registry.open(head, &delta))
+        .map_err(|error| error.context(format!("cannot push `{bundle}`, a delta")))?;
+    progress.announce(&format!(
+        "note: `{bundle}` is a delta, and `{destination}` has the rest of the bundle"
+    ));
+    Ok(Some(opened))
 }
 
 /// Images and charts are in the registry, and the index or a signature is not.

@@ -120,17 +120,24 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
 }
 
 fn image() -> ImageIngredient {
+    let layer = (0..9000_u32).flat_map(u32::to_le_bytes).collect();
+    image_of(vec![layer])
+}
+
+/// An image of one platform with these layers.
+pub(crate) fn image_of(layers: Vec<Vec<u8>>) -> ImageIngredient {
     let blob = |media_type: &str, bytes: Vec<u8>| (Descriptor::of(media_type, &bytes), bytes);
     let config = blob(
         media_type::CONFIG,
         br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#
             .to_vec(),
     );
-    let layer = blob(
-        media_type::LAYER_GZIP,
-        (0..9000_u32).flat_map(u32::to_le_bytes).collect(),
-    );
-    let manifest = json!({"schemaVersion": 2, "mediaType": media_type::MANIFEST, "config": config.0, "layers": [layer.0]});
+    let layers: Vec<_> = layers
+        .into_iter()
+        .map(|bytes| blob(media_type::LAYER_GZIP, bytes))
+        .collect();
+    let listed: Vec<_> = layers.iter().map(|(layer, _)| layer).collect();
+    let manifest = json!({"schemaVersion": 2, "mediaType": media_type::MANIFEST, "config": config.0, "layers": listed});
     let manifest = blob(media_type::MANIFEST, serde_json::to_vec(&manifest).unwrap());
     let index =
         json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": [manifest.0]});
@@ -143,7 +150,10 @@ fn image() -> ImageIngredient {
         source: ImageSource::Built {
             target: index.0.clone(),
             manifests: vec![("linux/amd64".parse().unwrap(), manifest.0.digest)],
-            blobs: vec![config, layer, manifest, index],
+            blobs: layers
+                .into_iter()
+                .chain([config, manifest, index])
+                .collect(),
         },
     }
 }

@@ -123,18 +123,18 @@ impl Reader {
     }
 
     fn typed(&mut self, heading: &str, field: &str, kind: &str, value: &Value) {
-        if let Some(kind) = kind.strip_suffix(" or null") {
-            if !value.is_null() {
-                self.typed(heading, field, kind, value);
-            }
-            return;
-        }
         if let Some(kind) = kind.strip_prefix("list of ") {
             for item in value
                 .as_array()
                 .unwrap_or_else(|| panic!("{heading}: `{field}` is no list: {value}"))
             {
                 self.typed(heading, &format!("{field}[]"), kind, item);
+            }
+            return;
+        }
+        if let Some(kind) = kind.strip_suffix(" or null") {
+            if !value.is_null() {
+                self.typed(heading, field, kind, value);
             }
             return;
         }
@@ -289,6 +289,12 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
         "build",
         0,
     );
+    let delta = ["--base", BUNDLE, "--output", "delta.tar"];
+    reader.read(
+        &bundle(&sandbox, &[&build[..], &delta].concat()),
+        "build",
+        0,
+    );
     let first = first_volume(&sandbox);
     let verify = ["verify", "--set", &first, "--key", "release.pub"];
     reader.read(&bundle(&sandbox, &verify), "verify", 0);
@@ -344,6 +350,29 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     let join = ["join", &first, "--output", "joined.tar"];
     reader.read(&bundle(&sandbox, &[&join[..], &key].concat()), "join", 0);
     reader.has_seen_all(&["## `split`", "## `join`", "### `volumes`"]);
+    let unpack = ["unpack", file, "changed", "--key", "release.pub"];
+    assert!(bundle(&sandbox, &unpack).status.success());
+    fs::write(sandbox.path("changed/INSTALL.md"), "changed").unwrap();
+    reader.read(&bundle(&sandbox, &["have", "changed"]), "have", 0);
+    let delta = ["delta", file, "--base", file, "--output", "delta.tar"];
+    reader.read(&bundle(&sandbox, &[&delta[..], &key].concat()), "delta", 0);
+    reader.read(&bundle(&sandbox, &["inspect", "delta.tar"]), "inspect", 0);
+    let apply = [
+        "apply",
+        "delta.tar",
+        "--from",
+        file,
+        "--output",
+        "applied.tar",
+    ];
+    reader.read(&bundle(&sandbox, &[&apply[..], &key].concat()), "apply", 0);
+    reader.has_seen_all(&[
+        "## `have`",
+        "## `delta`",
+        "## `apply`",
+        "### `base`",
+        "### `deltaContents`",
+    ]);
     reader.read(
         &bundle(&sandbox, &["inspect", file, "--key", "release.pub"]),
         "inspect",

@@ -4,12 +4,15 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{super::volumes::PartsList, CompletenessReport, image_signing::PayloadsReport};
-use crate::{bundle::Transferred, oci::Platform};
+use crate::{
+    bundle::{BaseRecord, Tally, Transferred},
+    oci::Platform,
+};
 use rune_core::{
     command::{Report, counted},
     digest::Digest,
     remark::Remark,
-    text::{exact_size, size},
+    text::{exact_size, shown, size},
 };
 
 /// A bundle, or what its images and charts are signed over.
@@ -64,9 +67,20 @@ pub struct BundleReport {
     #[serde(skip_serializing_if = "PartsList::is_empty")]
     pub(super) volumes: PartsList,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) delta: Option<BuiltDelta>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) transferred: Option<Transferred>,
     #[serde(skip)]
     pub(super) remarks: Vec<Remark>,
+}
+
+/// What was written instead of the whole bundle.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BuiltDelta {
+    pub(super) included: Tally,
+    pub(super) left_out: Tally,
+    pub(super) bases: Vec<BaseRecord>,
 }
 
 /// The image signatures in the bundle.
@@ -98,6 +112,10 @@ impl BundleReport {
             ..
         } = self;
         let bytes = exact_size(*bytes);
+        let name = match &self.delta {
+            Some(_) => format!("a delta of {name}"),
+            None => name.clone(),
+        };
         let mut text = match &self.transferred {
             None => {
                 let (blobs, fetched) = (self.remote_blobs, self.remote_bytes);
@@ -123,6 +141,13 @@ impl BundleReport {
             }
         };
         let _ = writeln!(text, "bundle digest  {}", self.digest);
+        if let Some(delta) = &self.delta {
+            let _ = writeln!(text, "included       {}", delta.included);
+            let _ = writeln!(text, "left out       {}", delta.left_out);
+            for base in &delta.bases {
+                let _ = writeln!(text, "base           {}", shown(&base.to_string()));
+            }
+        }
         for image in &self.images {
             let _ = writeln!(text, "image          {}@{}", image.reference, image.digest);
             if !image.platforms_left_out.is_empty() {

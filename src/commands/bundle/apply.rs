@@ -1,0 +1,142 @@
+//! `apply`: a delta and what it was created for become the bundle, byte for byte.
+
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::{BaseSource, delta::write, open::BundleOptions, trust_source::TrustSource};
+use crate::{
+    bundle::{Base, Delta, DeltaError, Plan, Tally},
+    registry::{Client, ClientConfig},
+};
+use rune_core::{
+    command::{CommandError, Report, block_on},
+    digest::Digest,
+    progress::Progress,
+};
+
+#[derive(Debug, Clone)]
+pub struct ApplyOptions {
+    /// The delta, and what it is checked with.
+    pub delta: BundleOptions,
+    /// Where the other entries are.
+    pub bases: Vec<BaseSource>,
+    pub registry: ClientConfig,
+    /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
+    pub output: Option<Utf8PathBuf>,
+    /// Only check that it could be done.
+    pub is_dry_run: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyReport {
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    trust: Option<TrustSource>,
+    output: Utf8PathBuf,
+    bytes: u64,
+    from_delta: Tally,
+    from_bases: Vec<Used>,
+    /// How many entries an earlier, interrupted run had written.
+    kept: u64,
+    dry_run: bool,
+}
+
+/// What a base had.
+#[derive(Debug, Serialize)]
+struct Used {
+    base: String,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
+impl Report for ApplyReport {
+    const VERB: &'static str = "apply";
+
+    fn text(&self) -> String {
+        let did = if self.dry_run { "would write" } else { "wrote" };
+        let mut text = format!(
+            "{did} {} {} to `{}`: {} bytes\n",
+            self.name, self.version, self.output, self.bytes
+        );
+        text.push_str(&format!("bundle digest  {}\n", self.digest));
+        if let Some(trust) = &self.trust {
+            text.push_str(&format!("trust          {trust}\n"));
+        }
+        text.push_str(&format!("from delta     {}\n", self.from_delta));
+        for Used { base, tally } in &self.from_bases {
+            text.push_str(&format!("from base      {tally}, of `{base}`\n"));
+        }
+        if self.kept > 0 {
+            let kept = self.kept;
+            text.push_str(&format!(
+                "continued      {kept} entries from an earlier run\n"
+            ));
+        }
+        text
+    }
+}
+
+/// Writes the bundle of a delta.
+///
+/// # Errors
+/// When the delta or a base is not as signed, some entries are missing, or the bundle cannot be
+/// written; nothing has its name then.
+pub fn run(
+    options: &ApplyOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<ApplyReport, CommandError> {
+    let BundleOptions { bundle, parts, .. } = &options.delta;
+    let refused =
+        |error: DeltaError| CommandError::from(error).context(format!("refusing `{bundle}`"));
+    let trust = options.delta.trust()?;
+    let delta = Delta::open(bundle, &parts.places, !parts.are_shared)
+        .and_then(|delta| delta.ok_or_else(|| DeltaError::NotADelta(bundle.clone())))
+        .map_err(refused)?;
+    let head = delta
+        .head()
+        .clone()
+        .authenticate(&trust)
+        .map_err(|error| options.delta.refused(error.into()))?;
+    let index = head.index();
+    let contents = delta.contents(index).map_err(refused)?;
+    let client = Client::new(options.registry.clone())?;
+    let bases = block_on(async {
+        let mut bases: Vec<Base> = Vec::new();
+        for base in &options.bases {
+            bases.push(
+                base.for_delta(&client, index, &contents, &parts.places)
+                    .await?,
+            );
+        }
+        Ok::<_, CommandError>(bases)
+    })?;
+    let (plan, used) = Plan::of_delta(&head, &contents, &bases)?;
+    let output = options
+        .output
+        .clone()
+        .unwrap_or_else(|| format!("{}-{}.bundle.tar", index.name, index.version).into());
+    let kept = write(&plan, &client, &output, options.is_dry_run, progress)
+        .map_err(|error| error.context(format!("did not write `{output}`")))?;
+    Ok(ApplyReport {
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: head.digest(),
+        trust: options.delta.trust_source(),
+        bytes: plan.total_bytes(),
+        from_delta: Tally::of(index.entries.iter().filter(|entry| contents.has(entry))),
+        from_bases: used
+            .into_iter()
+            .map(|(base, tally)| Used {
+                base: base.to_owned(),
+                tally,
+            })
+            .collect(),
+        kept,
+        output,
+        dry_run: options.is_dry_run,
+    })
+}

@@ -1,0 +1,131 @@
+//! What has entries that a delta leaves out: a file, a directory, or a registry.
+
+use std::{convert::Infallible, str::FromStr};
+
+use camino::Utf8PathBuf;
+
+use crate::{
+    bundle::{Base, BundleIndex, DeltaContents, RegistryBase},
+    push::Destination,
+    registry::{Client, RepositoryName},
+};
+use rune_core::{
+    command::CommandError,
+    failure::{Failure, FailureKind},
+};
+
+/// What a registry is named with; everything else is a path.
+const REGISTRY: &str = "oci://";
+
+/// Something that has entries.
+#[derive(Debug, Clone)]
+pub enum BaseSource {
+    Path(Utf8PathBuf),
+    /// A registry with its prefix, without the scheme.
+    Registry(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum BaseSourceError {
+    #[error("`oci://{0}` does not say which bundle was pushed")]
+    NoBundle(String),
+    // What stands before `@` is a user, and perhaps a password: it is not repeated.
+    #[error("a registry is written without a user or a digest: `oci://…@{0}`")]
+    Credentials(String),
+}
+
+impl Failure for BaseSourceError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoBundle(text) => format!("write oci://{text}/bundles/NAME:VERSION"),
+            Self::Credentials(_) => {
+                "write the host alone; credentials come from `rune-bundle login`".to_owned()
+            }
+        })
+    }
+}
+
+impl FromStr for BaseSource {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.strip_prefix(REGISTRY) {
+            Some(registry) => Self::Registry(registry.to_owned()),
+            None => Self::Path(text.into()),
+        })
+    }
+}
+
+impl BaseSource {
+    /// The host of the registry, with port if any.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Path(_) => None,
+            Self::Registry(text) => text.split('/').next(),
+        }
+    }
+
+    /// The entries of a bundle that a delta lacks.
+    pub(super) async fn for_delta(
+        &self,
+        client: &Client,
+        index: &BundleIndex,
+        delta: &DeltaContents<'_>,
+        more: &[Utf8PathBuf],
+    ) -> Result<Base, CommandError> {
+        match self {
+            Self::Path(path) => Ok(Base::open(path, more)?),
+            Self::Registry(text) => {
+                let destination = destination(text)?;
+                let repository = |name: &str| destination.name(name);
+                let registry = registry(client, &destination, &repository);
+                Ok(registry.base(index, Some(delta)).await?)
+            }
+        }
+    }
+
+    /// Everything that it has, of a registry what it has of a bundle that was pushed there.
+    pub(super) async fn everything(&self, client: &Client) -> Result<Base, CommandError> {
+        let text = match self {
+            Self::Path(path) => return Ok(Base::open(path, &[])?),
+            Self::Registry(text) => text,
+        };
+        check_no_credentials(text)?;
+        let no_bundle = || BaseSourceError::NoBundle(text.clone());
+        let (before, bundle) = text.rsplit_once("/bundles/").ok_or_else(no_bundle)?;
+        let (name, tag) = bundle.rsplit_once(':').ok_or_else(no_bundle)?;
+        let destination = destination(before)?;
+        let repository = |name: &str| destination.name(name);
+        let registry = registry(client, &destination, &repository);
+        let index = registry.index(name, tag).await?;
+        Ok(registry.base(&index, None).await?)
+    }
+}
+
+fn destination(text: &str) -> Result<Destination, CommandError> {
+    check_no_credentials(text)?;
+    Ok(text.parse()?)
+}
+
+fn check_no_credentials(text: &str) -> Result<(), BaseSourceError> {
+    match text.rsplit_once('@') {
+        Some((_, host)) => Err(BaseSourceError::Credentials(host.to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn registry<'a>(
+    client: &'a Client,
+    destination: &Destination,
+    repository: &'a (dyn Fn(&str) -> RepositoryName + Sync),
+) -> RegistryBase<'a> {
+    RegistryBase {
+        client,
+        name: format!("{REGISTRY}{destination}"),
+        repository,
+    }
+}

@@ -1,0 +1,160 @@
+//! `delta`: a bundle without the entries that its receiver has.
+
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::{
+    open::{BundleOptions, threads},
+    trust_source::TrustSource,
+};
+use crate::{
+    bundle::{self, Base, BaseRecord, DeltaPlan, Held, Plan, Tally},
+    registry::{Client, ClientConfig},
+};
+use rune_core::{
+    command::{CommandError, Report, block_on},
+    digest::Digest,
+    progress::Progress,
+    text::{shown, size},
+};
+
+#[derive(Debug, Clone)]
+pub struct DeltaOptions {
+    /// Which bundle, and what it is checked with.
+    pub bundle: BundleOptions,
+    pub held: HeldOptions,
+    /// The file to write; without one, `<name>-<version>.delta.tar` in the working directory.
+    pub output: Option<Utf8PathBuf>,
+    /// Only check that it could be done.
+    pub is_dry_run: bool,
+}
+
+/// Where it says what the receiver has.
+#[derive(Debug, Clone, Default)]
+pub struct HeldOptions {
+    /// Bundles, and directories that some were unpacked into; they are not trusted.
+    pub bases: Vec<Utf8PathBuf>,
+    /// Have-lists.
+    pub lists: Vec<Utf8PathBuf>,
+}
+
+impl HeldOptions {
+    /// Reads it; the other volumes or parts of a bundle are looked for in `more` too.
+    pub(super) fn read(&self, more: &[Utf8PathBuf]) -> Result<Held, CommandError> {
+        let mut held = Held::default();
+        for path in &self.bases {
+            Base::open(path, more)?.add_to(&mut held);
+        }
+        for path in &self.lists {
+            held.add_list(path)?;
+        }
+        Ok(held)
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.bases.is_empty() && self.lists.is_empty()
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeltaReport {
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    trust: Option<TrustSource>,
+    output: Utf8PathBuf,
+    /// The size of the delta.
+    bytes: u64,
+    bundle_bytes: u64,
+    included: Tally,
+    left_out: Tally,
+    bases: Vec<BaseRecord>,
+    dry_run: bool,
+}
+
+impl Report for DeltaReport {
+    const VERB: &'static str = "delta";
+
+    fn text(&self) -> String {
+        let did = if self.dry_run { "would write" } else { "wrote" };
+        let mut text = format!(
+            "{did} a delta of {} {} to `{}`: {} ({} bytes), the bundle has {}\n",
+            self.name,
+            self.version,
+            self.output,
+            size(self.bytes),
+            self.bytes,
+            size(self.bundle_bytes)
+        );
+        text.push_str(&format!("bundle digest  {}\n", self.digest));
+        if let Some(trust) = &self.trust {
+            text.push_str(&format!("trust          {trust}\n"));
+        }
+        text.push_str(&format!("included       {}\n", self.included));
+        text.push_str(&format!("left out       {}\n", self.left_out));
+        for base in &self.bases {
+            text.push_str(&format!("base           {}\n", shown(&base.to_string())));
+        }
+        text
+    }
+}
+
+/// Writes what a receiver lacks of a bundle.
+///
+/// # Errors
+/// When the bundle is not as signed, a base cannot be read, or the delta cannot be written.
+pub fn run(
+    options: &DeltaOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<DeltaReport, CommandError> {
+    let (source, head) = options.bundle.authenticate()?;
+    let file = options.bundle.file(source)?;
+    let held = options.held.read(&options.bundle.parts.places)?;
+    let index = head.index();
+    let bundle = Plan::of_bundle(&head, &options.bundle.bundle, &file);
+    let DeltaPlan {
+        plan,
+        included,
+        left_out,
+    } = DeltaPlan::new(bundle, index, &held)?;
+    let output = options
+        .output
+        .clone()
+        .unwrap_or_else(|| format!("{}-{}.delta.tar", index.name, index.version).into());
+    let client = Client::new(ClientConfig::default())?;
+    write(&plan, &client, &output, options.is_dry_run, progress)
+        .map_err(|error| error.context(format!("did not write `{output}`")))?;
+    Ok(DeltaReport {
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: head.digest(),
+        trust: options.bundle.trust_source(),
+        bytes: plan.total_bytes(),
+        bundle_bytes: head.layout().total_bytes(),
+        included,
+        left_out,
+        bases: held.into_bases(),
+        output,
+        dry_run: options.is_dry_run,
+    })
+}
+
+/// Writes a plan; says how many an earlier run had written.
+pub(super) fn write(
+    plan: &Plan,
+    client: &Client,
+    output: &Utf8PathBuf,
+    is_dry_run: bool,
+    progress: &Arc<dyn Progress>,
+) -> Result<u64, CommandError> {
+    let destination = output.as_path().into();
+    if is_dry_run {
+        bundle::check_output(plan, &destination)?;
+        return Ok(0);
+    }
+    let written = bundle::materialise(plan, client, &destination, threads(), progress);
+    Ok(block_on(written)?.kept_blobs)
+}

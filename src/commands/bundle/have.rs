@@ -1,0 +1,77 @@
+//! `have`: a list of what a site has, for a delta that leaves them out.
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::BaseSource;
+use crate::{
+    bundle::{Held, Tally},
+    registry::{Client, ClientConfig},
+};
+use rune_core::{
+    command::{CommandError, Report, block_on, counted},
+    digest::Digest,
+    fsx,
+    progress::Progress,
+};
+
+#[derive(Debug, Clone)]
+pub struct HaveOptions {
+    pub sources: Vec<BaseSource>,
+    pub output: Utf8PathBuf,
+    pub registry: ClientConfig,
+}
+
+#[derive(Debug, Serialize)]
+pub struct HaveReport {
+    output: Utf8PathBuf,
+    listed: Tally,
+    damaged: Vec<Damaged>,
+}
+
+/// Entries that differ from their digest; they are not in the list.
+#[derive(Debug, Serialize)]
+struct Damaged {
+    path: String,
+    digests: Vec<Digest>,
+}
+
+impl Report for HaveReport {
+    const VERB: &'static str = "have";
+
+    fn text(&self) -> String {
+        let mut text = format!("wrote `{}`: {}\n", self.output, self.listed);
+        for Damaged { path, digests } in &self.damaged {
+            let count = counted(digests.len() as u64, "digest");
+            text.push_str(&format!(
+                "note: not listed, because the content differs: {count} of `{path}`\n"
+            ));
+        }
+        text
+    }
+}
+
+/// Reads everything, and lists what is as it should be.
+///
+/// # Errors
+/// When a source cannot be read, or the list cannot be written.
+pub fn run(options: &HaveOptions, progress: &dyn Progress) -> Result<HaveReport, CommandError> {
+    fsx::check_free(&options.output)?;
+    let mut held = Held::default();
+    let mut damaged = Vec::new();
+    let client = Client::new(options.registry.clone())?;
+    for source in &options.sources {
+        let base = block_on(source.everything(&client))?;
+        let digests = base.check_into(&mut held, progress)?;
+        if !digests.is_empty() {
+            let path = base.name().to_owned();
+            damaged.push(Damaged { path, digests });
+        }
+    }
+    fsx::write_new(&options.output, &held.to_list()?, 0o644)?;
+    Ok(HaveReport {
+        output: options.output.clone(),
+        listed: held.tally(),
+        damaged,
+    })
+}

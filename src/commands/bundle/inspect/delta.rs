@@ -1,0 +1,59 @@
+//! What a delta has of its bundle, and what it needs from elsewhere.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::{
+    archive::EntryName,
+    bundle::{BaseRecord, BundleIndex, Delta, DeltaContents, EntryRecord, Tally},
+};
+use rune_core::text::{shown, size};
+
+/// What the file has of the bundle.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeltaReport {
+    /// The size of the file.
+    bytes: u64,
+    included: Tally,
+    needed: Tally,
+    /// The entries that `apply` takes from elsewhere.
+    needed_entries: BTreeSet<EntryName>,
+    /// What it was created for. That is not signed.
+    bases: Vec<BaseRecord>,
+}
+
+impl DeltaReport {
+    pub(super) fn new(delta: &Delta, contents: &DeltaContents<'_>, index: &BundleIndex) -> Self {
+        let needed = || index.entries.iter().filter(|entry| !contents.has(entry));
+        Self {
+            bytes: contents.bytes(),
+            included: Tally::of(index.entries.iter().filter(|entry| contents.has(entry))),
+            needed: Tally::of(needed()),
+            needed_entries: needed().map(|entry| entry.path.clone()).collect(),
+            bases: delta.bases().to_vec(),
+        }
+    }
+
+    pub(super) fn needs(&self, entry: &EntryRecord) -> bool {
+        self.needed_entries.contains(&entry.path)
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = format!(
+            "delta          {} ({} bytes)\nincluded       {}\n",
+            size(self.bytes),
+            self.bytes,
+            self.included
+        );
+        text.push_str(&format!("needed         {}, from elsewhere\n", self.needed));
+        for base in &self.bases {
+            text.push_str(&format!(
+                "base           {}, as the delta claims\n",
+                shown(&base.to_string())
+            ));
+        }
+        text
+    }
+}

@@ -1,0 +1,109 @@
+//! A registry that a bundle was pushed into says what it has of it, and is a base.
+
+use std::collections::BTreeSet;
+
+use rune_testkit::registry::Registry;
+
+use crate::bundle::{delta_support::Pair, foreign_support::Distribution, small_bundle::index_of};
+
+#[test]
+fn what_was_pushed_into_a_registry_is_left_out_of_a_delta_and_fetched_when_it_is_applied() {
+    let pair = Pair::new(&[400_000, 30_000], 10_000);
+    let registry = Distribution::start("plain");
+    let destination = format!("{}/rune", registry.host());
+    let receipts = pair.path("receipts");
+    pair.run(
+        &["push", "old.tar", &destination, "--receipts", &receipts],
+        0,
+    );
+    let pushed = format!("oci://{destination}/bundles/small:1.2.3");
+    pair.run_alone(&["have", &pushed, "-o", "site.json"], 0);
+    let list: serde_json::Value = serde_json::from_slice(&pair.bytes("site.json")).unwrap();
+    let listed = list["digests"].as_array().unwrap().iter();
+    let listed: BTreeSet<&str> = listed.map(|digest| digest.as_str().unwrap()).collect();
+    let index = index_of(&pair.file("old.tar"));
+    let blobs = index
+        .entries
+        .iter()
+        .filter_map(|entry| entry.path.as_str().strip_prefix("blobs/sha256/"));
+    let blobs: Vec<String> = blobs.map(|hex| format!("sha256:{hex}")).collect();
+    assert_eq!(listed, blobs.iter().map(String::as_str).collect());
+
+    let delta = ["delta", "--have", "site.json", "new.tar", "-o", "delta.tar"];
+    let said = pair.run(&delta, 0);
+    assert!(
+        said.contains(&format!("base           oci://{destination}")),
+        "{said}"
+    );
+    let from = format!("oci://{destination}");
+    let apply = ["apply", "delta.tar", "--from", &from, "-o", "out.tar"];
+    let said = pair.run(&apply, 0);
+    assert!(said.contains(&format!("of `{from}`")), "{said}");
+    assert_eq!(pair.sum("out.tar"), pair.sum("new.tar"));
+}
+
+#[test]
+fn what_a_registry_lacks_is_named_before_anything_is_written() {
+    let pair = Pair::new(&[40_000, 30_000], 10_000);
+    pair.delta();
+    let registry = Registry::start();
+    let from = format!("oci://{}/rune", registry.host());
+    let said = pair.run(&["apply", "delta.tar", "--from", &from, "-o", "out.tar"], 4);
+    assert!(
+        said.contains("not found in the delta or `oci://") && said.contains("blobs/sha256/"),
+        "{said}"
+    );
+    assert!(!pair.file("out.tar.partial").exists());
+    let pushed = format!("{from}/bundles/small:1.2.3");
+    let said = pair.run_alone(&["have", &pushed, "-o", "site.json"], 4);
+    assert!(
+        said.contains("is not the bundle index that `push` writes"),
+        "{said}"
+    );
+    let said = pair.run_alone(&["have", &from, "-o", "site.json"], 2);
+    assert!(said.contains("/bundles/NAME:VERSION"), "{said}");
+}
+
+#[test]
+fn a_password_in_the_name_of_a_registry_is_not_repeated() {
+    let pair = Pair::new(&[4_000], 1_000);
+    pair.delta();
+    let from = "oci://alice:secret@registry.example/rune";
+    let said = pair.run(&["apply", "delta.tar", "--from", from, "-o", "out.tar"], 2);
+    assert!(
+        said.contains("rune-bundle login") && !said.contains("secret"),
+        "{said}"
+    );
+    let said = pair.run_alone(&["have", from, "-o", "site.json"], 2);
+    assert!(!said.contains("secret"), "{said}");
+}
+
+#[test]
+fn a_delta_is_pushed_where_the_rest_is_and_the_registry_then_has_what_the_bundle_would_bring() {
+    let pair = Pair::new(&[400_000, 30_000], 10_000);
+    pair.delta();
+    let registry = Distribution::start("plain");
+    let destination = format!("{}/rune", registry.host());
+    let receipts = pair.path("receipts");
+    let push = |bundle: &str, code: i32, options: &[&str]| {
+        let push = ["push", bundle, &destination, "--receipts", &receipts];
+        pair.run(&[&push[..], options].concat(), code)
+    };
+    // Nothing is there: said with names, and nothing is sent.
+    let said = push("delta.tar", 4, &[]);
+    assert!(
+        said.contains("blobs/sha256/")
+            && said.contains(&format!("not found in the delta or `{destination}`"))
+            && said.contains("rune-bundle apply DELTA --from"),
+        "{said}"
+    );
+    push("old.tar", 0, &[]);
+    let said = push("delta.tar", 0, &["--overwrite-tags"]);
+    assert!(
+        said.contains("is a delta") && said.contains("has the rest of the bundle"),
+        "{said}"
+    );
+    // The bundle has nothing more to bring.
+    let said = push("new.tar", 0, &[]);
+    assert!(said.contains("blobs      0 sent (0 bytes)"), "{said}");
+}
