@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Completeness, ReferrerRecord};
+use super::{Completeness, NamespaceRecord, ReferrerRecord, ReleaseRecord};
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
@@ -41,8 +41,11 @@ const REFERRERS: &str = "referrers";
 /// The ability to install several releases together.
 const RELEASES: &str = "releases";
 
+/// The ability to create namespaces with settings.
+const NAMESPACES: &str = "namespaces";
+
 /// The largest index that is read, in bytes.
-pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_INDEX_BYTES: u64 = 16 << 20;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -70,6 +73,9 @@ pub struct BundleIndex {
     /// What is installed together, in this order; empty when one chart is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub releases: Vec<ReleaseRecord>,
+    /// How namespaces are created for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<NamespaceRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrations: Option<Migrations>,
     pub binaries: Vec<BinaryRecord>,
@@ -171,22 +177,6 @@ pub struct ProfileRecord {
     pub values: Vec<EntryName>,
 }
 
-/// A release that is installed with others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReleaseRecord {
-    pub name: String,
-    /// The name of the chart.
-    pub chart: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// The releases that must run before it; they come earlier in the list.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<String>,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Migrations {
@@ -270,6 +260,7 @@ pub(super) fn required_abilities(
     origins: &BTreeMap<EntryName, String>,
     images: &[ImageRecord],
     releases: &[ReleaseRecord],
+    namespaces: &[NamespaceRecord],
 ) -> Vec<String> {
     let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
     let places = completeness.has_places().then_some(IMAGE_PLACES);
@@ -283,6 +274,7 @@ pub(super) fn required_abilities(
         .any(|image| !image.referrers.is_empty())
         .then_some(REFERRERS);
     let releases = (!releases.is_empty()).then_some(RELEASES);
+    let namespaces = (!namespaces.is_empty()).then_some(NAMESPACES);
     exceptions
         .into_iter()
         .chain(places)
@@ -290,6 +282,7 @@ pub(super) fn required_abilities(
         .chain(origins)
         .chain(referrers)
         .chain(releases)
+        .chain(namespaces)
         .map(str::to_owned)
         .collect()
 }
@@ -364,6 +357,7 @@ impl BundleIndex {
             ORIGINS,
             REFERRERS,
             RELEASES,
+            NAMESPACES,
         ];
         if let Some(word) = preamble
             .requires
@@ -493,6 +487,7 @@ mod tests {
             charts: Vec::new(),
             profiles: Vec::new(),
             releases: Vec::new(),
+            namespaces: Vec::new(),
             migrations: None,
             binaries: Vec::new(),
             origins: BTreeMap::new(),
@@ -554,7 +549,8 @@ mod tests {
             ..ImagePlaces::default()
         };
         let completeness = Completeness::default().with_places(&places);
-        let requires = super::required_abilities(&completeness, &[], &BTreeMap::new(), &[], &[]);
+        let requires =
+            super::required_abilities(&completeness, &[], &BTreeMap::new(), &[], &[], &[]);
         assert_eq!(requires, ["image-places"]);
         let index = BundleIndex {
             requires,

@@ -26,10 +26,12 @@ mod journal;
 mod judge;
 mod length;
 mod materialise;
+mod namespace_record;
 mod opened;
 mod parts;
 mod publication;
 mod referrer_record;
+mod release_record;
 mod render;
 mod rune_db_image;
 mod static_program;
@@ -62,19 +64,22 @@ pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
 pub use file::{BundleFile, Volumes};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
+pub(crate) use index::MAX_INDEX_BYTES;
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, EntryRecord, FORMAT, ImageRecord, IndexError,
-    ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, ReleaseRecord, Role,
+    ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, Role,
 };
 pub use judge::judge;
 pub use materialise::{
     Content, MaterialiseError, Plan, Transferred, check_destination as check_output,
     check_name as check_output_name, materialise,
 };
+pub use namespace_record::NamespaceRecord;
 pub use opened::{OpenBundle, OpenError};
 pub use parts::PartsError;
 pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
 pub use referrer_record::ReferrerRecord;
+pub use release_record::ReleaseRecord;
 pub use render::{
     Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development,
     render_pinned,

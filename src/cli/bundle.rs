@@ -11,6 +11,7 @@ mod loading;
 mod planning;
 mod post_renderer;
 mod project;
+mod pruning;
 mod pushing;
 mod reading;
 mod receipts;
@@ -31,8 +32,8 @@ use super::{
 };
 use crate::commands::bundle::{
     attach, build, cat, diff, fingerprint, init, inspect, install, join, keygen, load, lock,
-    mirror, policy, push, render, report, rollback, serve, sign, split, status, suggest, unpack,
-    verify,
+    mirror, policy, prune, push, render, report, rollback, serve, sign, split, status, suggest,
+    unpack, verify,
 };
 use rune_core::cli::{
     GlobalArgs,
@@ -102,6 +103,8 @@ enum Verb {
     Logout(credentials::Logout),
     /// Push images, charts and signatures of a bundle into a registry
     Push(pushing::Push),
+    /// Delete from a registry what only older bundles need
+    Prune(pruning::Prune),
     /// Install or upgrade a release from a bundle, and roll back when it fails
     Install(Box<installing::Install>),
     /// Show what is installed by which bundle, its health and its drift
@@ -199,6 +202,11 @@ pub(super) fn main() -> ExitCode {
             site()
                 .and_then(|site| verb.options(&site))
                 .and_then(|options| push::run(&options, &progress)),
+        ),
+        Verb::Prune(verb) => printer.finish(
+            site()
+                .and_then(|site| verb.options(&site))
+                .and_then(|options| prune::run(&options, &progress)),
         ),
         Verb::Install(verb) => printer.finish(
             site()

@@ -40,8 +40,8 @@ pub use locked_image::{
 };
 pub use locked_referrer::LockedReferrer;
 pub use model::{
-    Binary, BuildImage, BundleManifest, Chart, ChartSource, Component, Download, ExtraFile,
-    FileSource, Image, ImageSource, Platforms, Profile, Release,
+    Binary, BuildImage, BundleManifest, Chart, ChartSource, Component, Direction, Download,
+    ExtraFile, FileSource, Image, ImageSource, Namespace, Platforms, PodSecurity, Profile, Release,
 };
 pub use project::{ManifestError, Programs, Project};
 pub use resolve::{

@@ -6,6 +6,7 @@
 mod charts;
 mod files;
 mod images;
+mod namespaces;
 mod releases;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ const KEYS: &[&str] = &[
     "charts",
     "profiles",
     "releases",
+    "namespaces",
     "migrations",
     "binaries",
     "files",
@@ -146,6 +148,7 @@ impl Reader {
             profile.name.clone()
         });
         let releases = self.releases(&map, &profiles);
+        let namespaces = self.namespaces(&map);
         let migrations = map
             .optional("migrations")
             .and_then(|node| self.file(node, "`migrations`", Role::Migrations));
@@ -180,6 +183,7 @@ impl Reader {
             charts,
             profiles,
             releases,
+            namespaces,
             migrations,
             binaries,
             files,

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::{
     Cause, RepositoryName, TokenProblem,
     cause::is_transient,
-    quirks::{credential_key, is_about_immutable_tag},
+    quirks::{cannot_delete, credential_key, is_about_immutable_tag},
 };
 use crate::{
     net::{TransportError, TransportFault},
@@ -227,6 +227,44 @@ pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) 
         }
         _ => return about(cause, endpoint),
     })
+}
+
+/// The same when something was to be deleted.
+pub(super) fn about_deletion(
+    cause: &Cause,
+    endpoint: &str,
+    name: &RepositoryName,
+) -> Option<String> {
+    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+    if cannot_delete(cause) {
+        return Some(format!(
+            "`{host}` does not delete manifests: have `storage.delete.enabled` set where it is distribution, or delete there by its own means"
+        ));
+    }
+    match cause {
+        Cause::Status {
+            status: StatusCode::FORBIDDEN,
+            ..
+        }
+        | Cause::CredentialsRefused { user: Some(_), .. } => Some(format!(
+            "check that the user for `{host}` may delete from `{}`",
+            name.repository()
+        )),
+        _ => about_write(cause, endpoint, name),
+    }
+}
+
+/// The same when the repositories were to be listed.
+pub(super) fn about_catalog(cause: &Cause, endpoint: &str) -> Option<String> {
+    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+    match cause {
+        Cause::Transport { .. } | Cause::NoCredentials { .. } | Cause::Credentials(_) => {
+            about(cause, endpoint)
+        }
+        _ => Some(format!(
+            "use an account that may list every repository of `{host}`; a registry that lists none to anybody cannot be pruned"
+        )),
+    }
 }
 
 fn full(host: &str) -> String {

@@ -198,7 +198,12 @@ impl Exchange {
         let pass = endpoint.host.gate.enter().await;
         let is_tls = self.speaks_tls(endpoint).await?;
         let (path, query) = question.below();
-        let Some(mut url) = endpoint.url(if is_tls { "https" } else { "http" }, path) else {
+        let scheme = if is_tls { "https" } else { "http" };
+        let url = match &question.place {
+            Place::Root { .. } => endpoint.root(scheme).and_then(|root| root.join(path).ok()),
+            _ => endpoint.url(scheme, path),
+        };
+        let Some(mut url) = url else {
             return Err(Cause::Redirect {
                 to: endpoint.label(),
                 problem: "which is not the URL of a registry",

@@ -227,14 +227,14 @@ const REACHED: &[(&str, &[&str])] = &[
     (
         "src/net/tls.rs",
         &[
-            "init", "lock", "build", "doctor", "push", "install", "login",
+            "init", "lock", "build", "doctor", "push", "prune", "install", "login",
         ],
     ),
     (
         "src/bundle/trust_error.rs",
         &[
-            "verify", "inspect", "cat", "unpack", "push", "load", "serve", "mirror", "install",
-            "diff", "report",
+            "verify", "inspect", "cat", "unpack", "push", "prune", "load", "serve", "mirror",
+            "install", "diff", "report",
         ],
     ),
     ("src/bundle/materialise/", &["build"]),
@@ -244,17 +244,18 @@ const REACHED: &[(&str, &[&str])] = &[
     ("src/mirror/", &["mirror"]),
     ("src/install/", &["install"]),
     ("src/scaffold/", &["init"]),
+    ("src/prune/", &["prune"]),
     ("src/push/", &["push", "install"]),
     ("src/chart/helm.rs", &["init", "lock", "build", "install"]),
     ("src/chart/provenance.rs", &["build"]),
     (
         "src/registry/advice.rs",
-        &["push", "install", "init", "lock", "build", "login"],
+        &["push", "prune", "install", "init", "lock", "build", "login"],
     ),
     (
         "src/registry/",
         &[
-            "init", "lock", "build", "doctor", "push", "install", "login", "logout",
+            "init", "lock", "build", "doctor", "push", "prune", "install", "login", "logout",
         ],
     ),
     ("src/manifest/", &["lock", "build"]),
@@ -263,8 +264,8 @@ const REACHED: &[(&str, &[&str])] = &[
     (
         "src/commands/bundle/key_kind.rs",
         &[
-            "verify", "inspect", "cat", "unpack", "push", "load", "serve", "mirror", "install",
-            "diff", "report", "attach",
+            "verify", "inspect", "cat", "unpack", "push", "prune", "load", "serve", "mirror",
+            "install", "diff", "report", "attach",
         ],
     ),
     (

@@ -16,7 +16,7 @@ use self::{
 };
 use super::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, IndexError, MigrationRecord,
-    Migrations, PolicyRecord, ProfileRecord, ReleaseRecord,
+    Migrations, NamespaceRecord, PolicyRecord, ProfileRecord, ReleaseRecord,
     index::required_abilities,
     materialise::{Content, Plan},
     publication::chart_repository,
@@ -51,6 +51,8 @@ pub struct Ingredients {
     pub profiles: Vec<ProfileIngredient>,
     /// What is installed together, in this order.
     pub releases: Vec<ReleaseRecord>,
+    /// How namespaces are created for them.
+    pub namespaces: Vec<NamespaceRecord>,
     pub migrations: Option<MigrationsIngredient>,
     pub binaries: Vec<BinaryIngredient>,
     pub files: Vec<FileIngredient>,
@@ -261,6 +263,7 @@ impl Ingredients {
                 &origins,
                 &images,
                 &self.releases,
+                &self.namespaces,
             ),
             name: self.name,
             version: self.version,
@@ -271,6 +274,7 @@ impl Ingredients {
             charts,
             profiles,
             releases: self.releases,
+            namespaces: self.namespaces,
             migrations,
             binaries,
             origins,

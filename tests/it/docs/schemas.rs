@@ -97,7 +97,7 @@ fn leaf(kind: &Kind, path: &str) -> Value {
     match (kind.name, path) {
         (_, "apiVersion") => json!({"const": "rune-bundle/v1"}),
         (_, "kind") => json!({"const": kind.kind}),
-        ("manifest", "name" | "images[].name" | "profiles[].name") => {
+        ("manifest", "name" | "images[].name" | "profiles[].name" | "namespaces[].name") => {
             json!({"type": "string", "pattern": NAME})
         }
         ("manifest", "predecessor") => {
@@ -105,6 +105,13 @@ fn leaf(kind: &Kind, path: &str) -> Value {
         }
         ("manifest", "binaries[].sha256" | "files[].sha256") => {
             json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+        }
+        ("manifest", "namespaces[].podSecurity") => {
+            words(&["privileged", "baseline", "restricted"])
+        }
+        ("manifest", "namespaces[].quota.<resource>") => json!({"type": ["string", "number"]}),
+        ("manifest", "namespaces[].defaultDeny") => {
+            json!({"type": "array", "items": {"enum": ["ingress", "egress"]}})
         }
         ("manifest", "platforms") => {
             json!({"oneOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})

@@ -7,10 +7,11 @@ use super::{
     choice::Needed,
     destination::{Destination, Images},
     mapping::{Mapped, Rendering},
+    namespace,
 };
 use crate::install::{
-    Check, DatabaseSchema, Definitions, Demands, InstallError, Judgement, Kept, Object,
-    ObjectChange, Problems, Revision, RunningImages, Verdict, ask_schema, check_access,
+    Check, DatabaseSchema, Definitions, Demands, InstallError, Judgement, Kept, NamespacePlan,
+    Object, ObjectChange, Problems, Revision, RunningImages, Verdict, ask_schema, check_access,
     check_cluster, check_pending, deployed_objects, differences, parse_objects, plan_definitions,
 };
 use rune_core::{command::CommandError, digest::Digest, failure::FailureKind};
@@ -34,7 +35,8 @@ pub(super) struct Found {
     pub(super) objects: Vec<Object>,
     pub(super) running: RunningImages,
     pub(super) history: Vec<Revision>,
-    pub(super) namespace_exists: bool,
+    /// What becomes of the namespace.
+    pub(super) namespace: NamespacePlan,
     /// What becomes of the custom resource definitions of its `crds/`.
     pub(super) definitions: Definitions,
     /// The schema version of the database, where it could be asked.
@@ -121,7 +123,19 @@ impl Work<'_> {
             .cloned()
             .collect();
         let may_create = self.options.permissions.create_namespace;
-        let (mut checks, _) = check_access(cluster, &needed, definitions, may_create)
+        let namespace = if may_create {
+            let settings = namespace::settings(self.bundle.index(), cluster.namespace());
+            let plan = NamespacePlan::new(cluster, &settings).await;
+            plan.map_err(InstallError::from)?
+        } else {
+            NamespacePlan::default()
+        };
+        let asked: Vec<Object> = needed
+            .iter()
+            .chain(namespace.inner_objects())
+            .cloned()
+            .collect();
+        let (mut checks, _) = check_access(cluster, &asked, definitions, may_create)
             .await
             .map_err(InstallError::from)?;
         let demands = Demands {
@@ -164,7 +178,7 @@ impl Work<'_> {
             objects: wanted,
             running,
             history,
-            namespace_exists,
+            namespace,
             definitions,
             schema,
         })
@@ -268,7 +282,7 @@ impl Work<'_> {
     pub(super) fn notes(&self, found: &Found) -> Vec<String> {
         let installed = found.kept.installed.as_ref();
         let recorded = installed.and_then(|installed| installed.schema_version);
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = found.namespace.note.iter().cloned().collect();
         if let Some((current, next)) = recorded
             .zip(self.schema_version())
             .filter(|(current, next)| current != next)
