@@ -54,11 +54,9 @@ impl Failure for PruneError {
             Self::NotAnIndex { reference, .. } => Some(format!(
                 "find out who wrote `{reference}`; once it is elsewhere, run the same command again"
             )),
-            Self::Unverified { reference, source } => source.help().or_else(|| {
-                Some(format!(
-                    "pass the key of whoever signed it with --key or --trust; if nobody did, delete `{reference}`"
-                ))
-            }),
+            Self::Unverified { reference, .. } => Some(format!(
+                "pass the key of whoever signed it with --key or --trust; if nobody did, delete `{reference}`"
+            )),
             Self::NoIndexes(_) => Some(
                 "write the registry as `push` had it, with its prefix, and --flatten if `push` had it"
                     .to_owned(),

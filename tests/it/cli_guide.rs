@@ -233,8 +233,8 @@ const REACHED: &[(&str, &[&str])] = &[
     (
         "src/bundle/trust_error.rs",
         &[
-            "verify", "inspect", "cat", "unpack", "push", "prune", "load", "serve", "mirror",
-            "install", "diff", "report",
+            "verify", "inspect", "cat", "unpack", "push", "load", "serve", "mirror", "install",
+            "diff", "report",
         ],
     ),
     ("src/bundle/materialise/", &["build"]),

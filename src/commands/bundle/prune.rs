@@ -160,7 +160,14 @@ pub fn run(
     options: &PruneOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<PruneReport, CommandError> {
-    let trust = options.signers.trust(None)?;
+    let has_keys = !options.signers.keys.is_empty() || options.signers.trust_file.is_some();
+    let trust = options.signers.trust(None).map_err(|error| {
+        if has_keys {
+            error
+        } else {
+            error.with_help("pass the keys of whoever signs the bundles with --key or --trust")
+        }
+    })?;
     block_on(async {
         let (clusters, uses) = ask_clusters(options, progress.as_ref()).await?;
         let settings = PruneSettings {
