@@ -17,15 +17,14 @@ pub(super) async fn run(
         };
         let writer = client.writer(&target.repository);
         progress.note(&format!("deleting {target}"));
-        match why_it_stays(&writer, room, target).await? {
-            Some(why) => plan.held.push(Held {
+        if let Some(why) = why_it_stays(&writer, room, target).await? {
+            plan.held.push(Held {
                 reference: format!("{}@{}", target.repository, target.digest),
                 why,
-            }),
-            None => {
-                delete(&writer, room, target).await?;
-                target.deleted = true;
-            }
+            });
+        } else {
+            delete(&writer, room, target).await?;
+            target.deleted = true;
         }
     }
     Ok(())

@@ -148,14 +148,12 @@ impl Failure for RegistryError {
         match self {
             Self::Fetch { failures, .. } => Self::decisive(failures)
                 .map_or(FailureKind::Internal, |failure| failure.cause.kind()),
-            Self::Push { failure, .. } => failure.cause.write_kind(),
             Self::Delete { failure, .. } if quirks::cannot_delete(&failure.cause) => {
                 FailureKind::Access
             }
-            Self::Delete { failure, .. } => failure.cause.write_kind(),
-            Self::Catalog { failure, .. } => failure.cause.kind(),
+            Self::Push { failure, .. } | Self::Delete { failure, .. } => failure.cause.write_kind(),
             Self::Login { failure } => failure.cause.kind(),
-            Self::Web { failure, .. } => failure.cause.kind(),
+            Self::Web { failure, .. } | Self::Catalog { failure, .. } => failure.cause.kind(),
             Self::TooLarge { .. } => FailureKind::Content,
             Self::Net(error) => error.kind(),
             Self::RegistriesFile(error) => error.kind(),
