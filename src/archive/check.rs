@@ -14,7 +14,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// A header is not the one that the layout has at this place.
-    #[error("entry `{0}`: the header is not the one that the index demands")]
+    #[error("entry `{0}`: the header is not the one that the bundle index demands")]
     Header(EntryName),
     /// The bytes after the content are not all zero.
     #[error("entry `{0}`: the padding after it is not empty")]

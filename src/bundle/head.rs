@@ -55,7 +55,7 @@ pub enum HeadError {
     #[error("this is not a bundle: it is a {} file", .0.name())]
     Compressed(Compression),
     /// The frame of the index or of a slot is damaged or cut off.
-    #[error("the head of the bundle is damaged")]
+    #[error("the header of the bundle is damaged")]
     Damaged(#[source] CheckError),
     /// The fixed part of the archive has no layout; does not happen.
     #[error("the fixed part of the archive is malformed")]

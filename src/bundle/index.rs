@@ -227,7 +227,7 @@ pub enum IndexError {
     #[error("the bundle requires `{0}`, which this program does not know")]
     Requires(String),
     /// The entries cannot form an archive.
-    #[error("the entries of the index cannot form an archive")]
+    #[error("the entries of the bundle index cannot form an archive")]
     Layout(#[from] LayoutError),
     /// A name of the fixed part is malformed; does not happen.
     #[error("the fixed part of the archive is malformed")]

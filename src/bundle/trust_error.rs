@@ -42,7 +42,7 @@ pub enum TrustError {
     Malformed(usize),
     /// A signature by a key that was not given is over another index.
     #[error(
-        "signature slot {0} holds a signature over another `bundle.json`: the index was changed after it was signed"
+        "signature slot {0} holds a signature over another `bundle.json`: the bundle index was changed after it was signed"
     )]
     OtherContent(usize),
     /// The digest is not the one that was given.

@@ -50,7 +50,7 @@ pub struct ImageContext {
     pub reference: String,
     /// The reference with the digest, when it is known.
     pub pinned: String,
-    /// The platforms that the bundle carries; empty without a lock.
+    /// The platforms that the bundle includes; empty without a lock.
     pub platforms: Vec<PlatformContext>,
     /// Whether the bundle carries every platform of the index, so that any tool can copy it as a
     /// whole.

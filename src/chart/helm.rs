@@ -51,7 +51,7 @@ pub enum HelmError {
         source: std::io::Error,
     },
     /// The program is something else, or a version that is not known here.
-    #[error("`{program}` is no Helm 3 or 4: asked for its version, {answer}")]
+    #[error("`{program}` is not Helm 3 or 4: asked for its version, {answer}")]
     Unknown {
         program: Utf8PathBuf,
         answer: String,
@@ -113,7 +113,7 @@ impl Occasion {
 struct Ended {
     is_success: bool,
     output: Vec<u8>,
-    complaint: Vec<u8>,
+    stderr: Vec<u8>,
 }
 
 impl Helm {
@@ -205,10 +205,10 @@ impl Helm {
             Err(failure) => return Ok(Err(failure)),
         };
         if !ended.is_success {
-            let complaint = String::from_utf8_lossy(&ended.complaint);
-            let complaint = complaint.replace(&format!("{}/", self.scratch.path()), "");
+            let stderr = String::from_utf8_lossy(&ended.stderr);
+            let stderr = stderr.replace(&format!("{}/", self.scratch.path()), "");
             return Ok(Err(RenderFailure::Refused(shortened(
-                complaint.trim().trim_start_matches("Error: "),
+                stderr.trim().trim_start_matches("Error: "),
             ))));
         }
         Ok(String::from_utf8(ended.output).map_err(|_| RenderFailure::NotText))
@@ -246,7 +246,7 @@ impl Group {
     /// What a program prints may not be larger than is kept: then it is ended, and the rest of it
     /// not read.
     async fn run(&mut self) -> Result<Ended, RenderFailure> {
-        let (output, complaint) = (self.0.stdout.take(), self.0.stderr.take());
+        let (output, stderr) = (self.0.stdout.take(), self.0.stderr.take());
         let output = async {
             let output = start_of(output, MAX_OUTPUT_BYTES).await;
             if output.len() as u64 > MAX_OUTPUT_BYTES {
@@ -255,8 +255,8 @@ impl Group {
                 Ok(output)
             }
         };
-        let complaint = async { Ok(all_but_the_rest(complaint, MAX_COMPLAINT_BYTES).await) };
-        let (output, complaint) = tokio::try_join!(output, complaint)?;
+        let stderr = async { Ok(all_but_the_rest(stderr, MAX_COMPLAINT_BYTES).await) };
+        let (output, stderr) = tokio::try_join!(output, stderr)?;
         let status = self
             .0
             .wait()
@@ -265,7 +265,7 @@ impl Group {
         Ok(Ended {
             is_success: status.success(),
             output,
-            complaint,
+            stderr,
         })
     }
 }

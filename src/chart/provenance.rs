@@ -30,7 +30,7 @@ pub enum ProvenanceError {
     #[error("this program was built without OpenPGP, which signs charts")]
     NotBuiltIn,
     /// The file holds no such key.
-    #[error("it is no armored OpenPGP private key{0}")]
+    #[error("it is not an armored OpenPGP private key{0}")]
     NotAKey(String),
     /// No part of the key may or can sign.
     #[error("no part of the key can sign: {0}")]

@@ -83,12 +83,12 @@ pub(super) fn between(
             ),
             (None, _) => (
                 false,
-                Some("the old bundle carries no list of packages".to_owned()),
+                Some("the old bundle has no list of packages".to_owned()),
                 Vec::new(),
             ),
             (_, None) => (
                 false,
-                Some("the new bundle carries no list of packages".to_owned()),
+                Some("the new bundle has no list of packages".to_owned()),
                 Vec::new(),
             ),
         };
@@ -120,7 +120,7 @@ pub fn has_package_list(
     Ok(packages(view, image, manifest)?.is_some())
 }
 
-/// The packages of a manifest; nothing when the bundle carries no list of them.
+/// The packages of a manifest; nothing when the bundle has no list of them.
 fn packages(
     view: &BundleView,
     image: &ImageRecord,

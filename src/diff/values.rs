@@ -100,7 +100,7 @@ pub(super) fn file(
             }
             _ => (
                 Vec::new(),
-                Some("it cannot be compared: it is no YAML document, or too large".to_owned()),
+                Some("it cannot be compared: it is not a YAML document, or too large".to_owned()),
             ),
         },
         _ => (Vec::new(), None),
@@ -301,7 +301,7 @@ mod tests {
     fn what_is_no_yaml_is_said_to_be_none() {
         assert_eq!(
             changed("a: 1\n", "a: [\n"),
-            ["it cannot be compared: it is no YAML document, or too large"]
+            ["it cannot be compared: it is not a YAML document, or too large"]
         );
     }
 

@@ -100,7 +100,7 @@ pub async fn back_up(
             let found = jobs
                 .get(&job)
                 .await
-                .map_err(cluster.failed(format!("look at the job {job}")))?;
+                .map_err(cluster.failed(format!("read the job {job}")))?;
             match verdict(&found) {
                 Some(Ok(())) => return Ok(job.clone()),
                 Some(Err(reason)) => {

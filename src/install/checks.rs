@@ -18,7 +18,7 @@ use rune_core::failure::{Failure, FailureKind};
 
 /// What is to be installed.
 #[derive(Debug, Clone, Copy)]
-pub struct Demands<'a> {
+pub struct Requirements<'a> {
     pub objects: &'a [Object],
     /// The chart's `kubeVersion`.
     pub kube_version: Option<&'a str>,
@@ -145,7 +145,7 @@ impl Verdict {
 }
 
 /// Looks at everything but rights, which come first.
-pub async fn check_cluster(cluster: &Cluster, demands: Demands<'_>) -> Vec<Check> {
+pub async fn check_cluster(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
     let mut checks: Vec<Check> = kubernetes(cluster, demands.kube_version)
         .into_iter()
         .collect();

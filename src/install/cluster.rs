@@ -44,7 +44,7 @@ pub struct Cluster {
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// There is neither a kubeconfig nor an account of a pod.
-    #[error("there is no kubeconfig, and this is no pod of a cluster")]
+    #[error("there is no kubeconfig, and this is not a pod of a cluster")]
     Nowhere,
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(String),

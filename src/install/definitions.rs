@@ -189,7 +189,7 @@ async fn live(cluster: &Cluster, name: &str) -> Result<Option<Value>, ClusterErr
     let live = api(cluster)
         .get_opt(name)
         .await
-        .map_err(cluster.failed(format!("look at the definition {name}")))?;
+        .map_err(cluster.failed(format!("read the definition {name}")))?;
     Ok(live.and_then(|live| serde_json::to_value(live).ok()))
 }
 

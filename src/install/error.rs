@@ -2,7 +2,9 @@
 
 use camino::Utf8PathBuf;
 
-use super::{BackupError, ClusterError, Conflict, KeptError, PinError, Problems, RolloutError};
+use super::{
+    BackupError, ClusterError, Conflict, InstallRecordError, PinError, Problems, RolloutError,
+};
 use crate::chart::HelmError;
 use rune_core::{
     failure::{Failure, FailureKind},
@@ -17,7 +19,7 @@ pub enum InstallError {
     Cluster(#[from] ClusterError),
     /// What is kept in the cluster cannot be read or written.
     #[error(transparent)]
-    Kept(#[from] KeptError),
+    InstallRecord(#[from] InstallRecordError),
     /// The bundle must not be installed over what is there.
     #[error(transparent)]
     Conflict(#[from] Conflict),
@@ -71,7 +73,7 @@ impl Failure for InstallError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Cluster(error) => error.kind(),
-            Self::Kept(error) => error.kind(),
+            Self::InstallRecord(error) => error.kind(),
             Self::Conflict(error) => error.kind(),
             Self::Problems(error) => error.kind(),
             Self::Pins(error) => error.kind(),
@@ -91,7 +93,7 @@ impl Failure for InstallError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Cluster(error) => error.help(),
-            Self::Kept(error) => error.help(),
+            Self::InstallRecord(error) => error.help(),
             Self::Conflict(error) => error.help(),
             Self::Problems(error) => error.help(),
             Self::Pins(error) => error.help(),

@@ -58,7 +58,7 @@ pub(super) async fn workloads(
         let live = api
             .get_opt(object.name())
             .await
-            .map_err(cluster.failed(format!("look at {object}")))?;
+            .map_err(cluster.failed(format!("read {object}")))?;
         let live = live.and_then(|live| serde_json::to_value(live).ok());
         workloads.push(workload(object, live));
     }

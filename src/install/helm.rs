@@ -86,7 +86,7 @@ pub struct Revision {
 pub(super) struct Ended {
     pub(super) is_success: bool,
     pub(super) output: String,
-    pub(super) complaint: String,
+    pub(super) stderr: String,
 }
 
 impl ReleaseHelm {
@@ -248,7 +248,7 @@ impl ReleaseHelm {
         let ended = self
             .run(&["history", &self.release, "--output", "json", "--max", "256"])
             .await?;
-        if !ended.is_success && ended.complaint.contains("not found") {
+        if !ended.is_success && ended.stderr.contains("not found") {
             return Ok(Vec::new());
         }
         let text = ended.success(doing)?;
@@ -284,7 +284,7 @@ impl ReleaseHelm {
             .command(arguments, post_renderer)
             .spawn()
             .map_err(failed)?;
-        let (output, complaint) = (child.stdout.take(), child.stderr.take());
+        let (output, stderr) = (child.stdout.take(), child.stderr.take());
         let status = async {
             tokio::select! {
                 status = child.wait() => status,
@@ -294,11 +294,11 @@ impl ReleaseHelm {
                 }
             }
         };
-        let (status, output, complaint) = tokio::join!(status, text_of(output), text_of(complaint));
+        let (status, output, stderr) = tokio::join!(status, text_of(output), text_of(stderr));
         Ok(Ended {
             is_success: status.map_err(failed)?.success(),
             output,
-            complaint: self.readable(&complaint),
+            stderr: self.readable(&stderr),
         })
     }
 
@@ -366,7 +366,7 @@ impl Ended {
         } else {
             Err(InstallError::HelmRefused {
                 doing: doing.to_owned(),
-                said: self.complaint,
+                said: self.stderr,
             })
         }
     }

@@ -1,8 +1,8 @@
 //! What a release is now, compared with what was installed.
 
 use super::{
-    Cluster, DatabaseSchema, Drift, DriftKind, InstallError, Kept, Object, ReleaseHelm, Revision,
-    Workload, WorkloadState, ask_schema, drift, health, parse_objects, pods, rollout,
+    Cluster, DatabaseSchema, Drift, DriftKind, InstallError, InstallRecord, Object, ReleaseHelm,
+    Revision, Workload, WorkloadState, ask_schema, drift, health, parse_objects, pods, rollout,
 };
 
 /// A release as it is now.
@@ -35,7 +35,7 @@ impl Inspection {
 pub async fn inspect(
     cluster: &Cluster,
     helm: &ReleaseHelm,
-    record: &Kept,
+    record: &InstallRecord,
     asks_database: bool,
 ) -> Result<Inspection, InstallError> {
     let history = helm.history().await?;
@@ -76,7 +76,7 @@ pub async fn inspect(
     })
 }
 
-fn drift_of_schema(record: &Kept, schema: Option<&DatabaseSchema>) -> Option<Drift> {
+fn drift_of_schema(record: &InstallRecord, schema: Option<&DatabaseSchema>) -> Option<Drift> {
     let expected = record.installed.as_ref()?.schema_version?;
     let Some(DatabaseSchema::Version(version)) = schema else {
         return None;

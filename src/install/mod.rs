@@ -3,7 +3,7 @@
 //!
 //! The release is Helm's: this module asks the cluster beforehand, calls Helm, and on failure goes
 //! back to the revision before. What is installed is kept in the cluster beside the release
-//! ([`Kept`]), because a local file can be deleted and another administrator has none. Nothing is
+//! ([`InstallRecord`]), because a local file can be deleted and another administrator has none. Nothing is
 //! contacted but the API server and the registry that was named. It knows neither bundles nor
 //! receipts; `commands` passes what it needs.
 
@@ -17,7 +17,7 @@ mod error;
 mod health;
 mod helm;
 mod inspect;
-mod kept;
+mod install_record;
 mod namespace;
 mod objects;
 mod pins;
@@ -30,7 +30,7 @@ mod value_pins;
 mod workloads;
 
 pub use backup::{BackupError, back_up};
-pub use checks::{Check, Demands, Problems, Verdict, check_access, check_cluster};
+pub use checks::{Check, Problems, Requirements, Verdict, check_access, check_cluster};
 pub use cluster::{Cluster, ClusterError, ClusterOptions};
 pub use definitions::{Definitions, missing_versions, plan_definitions};
 pub use difference::{Change, ObjectChange, differences};
@@ -39,7 +39,9 @@ pub use error::InstallError;
 pub use health::{Workload, WorkloadState};
 pub use helm::{ReleaseHelm, Revision};
 pub use inspect::{Inspection, deployed_objects, inspect};
-pub use kept::{Attempt, Conflict, Installed, Judgement, Kept, KeptError, SetMember};
+pub use install_record::{
+    Attempt, Conflict, InstallKind, InstallRecord, InstallRecordError, Installed, SetMember,
+};
 pub use namespace::{NamespacePlan, NamespaceSettings};
 pub use objects::{Object, parse_objects};
 pub use pins::{PinError, Replaced, destination_values};

@@ -15,7 +15,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Change, Cluster, ClusterError, Object, ObjectChange, differences, kept::PROGRAM};
+use super::{
+    Change, Cluster, ClusterError, Object, ObjectChange, differences, install_record::PROGRAM,
+};
 
 /// The label by which a namespace is known to be ours.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

@@ -5,8 +5,8 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 
 use super::{
-    Cluster, InstallError, Kept, Object, PostRenderer, ReleaseHelm, Revision, RunningImages,
-    helm::Ended, pods::what_pods_say, running, workloads,
+    Cluster, InstallError, InstallRecord, Object, PostRenderer, ReleaseHelm, Revision,
+    RunningImages, helm::Ended, pods::what_pods_say, running, workloads,
 };
 use rune_core::{
     failure::{Failure, FailureKind},
@@ -268,17 +268,17 @@ pub async fn roll_out(
         let doing = "install or upgrade the release, and changed nothing".to_owned();
         return Err(InstallError::HelmRefused {
             doing,
-            said: upgrade.complaint,
+            said: upgrade.stderr,
         });
     }
     if !upgrade.is_success {
-        let what = "the release did not come to run";
+        let what = "the release did not become ready";
         return Err(Box::new(
             go_back(
                 cluster,
                 helm,
                 what,
-                upgrade.complaint,
+                upgrade.stderr,
                 before,
                 wanted.patience,
                 progress,
@@ -311,7 +311,7 @@ pub async fn roll_out(
                 cluster,
                 helm,
                 what,
-                test.complaint,
+                test.stderr,
                 before,
                 wanted.patience,
                 progress,
@@ -367,7 +367,7 @@ pub async fn return_to(
     }
     let test = run_tests(helm, left_out_tests, &timeout(patience), progress).await?;
     if !test.is_success {
-        return Err(failed(test.complaint, back).await?);
+        return Err(failed(test.stderr, back).await?);
     }
     Ok(Some(RolledOut {
         revision: last_revision(helm).await?,
@@ -393,7 +393,7 @@ pub async fn take_back(
     arguments.extend(["--wait", "--timeout", &timeout]);
     let mut back = helm.run(&arguments).await?;
     // Helm 4 leaves fields alone that somebody else has set since; the way back takes them.
-    if !back.is_success && !helm.is_3() && back.complaint.contains("conflict occurred") {
+    if !back.is_success && !helm.is_3() && back.stderr.contains("conflict occurred") {
         arguments.push("--force-conflicts");
         back = helm.run(&arguments).await?;
     }
@@ -402,7 +402,7 @@ pub async fn take_back(
         (None, true) => State::Removed,
         (to, false) => State::Stuck {
             to,
-            said: back.complaint,
+            said: back.stderr,
         },
     })
 }
@@ -494,14 +494,14 @@ pub async fn take_over(
     if !ended.is_success {
         return Err(InstallError::HelmRefused {
             doing: "end what was left".to_owned(),
-            said: ended.complaint,
+            said: ended.stderr,
         });
     }
     helm.history().await
 }
 
 /// The revision that ran before an installation; after one that was cut off, before that one.
-pub fn revision_before(record: &Kept, history: &[Revision]) -> Option<u64> {
+pub fn revision_before(record: &InstallRecord, history: &[Revision]) -> Option<u64> {
     let begun = record.attempt.as_ref().and_then(|attempt| attempt.before);
     match begun {
         Some(0) => None,

@@ -190,7 +190,7 @@ async fn answer(cluster: &Cluster, job: &str) -> Result<Result<Option<u32>, Stri
         let found = pods
             .list(&parameters)
             .await
-            .map_err(cluster.failed("look at the pod that asks the database"))?;
+            .map_err(cluster.failed("read the pod that asks the database"))?;
         let pod = found.items.first();
         let phase = pod.and_then(|pod| pod.status.as_ref()?.phase.as_deref());
         if let Some(pod) = pod.filter(|_| matches!(phase, Some("Succeeded" | "Failed"))) {

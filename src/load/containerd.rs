@@ -129,12 +129,12 @@ impl Containerd {
         let mut child = command
             .spawn()
             .map_err(|source| self.cannot_start(source))?;
-        let complaint = complaint_of(child.stderr.take());
+        let stderr = complaint_of(child.stderr.take());
         let mut list = Vec::new();
         if let Some(stdout) = child.stdout.take() {
             let _ = stdout.take(MAX_LIST_BYTES).read_to_end(&mut list);
         }
-        self.check(DOING, child.wait(), complaint)?;
+        self.check(DOING, child.wait(), stderr)?;
         Ok(rows(&String::from_utf8_lossy(&list))
             .filter(|(name, _)| names.contains(name))
             .collect())
@@ -161,7 +161,7 @@ impl Containerd {
             .stdout(Stdio::null())
             .spawn()
             .map_err(|source| self.cannot_start(source))?;
-        let complaint = complaint_of(child.stderr.take());
+        let stderr = complaint_of(child.stderr.take());
         let mut written = Ok(());
         if let Some(mut stdin) = child.stdin.take() {
             written = archive.stream(bundle, progress, |piece| {
@@ -171,7 +171,7 @@ impl Containerd {
         // The pipe is closed by now. What came through of a damaged archive has no list of images,
         // so `ctr` fails.
         progress.note("containerd is unpacking");
-        let ended = self.check(DOING, child.wait(), complaint);
+        let ended = self.check(DOING, child.wait(), stderr);
         progress.end();
         match written {
             Err(Interruption::Content(error)) => Err(LoadError::Content(error)),
@@ -205,9 +205,9 @@ impl Containerd {
         &self,
         doing: &'static str,
         ended: io::Result<ExitStatus>,
-        complaint: Complaint,
+        stderr: Stderr,
     ) -> Result<(), LoadError> {
-        let said = complaint.join().unwrap_or_default();
+        let said = stderr.join().unwrap_or_default();
         match ended {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(LoadError::Client {
@@ -267,10 +267,10 @@ fn client(program: &Utf8Path) -> Command {
     command
 }
 
-type Complaint = std::thread::JoinHandle<String>;
+type Stderr = std::thread::JoinHandle<String>;
 
 /// What a program complains about, read to its end while it runs: the end of it, on one line.
-fn complaint_of(stream: Option<impl Read + Send + 'static>) -> Complaint {
+fn complaint_of(stream: Option<impl Read + Send + 'static>) -> Stderr {
     std::thread::spawn(move || {
         let (mut last, mut piece) = (Vec::new(), [0; 4096]);
         let Some(mut stream) = stream else {

@@ -45,7 +45,7 @@ pub enum LoadError {
     #[error("the images cannot form an archive")]
     Name(#[from] EntryNameError),
     /// The name of the bundle makes no name of a file.
-    #[error("`{0}` is no name of a file")]
+    #[error("`{0}` is not a file name")]
     FileName(String),
     /// A content is not what the index of the bundle says.
     #[error("nothing was loaded: a content is damaged")]

@@ -274,7 +274,7 @@ impl Failure for StaleLock {
     }
 
     fn help(&self) -> Option<String> {
-        Some("look at what changed, then run `rune-bundle lock`".to_owned())
+        Some("review what changed, then run `rune-bundle lock`".to_owned())
     }
 
     fn details(&self) -> Option<serde_json::Value> {

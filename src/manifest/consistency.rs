@@ -27,10 +27,10 @@ pub enum Contradiction {
     #[error("{digest} is said to have {size} bytes")]
     Size { digest: Digest, size: u64 },
     /// What is carried is not what the platforms say.
-    #[error("image `{image}`: whether {manifest} is carried does not follow from `platforms`")]
+    #[error("image `{image}`: whether {manifest} is included does not follow from `platforms`")]
     Carried { image: String, manifest: Digest },
     /// Something is carried that is about something that is not.
-    #[error("image `{image}`: {referrer} is carried, and what it is about is not")]
+    #[error("image `{image}`: {referrer} is included, and what it is about is not")]
     Referrer { image: String, referrer: Digest },
     #[error("image `{image}`: `{tag}` is not a tag for what is about {subject}")]
     ReferrerTag {
@@ -42,7 +42,7 @@ pub enum Contradiction {
     #[error("program `{0}` needs either `path` or `url`")]
     Program(String),
     /// A single image whose manifest is not its root.
-    #[error("image `{0}` is no index, but its only manifest is not its root")]
+    #[error("image `{0}` is not an index, but its only manifest is not its root")]
     Root(String),
 }
 

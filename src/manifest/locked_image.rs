@@ -249,7 +249,7 @@ impl PulledImage {
         images.chain(attestations).chain(artifacts).chain(indexes)
     }
 
-    /// Every blob that the bundle carries: the root, then each carried manifest, its configuration
+    /// Every blob that the bundle includes: the root, then each carried manifest, its configuration
     /// and layers, then the same of its referrers. A blob that several manifests share comes
     /// several times.
     pub fn carried_blobs(&self) -> impl Iterator<Item = &Blob> {

@@ -47,7 +47,7 @@ pub(super) enum ManifestProblem {
     UnknownPlatform(String),
     #[error("the list of platforms is empty")]
     NoPlatforms,
-    #[error("platform `{0}` is not among those that the bundle carries")]
+    #[error("platform `{0}` is not among those that the bundle includes")]
     PlatformNotCarried(String),
     #[error(transparent)]
     Reference(#[from] ReferenceError),

@@ -15,7 +15,7 @@ use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
     remark::Remark,
-    yaml::{Findings, Mistakes, Place},
+    yaml::{Diagnostics, Findings, Place},
 };
 
 /// Far above what a person writes.
@@ -52,35 +52,35 @@ pub enum ManifestError {
     #[error("cannot use the bundle manifest")]
     File(#[source] PathError),
     #[error(transparent)]
-    Mistakes(#[from] Mistakes),
+    Diagnostics(#[from] Diagnostics),
 }
 
 impl Failure for ManifestError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::File(error) => error.kind(),
-            Self::Mistakes(error) => error.kind(),
+            Self::Diagnostics(error) => error.kind(),
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
             Self::File(error) => error.help(),
-            Self::Mistakes(error) => error.help(),
+            Self::Diagnostics(error) => error.help(),
         }
     }
 
     fn details(&self) -> Option<serde_json::Value> {
         match self {
             Self::File(_) => None,
-            Self::Mistakes(error) => error.details(),
+            Self::Diagnostics(error) => error.details(),
         }
     }
 
     fn remarks(&self) -> Vec<Remark> {
         match self {
             Self::File(_) => Vec::new(),
-            Self::Mistakes(error) => error.remarks(),
+            Self::Diagnostics(error) => error.remarks(),
         }
     }
 }
@@ -142,7 +142,7 @@ impl Project {
             }
         }
         let is_clean = findings.is_empty();
-        Mistakes::check([findings, policy_findings])?;
+        Diagnostics::check([findings, policy_findings])?;
         match manifest {
             Some(manifest) if is_clean => Ok(Self {
                 directory,
@@ -157,7 +157,7 @@ impl Project {
                     .collect(),
             }),
             // A manifest that could not be made has a finding that says why.
-            _ => Err(ManifestError::Mistakes(Mistakes::unexplained(
+            _ => Err(ManifestError::Diagnostics(Diagnostics::unexplained(
                 manifest_path,
             ))),
         }

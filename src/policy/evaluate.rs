@@ -146,7 +146,7 @@ impl Judge<'_> {
                 source,
                 rule,
                 format!("licence `{stated}`"),
-                "it is no SPDX licence expression",
+                "it is not an SPDX licence expression",
             );
         };
         match expression.judge(&|id, exception| self.license_standing(id, exception)) {

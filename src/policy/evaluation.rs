@@ -151,10 +151,13 @@ impl fmt::Display for Decision {
 impl fmt::Display for PolicyViolation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.denied.len() {
-            1 => write!(formatter, "the policy denies what this bundle would carry")?,
+            1 => write!(
+                formatter,
+                "the policy denies what this bundle would include"
+            )?,
             count => write!(
                 formatter,
-                "the policy denies {count} things that this bundle would carry"
+                "the policy denies {count} things that this bundle would include"
             )?,
         }
         for decision in &self.denied {

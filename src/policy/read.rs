@@ -10,7 +10,7 @@ use super::{
 use rune_core::{
     digest::Digest,
     fsx::{self, PathError},
-    yaml::{self, Findings, Mapping, Mistakes, Node, Place, Problem, suggestion},
+    yaml::{self, Diagnostics, Findings, Mapping, Node, Place, Problem, suggestion},
 };
 
 mod images;
@@ -87,9 +87,9 @@ impl Policy {
     ///
     /// # Errors
     /// Never in a build that passed its tests.
-    pub fn built_in() -> Result<Self, Mistakes> {
+    pub fn built_in() -> Result<Self, Diagnostics> {
         let (policy, findings) = Self::read_built_in();
-        Mistakes::check([findings])?;
+        Diagnostics::check([findings])?;
         Ok(policy)
     }
 

@@ -316,7 +316,7 @@ pub(super) async fn check(
             (current.get(&position) != Some(&root)).then(|| (shared.writer(&item.name), tag, root))
         });
     let all: Vec<_> = manifests.chain(tags).collect();
-    shared.progress.note("looking at everything again");
+    shared.progress.note("checking everything again");
     let checked = in_parallel(shared.jobs, all, |(writer, place, digest)| async move {
         Ok(writer.check_manifest(&place, digest).await?)
     });

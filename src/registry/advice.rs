@@ -3,8 +3,8 @@
 use http::StatusCode;
 
 use super::{
-    Cause, RepositoryName, TokenProblem,
-    cause::is_transient,
+    EndpointError, RepositoryName, TokenProblem,
+    endpoint_error::is_transient,
     quirks::{cannot_delete, credential_key, is_about_immutable_tag},
 };
 use crate::{
@@ -17,78 +17,83 @@ use rune_core::failure::Failure as _;
 pub(super) const NOT_ENCRYPTED: &str = "which is not encrypted, as it is itself";
 
 /// Advice about what an endpoint, given as a URL, did.
-pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
+pub(super) fn about(cause: &EndpointError, endpoint: &str) -> Option<String> {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
     Some(match cause {
-        Cause::NoCredentials { .. } => format!(
+        EndpointError::NoCredentials { .. } => format!(
             "run {}, or name a file that has them with --authfile",
             login(host)
         ),
-        Cause::CredentialsRefused { user: Some(_), .. } => {
+        EndpointError::CredentialsRefused { user: Some(_), .. } => {
             format!(
                 "check the entry for `{host}` in the docker config.json (--authfile) and what its user may read"
             )
         }
-        Cause::CredentialsRefused { user: None, .. } => {
+        EndpointError::CredentialsRefused { user: None, .. } => {
             format!(
                 "check the name; if it is not public, run {} or name a file with credentials with --authfile",
                 login(host)
             )
         }
-        Cause::Credentials(error) => return error.help(),
-        Cause::TokenServer {
+        EndpointError::Credentials(error) => return error.help(),
+        EndpointError::TokenServer {
             server,
             problem: TokenProblem::OutOfBounds,
         } => allow(server),
-        Cause::TokenServer { problem, .. } => return about_token(problem, host),
-        Cause::Redirect { .. } => suspicious(host),
-        Cause::Transport { error, .. } => about_transport(error, host),
-        Cause::Status {
+        EndpointError::TokenServer { problem, .. } => return about_token(problem, host),
+        EndpointError::Redirect { .. } => suspicious(host),
+        EndpointError::Transport { error, .. } => about_transport(error, host),
+        EndpointError::Status {
             status,
             redirected_to,
             ..
         } => return about_status(*status, redirected_to.as_deref(), host),
-        Cause::WrongDigest { .. } | Cause::WrongSize { .. } | Cause::WrongRange { .. } => {
+        EndpointError::WrongDigest { .. }
+        | EndpointError::WrongSize { .. }
+        | EndpointError::WrongRange { .. } => {
             format!(
                 "something between here and `{host}` changes content, or `{host}` is damaged; try without proxy or mirror"
             )
         }
-        Cause::OutOfBounds { to } => allow(to),
-        Cause::PlainHttp { host, .. } => {
+        EndpointError::OutOfBounds { to } => allow(to),
+        EndpointError::PlainHttp { host, .. } => {
             format!("write https://, or allow it with --plain-http={host}")
         }
-        Cause::Lost => again(),
-        Cause::Changed { .. } => {
+        EndpointError::MissingAfterPush => again(),
+        EndpointError::DigestMismatch { .. } => {
             format!(
                 "`{host}`, or something before it, rewrites manifests; signatures would not fit any more: ask its operators"
             )
         }
-        Cause::NoManifest { is_page: true, .. } => {
+        EndpointError::NoManifest { is_page: true, .. } => {
             format!(
                 "check what `{host}` is: a page answers for it, such as that of a login or of a proxy; open it in a browser"
             )
         }
-        Cause::NoManifest {
+        EndpointError::NoManifest {
             error: ManifestError::SchemaVersion(1),
             ..
         } => "push the image again with a current program: this format is from before 2016"
             .to_owned(),
-        Cause::NoManifest { .. } => {
+        EndpointError::NoManifest { .. } => {
             format!("try without proxy or mirror, or tell the operators of `{host}` what it sends")
         }
-        Cause::Damaged | Cause::Nonsense(_) | Cause::UnknownChallenge | Cause::TooLarge { .. } => {
+        EndpointError::Damaged
+        | EndpointError::ProtocolViolation(_)
+        | EndpointError::UnknownChallenge
+        | EndpointError::TooLarge { .. } => {
             return None;
         }
     })
 }
 
 /// Advice about a web server that is no registry.
-pub(super) fn about_web(cause: &Cause, endpoint: &str) -> Option<String> {
+pub(super) fn about_web(cause: &EndpointError, endpoint: &str) -> Option<String> {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
     let entry = || format!("add an entry for `{host}` to the docker config.json (--authfile)");
     Some(match cause {
-        Cause::NoCredentials { .. } => entry(),
-        Cause::Status {
+        EndpointError::NoCredentials { .. } => entry(),
+        EndpointError::Status {
             status: StatusCode::NOT_FOUND,
             redirected_to: None,
             ..
@@ -98,20 +103,20 @@ pub(super) fn about_web(cause: &Cause, endpoint: &str) -> Option<String> {
                 entry()
             )
         }
-        Cause::Redirect { .. } | Cause::OutOfBounds { .. } => {
+        EndpointError::Redirect { .. } | EndpointError::OutOfBounds { .. } => {
             format!(
                 "check that `{host}` is the server that is meant; or download the file and give its `path`"
             )
         }
-        Cause::TooLarge { .. } => "download it and give its `path`".to_owned(),
+        EndpointError::TooLarge { .. } => "download it and give its `path`".to_owned(),
         _ => return about(cause, endpoint),
     })
 }
 
 /// Advice about an endpoint that does not have what was asked for by its digest.
-pub(super) fn about_missing_digest(cause: &Cause, endpoint: &str) -> Option<String> {
+pub(super) fn about_missing_digest(cause: &EndpointError, endpoint: &str) -> Option<String> {
     match cause {
-        Cause::Status {
+        EndpointError::Status {
             redirected_to: None,
             ..
         } => {
@@ -138,19 +143,19 @@ pub(super) fn about_lacking_mirror(mirror: &str, registry: &str) -> String {
 }
 
 /// Advice about what an endpoint did when somebody wanted to log in.
-pub(super) fn about_login(cause: &Cause, endpoint: &str) -> Option<String> {
+pub(super) fn about_login(cause: &EndpointError, endpoint: &str) -> Option<String> {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
     match cause {
-        Cause::CredentialsRefused { .. }
-        | Cause::TokenServer {
+        EndpointError::CredentialsRefused { .. }
+        | EndpointError::TokenServer {
             problem: TokenProblem::Status { .. },
             ..
         } => Some("check user and password; nothing was written".to_owned()),
-        Cause::Status {
+        EndpointError::Status {
             status: StatusCode::NOT_FOUND,
             ..
         } => Some(format!("check that `{host}` is a registry: it has no /v2/")),
-        Cause::Redirect { to, .. } => Some(format!(
+        EndpointError::Redirect { to, .. } => Some(format!(
             "if `{to}` is the registry that is meant, log in there; nothing was written"
         )),
         _ => about(cause, endpoint),
@@ -158,11 +163,15 @@ pub(super) fn about_login(cause: &Cause, endpoint: &str) -> Option<String> {
 }
 
 /// Advice about what an endpoint did when something was to be written to a repository.
-pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) -> Option<String> {
+pub(super) fn about_write(
+    cause: &EndpointError,
+    endpoint: &str,
+    name: &RepositoryName,
+) -> Option<String> {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
     let repository = name.repository();
     Some(match cause {
-        Cause::Status {
+        EndpointError::Status {
             status,
             code,
             is_about_space,
@@ -200,24 +209,24 @@ pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) 
             }
             _ => return about(cause, endpoint),
         },
-        Cause::CredentialsRefused { user: Some(_), .. } => {
+        EndpointError::CredentialsRefused { user: Some(_), .. } => {
             format!(
                 "check the entry for `{host}` in the docker config.json (--authfile), and that its user may push to `{repository}`"
             )
         }
-        Cause::CredentialsRefused { user: None, .. } => {
+        EndpointError::CredentialsRefused { user: None, .. } => {
             format!(
                 "run {}, or name a file with credentials with --authfile",
                 login(host)
             )
         }
-        Cause::Redirect {
+        EndpointError::Redirect {
             problem: NOT_ENCRYPTED,
             ..
         } => format!(
             "`{host}` does not know its own address: whoever runs the proxy before it has to pass X-Forwarded-Proto, or set `relativeurls` in distribution"
         ),
-        Cause::Transport {
+        EndpointError::Transport {
             error,
             redirected_to: None,
         } if error.fault == TransportFault::Interrupted => {
@@ -231,7 +240,7 @@ pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) 
 
 /// The same when something was to be deleted.
 pub(super) fn about_deletion(
-    cause: &Cause,
+    cause: &EndpointError,
     endpoint: &str,
     name: &RepositoryName,
 ) -> Option<String> {
@@ -242,11 +251,11 @@ pub(super) fn about_deletion(
         ));
     }
     match cause {
-        Cause::Status {
+        EndpointError::Status {
             status: StatusCode::FORBIDDEN,
             ..
         }
-        | Cause::CredentialsRefused { user: Some(_), .. } => Some(format!(
+        | EndpointError::CredentialsRefused { user: Some(_), .. } => Some(format!(
             "check that the user for `{host}` may delete from `{}`",
             name.repository()
         )),
@@ -255,12 +264,12 @@ pub(super) fn about_deletion(
 }
 
 /// The same when the repositories were to be listed.
-pub(super) fn about_catalog(cause: &Cause, endpoint: &str) -> Option<String> {
+pub(super) fn about_catalog(cause: &EndpointError, endpoint: &str) -> Option<String> {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
     match cause {
-        Cause::Transport { .. } | Cause::NoCredentials { .. } | Cause::Credentials(_) => {
-            about(cause, endpoint)
-        }
+        EndpointError::Transport { .. }
+        | EndpointError::NoCredentials { .. }
+        | EndpointError::Credentials(_) => about(cause, endpoint),
         _ => Some(format!(
             "use an account that may list every repository of `{host}`; a registry that lists none to anybody cannot be pruned"
         )),

@@ -13,11 +13,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::{Url, form_urlencoded};
 
 use super::{
-    Cause, CredentialError, CredentialStore, Credentials, TokenProblem,
+    CredentialError, CredentialStore, Credentials, EndpointError, TokenProblem,
+    api_client::MAX_REDIRECTS,
     challenge::{Challenge, challenges},
-    credential_store::Found,
+    credential_store::Lookup,
     credentials::{Authorization, basic_value, bearer_value},
-    exchange::MAX_REDIRECTS,
     hosts::{Endpoint, Hosts},
     quirks,
     retry::retry_after,
@@ -43,7 +43,7 @@ pub(super) async fn answer(
     store: &CredentialStore,
     refusal: Refusal<'_>,
     scopes: &BTreeSet<String>,
-) -> Result<Authorization, Cause> {
+) -> Result<Authorization, EndpointError> {
     let host = &refusal.endpoint.host;
     // Held until there is an answer: whoever was refused at the same time waits for it instead of
     // asking too.
@@ -56,7 +56,7 @@ pub(super) async fn answer(
     }
     let found = credentials_for(store, refusal.endpoint)
         .await
-        .map_err(Cause::Credentials)?;
+        .map_err(EndpointError::Credentials)?;
     let (credentials, place) = found.map(|found| (found.credentials, found.place)).unzip();
     let offered = challenges(refusal.response.headers());
     let bearer = offered
@@ -74,13 +74,13 @@ pub(super) async fn answer(
             Some(basic_value(user, password))
         }
         (None, None) if offered.contains(&Challenge::Basic) => {
-            return Err(Cause::NoCredentials {
+            return Err(EndpointError::NoCredentials {
                 host: host.authority.clone(),
             });
         }
-        _ => return Err(Cause::UnknownChallenge),
+        _ => return Err(EndpointError::UnknownChallenge),
     };
-    let value = value.ok_or(Cause::UnknownChallenge)?;
+    let value = value.ok_or(EndpointError::UnknownChallenge)?;
     let authorization = Authorization {
         value,
         user: credentials.as_ref().map(Credentials::user),
@@ -95,14 +95,14 @@ pub(super) async fn answer(
 pub(super) async fn credentials_for(
     store: &CredentialStore,
     endpoint: &Endpoint,
-) -> Result<Option<Found>, CredentialError> {
+) -> Result<Option<Lookup>, CredentialError> {
     let host = &endpoint.host;
     Ok(match (store.given(&host.authority), &host.credentials) {
-        (Some(credentials), _) => Some(Found {
+        (Some(credentials), _) => Some(Lookup {
             credentials: credentials.clone(),
             place: "--username".to_owned(),
         }),
-        (None, Some(credentials)) => Some(Found {
+        (None, Some(credentials)) => Some(Lookup {
             credentials: credentials.clone(),
             place: "the file of --registry-config".to_owned(),
         }),
@@ -146,7 +146,7 @@ async fn token(
     challenge: &Challenge,
     shown: Option<(&Credentials, &str)>,
     scopes: &BTreeSet<String>,
-) -> Result<HeaderValue, Cause> {
+) -> Result<HeaderValue, EndpointError> {
     let (credentials, place) = shown.unzip();
     let Challenge::Bearer {
         realm,
@@ -154,11 +154,11 @@ async fn token(
         scopes: asked,
     } = challenge
     else {
-        return Err(Cause::UnknownChallenge);
+        return Err(EndpointError::UnknownChallenge);
     };
     let (url, reach) = token_server(hosts, realm, refusal)?;
     let server = url.origin().ascii_serialization();
-    let failed = |problem| Cause::TokenServer {
+    let failed = |problem| EndpointError::TokenServer {
         server: server.clone(),
         problem,
     };
@@ -260,13 +260,17 @@ async fn send(
 }
 
 /// The URL of the token server, if credentials may go there at all, and how far away it may be.
-fn token_server(hosts: &Hosts, realm: &str, refusal: Refusal<'_>) -> Result<(Url, Reach), Cause> {
-    let refused = |server: String, reason| Cause::TokenServer {
+fn token_server(
+    hosts: &Hosts,
+    realm: &str,
+    refusal: Refusal<'_>,
+) -> Result<(Url, Reach), EndpointError> {
+    let refused = |server: String, reason| EndpointError::TokenServer {
         server,
         problem: TokenProblem::NotAllowed(reason),
     };
     let url = Url::parse(realm)
-        .map_err(|_| refused("(not a URL)".to_owned(), "which is no place to ask"))?;
+        .map_err(|_| refused("(not a URL)".to_owned(), "which is not a URL to ask"))?;
     let server = url.origin().ascii_serialization();
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused(server, "with credentials in its URL"));

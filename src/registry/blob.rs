@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 
 use super::{
-    Cause, EndpointFailure, RegistryError, RepositoryName, WebSource,
-    exchange::{Answer, Exchange},
+    EndpointError, EndpointFailure, RegistryError, RepositoryName, WebSource,
+    api_client::{ApiClient, ApiResponse},
+    api_request::{ApiRequest, Place},
     hosts::Endpoint,
-    question::{Place, Question},
     quirks::bytes_to_drop,
     retry::Attempts,
     web::web_error,
@@ -25,7 +25,7 @@ const FORGIVING_BYTES: u64 = 1 << 20;
 /// hashes them; the stream only promises their number.
 #[derive(Debug)]
 pub struct BlobStream {
-    exchange: Arc<Exchange>,
+    api_client: Arc<ApiClient>,
     what: String,
     place: Place,
     size: u64,
@@ -42,14 +42,14 @@ pub struct BlobStream {
 /// A body that is being read.
 #[derive(Debug)]
 struct Source {
-    answer: Answer,
+    answer: ApiResponse,
     /// Bytes to drop first: the server sent everything although a range was asked for.
     skip: u64,
 }
 
 impl BlobStream {
     pub(super) async fn open(
-        exchange: Arc<Exchange>,
+        api_client: Arc<ApiClient>,
         name: &RepositoryName,
         descriptor: &Descriptor,
         offset: u64,
@@ -59,7 +59,7 @@ impl BlobStream {
             path: format!("blobs/{}", descriptor.digest),
             query: Vec::new(),
         };
-        let mut others = exchange.hosts.endpoints(name);
+        let mut others = api_client.hosts.endpoints(name);
         others.reverse();
         let Some(endpoint) = others.pop() else {
             return Err(RegistryError::Fetch {
@@ -70,7 +70,7 @@ impl BlobStream {
         };
         Self {
             others,
-            ..Self::new(exchange, endpoint, place, what, descriptor.size, offset)
+            ..Self::new(api_client, endpoint, place, what, descriptor.size, offset)
         }
         .opened()
         .await
@@ -78,7 +78,7 @@ impl BlobStream {
 
     /// The same of a file at a web server.
     pub(super) async fn open_web(
-        exchange: Arc<Exchange>,
+        api_client: Arc<ApiClient>,
         endpoint: Endpoint,
         source: WebSource,
         what: String,
@@ -86,7 +86,7 @@ impl BlobStream {
         offset: u64,
     ) -> Result<Self, RegistryError> {
         Self::new(
-            exchange,
+            api_client,
             endpoint,
             Place::Web(Box::new(source)),
             what,
@@ -98,7 +98,7 @@ impl BlobStream {
     }
 
     fn new(
-        exchange: Arc<Exchange>,
+        api_client: Arc<ApiClient>,
         endpoint: Endpoint,
         place: Place,
         what: String,
@@ -106,7 +106,7 @@ impl BlobStream {
         offset: u64,
     ) -> Self {
         Self {
-            exchange,
+            api_client,
             what,
             place,
             size,
@@ -145,7 +145,7 @@ impl BlobStream {
                     let bytes = source.skipped(bytes);
                     let position = self.position.saturating_add(bytes.len() as u64);
                     if position > self.size {
-                        return Err(self.give_up(Cause::WrongSize {
+                        return Err(self.give_up(EndpointError::WrongSize {
                             expected: self.size,
                             actual: position,
                         }));
@@ -160,7 +160,7 @@ impl BlobStream {
                     if self.position < self.size {
                         // A proper end, but too early: the server has something else than the
                         // descriptor says.
-                        return Err(self.give_up(Cause::WrongSize {
+                        return Err(self.give_up(EndpointError::WrongSize {
                             expected: self.size,
                             actual: self.position,
                         }));
@@ -168,7 +168,7 @@ impl BlobStream {
                 }
                 Err(error) => {
                     self.source = None;
-                    self.failed(Cause::transport(error)).await?;
+                    self.failed(EndpointError::transport(error)).await?;
                 }
             }
         }
@@ -178,9 +178,9 @@ impl BlobStream {
     async fn reopen(&mut self) -> Result<(), RegistryError> {
         loop {
             let range = (self.position > 0).then(|| (self.position, self.size.saturating_sub(1)));
-            let mut question = Question::get_at(self.place.clone(), "*/*").with_range(range);
-            question.attempt = self.failed_attempts.saturating_add(1);
-            let opened = match self.exchange.ask_once(&self.endpoint, &question).await {
+            let mut api_request = ApiRequest::get_at(self.place.clone(), "*/*").with_range(range);
+            api_request.attempt = self.failed_attempts.saturating_add(1);
+            let opened = match self.api_client.ask_once(&self.endpoint, &api_request).await {
                 Ok(answer) => self.source_of(answer, range),
                 Err(cause) => Err(cause),
             };
@@ -195,7 +195,11 @@ impl BlobStream {
     }
 
     /// Checks what the head of an answer promises.
-    fn source_of(&self, answer: Answer, range: Option<(u64, u64)>) -> Result<Source, Cause> {
+    fn source_of(
+        &self,
+        answer: ApiResponse,
+        range: Option<(u64, u64)>,
+    ) -> Result<Source, EndpointError> {
         let headers = answer.response.headers();
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let (skip, expected) = match (answer.response.status(), range) {
@@ -204,7 +208,7 @@ impl BlobStream {
                 let asked = format!("bytes {first}-{last}/{}", self.size);
                 let is_asked = sent == asked || sent == format!("bytes {first}-{last}/*");
                 if !is_asked {
-                    return Err(Cause::WrongRange {
+                    return Err(EndpointError::WrongRange {
                         asked,
                         sent: sent.escape_debug().to_string(),
                     });
@@ -212,24 +216,24 @@ impl BlobStream {
                 (0, self.size.saturating_sub(first))
             }
             (StatusCode::OK, range) => (bytes_to_drop(range), self.size),
-            (status, _) => return Err(Cause::status(status)),
+            (status, _) => return Err(EndpointError::status(status)),
         };
         let announced = text(header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
         match announced.filter(|announced| *announced != expected) {
-            Some(actual) => Err(Cause::WrongSize { expected, actual }),
+            Some(actual) => Err(EndpointError::WrongSize { expected, actual }),
             None => Ok(Source { answer, skip }),
         }
     }
 
     /// Counts a failure; waits, moves on to the next endpoint, or gives up.
-    async fn failed(&mut self, cause: Cause) -> Result<(), RegistryError> {
+    async fn failed(&mut self, cause: EndpointError) -> Result<(), RegistryError> {
         if self.position.saturating_sub(self.failed_at) >= FORGIVING_BYTES {
             self.failed_attempts = 0;
         }
         self.failed_at = self.position;
-        let mut attempts = Attempts::new(&self.exchange.retry, self.failed_attempts);
+        let mut attempts = Attempts::new(&self.api_client.retry, self.failed_attempts);
         let paused = self
-            .exchange
+            .api_client
             .pause(&self.endpoint, &mut attempts, cause)
             .await;
         self.failed_attempts = attempts.made();
@@ -245,7 +249,7 @@ impl BlobStream {
     }
 
     /// Gives up at once: what came cannot be taken back, so another endpoint does not help.
-    fn give_up(&mut self, cause: Cause) -> RegistryError {
+    fn give_up(&mut self, cause: EndpointError) -> RegistryError {
         self.source = None;
         self.failures.push(self.endpoint.failure(1, cause));
         self.error()

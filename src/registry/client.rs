@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    BlobStream, Cause, ClientConfig, RegistryError, RepositoryName, RepositoryWriter,
-    exchange::{Exchange, Head},
+    BlobStream, ClientConfig, EndpointError, RegistryError, RepositoryName, RepositoryWriter,
+    api_client::{ApiClient, Head},
+    api_request::ApiRequest,
     manifest_body,
-    question::Question,
 };
 use crate::oci::{Descriptor, Manifest, Reference};
 use rune_core::digest::Digest;
@@ -32,7 +32,7 @@ pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json
 /// ```
 #[derive(Debug, Clone)]
 pub struct Client {
-    pub(super) exchange: Arc<Exchange>,
+    pub(super) api_client: Arc<ApiClient>,
 }
 
 impl Client {
@@ -42,7 +42,7 @@ impl Client {
     /// When a file that the configuration names cannot be used.
     pub fn new(config: ClientConfig) -> Result<Self, RegistryError> {
         Ok(Self {
-            exchange: Arc::new(Exchange::new(config)?),
+            api_client: Arc::new(ApiClient::new(config)?),
         })
     }
 
@@ -84,21 +84,21 @@ impl Client {
         expected: Option<Digest>,
         expected_type: Option<&str>,
     ) -> Result<Manifest, RegistryError> {
-        let question = Question::get(format!("manifests/{tag_or_digest}"), MANIFEST_TYPES);
+        let api_request = ApiRequest::get(format!("manifests/{tag_or_digest}"), MANIFEST_TYPES);
         let accept = |head: &Head, body: Option<Vec<u8>>| {
-            let bytes = body.ok_or(Cause::TooLarge {
+            let bytes = body.ok_or(EndpointError::TooLarge {
                 max: MAX_MANIFEST_BYTES,
             })?;
             manifest_body::read(head, bytes, expected, expected_type)
         };
-        self.exchange
-            .ask(name, what, &question, MAX_MANIFEST_BYTES, accept)
+        self.api_client
+            .send(name, what, &api_request, MAX_MANIFEST_BYTES, accept)
             .await
     }
 
     /// The way to write to a repository. It leads to the registry itself: mirrors are for reading.
     pub fn writer(&self, name: &RepositoryName) -> RepositoryWriter {
-        RepositoryWriter::new(Arc::clone(&self.exchange), name)
+        RepositoryWriter::new(Arc::clone(&self.api_client), name)
     }
 
     /// Opens a blob at `offset`. The stream yields exactly the bytes from there to the size in the
@@ -112,7 +112,7 @@ impl Client {
         descriptor: &Descriptor,
         offset: u64,
     ) -> Result<BlobStream, RegistryError> {
-        BlobStream::open(Arc::clone(&self.exchange), name, descriptor, offset).await
+        BlobStream::open(Arc::clone(&self.api_client), name, descriptor, offset).await
     }
 
     /// Fetches a blob of at most `max_bytes` into memory and checks its size and digest.
@@ -133,13 +133,13 @@ impl Client {
                 max_bytes,
             });
         }
-        let question = Question::get(format!("blobs/{}", descriptor.digest), "*/*");
+        let api_request = ApiRequest::get(format!("blobs/{}", descriptor.digest), "*/*");
         let accept = |_: &Head, body: Option<Vec<u8>>| {
-            let bytes = body.ok_or(Cause::TooLarge {
+            let bytes = body.ok_or(EndpointError::TooLarge {
                 max: descriptor.size,
             })?;
             if bytes.len() as u64 != descriptor.size {
-                return Err(Cause::WrongSize {
+                return Err(EndpointError::WrongSize {
                     expected: descriptor.size,
                     actual: bytes.len() as u64,
                 });
@@ -147,8 +147,8 @@ impl Client {
             check_digest(&bytes, Some(descriptor.digest))?;
             Ok(bytes)
         };
-        self.exchange
-            .ask(name, what, &question, descriptor.size, accept)
+        self.api_client
+            .send(name, what, &api_request, descriptor.size, accept)
             .await
     }
 
@@ -163,16 +163,16 @@ impl Client {
         digest: Digest,
         max_bytes: u64,
     ) -> Result<Option<Vec<u8>>, RegistryError> {
-        let question = Question::get(format!("blobs/{digest}"), "*/*");
+        let api_request = ApiRequest::get(format!("blobs/{digest}"), "*/*");
         let accept = |_: &Head, body: Option<Vec<u8>>| {
-            let bytes = body.ok_or(Cause::TooLarge { max: max_bytes })?;
+            let bytes = body.ok_or(EndpointError::TooLarge { max: max_bytes })?;
             check_digest(&bytes, Some(digest))?;
             Ok(bytes)
         };
         let what = format!("blob `{digest}` of `{name}`");
         match self
-            .exchange
-            .ask(name, what, &question, max_bytes, accept)
+            .api_client
+            .send(name, what, &api_request, max_bytes, accept)
             .await
         {
             Ok(bytes) => Ok(Some(bytes)),
@@ -182,10 +182,10 @@ impl Client {
     }
 }
 
-pub(super) fn check_digest(bytes: &[u8], expected: Option<Digest>) -> Result<(), Cause> {
+pub(super) fn check_digest(bytes: &[u8], expected: Option<Digest>) -> Result<(), EndpointError> {
     let actual = Digest::of(bytes);
     match expected.filter(|expected| *expected != actual) {
-        Some(expected) => Err(Cause::WrongDigest { expected, actual }),
+        Some(expected) => Err(EndpointError::WrongDigest { expected, actual }),
         None => Ok(()),
     }
 }

@@ -115,7 +115,7 @@ impl Failure for CredentialError {
 
 /// Credentials, and where they are from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Lookup {
     pub(super) credentials: Credentials,
     pub(super) place: String,
 }
@@ -205,7 +205,7 @@ impl CredentialStore {
         &self,
         authority: &str,
         repository: &str,
-    ) -> Result<Option<Found>, CredentialError> {
+    ) -> Result<Option<Lookup>, CredentialError> {
         let names = names_of(authority);
         for source in &self.sources {
             if let Some((key, entry)) = source.entry(&names, repository) {
@@ -215,13 +215,13 @@ impl CredentialStore {
                     key: key.to_owned(),
                 };
                 let credentials = entry.as_ref().map_err(broken)?.clone();
-                return Ok(Some(Found { credentials, place }));
+                return Ok(Some(Lookup { credentials, place }));
             }
             let Some(helper) = source.helper(&names).filter(|_| self.run_helpers) else {
                 continue;
             };
-            if let Some(credentials) = self.ask(helper, credential_key(authority)).await? {
-                return Ok(Some(Found {
+            if let Some(credentials) = self.send(helper, credential_key(authority)).await? {
+                return Ok(Some(Lookup {
                     credentials,
                     place: format!("the credential helper `{helper}` of {}", source.place),
                 }));
@@ -230,13 +230,13 @@ impl CredentialStore {
         Ok(None)
     }
 
-    async fn ask(&self, helper: &str, server: &str) -> Result<Option<Credentials>, HelperError> {
+    async fn send(&self, helper: &str, server: &str) -> Result<Option<Credentials>, HelperError> {
         let mut answers = self.answers.lock().await;
         let key = (helper.to_owned(), server.to_owned());
         if let Some(answer) = answers.get(&key) {
             return Ok(answer.clone());
         }
-        let answer = helper::ask(helper, server).await?;
+        let answer = helper::send(helper, server).await?;
         answers.insert(key, answer.clone());
         Ok(answer)
     }

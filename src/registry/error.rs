@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{AuthFileError, Cause, RegistriesFileError, RepositoryName, advice, quirks};
+use super::{AuthFileError, EndpointError, RegistriesFileError, RepositoryName, advice, quirks};
 use crate::net::NetError;
 use rune_core::failure::{Failure, FailureKind};
 
@@ -88,7 +88,7 @@ pub struct EndpointFailure {
     /// How often it was tried.
     pub attempts: u32,
     /// What happened the last time.
-    pub cause: Box<Cause>,
+    pub cause: Box<EndpointError>,
 }
 
 impl RegistryError {
@@ -121,7 +121,7 @@ impl RegistryError {
 
     /// Whether what was to be written is damaged where it came from.
     pub fn is_about_source(&self) -> bool {
-        matches!(self, Self::Push { failure, .. } if matches!(*failure.cause, Cause::Damaged))
+        matches!(self, Self::Push { failure, .. } if matches!(*failure.cause, EndpointError::Damaged))
     }
 
     /// The failure that a person should look at: of several endpoints, one that refused us before
@@ -169,7 +169,7 @@ impl Failure for RegistryError {
                     other.is_mirror && other.cause.kind() == FailureKind::NotFound
                 };
                 let is_unreachable =
-                    !failure.is_mirror && matches!(*failure.cause, Cause::Transport { .. });
+                    !failure.is_mirror && matches!(*failure.cause, EndpointError::Transport { .. });
                 match failures.iter().find(lacks_it).filter(|_| is_unreachable) {
                     Some(mirror) => Some(advice::about_lacking_mirror(
                         &mirror.endpoint,

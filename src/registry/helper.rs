@@ -80,7 +80,7 @@ struct Answer {
 }
 
 /// Asks a helper for the credentials of a server.
-pub(super) async fn ask(helper: &str, server: &str) -> Result<Option<Credentials>, HelperError> {
+pub(super) async fn send(helper: &str, server: &str) -> Result<Option<Credentials>, HelperError> {
     let is_name = !helper.is_empty()
         && helper
             .bytes()

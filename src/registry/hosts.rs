@@ -11,34 +11,34 @@ use std::{
 use url::{Host as UrlHost, Url};
 
 use super::{
-    Cause, ClientConfig, Credentials, EndpointFailure, RegistryError, RepositoryName,
-    credentials::Authorization, gate::Gate, quirks::names_of, registries_file::Registries,
+    ClientConfig, Credentials, EndpointError, EndpointFailure, RegistryError, RepositoryName,
+    credentials::Authorization, limiter::Limiter, quirks::names_of, registries_file::Registries,
 };
 use crate::net::{AddressClass, NetError, Reach, Timeouts, Tls, TlsFiles, Transport, WebUrl};
 
 /// Whether a host is spoken to with TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Speech {
+pub(super) enum Scheme {
     Tls,
     /// Never.
     Plain,
     /// It is on loopback and nobody said: TLS if it answers to that.
-    TlsIfSpoken,
+    HttpsThenHttp,
 }
 
 /// A host and everything that its repositories share.
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) authority: String,
-    pub(super) speech: Speech,
+    pub(super) speech: Scheme,
     pub(super) transport: Arc<Transport>,
     /// What the registries file says; goes before everything else.
     pub(super) credentials: Option<Credentials>,
-    pub(super) gate: Arc<Gate>,
+    pub(super) limiter: Arc<Limiter>,
     /// By what they are good for.
     pub(super) authorizations: tokio::sync::Mutex<HashMap<BTreeSet<String>, Authorization>>,
     /// Found out once when it has to be found out.
-    pub(super) speaks_tls: tokio::sync::OnceCell<bool>,
+    pub(super) is_https: tokio::sync::OnceCell<bool>,
     /// The most bytes that it takes in one request, as far as it showed; 0 for any number.
     pub(super) max_request_bytes: AtomicU64,
     /// Whether it takes no blob in the request that ends an upload.
@@ -70,7 +70,7 @@ pub(super) struct Hosts {
     allowed: Option<BTreeSet<String>>,
     max_per_host: usize,
     transports: Transports,
-    known: Mutex<HashMap<(String, Speech), Arc<Host>>>,
+    known: Mutex<HashMap<(String, Scheme), Arc<Host>>>,
 }
 
 /// Connections by what they trust and show.
@@ -125,9 +125,9 @@ impl Hosts {
         if let Some(mirrors) = self.registries.mirrors(name.registry()) {
             for url in &mirrors.endpoints {
                 let speech = if url.scheme() == "http" {
-                    Speech::Plain
+                    Scheme::Plain
                 } else {
-                    Speech::Tls
+                    Scheme::Tls
                 };
                 let authority = authority_of(url);
                 let namespace = (authority != own).then(|| name.registry().to_owned());
@@ -151,11 +151,11 @@ impl Hosts {
     pub(super) fn own_endpoint(&self, name: &RepositoryName) -> Endpoint {
         let own = wire_authority(name.registry());
         let speech = if self.may_be_plain(&own) {
-            Speech::Plain
+            Scheme::Plain
         } else if is_loopback(&own) {
-            Speech::TlsIfSpoken
+            Scheme::HttpsThenHttp
         } else {
-            Speech::Tls
+            Scheme::Tls
         };
         let (host, repository) = (self.host(&own, speech), name.repository().to_owned());
         Endpoint {
@@ -201,9 +201,9 @@ impl Hosts {
     pub(super) fn web_endpoint(&self, url: &WebUrl, is_named: bool) -> Endpoint {
         let authority = canonical(&url.authority());
         let speech = if url.url().scheme() == "http" {
-            Speech::Plain
+            Scheme::Plain
         } else {
-            Speech::Tls
+            Scheme::Tls
         };
         let host = if is_named {
             self.host(&authority, speech)
@@ -221,7 +221,7 @@ impl Hosts {
         }
     }
 
-    fn host(&self, authority: &str, speech: Speech) -> Arc<Host> {
+    fn host(&self, authority: &str, speech: Scheme) -> Arc<Host> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let host = known
             .entry((authority.to_owned(), speech))
@@ -229,7 +229,7 @@ impl Hosts {
         Arc::clone(host)
     }
 
-    fn new_host(&self, authority: &str, speech: Speech) -> Host {
+    fn new_host(&self, authority: &str, speech: Scheme) -> Host {
         Host {
             authority: authority.to_owned(),
             speech,
@@ -238,9 +238,9 @@ impl Hosts {
                 .registries
                 .host(authority)
                 .and_then(|settings| settings.credentials.clone()),
-            gate: Gate::new(self.max_per_host),
+            limiter: Limiter::new(self.max_per_host),
             authorizations: tokio::sync::Mutex::default(),
-            speaks_tls: tokio::sync::OnceCell::new(),
+            is_https: tokio::sync::OnceCell::new(),
             max_request_bytes: AtomicU64::new(0),
             refuses_whole_blobs: AtomicBool::new(false),
             has_no_challenge: AtomicBool::new(false),
@@ -337,12 +337,12 @@ impl Host {
     /// Whether it is spoken to with this scheme, as far as is known.
     fn has_scheme(&self, scheme: &str) -> bool {
         match self.speech {
-            Speech::Tls => scheme == "https",
-            Speech::Plain => scheme == "http",
-            Speech::TlsIfSpoken => self
-                .speaks_tls
+            Scheme::Tls => scheme == "https",
+            Scheme::Plain => scheme == "http",
+            Scheme::HttpsThenHttp => self
+                .is_https
                 .get()
-                .is_some_and(|speaks_tls| scheme == if *speaks_tls { "https" } else { "http" }),
+                .is_some_and(|is_https| scheme == if *is_https { "https" } else { "http" }),
         }
     }
 
@@ -377,7 +377,7 @@ impl Endpoint {
     }
 
     /// Why it did not give what was asked for.
-    pub(super) fn failure(&self, attempts: u32, cause: Cause) -> EndpointFailure {
+    pub(super) fn failure(&self, attempts: u32, cause: EndpointError) -> EndpointFailure {
         EndpointFailure {
             endpoint: self.label(),
             is_mirror: self.namespace.is_some(),
@@ -395,9 +395,9 @@ impl Endpoint {
     /// What people read: scheme and host.
     pub(super) fn label(&self) -> String {
         let is_plain = match self.host.speech {
-            Speech::Plain => true,
-            Speech::Tls => false,
-            Speech::TlsIfSpoken => self.host.speaks_tls.get() == Some(&false),
+            Scheme::Plain => true,
+            Scheme::Tls => false,
+            Scheme::HttpsThenHttp => self.host.is_https.get() == Some(&false),
         };
         format!(
             "{}://{}",
@@ -462,10 +462,10 @@ fn is_loopback(authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClientConfig, Hosts, Speech, is_loopback};
+    use super::{ClientConfig, Hosts, Scheme, is_loopback};
     use crate::{oci::Reference, registry::RepositoryName};
 
-    fn endpoint(registry: &str, plain: &[&str]) -> (String, Speech, String) {
+    fn endpoint(registry: &str, plain: &[&str]) -> (String, Scheme, String) {
         let config = ClientConfig {
             plain_http: plain.iter().map(|host| (*host).to_owned()).collect(),
             ..ClientConfig::default()
@@ -493,31 +493,31 @@ mod tests {
         let path = "/v2/library/postgres/tags/list".to_owned();
         assert_eq!(
             endpoint("docker.io", &[]),
-            ("https://registry-1.docker.io".to_owned(), Speech::Tls, path)
+            ("https://registry-1.docker.io".to_owned(), Scheme::Tls, path)
         );
-        assert_eq!(endpoint("localhost:5000", &[]).1, Speech::TlsIfSpoken);
-        assert_eq!(endpoint("registry.lan:5000", &[]).1, Speech::Tls);
+        assert_eq!(endpoint("localhost:5000", &[]).1, Scheme::HttpsThenHttp);
+        assert_eq!(endpoint("registry.lan:5000", &[]).1, Scheme::Tls);
         assert_eq!(
             endpoint("registry.lan:5000", &["registry.lan:5000"]).1,
-            Speech::Plain
+            Scheme::Plain
         );
         assert_eq!(
             endpoint("registry.lan:5000", &["registry.lan"]).1,
-            Speech::Plain
+            Scheme::Plain
         );
         assert_eq!(
             endpoint("registry.lan:5000", &["registry.lan:5001"]).1,
-            Speech::Tls
+            Scheme::Tls
         );
         assert_eq!(
             endpoint("[fd00:0::10]:5000", &["[FD00::10]:5000"]).1,
-            Speech::Plain
+            Scheme::Plain
         );
         assert_eq!(
             endpoint("[fd00::10]:5000", &["[fd00::10]"]).0,
             "http://[fd00::10]:5000"
         );
-        assert_eq!(endpoint("[0:0::1]:5000", &[]).1, Speech::TlsIfSpoken);
+        assert_eq!(endpoint("[0:0::1]:5000", &[]).1, Scheme::HttpsThenHttp);
         assert!(
             is_loopback("127.0.0.1:1")
                 && is_loopback("[::1]:1")

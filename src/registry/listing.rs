@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::{
-    Cause, Client, RegistryError, RepositoryName, RepositoryWriter,
+    Client, EndpointError, RegistryError, RepositoryName, RepositoryWriter,
+    api_request::{Access, Place},
     client::MAX_MANIFEST_BYTES,
     pages::Listing,
-    question::{Access, Place},
 };
 
 const JSON: &str = "application/json";
@@ -31,7 +31,7 @@ impl Client {
     /// When it does not say.
     pub async fn repositories(&self, registry: &str) -> Result<BTreeSet<String>, RegistryError> {
         let endpoint = self
-            .exchange
+            .api_client
             .hosts
             .own_endpoint(&RepositoryName::new(registry, ""));
         let listing = Listing {
@@ -47,16 +47,17 @@ impl Client {
             failure: Box::new(failure),
         };
         let pages = listing
-            .pages(&self.exchange, &endpoint, |_, body| {
+            .pages(&self.api_client, &endpoint, |_, body| {
                 let catalog: Catalog = read(body)?;
                 Ok(catalog.repositories.unwrap_or_default())
             })
             .await
             .map_err(failed)?;
         let Some(pages) = pages else {
-            return Err(failed(
-                endpoint.failure(1, Cause::Nonsense("has no list of its repositories")),
-            ));
+            return Err(failed(endpoint.failure(
+                1,
+                EndpointError::ProtocolViolation("has no list of its repositories"),
+            )));
         };
         Ok(pages.into_iter().flatten().collect())
     }
@@ -77,7 +78,7 @@ impl RepositoryWriter {
             accept: JSON,
         };
         let pages = listing
-            .pages(&self.exchange, &self.endpoint, |_, body| {
+            .pages(&self.api_client, &self.endpoint, |_, body| {
                 let tags: Tags = read(body)?;
                 Ok(tags.tags.unwrap_or_default())
             })
@@ -91,9 +92,10 @@ impl RepositoryWriter {
     }
 }
 
-fn read<T: for<'de> Deserialize<'de>>(body: Option<Vec<u8>>) -> Result<T, Cause> {
-    let body = body.ok_or(Cause::TooLarge {
+fn read<T: for<'de> Deserialize<'de>>(body: Option<Vec<u8>>) -> Result<T, EndpointError> {
+    let body = body.ok_or(EndpointError::TooLarge {
         max: MAX_MANIFEST_BYTES,
     })?;
-    serde_json::from_slice(&body).map_err(|_| Cause::Nonsense("sent a list that cannot be read"))
+    serde_json::from_slice(&body)
+        .map_err(|_| EndpointError::ProtocolViolation("sent a list that cannot be read"))
 }

@@ -7,13 +7,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{
-    AuthFile, AuthFileError, Cause, ClientConfig, RegistryError, RepositoryName,
+    AuthFile, AuthFileError, ClientConfig, EndpointError, RegistryError, RepositoryName,
+    api_client::ApiClient,
     auth::{self, Refusal},
     auth_file::AuthDocument,
     challenge::challenges,
     credential_store::{MAX_AUTH_FILE_BYTES, Source},
     credentials::basic_value,
-    exchange::Exchange,
     hosts::{Endpoint, wire_authority},
     quirks::names_of,
 };
@@ -138,19 +138,19 @@ pub async fn try_login(config: ClientConfig) -> Result<LoginProof, RegistryError
         .as_ref()
         .map(|login| login.registry.clone())
         .unwrap_or_default();
-    let exchange = Exchange::new(config)?;
-    let endpoint = exchange
+    let api_client = ApiClient::new(config)?;
+    let endpoint = api_client
         .hosts
         .own_endpoint(&RepositoryName::new(&registry, ""));
-    let tried = knock(&exchange, &endpoint).await;
+    let tried = knock(&api_client, &endpoint).await;
     tried.map_err(|cause| RegistryError::Login {
         failure: endpoint.failure(1, cause),
     })
 }
 
-async fn knock(exchange: &Exchange, endpoint: &Endpoint) -> Result<LoginProof, Cause> {
-    let is_tls = exchange.speaks_tls(endpoint).await?;
-    let anonymous = ask(endpoint, is_tls, None).await?;
+async fn knock(api_client: &ApiClient, endpoint: &Endpoint) -> Result<LoginProof, EndpointError> {
+    let is_tls = api_client.is_https(endpoint).await?;
+    let anonymous = send(endpoint, is_tls, None).await?;
     if anonymous.status() == StatusCode::UNAUTHORIZED && !challenges(anonymous.headers()).is_empty()
     {
         let refusal = Refusal {
@@ -160,39 +160,39 @@ async fn knock(exchange: &Exchange, endpoint: &Endpoint) -> Result<LoginProof, C
             used: None,
         };
         let fresh = auth::answer(
-            &exchange.hosts,
-            &exchange.credentials,
+            &api_client.hosts,
+            &api_client.credentials,
             refusal,
             &BTreeSet::new(),
         )
         .await?;
         judged(
             endpoint,
-            &ask(endpoint, is_tls, Some(fresh.value)).await?,
+            &send(endpoint, is_tls, Some(fresh.value)).await?,
             fresh.user,
         )?;
         return Ok(LoginProof::Accepted);
     }
     judged(endpoint, &anonymous, None)?;
     // Some look at credentials only when they get some.
-    let (user, password) = exchange
+    let (user, password) = api_client
         .credentials
         .login()
-        .ok_or(Cause::UnknownChallenge)?;
+        .ok_or(EndpointError::UnknownChallenge)?;
     judged(
         endpoint,
-        &ask(endpoint, is_tls, Some(basic_value(user, password))).await?,
+        &send(endpoint, is_tls, Some(basic_value(user, password))).await?,
         Some(user.to_owned()),
     )?;
     Ok(LoginProof::NotAsked)
 }
 
-async fn ask(
+async fn send(
     endpoint: &Endpoint,
     is_tls: bool,
     authorization: Option<HeaderValue>,
-) -> Result<Response, Cause> {
-    let not_a_url = || Cause::Redirect {
+) -> Result<Response, EndpointError> {
+    let not_a_url = || EndpointError::Redirect {
         to: endpoint.label(),
         problem: "which is not the URL of a registry",
     };
@@ -215,7 +215,7 @@ async fn ask(
         .transport
         .send(request, Reach::Anywhere)
         .await
-        .map_err(Cause::transport)?;
+        .map_err(EndpointError::transport)?;
     endpoint.host.first_seen.get_or_init(|| response.origin());
     if response.status().is_redirection() {
         let location = response
@@ -225,7 +225,7 @@ async fn ask(
         let to = location
             .and_then(|location| url.join(location).ok())
             .map(|url| url.origin().ascii_serialization());
-        return Err(Cause::Redirect {
+        return Err(EndpointError::Redirect {
             to: to.unwrap_or_default(),
             problem: "and a password is shown to the registry itself only",
         });
@@ -233,15 +233,19 @@ async fn ask(
     Ok(response)
 }
 
-fn judged(endpoint: &Endpoint, response: &Response, user: Option<String>) -> Result<(), Cause> {
+fn judged(
+    endpoint: &Endpoint,
+    response: &Response,
+    user: Option<String>,
+) -> Result<(), EndpointError> {
     match response.status() {
         status if status.is_success() => Ok(()),
-        StatusCode::UNAUTHORIZED => Err(Cause::CredentialsRefused {
+        StatusCode::UNAUTHORIZED => Err(EndpointError::CredentialsRefused {
             host: endpoint.host.authority.clone(),
             user,
             detail: None,
         }),
-        status => Err(Cause::status(status)),
+        status => Err(EndpointError::status(status)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::header;
 
-use super::{Cause, client::check_digest, exchange::Head, quirks::unpacked};
+use super::{EndpointError, api_client::Head, client::check_digest, quirks::unpacked};
 use crate::oci::{Manifest, ManifestError};
 use rune_core::digest::Digest;
 
@@ -23,7 +23,7 @@ pub(super) fn read(
     bytes: Vec<u8>,
     expected: Option<Digest>,
     expected_type: Option<&str>,
-) -> Result<Manifest, Cause> {
+) -> Result<Manifest, EndpointError> {
     let stated = head
         .text(header::CONTENT_TYPE)
         .split(';')
@@ -58,7 +58,7 @@ pub(super) fn read(
     }
 }
 
-fn no_manifest(head: &Head, bytes: &[u8], error: ManifestError) -> Cause {
+fn no_manifest(head: &Head, bytes: &[u8], error: ManifestError) -> EndpointError {
     let shown = |name| {
         head.text(name)
             .chars()
@@ -87,7 +87,7 @@ fn no_manifest(head: &Head, bytes: &[u8], error: ManifestError) -> Cause {
         head.status,
         shown(header::CONTENT_TYPE)
     );
-    Cause::NoManifest {
+    EndpointError::NoManifest {
         what,
         is_page: hint.contains("HTML"),
         error,

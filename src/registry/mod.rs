@@ -7,28 +7,28 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod advice;
+mod api_client;
+mod api_request;
 mod auth;
 mod auth_file;
 mod blob;
-mod cause;
 mod challenge;
 mod client;
-mod complaint;
 mod config;
 mod credential_store;
 mod credentials;
+mod endpoint_error;
 mod error;
-mod exchange;
-mod gate;
+mod error_body;
 mod helper;
 mod hosts;
+mod limiter;
 mod listing;
 mod login;
 mod manifest_body;
 mod name;
 mod pages;
 mod pieces;
-mod question;
 mod quirks;
 mod referrers;
 mod registries_file;
@@ -41,11 +41,11 @@ mod writer;
 
 pub use crate::net::{ProxySettings, WebUrl, WebUrlError};
 pub use blob::BlobStream;
-pub use cause::{Cause, TokenProblem};
 pub use challenge::Challenge;
 pub use client::Client;
 pub use config::{AuthFile, ClientConfig, Login, Password};
 pub use credential_store::{AuthFileError, CredentialError};
+pub use endpoint_error::{EndpointError, TokenProblem};
 pub use error::{EndpointFailure, RegistryError};
 pub use helper::HelperError;
 pub use login::{

@@ -7,11 +7,11 @@ use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::{
-    Cause, EndpointFailure,
+    EndpointError, EndpointFailure,
+    api_client::{ApiClient, Head},
+    api_request::{Access, ApiRequest, Place, Query},
     client::MAX_MANIFEST_BYTES,
-    exchange::{Exchange, Head},
     hosts::Endpoint,
-    question::{Access, Place, Query, Question},
 };
 
 /// Far more pages than a list has anywhere.
@@ -29,21 +29,22 @@ impl<P: Fn(Query) -> Place> Listing<P> {
     /// Every page of a list of one endpoint; nothing when it does not have the list.
     pub(super) async fn pages<T>(
         self,
-        exchange: &Exchange,
+        api_client: &ApiClient,
         endpoint: &Endpoint,
-        read: impl Fn(&Head, Option<Vec<u8>>) -> Result<T, Cause>,
+        read: impl Fn(&Head, Option<Vec<u8>>) -> Result<T, EndpointError>,
     ) -> Result<Option<Vec<T>>, EndpointFailure> {
         let mut pages = Vec::new();
         let mut query = Query::new();
         while pages.len() < MAX_PAGES {
-            let question = Question::new(Method::GET, (self.place)(query), self.access.clone())
-                .with(header::ACCEPT, HeaderValue::from_static(self.accept));
+            let api_request =
+                ApiRequest::new(Method::GET, (self.place)(query), self.access.clone())
+                    .with(header::ACCEPT, HeaderValue::from_static(self.accept));
             let accept = |head: &Head, body: Option<Vec<u8>>| {
                 let next = next_page(head.text(header::LINK))?;
                 Ok((read(head, body)?, next))
             };
-            let asked = exchange
-                .ask_at(endpoint, &question, MAX_MANIFEST_BYTES, accept)
+            let asked = api_client
+                .ask_at(endpoint, &api_request, MAX_MANIFEST_BYTES, accept)
                 .await;
             match asked {
                 Ok((page, next)) => {
@@ -62,14 +63,18 @@ impl<P: Fn(Query) -> Place> Listing<P> {
                 Err(failure) => return Err(failure),
             }
         }
-        Err(endpoint.failure(1, Cause::Nonsense("has a list that does not end")))
+        Err(endpoint.failure(
+            1,
+            EndpointError::ProtocolViolation("has a list that does not end"),
+        ))
     }
 }
 
 /// The query of the next page, of a `Link` header; nothing on the last page. The next page is asked
 /// for where this one was, whatever host the link names.
-fn next_page(link: &str) -> Result<Option<Query>, Cause> {
-    let unreadable = || Cause::Nonsense("has a link to the next page that cannot be read");
+fn next_page(link: &str) -> Result<Option<Query>, EndpointError> {
+    let unreadable =
+        || EndpointError::ProtocolViolation("has a link to the next page that cannot be read");
     let Some((target, parameters)) = link.split_once('>') else {
         return if link.is_empty() {
             Ok(None)

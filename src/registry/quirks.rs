@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::{Cause, client::MAX_MANIFEST_BYTES};
+use super::{EndpointError, client::MAX_MANIFEST_BYTES};
 
 /// Under which name docker keeps the credentials of Docker Hub.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -42,9 +42,9 @@ const FULL: [&str; 7] = [
 /// - Nexus Repository: no public report of such an answer. Signatures of cosign, which have the
 ///   type of an image, were stored in 2021 (<https://github.com/sigstore/cosign/pull/341>); a 400
 ///   is understood in the same way.
-pub(super) fn refuses_artifact(cause: &Cause) -> bool {
+pub(super) fn refuses_artifact(cause: &EndpointError) -> bool {
     // A name that is not allowed, a tag that cannot be moved and a full disk are told with 400 too.
-    let Cause::Status {
+    let EndpointError::Status {
         status,
         code,
         is_about_space: false,
@@ -75,7 +75,7 @@ pub(super) fn refuses_artifact(cause: &Cause) -> bool {
 /// - Nexus Repository: 400 (<https://github.com/regclient/regclient/issues/836>).
 /// - Gitea: 400 "blob unknown" (<https://github.com/podman-container-tools/skopeo/issues/2882>).
 /// - Others say 404, 409, 412, 415 or 422.
-pub(super) fn refuses_index_with_gaps(cause: &Cause) -> bool {
+pub(super) fn refuses_index_with_gaps(cause: &EndpointError) -> bool {
     matches!(
         cause.answered().map(|status| status.as_u16()),
         Some(400 | 404 | 409 | 412 | 415 | 422)
@@ -86,10 +86,10 @@ pub(super) fn refuses_index_with_gaps(cause: &Cause) -> bool {
 ///
 /// - distribution without `storage.delete.enabled`: 405 `UNSUPPORTED`.
 /// - Others that follow the specification: 405 or `UNSUPPORTED` when deletion is disabled.
-pub(super) fn cannot_delete(cause: &Cause) -> bool {
+pub(super) fn cannot_delete(cause: &EndpointError) -> bool {
     matches!(
         cause,
-        Cause::Status { status, code, .. }
+        EndpointError::Status { status, code, .. }
             if *status == StatusCode::METHOD_NOT_ALLOWED || code.as_deref() == Some("UNSUPPORTED")
     )
 }
@@ -100,8 +100,8 @@ pub(super) fn cannot_delete(cause: &Cause) -> bool {
 /// - distribution on object storage, and products made of it: 400 or 404 `MANIFEST_BLOB_UNKNOWN`,
 ///   `MANIFEST_UNKNOWN`, `BLOB_UNKNOWN`
 ///   (<https://github.com/distribution/distribution/issues/2168>).
-pub(super) fn lacks_a_part(cause: &Cause) -> bool {
-    matches!(cause, Cause::Status { code: Some(code), .. } if matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"))
+pub(super) fn lacks_a_part(cause: &EndpointError) -> bool {
+    matches!(cause, EndpointError::Status { code: Some(code), .. } if matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"))
 }
 
 /// Whether a registry that answers so may do it because nobody said who asks.
@@ -191,7 +191,7 @@ pub(super) fn bytes_to_drop(asked: Option<(u64, u64)>) -> u64 {
 ///   (<https://github.com/aws/containers-roadmap/issues/2671>).
 /// - Artifactory with virtual repositories: 403 for what is not there
 ///   (<https://github.com/google/go-containerregistry/pull/1691>).
-pub(super) fn leaves_blob_open(cause: &Cause) -> bool {
+pub(super) fn leaves_blob_open(cause: &EndpointError) -> bool {
     cause
         .answered()
         .is_some_and(|status| status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
@@ -201,7 +201,7 @@ pub(super) fn leaves_blob_open(cause: &Cause) -> bool {
 ///
 /// - Harbor: 401 where the account may not read the other project
 ///   (<https://github.com/goharbor/harbor/issues/17097>).
-pub(super) fn refuses_mount(cause: &Cause) -> bool {
+pub(super) fn refuses_mount(cause: &EndpointError) -> bool {
     !cause.is_transient()
 }
 
@@ -232,9 +232,9 @@ pub(super) fn received_bytes(range: &str) -> Option<u64> {
 ///   (<https://github.com/apple/containerization/issues/790>).
 /// - distribution: 400 or 416 when its state of the upload is another
 ///   (<https://github.com/distribution/distribution/pull/3755>).
-pub(super) fn is_about_upload(cause: &Cause) -> bool {
-    let Cause::Status { status, code, .. } = cause else {
-        return matches!(cause, Cause::Nonsense(_));
+pub(super) fn is_about_upload(cause: &EndpointError) -> bool {
+    let EndpointError::Status { status, code, .. } = cause else {
+        return matches!(cause, EndpointError::ProtocolViolation(_));
     };
     let is_about_names = code.as_ref().is_some_and(|code| code.starts_with("NAME_"));
     !is_about_names
@@ -248,8 +248,8 @@ pub(super) fn is_about_upload(cause: &Cause) -> bool {
 /// before.
 ///
 /// - Artifactory of 2019: 404 `BLOB_UNKNOWN` (<https://github.com/docker/buildx/issues/196>).
-pub(super) fn refuses_whole_blob(cause: &Cause) -> bool {
-    matches!(cause, Cause::Status { status: StatusCode::NOT_FOUND, code: Some(code), .. } if code == "BLOB_UNKNOWN")
+pub(super) fn refuses_whole_blob(cause: &EndpointError) -> bool {
+    matches!(cause, EndpointError::Status { status: StatusCode::NOT_FOUND, code: Some(code), .. } if code == "BLOB_UNKNOWN")
 }
 
 /// Whether smaller requests may arrive.
@@ -257,7 +257,7 @@ pub(super) fn refuses_whole_blob(cause: &Cause) -> bool {
 /// - nginx and its like before any registry: 413
 ///   (<https://github.com/docker/build-push-action/issues/634>).
 /// - Cloudflare: 413 (<https://github.com/cloudflare/serverless-registry/issues/67>).
-pub(super) fn wants_smaller_requests(cause: &Cause) -> bool {
+pub(super) fn wants_smaller_requests(cause: &EndpointError) -> bool {
     cause.answered() == Some(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
@@ -291,23 +291,23 @@ pub(super) fn credential_key(authority: &str) -> &str {
 mod tests {
     use http::StatusCode;
 
-    use super::{Cause, received_bytes, refuses_artifact};
+    use super::{EndpointError, received_bytes, refuses_artifact};
 
     #[test]
     fn only_a_final_answer_about_the_type_is_a_refusal() {
         let cause = |status: u16, code: &str| {
-            let Cause::Status {
+            let EndpointError::Status {
                 status,
                 detail,
                 is_about_space,
                 redirected_to,
                 retry_after,
                 ..
-            } = Cause::status(StatusCode::from_u16(status).unwrap())
+            } = EndpointError::status(StatusCode::from_u16(status).unwrap())
             else {
                 panic!()
             };
-            Cause::Status {
+            EndpointError::Status {
                 status,
                 code: Some(code.to_owned()),
                 detail,

@@ -11,13 +11,13 @@ use std::collections::BTreeSet;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
-    Cause, Client, EndpointFailure, RegistryError, RepositoryName, RepositoryWriter,
+    Client, EndpointError, EndpointFailure, RegistryError, RepositoryName, RepositoryWriter,
+    api_client::{ApiClient, Head},
+    api_request::{Access, ApiRequest, Place, Query},
     client::{MANIFEST_TYPES, MAX_MANIFEST_BYTES},
-    exchange::{Exchange, Head},
     hosts::Endpoint,
     manifest_body,
     pages::Listing,
-    question::{Access, Place, Query, Question},
     retry::Attempts,
 };
 use crate::oci::{Descriptor, Manifest, ManifestKind, media_type};
@@ -72,8 +72,8 @@ impl Client {
         subject: Digest,
     ) -> Result<Option<ReferrerList>, RegistryError> {
         let mut failures = Vec::new();
-        for endpoint in self.exchange.hosts.endpoints(name) {
-            match list_at(&self.exchange, &endpoint, subject, Access::Pull).await {
+        for endpoint in self.api_client.hosts.endpoints(name) {
+            match list_at(&self.api_client, &endpoint, subject, Access::Pull).await {
                 Ok(list) => return Ok(list),
                 Err(failure) => failures.push(failure),
             }
@@ -99,18 +99,18 @@ impl Client {
             path: path.clone(),
             query: Query::new(),
         };
-        let head = Question::new(Method::HEAD, place, Access::Pull)
+        let head = ApiRequest::new(Method::HEAD, place, Access::Pull)
             .with(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
-        let get = Question::get(path, MANIFEST_TYPES);
+        let get = ApiRequest::get(path, MANIFEST_TYPES);
         let mut failures = Vec::new();
-        for endpoint in self.exchange.hosts.endpoints(name) {
+        for endpoint in self.api_client.hosts.endpoints(name) {
             let exists = self
-                .exchange
+                .api_client
                 .ask_at(&endpoint, &head, 0, |_, _| Ok(()))
                 .await;
             let fetched = match exists {
                 Ok(()) => {
-                    self.exchange
+                    self.api_client
                         .ask_at(&endpoint, &get, MAX_MANIFEST_BYTES, read)
                         .await
                 }
@@ -133,7 +133,7 @@ impl RepositoryWriter {
     /// # Errors
     /// When it cannot be asked, or a list is not whole.
     pub async fn referrers(&self, subject: Digest) -> Result<Option<ReferrerList>, RegistryError> {
-        let listed = list_at(&self.exchange, &self.endpoint, subject, Access::Push).await;
+        let listed = list_at(&self.api_client, &self.endpoint, subject, Access::Push).await;
         let what = || format!("the referrers of `{}@{subject}`", self.name());
         listed.map_err(|failure| failed(what(), vec![failure]))
     }
@@ -148,7 +148,7 @@ impl RepositoryWriter {
         subject: Digest,
         expected: &BTreeSet<Digest>,
     ) -> Result<(), RegistryError> {
-        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        let mut attempts = Attempts::new(&self.api_client.retry, 0);
         loop {
             let listed = self.referrers(subject).await?.unwrap_or_default();
             let listed: BTreeSet<Digest> =
@@ -157,8 +157,13 @@ impl RepositoryWriter {
                 return Ok(());
             };
             let paused = self
-                .exchange
-                .pause_if(true, &self.endpoint, &mut attempts, Cause::Lost)
+                .api_client
+                .pause_if(
+                    true,
+                    &self.endpoint,
+                    &mut attempts,
+                    EndpointError::MissingAfterPush,
+                )
                 .await;
             paused.map_err(|failure| {
                 self.error(format!("the referrer `{missing}` of `{subject}`"), failure)
@@ -175,13 +180,13 @@ fn failed(what: String, failures: Vec<EndpointFailure>) -> RegistryError {
     }
 }
 
-fn is_not_found(cause: &Cause) -> bool {
+fn is_not_found(cause: &EndpointError) -> bool {
     cause.answered() == Some(StatusCode::NOT_FOUND)
 }
 
 /// The whole list of one endpoint; nothing when it does not keep any.
 async fn list_at(
-    exchange: &Exchange,
+    api_client: &ApiClient,
     endpoint: &Endpoint,
     subject: Digest,
     access: Access,
@@ -195,13 +200,13 @@ async fn list_at(
         accept: media_type::INDEX,
     };
     let pages = listing
-        .pages(exchange, endpoint, |head, body| {
+        .pages(api_client, endpoint, |head, body| {
             if !head.text(FILTERS_APPLIED).is_empty() {
-                return Err(Cause::Nonsense(
+                return Err(EndpointError::ProtocolViolation(
                     "filtered the list of referrers, which nobody asked for",
                 ));
             }
-            ReferrerList::of(&read(head, body)?).ok_or(Cause::Nonsense(
+            ReferrerList::of(&read(head, body)?).ok_or(EndpointError::ProtocolViolation(
                 "answered with something else than a list of referrers",
             ))
         })
@@ -216,8 +221,8 @@ async fn list_at(
     }))
 }
 
-fn read(head: &Head, body: Option<Vec<u8>>) -> Result<Manifest, Cause> {
-    let bytes = body.ok_or(Cause::TooLarge {
+fn read(head: &Head, body: Option<Vec<u8>>) -> Result<Manifest, EndpointError> {
+    let bytes = body.ok_or(EndpointError::TooLarge {
         max: MAX_MANIFEST_BYTES,
     })?;
     manifest_body::read(head, bytes, None, None)

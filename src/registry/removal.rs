@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use super::{
     RegistryError, RepositoryWriter,
-    question::{Access, Place, Query, Question},
+    api_request::{Access, ApiRequest, Place, Query},
 };
 
 impl RepositoryWriter {
@@ -19,10 +19,10 @@ impl RepositoryWriter {
             path: format!("manifests/{tag_or_digest}"),
             query: Query::new(),
         };
-        let question = Question::new(Method::DELETE, place, Access::Delete);
+        let api_request = ApiRequest::new(Method::DELETE, place, Access::Delete);
         let deleted = self
-            .exchange
-            .ask_at(&self.endpoint, &question, 0, |_, _| Ok(()))
+            .api_client
+            .ask_at(&self.endpoint, &api_request, 0, |_, _| Ok(()))
             .await;
         match deleted {
             Ok(()) => Ok(true),

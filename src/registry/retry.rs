@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-use super::{Cause, EndpointFailure, hosts::Endpoint};
+use super::{EndpointError, EndpointFailure, hosts::Endpoint};
 use rune_core::text::without_error_numbers;
 
 /// When and how often a request is repeated.
@@ -57,7 +57,7 @@ impl<'a> Attempts<'a> {
     pub(super) fn failed(
         &mut self,
         endpoint: &Endpoint,
-        cause: Cause,
+        cause: EndpointError,
         may_help: bool,
     ) -> Result<Duration, EndpointFailure> {
         self.made = self.made.saturating_add(1);

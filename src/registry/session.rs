@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Cause, exchange::Answer, quirks::received_bytes};
+use super::{EndpointError, api_client::ApiResponse, quirks::received_bytes};
 use crate::net::AddressClass;
 
 /// The least that a registry wants in each part but the last.
@@ -22,12 +22,12 @@ pub(super) struct Session {
 
 impl Session {
     /// The upload that an answer says has begun.
-    pub(super) fn begun(answer: &Answer) -> Result<Self, Cause> {
+    pub(super) fn begun(answer: &ApiResponse) -> Result<Self, EndpointError> {
         let min = answer
             .header(MIN_CHUNK)
             .and_then(|text| text.trim().parse().ok())
             .unwrap_or_default();
-        let url = location(answer)?.ok_or(Cause::Nonsense(
+        let url = location(answer)?.ok_or(EndpointError::ProtocolViolation(
             "began an upload and did not say where it goes on",
         ))?;
         Ok(Self {
@@ -40,7 +40,11 @@ impl Session {
 
     /// Takes over what an answer says about it, and how much is there by now; `expected` when it
     /// does not say.
-    pub(super) fn update(&mut self, answer: &Answer, expected: u64) -> Result<(), Cause> {
+    pub(super) fn update(
+        &mut self,
+        answer: &ApiResponse,
+        expected: u64,
+    ) -> Result<(), EndpointError> {
         if let Some(url) = location(answer)? {
             (self.url, self.from) = (url, answer.response.origin());
         }
@@ -59,13 +63,12 @@ impl Session {
     }
 }
 
-fn location(answer: &Answer) -> Result<Option<Url>, Cause> {
+fn location(answer: &ApiResponse) -> Result<Option<Url>, EndpointError> {
     let Some(text) = answer.header(http::header::LOCATION) else {
         return Ok(None);
     };
-    let url = answer
-        .url
-        .join(text)
-        .map_err(|_| Cause::Nonsense("goes on with an upload at a place that is not a URL"))?;
+    let url = answer.url.join(text).map_err(|_| {
+        EndpointError::ProtocolViolation("goes on with an upload at a place that is not a URL")
+    })?;
     Ok(Some(url))
 }

@@ -9,10 +9,10 @@ use std::sync::{Arc, atomic::Ordering};
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
-    Cause, Pieces, RegistryError, RepositoryWriter,
-    exchange::Answer,
+    EndpointError, Pieces, RegistryError, RepositoryWriter,
+    api_client::ApiResponse,
+    api_request::{Access, ApiRequest, Place, Query},
     pieces::{Cursor, Meter, Outcome, Part},
-    question::{Access, Place, Query, Question},
     quirks::{is_about_upload, refuses_mount, refuses_whole_blob, wants_smaller_requests},
     retry::Attempts,
     session::Session,
@@ -85,7 +85,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
     }
 
     pub(super) async fn run(mut self) -> Result<Delivery, RegistryError> {
-        let (exchange, endpoint) = (&self.writer.exchange, &self.writer.endpoint);
+        let (api_client, endpoint) = (&self.writer.api_client, &self.writer.endpoint);
         let mut failed_at = 0;
         loop {
             let had_session = self.session.is_some();
@@ -107,9 +107,9 @@ impl<'a, P: Pieces> Upload<'a, P> {
                 self.failed_attempts = 0;
             }
             failed_at = offset;
-            let mut attempts = Attempts::new(&exchange.retry, self.failed_attempts);
+            let mut attempts = Attempts::new(&api_client.retry, self.failed_attempts);
             let may_help = is_lost || cause.is_transient();
-            let paused = exchange
+            let paused = api_client
                 .pause_if(may_help, endpoint, &mut attempts, cause)
                 .await;
             self.failed_attempts = attempts.made();
@@ -121,7 +121,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
     }
 
     /// One request, whichever comes next.
-    async fn step(&mut self) -> Result<Option<Delivery>, Cause> {
+    async fn step(&mut self) -> Result<Option<Delivery>, EndpointError> {
         let Some(session) = self.session.clone() else {
             return self.begin().await;
         };
@@ -150,7 +150,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
     }
 
     /// Mounts the blob, or begins an upload.
-    async fn begin(&mut self) -> Result<Option<Delivery>, Cause> {
+    async fn begin(&mut self) -> Result<Option<Delivery>, EndpointError> {
         self.is_unsure = false;
         if let Some(from) = self.mount_from.clone() {
             let query = vec![
@@ -175,8 +175,8 @@ impl<'a, P: Pieces> Upload<'a, P> {
         Ok(None)
     }
 
-    async fn post(&self, query: Query, access: Access) -> Result<Answer, Cause> {
-        let question = Question::new(
+    async fn post(&self, query: Query, access: Access) -> Result<ApiResponse, EndpointError> {
+        let api_request = ApiRequest::new(
             Method::POST,
             Place::Below {
                 path: "blobs/uploads/".to_owned(),
@@ -184,23 +184,28 @@ impl<'a, P: Pieces> Upload<'a, P> {
             },
             access,
         );
-        self.ask(question.with_body(&empty)).await
+        self.send(api_request.with_body(&empty)).await
     }
 
     /// Finds out how much of the upload arrived.
-    async fn ask_how_far(&mut self, mut session: Session) -> Result<Option<Delivery>, Cause> {
+    async fn ask_how_far(
+        &mut self,
+        mut session: Session,
+    ) -> Result<Option<Delivery>, EndpointError> {
         let place = Place::Given {
             url: session.url.clone(),
             from: session.from,
         };
         let asked = self
-            .ask(Question::new(Method::GET, place, Access::Push))
+            .send(ApiRequest::new(Method::GET, place, Access::Push))
             .await;
         match asked {
             Ok(answer) => {
                 session.update(&answer, 0)?;
                 if session.offset > self.blob.size {
-                    return Err(Cause::Nonsense("has more of an upload than was sent"));
+                    return Err(EndpointError::ProtocolViolation(
+                        "has more of an upload than was sent",
+                    ));
                 }
                 self.session = Some(session);
             }
@@ -219,32 +224,34 @@ impl<'a, P: Pieces> Upload<'a, P> {
     }
 
     /// Sends the last `bytes` bytes and finishes the upload.
-    async fn put(&mut self, session: &Session, bytes: u64) -> Result<Delivery, Cause> {
+    async fn put(&mut self, session: &Session, bytes: u64) -> Result<Delivery, EndpointError> {
         let place = Place::Given {
             url: session.end(&self.blob.digest.to_string()),
             from: session.from,
         };
-        let question = Question::new(Method::PUT, place, Access::Push);
+        let api_request = ApiRequest::new(Method::PUT, place, Access::Push);
         let answer = self
-            .send(question, self.blob.size.saturating_sub(bytes), bytes)
+            .send_part(api_request, self.blob.size.saturating_sub(bytes), bytes)
             .await?;
         self.writer.check_stated(&answer, self.blob.digest)?;
         Ok(Delivery::Uploaded)
     }
 
     /// Sends what comes next of the upload, up to `end`.
-    async fn patch(&mut self, mut session: Session, end: u64) -> Result<(), Cause> {
+    async fn patch(&mut self, mut session: Session, end: u64) -> Result<(), EndpointError> {
         let (from, last) = (session.offset, end.saturating_sub(1));
         let place = Place::Given {
             url: session.url.clone(),
             from: session.from,
         };
-        let question = Question::new(Method::PATCH, place, Access::Push)
+        let api_request = ApiRequest::new(Method::PATCH, place, Access::Push)
             .with_text(header::CONTENT_RANGE, &format!("{from}-{last}"));
-        let answer = self.send(question, from, end.saturating_sub(from)).await?;
+        let answer = self
+            .send_part(api_request, from, end.saturating_sub(from))
+            .await?;
         session.update(&answer, end)?;
         if session.offset <= from || session.offset > end {
-            return Err(Cause::Nonsense(
+            return Err(EndpointError::ProtocolViolation(
                 "took a part of an upload and says that another arrived",
             ));
         }
@@ -253,19 +260,19 @@ impl<'a, P: Pieces> Upload<'a, P> {
     }
 
     /// Sends a part of the blob with a request.
-    async fn send(
+    async fn send_part(
         &mut self,
-        question: Question<'_>,
+        api_request: ApiRequest<'_>,
         from: u64,
         bytes: u64,
-    ) -> Result<Answer, Cause> {
+    ) -> Result<ApiResponse, EndpointError> {
         self.last_bytes = bytes;
-        let question = question.with(
+        let api_request = api_request.with(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/octet-stream"),
         );
         if bytes == 0 {
-            return self.ask(question.with_body(&empty)).await;
+            return self.send(api_request.with_body(&empty)).await;
         }
         if self.cursor.position() > from {
             self.cursor = self.start.clone();
@@ -278,9 +285,9 @@ impl<'a, P: Pieces> Upload<'a, P> {
             meter: Arc::clone(&self.meter),
             outcome: Arc::clone(&outcome),
         };
-        let answer = self.ask(question.with_body(&|| part.body())).await;
+        let answer = self.send(api_request.with_body(&|| part.body())).await;
         if outcome.is_damaged() {
-            return Err(Cause::Damaged);
+            return Err(EndpointError::Damaged);
         }
         if let (Ok(_), Some(end)) = (&answer, outcome.take_end()) {
             self.cursor = end;
@@ -288,20 +295,20 @@ impl<'a, P: Pieces> Upload<'a, P> {
         answer
     }
 
-    async fn ask(&self, question: Question<'_>) -> Result<Answer, Cause> {
-        let question = Question {
+    async fn send(&self, api_request: ApiRequest<'_>) -> Result<ApiResponse, EndpointError> {
+        let api_request = ApiRequest {
             attempt: self.failed_attempts.saturating_add(1),
-            ..question
+            ..api_request
         };
         self.writer
-            .exchange
-            .ask_once(&self.writer.endpoint, &question)
+            .api_client
+            .ask_once(&self.writer.endpoint, &api_request)
             .await
     }
 
     /// Whether it is worth trying with the bytes before the request that ends the upload, as it
     /// took none with it.
-    fn sends_before_end(&mut self, cause: &Cause) -> bool {
+    fn sends_before_end(&mut self, cause: &EndpointError) -> bool {
         let is_worth_it = std::mem::take(&mut self.was_whole) && refuses_whole_blob(cause);
         if is_worth_it {
             self.writer
@@ -330,7 +337,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
     }
 
     /// Whether it is worth trying with smaller requests, because the last was too large.
-    fn makes_smaller(&mut self, cause: &Cause) -> bool {
+    fn makes_smaller(&mut self, cause: &EndpointError) -> bool {
         let is_too_large = wants_smaller_requests(cause);
         let smaller = if self.last_bytes > CHUNK_BYTES {
             CHUNK_BYTES

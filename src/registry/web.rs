@@ -9,14 +9,14 @@ use http::{StatusCode, header};
 use url::{Origin, Url};
 
 use super::{
-    BlobStream, Cause, Client, Credentials, EndpointFailure, RegistryError,
+    BlobStream, Client, Credentials, EndpointError, EndpointFailure, RegistryError,
     advice::NOT_ENCRYPTED,
+    api_client::{ApiClient, ApiResponse, Head, MAX_REDIRECTS, request},
+    api_request::{ApiRequest, Place},
     auth::credentials_for,
-    credential_store::Found,
+    credential_store::Lookup,
     credentials::{Authorization, basic_value},
-    exchange::{Answer, Exchange, Head, MAX_REDIRECTS, request},
     hosts::Endpoint,
-    question::{Place, Question},
     retry::{Attempts, retry_after},
 };
 use crate::net::{AddressClass, Reach, Response, WebUrl};
@@ -79,17 +79,17 @@ impl Client {
         max_bytes: u64,
     ) -> Result<WebDocument, RegistryError> {
         let accept = |head: &Head, body: Option<Vec<u8>>| {
-            let bytes = body.ok_or(Cause::TooLarge { max: max_bytes })?;
+            let bytes = body.ok_or(EndpointError::TooLarge { max: max_bytes })?;
             Ok(WebDocument {
                 bytes,
                 home: source.home.clone(),
                 origin: head.origin,
             })
         };
-        let endpoint = self.exchange.endpoint_of(source);
+        let endpoint = self.api_client.endpoint_of(source);
         let asked = self
-            .exchange
-            .ask_at(&endpoint, &question(source), max_bytes, accept)
+            .api_client
+            .ask_at(&endpoint, &api_request(source), max_bytes, accept)
             .await;
         asked.map_err(|failure| web_error(what, failure))
     }
@@ -105,13 +105,13 @@ impl Client {
         what: &str,
         max_bytes: u64,
     ) -> Result<(Digest, u64), RegistryError> {
-        let endpoint = self.exchange.endpoint_of(source);
-        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        let endpoint = self.api_client.endpoint_of(source);
+        let mut attempts = Attempts::new(&self.api_client.retry, 0);
         loop {
-            match self.exchange.hash(&endpoint, source, max_bytes).await {
+            match self.api_client.hash(&endpoint, source, max_bytes).await {
                 Ok(hashed) => return Ok(hashed),
                 Err(cause) => {
-                    self.exchange
+                    self.api_client
                         .pause(&endpoint, &mut attempts, cause)
                         .await
                         .map_err(|failure| web_error(what, failure))?;
@@ -132,9 +132,9 @@ impl Client {
         size: u64,
         offset: u64,
     ) -> Result<BlobStream, RegistryError> {
-        let endpoint = self.exchange.endpoint_of(source);
+        let endpoint = self.api_client.endpoint_of(source);
         BlobStream::open_web(
-            std::sync::Arc::clone(&self.exchange),
+            std::sync::Arc::clone(&self.api_client),
             endpoint,
             source.clone(),
             what.to_owned(),
@@ -152,8 +152,8 @@ pub(super) fn web_error(what: &str, failure: EndpointFailure) -> RegistryError {
     }
 }
 
-fn question(source: &WebSource) -> Question<'static> {
-    Question::get_at(Place::Web(Box::new(source.clone())), "*/*")
+fn api_request(source: &WebSource) -> ApiRequest<'static> {
+    ApiRequest::get_at(Place::Web(Box::new(source.clone())), "*/*")
 }
 
 impl WebSource {
@@ -162,7 +162,7 @@ impl WebSource {
     }
 }
 
-impl Exchange {
+impl ApiClient {
     fn endpoint_of(&self, source: &WebSource) -> Endpoint {
         self.hosts
             .web_endpoint(&source.url, source.is_home(source.url.url()))
@@ -173,13 +173,18 @@ impl Exchange {
         endpoint: &Endpoint,
         source: &WebSource,
         max_bytes: u64,
-    ) -> Result<(Digest, u64), Cause> {
-        let mut answer = self.ask_once(endpoint, &question(source)).await?;
+    ) -> Result<(Digest, u64), EndpointError> {
+        let mut answer = self.ask_once(endpoint, &api_request(source)).await?;
         let (mut hasher, mut bytes) = (Sha256::new(), 0_u64);
-        while let Some(chunk) = answer.response.chunk().await.map_err(Cause::transport)? {
+        while let Some(chunk) = answer
+            .response
+            .chunk()
+            .await
+            .map_err(EndpointError::transport)?
+        {
             bytes = bytes.saturating_add(chunk.len() as u64);
             if bytes > max_bytes {
-                return Err(Cause::TooLarge { max: max_bytes });
+                return Err(EndpointError::TooLarge { max: max_bytes });
             }
             hasher.update(&chunk);
         }
@@ -191,16 +196,16 @@ impl Exchange {
         &self,
         endpoint: &Endpoint,
         source: &WebSource,
-        question: &Question<'_>,
-    ) -> Result<Answer, Cause> {
-        let pass = endpoint.host.gate.enter().await;
+        api_request: &ApiRequest<'_>,
+    ) -> Result<ApiResponse, EndpointError> {
+        let permit = endpoint.host.limiter.enter().await;
         let (mut url, mut from) = (source.url.clone(), source.named_from);
         self.check_encryption(&url, from.is_none())?;
         for _ in 0..=MAX_REDIRECTS {
             let label = url.url().origin().ascii_serialization();
             let redirected_to = (url.url().origin() != source.url.url().origin()).then_some(label);
             let (response, used) = self
-                .send_web(source, &url, from, question, redirected_to.clone())
+                .send_web(source, &url, from, api_request, redirected_to.clone())
                 .await?;
             if response.status().is_redirection() {
                 from = Some(response.origin());
@@ -208,16 +213,16 @@ impl Exchange {
                 continue;
             }
             if response.status().is_success() {
-                endpoint.host.gate.succeeded();
-                return Ok(Answer {
+                endpoint.host.limiter.succeeded();
+                return Ok(ApiResponse {
                     response,
                     url: url.url().clone(),
-                    _pass: pass,
+                    _permit: permit,
                 });
             }
             return Err(refusal(&response, &url, used, redirected_to, source));
         }
-        Err(Cause::Redirect {
+        Err(EndpointError::Redirect {
             to: url.url().origin().ascii_serialization(),
             problem: "which redirects again and again",
         })
@@ -228,10 +233,10 @@ impl Exchange {
         source: &WebSource,
         url: &WebUrl,
         from: Option<AddressClass>,
-        question: &Question<'_>,
+        api_request: &ApiRequest<'_>,
         redirected_to: Option<String>,
-    ) -> Result<(Response, Option<Authorization>), Cause> {
-        let failed = |error| Cause::Transport {
+    ) -> Result<(Response, Option<Authorization>), EndpointError> {
+        let failed = |error| EndpointError::Transport {
             error,
             redirected_to: redirected_to.clone(),
         };
@@ -239,9 +244,9 @@ impl Exchange {
             let endpoint = self.hosts.web_endpoint(url, true);
             let credentials = credentials_for(&self.credentials, &endpoint)
                 .await
-                .map_err(Cause::Credentials)?;
+                .map_err(EndpointError::Credentials)?;
             let authorization = match credentials {
-                Some(Found {
+                Some(Lookup {
                     credentials: Credentials::Basic { user, password },
                     place,
                 }) => Some(Authorization {
@@ -252,7 +257,7 @@ impl Exchange {
                 // Tokens are for registries.
                 _ => None,
             };
-            let request = request(url.url(), question, authorization.as_ref(), None);
+            let request = request(url.url(), api_request, authorization.as_ref(), None);
             let response = endpoint
                 .host
                 .transport
@@ -266,25 +271,25 @@ impl Exchange {
         let transport = self
             .hosts
             .foreign(url.url())
-            .ok_or_else(|| Cause::OutOfBounds { to: label() })?;
+            .ok_or_else(|| EndpointError::OutOfBounds { to: label() })?;
         let reach = self
             .hosts
             .reach_of_named(url.url())
             .unwrap_or(from.map_or(Reach::From(AddressClass::Public), Reach::From));
         let response = transport
-            .send(request(url.url(), question, None, None), reach)
+            .send(request(url.url(), api_request, None, None), reach)
             .await
             .map_err(failed)?;
         Ok((response, None))
     }
 
     /// Where a redirect leads, if it may.
-    fn next_step(&self, url: &WebUrl, response: &Response) -> Result<WebUrl, Cause> {
+    fn next_step(&self, url: &WebUrl, response: &Response) -> Result<WebUrl, EndpointError> {
         let location = response
             .headers()
             .get(header::LOCATION)
             .and_then(|location| location.to_str().ok());
-        let refused = |to: String, problem| Cause::Redirect { to, problem };
+        let refused = |to: String, problem| EndpointError::Redirect { to, problem };
         let next = location.and_then(|location| url.url().join(location).ok());
         let next = next.ok_or_else(|| refused(String::new(), "which is not a URL"))?;
         let to = next.origin().ascii_serialization();
@@ -303,13 +308,13 @@ impl Exchange {
         Ok(next)
     }
 
-    fn check_encryption(&self, url: &WebUrl, is_named: bool) -> Result<(), Cause> {
+    fn check_encryption(&self, url: &WebUrl, is_named: bool) -> Result<(), EndpointError> {
         let host = url.authority();
         let is_good = url.url().scheme() == "https" || self.hosts.may_be_plain(&host);
         if is_good {
             Ok(())
         } else {
-            Err(Cause::PlainHttp { host, is_named })
+            Err(EndpointError::PlainHttp { host, is_named })
         }
     }
 }
@@ -322,21 +327,21 @@ fn refusal(
     used: Option<Authorization>,
     redirected_to: Option<String>,
     source: &WebSource,
-) -> Cause {
+) -> EndpointError {
     let status = response.status();
     if status == StatusCode::UNAUTHORIZED && source.is_home(url.url()) {
         let host = url.authority();
         return match used {
-            Some(Authorization { user, .. }) => Cause::CredentialsRefused {
+            Some(Authorization { user, .. }) => EndpointError::CredentialsRefused {
                 host,
                 user,
                 detail: None,
             },
-            None => Cause::NoCredentials { host },
+            None => EndpointError::NoCredentials { host },
         };
     }
     let retry_after = retry_after(response.headers());
-    Cause::Status {
+    EndpointError::Status {
         status,
         code: None,
         detail: None,

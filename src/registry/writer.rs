@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
-    Cause, Delivery, EndpointFailure, Pieces, RegistryError, RepositoryName,
+    Delivery, EndpointError, EndpointFailure, Pieces, RegistryError, RepositoryName,
+    api_client::{ApiClient, ApiResponse, Head},
+    api_request::{Access, ApiRequest, Place},
     client::{MANIFEST_TYPES, MAX_MANIFEST_BYTES},
-    exchange::{Answer, Exchange, Head},
     hosts::Endpoint,
     pieces::Meter,
-    question::{Access, Place, Question},
     quirks::{lacks_a_part, leaves_blob_open},
     retry::Attempts,
     upload::Upload,
@@ -26,7 +26,7 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 /// A repository that is written to, at the registry itself: mirrors are for reading.
 #[derive(Debug, Clone)]
 pub struct RepositoryWriter {
-    pub(super) exchange: Arc<Exchange>,
+    pub(super) api_client: Arc<ApiClient>,
     pub(super) endpoint: Endpoint,
     name: RepositoryName,
 }
@@ -39,10 +39,10 @@ pub struct Accepted {
 }
 
 impl RepositoryWriter {
-    pub(super) fn new(exchange: Arc<Exchange>, name: &RepositoryName) -> Self {
-        let endpoint = exchange.hosts.own_endpoint(name);
+    pub(super) fn new(api_client: Arc<ApiClient>, name: &RepositoryName) -> Self {
+        let endpoint = api_client.hosts.own_endpoint(name);
         Self {
-            exchange,
+            api_client,
             endpoint,
             name: name.clone(),
         }
@@ -57,7 +57,7 @@ impl RepositoryWriter {
     /// # Errors
     /// When the registry cannot be asked.
     pub async fn has_blob(&self, digest: Digest) -> Result<bool, RegistryError> {
-        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        let mut attempts = Attempts::new(&self.api_client.retry, 0);
         loop {
             match self.is_blob_there(digest).await {
                 Ok(is_there) => return Ok(is_there),
@@ -69,11 +69,11 @@ impl RepositoryWriter {
         }
     }
 
-    pub(super) async fn is_blob_there(&self, digest: Digest) -> Result<bool, Cause> {
-        let mut question = Self::question(Method::HEAD, format!("blobs/{digest}"));
+    pub(super) async fn is_blob_there(&self, digest: Digest) -> Result<bool, EndpointError> {
+        let mut api_request = Self::api_request(Method::HEAD, format!("blobs/{digest}"));
         // The storage that it would send us to has it.
-        question.keeps_redirects = true;
-        match self.exchange.ask_once(&self.endpoint, &question).await {
+        api_request.keeps_redirects = true;
+        match self.api_client.ask_once(&self.endpoint, &api_request).await {
             Ok(_) => Ok(true),
             // Whoever may not ask may be able to write, and else hears of it there.
             Err(cause) if leaves_blob_open(&cause) => Ok(false),
@@ -105,23 +105,24 @@ impl RepositoryWriter {
     /// # Errors
     /// When the registry cannot be asked.
     pub async fn manifest(&self, tag_or_digest: &str) -> Result<Option<Vec<u8>>, RegistryError> {
-        let question = Self::question(Method::GET, format!("manifests/{tag_or_digest}"));
-        let question = question.with(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
+        let api_request = Self::api_request(Method::GET, format!("manifests/{tag_or_digest}"));
+        let api_request =
+            api_request.with(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
         let accept = |_: &Head, body: Option<Vec<u8>>| {
-            body.ok_or(Cause::TooLarge {
+            body.ok_or(EndpointError::TooLarge {
                 max: MAX_MANIFEST_BYTES,
             })
         };
         match self
-            .exchange
-            .ask_at(&self.endpoint, &question, MAX_MANIFEST_BYTES, accept)
+            .api_client
+            .ask_at(&self.endpoint, &api_request, MAX_MANIFEST_BYTES, accept)
             .await
         {
             Ok(bytes) => Ok(Some(bytes)),
             Err(failure) if failure.cause.answered() == Some(StatusCode::NOT_FOUND) => Ok(None),
             Err(failure) => Err(RegistryError::Fetch {
                 what: format!("the manifest `{}:{tag_or_digest}`", self.name),
-                is_by_digest: question.is_by_digest(),
+                is_by_digest: api_request.is_by_digest(),
                 failures: vec![failure],
             }),
         }
@@ -141,8 +142,8 @@ impl RepositoryWriter {
     ) -> Result<Accepted, RegistryError> {
         let digest = Digest::of(bytes);
         let make = || RequestBody::Whole(bytes.clone());
-        let question = Self::question(Method::PUT, format!("manifests/{tag_or_digest}"));
-        let question = question
+        let api_request = Self::api_request(Method::PUT, format!("manifests/{tag_or_digest}"));
+        let api_request = api_request
             .with_text(header::CONTENT_TYPE, media_type)
             .with_body(&make);
         let what = format!(
@@ -153,10 +154,10 @@ impl RepositoryWriter {
                 format!(":{tag_or_digest}")
             }
         );
-        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        let mut attempts = Attempts::new(&self.api_client.retry, 0);
         loop {
-            let question = question.at_attempt(&attempts);
-            let answered = self.exchange.ask_once(&self.endpoint, &question).await;
+            let api_request = api_request.at_attempt(&attempts);
+            let answered = self.api_client.ask_once(&self.endpoint, &api_request).await;
             match answered.and_then(|answer| self.check_stated(&answer, digest).map(|()| answer)) {
                 Ok(answer) => {
                     return Ok(Accepted {
@@ -166,7 +167,7 @@ impl RepositoryWriter {
                 Err(cause) => {
                     let may_help = cause.is_transient() || (is_whole && lacks_a_part(&cause));
                     let paused = self
-                        .exchange
+                        .api_client
                         .pause_if(may_help, &self.endpoint, &mut attempts, cause)
                         .await;
                     paused.map_err(|failure| self.error(what.clone(), failure))?;
@@ -185,7 +186,7 @@ impl RepositoryWriter {
         tag_or_digest: &str,
         expected: Digest,
     ) -> Result<(), RegistryError> {
-        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        let mut attempts = Attempts::new(&self.api_client.retry, 0);
         loop {
             let cause = match self
                 .manifest(tag_or_digest)
@@ -193,11 +194,11 @@ impl RepositoryWriter {
                 .map(|bytes| Digest::of(&bytes))
             {
                 Some(actual) if actual == expected => return Ok(()),
-                Some(actual) => Cause::Changed { expected, actual },
-                None => Cause::Lost,
+                Some(actual) => EndpointError::DigestMismatch { expected, actual },
+                None => EndpointError::MissingAfterPush,
             };
             let paused = self
-                .exchange
+                .api_client
                 .pause_if(true, &self.endpoint, &mut attempts, cause)
                 .await;
             paused.map_err(|failure| {
@@ -206,8 +207,8 @@ impl RepositoryWriter {
         }
     }
 
-    fn question(method: Method, path: String) -> Question<'static> {
-        Question::new(
+    fn api_request(method: Method, path: String) -> ApiRequest<'static> {
+        ApiRequest::new(
             method,
             Place::Below {
                 path,
@@ -220,10 +221,10 @@ impl RepositoryWriter {
     async fn pause(
         &self,
         attempts: &mut Attempts<'_>,
-        cause: Cause,
+        cause: EndpointError,
         what: &str,
     ) -> Result<(), RegistryError> {
-        self.exchange
+        self.api_client
             .pause(&self.endpoint, attempts, cause)
             .await
             .map_err(|failure| self.error(what.to_owned(), failure))
@@ -231,12 +232,16 @@ impl RepositoryWriter {
 
     /// Compares the digest that a registry states, if it states one.
     #[expect(clippy::unused_self, reason = "reads as what it belongs to")]
-    pub(super) fn check_stated(&self, answer: &Answer, expected: Digest) -> Result<(), Cause> {
+    pub(super) fn check_stated(
+        &self,
+        answer: &ApiResponse,
+        expected: Digest,
+    ) -> Result<(), EndpointError> {
         let stated: Option<Digest> = answer
             .header(CONTENT_DIGEST)
             .and_then(|text| text.parse().ok());
         match stated.filter(|stated| *stated != expected) {
-            Some(actual) => Err(Cause::Changed { expected, actual }),
+            Some(actual) => Err(EndpointError::DigestMismatch { expected, actual }),
             None => Ok(()),
         }
     }

@@ -67,7 +67,7 @@ pub(super) fn sentences(view: &BundleView, images: &[Image]) -> Vec<String> {
         named(&|image| image.listed_platforms.is_empty() && !image.unlisted_platforms.is_empty());
     if !unlisted.is_empty() {
         sentences.push(format!(
-            "Which packages are inside is not known for {}: the bundle carries no list of them.",
+            "Which packages are inside is not known for {}: the bundle has no list of them.",
             unlisted.join(", ")
         ));
     }

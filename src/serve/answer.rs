@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use super::{
     Server,
+    catalog::{Lookup, Unknown},
     conditions::{Wanted, entity_tag, has_already, wanted},
     content::{Content, Outgoing},
     log::{Account, Log, Reset},
     route::{Page, Repository, Route, RouteError, route},
-    stock::{Found, Unknown},
 };
 use crate::oci::media_type;
 use rune_core::digest::Digest;
@@ -109,11 +109,11 @@ impl Server {
         match route(request.uri.path(), request.uri.query().unwrap_or_default())? {
             Route::Base => Ok(Answer::json(&json!({}))),
             Route::Catalog(page) => {
-                let (names, next) = page_of(self.stock.repositories(), &page);
+                let (names, next) = page_of(self.catalog.repositories(), &page);
                 Ok(Answer::json(&json!({"repositories": names})).with_next("/v2/_catalog", next))
             }
             Route::Tags(repository, page) => {
-                let (tags, next) = page_of(self.stock.tags(&repository)?, &page);
+                let (tags, next) = page_of(self.catalog.tags(&repository)?, &page);
                 let path = format!("/v2/{}/tags/list", repository.name);
                 Ok(
                     Answer::json(&json!({"name": repository.name, "tags": tags}))
@@ -122,14 +122,14 @@ impl Server {
             }
             Route::Manifest(repository, target) => {
                 let found = self
-                    .stock
+                    .catalog
                     .manifest(&repository, &target)
                     .map_err(|unknown| unknown.into_refusal("MANIFEST_UNKNOWN"))?;
                 Self::content(&found, request, account).await
             }
             Route::Blob(repository, digest) => {
                 let found = self
-                    .stock
+                    .catalog
                     .blob(&repository, digest)
                     .map_err(|unknown| unknown.into_refusal("BLOB_UNKNOWN"))?;
                 Self::content(&found, request, account).await
@@ -148,7 +148,7 @@ impl Server {
         subject: Digest,
         artifact_type: Option<&str>,
     ) -> Result<Answer, Refusal> {
-        let mut referrers = self.stock.referrers(repository, subject)?;
+        let mut referrers = self.catalog.referrers(repository, subject)?;
         referrers.retain(|referrer| {
             artifact_type.is_none_or(|wanted| referrer.artifact_type.as_deref() == Some(wanted))
         });
@@ -162,8 +162,12 @@ impl Server {
     }
 
     /// Answers with a content, or the part of it that is asked for.
-    async fn content(found: &Found, request: &Parts, account: &Account) -> Result<Answer, Refusal> {
-        let Found {
+    async fn content(
+        found: &Lookup,
+        request: &Parts,
+        account: &Account,
+    ) -> Result<Answer, Refusal> {
+        let Lookup {
             origin,
             digest,
             media_type,

@@ -19,8 +19,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
+    catalog::Origin,
     log::Account,
-    stock::Origin,
     verified::{CheckError, check},
 };
 use crate::bundle::{Buffers, ContentStream, OpenBundle, StreamError};

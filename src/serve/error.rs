@@ -20,7 +20,7 @@ pub enum ServeError {
         /// Another bundle, and what it is in that.
         second: Box<(String, Digest)>,
     },
-    /// A manifest that the bundle carries cannot be read; opening the bundle checks it, so this
+    /// A manifest that the bundle includes cannot be read; opening the bundle checks it, so this
     /// does not happen.
     #[error("manifest {digest} in {bundle} cannot be read")]
     Manifest {

@@ -1,25 +1,25 @@
 //! A read-only registry straight from bundles.
 //!
 //! Speaks the pull and content discovery parts of the OCI distribution specification 1.1 over
-//! HTTP/1.1. What a request asks for is a [`Route`]; what a repository has is in the [`Stock`]; the
+//! HTTP/1.1. What a request asks for is a [`Route`]; what a repository has is in the [`Catalog`]; the
 //! bytes come from the open file. The invariants: nothing is written; nothing in a request names a
 //! file; a repository gives away only what it refers to; a response that ends as a whole one was
 //! right to the last byte, and one that cannot be ends with a reset.
 #![deny(clippy::arithmetic_side_effects)]
 
 mod answer;
+mod catalog;
 mod conditions;
 mod content;
 mod error;
 mod log;
 mod route;
 mod server;
-mod stock;
 mod users;
 mod verified;
 
+pub use catalog::{Catalog, Served};
 pub use error::ServeError;
 pub use route::{Page, Repository, Route, RouteError, Target, route};
 pub use server::{Listener, Server};
-pub use stock::{Served, Stock};
 pub use users::{Users, UsersError};

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    ServeError, Stock,
+    Catalog, ServeError,
     log::{Log, Reset},
     users::Users,
 };
@@ -44,7 +44,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A read-only registry.
 #[derive(Debug)]
 pub struct Server {
-    pub(super) stock: Stock,
+    pub(super) catalog: Catalog,
     pub(super) users: Option<Arc<Users>>,
     tls: Option<Arc<ServerConfig>>,
 }
@@ -84,11 +84,15 @@ impl Listener {
 impl Server {
     /// A server of this stock, for these users if any, with TLS if configured.
     pub const fn new(
-        stock: Stock,
+        catalog: Catalog,
         users: Option<Arc<Users>>,
         tls: Option<Arc<ServerConfig>>,
     ) -> Self {
-        Self { stock, users, tls }
+        Self {
+            catalog,
+            users,
+            tls,
+        }
     }
 
     /// Serves until `stop` is ready; then no connection is accepted any more, and responses that

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::stock::Origin;
+use super::catalog::Origin;
 use crate::bundle::{BundleFile, StreamError};
 use rune_core::{digest::Digest, fsx::Stamp};
 

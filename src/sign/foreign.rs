@@ -97,9 +97,9 @@ impl ForeignSignature {
 
     fn from_sigstore_bundle(text: &str) -> Result<Self, SignError> {
         let document: Document = serde_json::from_str(text)
-            .map_err(|_| SignError::NotASignature("it is no Sigstore bundle"))?;
+            .map_err(|_| SignError::NotASignature("it is not a Sigstore bundle"))?;
         if !document.media_type.starts_with(SIGSTORE_BUNDLES) {
-            return Err(SignError::NotASignature("it is no Sigstore bundle"));
+            return Err(SignError::NotASignature("it is not a Sigstore bundle"));
         }
         let Some(MessageSignature {
             message_digest,
@@ -112,7 +112,7 @@ impl ForeignSignature {
         };
         let Some(PublicKeyIdentifier { hint }) = document.verification_material.public_key else {
             return Err(SignError::NotASignature(
-                "it names its signer by a certificate, which only a transparency log could vouch for",
+                "it names its signer by a certificate, which only a transparency log could prove",
             ));
         };
         let message = message_digest

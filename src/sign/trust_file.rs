@@ -13,7 +13,7 @@ use super::{PublicKey, SLOTS, fingerprint_of_key_id};
 use rune_core::{
     digest::Digest,
     fsx::PathError,
-    yaml::{self, Findings, Mapping, Mistakes, Node, Problem, suggestion},
+    yaml::{self, Diagnostics, Findings, Mapping, Node, Problem, suggestion},
 };
 
 const API_VERSION: &str = "rune-bundle/v1";
@@ -72,7 +72,7 @@ enum TrustProblem<'a> {
     },
     #[error("{0} is empty")]
     Empty(&'a str),
-    #[error("`{0}` is no name of a signer")]
+    #[error("`{0}` is not a valid name of a signer")]
     Name(&'a str),
     #[error("the name `{name}` is given twice, first in line {first}")]
     DuplicateName { name: &'a str, first: usize },
@@ -88,13 +88,13 @@ enum TrustProblem<'a> {
     KeyFile(String),
     #[error("the key cannot be used: {0}")]
     Key(String),
-    #[error("`{0}` is no id of a key")]
+    #[error("`{0}` is not a key id")]
     KeyId(&'a str),
     #[error("nobody is called `{found}`")]
     UnknownSigner { found: &'a str, known: Vec<String> },
     #[error("this key is revoked twice, first in line {first}")]
     RevokedTwice { first: usize },
-    #[error("`{0}` is no number of signers")]
+    #[error("`{0}` is not a number of signers")]
     Threshold(&'a str),
     #[error("a threshold of {threshold} cannot be met by {usable} keys that are not revoked")]
     Unreachable { threshold: usize, usable: usize },
@@ -134,7 +134,7 @@ impl TrustFile {
         path: &Utf8Path,
         text: &str,
         read_key: &dyn Fn(&str) -> Result<String, PathError>,
-    ) -> Result<Self, Mistakes> {
+    ) -> Result<Self, Diagnostics> {
         let mut findings = Findings::new(path);
         let mut reader = Reader {
             findings: &mut findings,
@@ -160,8 +160,8 @@ impl TrustFile {
             .into_iter()
             .map(|(_, revocation)| revocation)
             .collect();
-        Mistakes::check([findings])?;
-        let threshold = threshold.ok_or_else(|| Mistakes::unexplained(path))?;
+        Diagnostics::check([findings])?;
+        let threshold = threshold.ok_or_else(|| Diagnostics::unexplained(path))?;
         Ok(Self {
             signers,
             revocations,

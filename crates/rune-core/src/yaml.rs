@@ -14,7 +14,7 @@ mod tree;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use findings::{Finding, Findings, Mistakes, Problem};
+pub use findings::{Diagnostics, Finding, Findings, Problem};
 pub use mapping::{Mapping, boolean, items, named_items, suggestion, text};
 pub use quoted::{escaped, quoted};
 pub use rendered::parse_rendered;

@@ -2,5 +2,5 @@
 
 pub mod cli;
 pub mod commands;
-pub mod soundness;
+pub mod integrity;
 pub mod transfer;

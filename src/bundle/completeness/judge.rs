@@ -383,7 +383,7 @@ impl<'i> Judge<'i> {
         if let Some(image) = one_platform {
             self.mentioned.insert(&image.name);
             let hint = format!(
-                "the lock has {}, the digest of the index, which holds for every platform",
+                "the lock has {}, the digest of the image index, which holds for every platform",
                 image.digest
             );
             return Err(Fault::new(
@@ -426,7 +426,7 @@ impl<'i> Judge<'i> {
         let unused = self.images.iter().filter(is_unused).map(|AvailableImage { name, reference, .. }| CompletenessFinding {
             chart: None,
             image: Some(reference.to_string()),
-            hint: Some("take it out of the manifest, or say `extra: true` if it is to be carried all the same".to_owned()),
+            hint: Some("take it out of the manifest, or say `extra: true` if it is to be included all the same".to_owned()),
             ..CompletenessFinding::of_chart(
                 "",
                 format!("the image `{name}`, {reference}, is in the lock, and no chart uses it in any profile"),

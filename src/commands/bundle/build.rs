@@ -131,7 +131,7 @@ impl Report for BuildReport {
             if !image.platforms_left_out.is_empty() {
                 let _ = writeln!(
                     text,
-                    "               {} platforms carried, {} left out",
+                    "               {} platforms included, {} left out",
                     image.platforms.len(),
                     image.platforms_left_out.len()
                 );

@@ -186,7 +186,7 @@ impl Lines {
                 PlatformState::Removed => "removed",
                 PlatformState::Changed => "changed",
                 PlatformState::LeftOut => "left out",
-                PlatformState::Carried => "carried now",
+                PlatformState::Carried => "included now",
             };
             self.add("", &format!("{}: {state}", platform.platform));
         }

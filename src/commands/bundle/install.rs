@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use camino::Utf8PathBuf;
 
-use self::{choice::Chosen, look::Found};
+use self::{choice::Chosen, look::Inspection};
 pub use self::{mapping::MapMode, report::InstallReport};
 use super::{
     cluster_access::{ClusterAccess, ClusterAccessOptions},
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     bundle::{self, BundleSource, OpenBundle},
     install::{
-        Check, Cluster, InstallError, Judgement, NamespacePlan, Object, Problems, ReleaseHelm,
+        Check, Cluster, InstallError, InstallKind, NamespacePlan, Object, Problems, ReleaseHelm,
         back_up,
     },
     receipt::BundleId,
@@ -194,7 +194,7 @@ impl Installation<'_> {
             return Err(InstallError::Interrupted.into());
         }
         for (number, (work, found)) in self.works.iter().zip(&found).enumerate() {
-            if self.options.with_backup && found.judgement != Judgement::First {
+            if self.options.with_backup && found.install_kind != InstallKind::First {
                 let job = back_up(
                     &work.cluster,
                     work.helm.release(),
@@ -214,7 +214,7 @@ impl Installation<'_> {
 
     /// Asks everything and changes nothing in the cluster. What is to be pushed is pushed as soon
     /// as the cluster may be changed.
-    async fn look(&self) -> Result<Vec<Found>, CommandError> {
+    async fn look(&self) -> Result<Vec<Inspection>, CommandError> {
         let mut permitted = Vec::new();
         for work in &self.works {
             let asked = work.may_change().await;

@@ -74,7 +74,7 @@ impl Report for MirrorReport {
                 State::Printed if self.files.len() == 1 => write!(text, "{content}"),
                 State::Printed => writeln!(text, "# {path}\n{content}"),
                 State::Written => writeln!(text, "wrote `{path}`"),
-                State::Unchanged => writeln!(text, "`{path}` is there already"),
+                State::Unchanged => writeln!(text, "`{path}` already exists"),
             };
         }
         text

@@ -63,7 +63,7 @@ pub enum Origin {
 
 /// The bundle comes from a pipe, but is needed at any position.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a file, and contents can be given away from a file only")]
+#[error("`{0}` is not a file, and blobs can be read from a file only")]
 struct NotAFile(Utf8PathBuf);
 
 impl Failure for NotAFile {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{open::SignerOptions, push::client_config, trust_source::TrustSource};
 use crate::{
-    install::{Cluster, ClusterOptions, Installed, Kept},
+    install::{Cluster, ClusterOptions, InstallRecord, Installed},
     prune::{self, Fate, Held, Plan, PruneSettings, Target, TargetKind, Use, UseKind},
     push::Destination,
     registry::{Client, ClientConfig},
@@ -246,10 +246,10 @@ async fn ask_clusters(
         progress.note(&format!("asking {} what it uses", cluster.address()));
         let mut records = Vec::new();
         if options.namespaces.is_empty() {
-            records.extend(Kept::list(&cluster, true).await?);
+            records.extend(InstallRecord::list(&cluster, true).await?);
         }
         for namespace in &options.namespaces {
-            records.extend(Kept::list(&cluster.in_namespace(namespace), false).await?);
+            records.extend(InstallRecord::list(&cluster.in_namespace(namespace), false).await?);
         }
         clusters.push(ClusterUse {
             address: cluster.address().to_owned(),
@@ -270,7 +270,7 @@ async fn ask_clusters(
 }
 
 /// What a release runs, what it is about to run, and what `rollback` goes back to.
-fn uses_of(record: &Kept, place: &str) -> Vec<Use> {
+fn uses_of(record: &InstallRecord, place: &str) -> Vec<Use> {
     let installed = |installed: &Installed, kind| Use {
         name: installed.bundle.clone(),
         version: installed.version.clone(),

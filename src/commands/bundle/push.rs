@@ -111,7 +111,7 @@ impl Report for PushReport {
         let to = if self.dry_run { "to send" } else { "sent" };
         let _ = writeln!(
             text,
-            "blobs      {uploaded} {to} ({uploaded_bytes} bytes), {mounted} {}, {skipped} there before",
+            "blobs      {uploaded} {to} ({uploaded_bytes} bytes), {mounted} {}, {skipped} already present",
             if self.dry_run { "to mount" } else { "mounted" }
         );
         if !self.dry_run {
@@ -142,7 +142,7 @@ const fn word(kind: PushedKind) -> &'static str {
 
 const fn there(reference: &PushedReference) -> &'static str {
     if reference.was_there {
-        "  (there before)"
+        "  (already present)"
     } else {
         ""
     }
@@ -152,9 +152,9 @@ const fn there(reference: &PushedReference) -> &'static str {
 fn remark(reference: &PushedReference) -> Option<String> {
     match reference.index {
         IndexForm::Full => None,
-        IndexForm::Sparse => Some("platforms were left out of it; the index names them all the same".to_owned()),
+        IndexForm::Sparse => Some("platforms were left out of it; the image index names them all the same".to_owned()),
         IndexForm::Reduced => {
-            Some(format!("platforms were left out: this is the index of the others, and not {}", reference.source_digest))
+            Some(format!("platforms were left out: this is the image index of the others, and not {}", reference.source_digest))
         }
         IndexForm::SparseOrReduced => {
             Some("platforms were left out of it: if the registry does not take this index, that of the others is pushed".to_owned())
@@ -190,7 +190,7 @@ impl Failure for ArtifactsRefused {
     }
 
     fn help(&self) -> Option<String> {
-        Some("add --no-index-artifact to install without the index of the bundle and its signatures in the registry".to_owned())
+        Some("add --no-index-artifact to install without the bundle index and its signatures in the registry".to_owned())
     }
 }
 

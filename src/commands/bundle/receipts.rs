@@ -363,8 +363,8 @@ fn summary(content: &Value) -> String {
 fn installed(content: &Value) -> &'static str {
     match text(content, "/act/outcome") {
         "deployed" => "installed",
-        "rolledBack" => "tried and took back",
-        _ => "tried and could not take back",
+        "rolledBack" => "tried and rolled back",
+        _ => "tried and could not roll back",
     }
 }
 

@@ -10,7 +10,7 @@ use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     bundle::OpenBundle,
     net::server_config,
-    serve::{Listener, Server, Stock, Users},
+    serve::{Catalog, Listener, Server, Users},
 };
 use rune_core::{
     command::{CommandError, Report, counted},
@@ -154,7 +154,7 @@ pub fn run(
         .iter()
         .zip(&bundles)
         .map(|(options, bundle)| (format!("`{}`", options.bundle), Arc::clone(bundle)));
-    let stock = Stock::new(named)?;
+    let catalog = Catalog::new(named)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut report = ServeReport {
         address: options.listen,
@@ -176,7 +176,7 @@ pub fn run(
             .flat_map(|bundle| references(bundle))
             .collect(),
     };
-    let server = Arc::new(Server::new(stock, users, tls));
+    let server = Arc::new(Server::new(catalog, users, tls));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime
         .enable_all()
@@ -278,7 +278,7 @@ fn load_users(path: &Utf8Path) -> Result<Arc<Users>, CommandError> {
 
 fn references(bundle: &OpenBundle) -> impl Iterator<Item = ReferenceReport> {
     let digest = bundle.head().digest();
-    Stock::names(bundle).map(move |served| ReferenceReport {
+    Catalog::names(bundle).map(move |served| ReferenceReport {
         reference: served.name,
         digest: served.digest,
         source: served.source,

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rune_core::{
     command::CommandError,
     fsx,
-    yaml::{self, Findings, Mapping, Mistakes, Node, Problem},
+    yaml::{self, Diagnostics, Findings, Mapping, Node, Problem},
 };
 
 const API_VERSION: &str = "rune-bundle/v1";
@@ -81,7 +81,7 @@ impl SiteFile {
         read().map_err(|error| error.context(format!("cannot use the site file `{path}`")))
     }
 
-    fn parse(path: &Utf8Path, text: &str) -> Result<Self, Mistakes> {
+    fn parse(path: &Utf8Path, text: &str) -> Result<Self, Diagnostics> {
         let mut findings = Findings::new(path);
         let site = match yaml::parse(path, text) {
             Ok(root) => Self::of(path, &root, &mut findings),
@@ -90,8 +90,8 @@ impl SiteFile {
                 None
             }
         };
-        Mistakes::check([findings])?;
-        site.ok_or_else(|| Mistakes::unexplained(path))
+        Diagnostics::check([findings])?;
+        site.ok_or_else(|| Diagnostics::unexplained(path))
     }
 
     fn of(path: &Utf8Path, root: &Node, findings: &mut Findings) -> Option<Self> {

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::cluster_access::{ClusterAccess, ClusterAccessOptions};
 use crate::install::{
-    DatabaseSchema, Drift, Inspection, InstallError, Installed, Kept, Workload, WorkloadState,
-    inspect,
+    DatabaseSchema, Drift, Inspection, InstallError, InstallRecord, Installed, Workload,
+    WorkloadState, inspect,
 };
 use rune_core::{
     command::{CommandError, Report, block_on_to_the_end, counted},
@@ -128,7 +128,7 @@ async fn look(
     progress: &dyn Progress,
 ) -> Result<StatusReport, CommandError> {
     let all = options.in_all_namespaces;
-    let records = Kept::list(&access.cluster, all)
+    let records = InstallRecord::list(&access.cluster, all)
         .await
         .map_err(InstallError::from)?;
     let is_asked_for = |release: &str| {
@@ -145,7 +145,7 @@ async fn look(
             continue;
         }
         progress.announce(&format!(
-            "looking at release {release} in namespace {namespace}"
+            "checking release {release} in namespace {namespace}"
         ));
         let (cluster, helm) = access.release(&namespace, &release)?;
         let found = inspect(&cluster, &helm, &record, options.ask_database).await?;
@@ -176,7 +176,7 @@ impl BundleStatus {
 }
 
 impl ReleaseStatus {
-    fn new(namespace: String, release: String, record: &Kept, found: Inspection) -> Self {
+    fn new(namespace: String, release: String, record: &InstallRecord, found: Inspection) -> Self {
         let installed = record.installed.as_ref();
         let bundle = installed.and_then(|installed| installed.schema_version);
         let schema = match found.schema.clone() {

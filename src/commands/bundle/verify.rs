@@ -21,7 +21,7 @@ use rune_core::{
     fsx,
     progress::Progress,
     text::shown,
-    yaml::Mistakes,
+    yaml::Diagnostics,
 };
 
 #[derive(Debug, Clone)]
@@ -247,7 +247,7 @@ impl BundleReport {
 
 fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
     let (policy, findings) = Policy::load(path)?;
-    Mistakes::check([findings])?;
+    Diagnostics::check([findings])?;
     Ok(policy)
 }
 

@@ -26,7 +26,7 @@ pub struct ViewOptions {
 
 /// The bundle comes from a pipe.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` cannot be read in place: it is no file")]
+#[error("`{0}` cannot be read in place: it is not a file")]
 struct NoFile(Utf8PathBuf);
 
 impl Failure for NoFile {

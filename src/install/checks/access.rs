@@ -227,8 +227,6 @@ async fn namespace(cluster: &Cluster, may_create: bool) -> Result<(Check, bool),
             check("no right to look".to_owned(), Verdict::Unknown),
             false,
         )),
-        Err(error) => Err(cluster.failed(format!("look at the namespace {name}"))(
-            error,
-        )),
+        Err(error) => Err(cluster.failed(format!("read the namespace {name}"))(error)),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 
-use super::{Check, Demands, Verdict};
+use super::{Check, Requirements, Verdict};
 use crate::install::Cluster;
 use rune_core::failure::FailureKind;
 
@@ -13,7 +13,7 @@ use rune_core::failure::FailureKind;
 type Needed = BTreeMap<String, BTreeSet<String>>;
 
 /// Looks at every Secret that a pod cannot start without.
-pub(super) async fn secrets(cluster: &Cluster, demands: Demands<'_>) -> Vec<Check> {
+pub(super) async fn secrets(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
     let mut needed = Needed::new();
     for template in demands
         .objects

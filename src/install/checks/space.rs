@@ -12,7 +12,7 @@ use k8s_openapi::{
 use kube::{Api, api::ListParams};
 use serde_json::Value;
 
-use super::{Check, Demands, Verdict};
+use super::{Check, Requirements, Verdict};
 use crate::install::{Cluster, Object};
 use rune_core::failure::FailureKind;
 
@@ -30,7 +30,7 @@ struct Claim<'a> {
 
 /// Looks for the storage class of every volume that is not there yet, and for its room where the
 /// driver says how much there is.
-pub(super) async fn storage(cluster: &Cluster, demands: Demands<'_>) -> Vec<Check> {
+pub(super) async fn storage(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
     let mut checks = Vec::new();
     let classes = Api::<StorageClass>::all(cluster.client())
         .list(&ListParams::default())

@@ -42,7 +42,7 @@ pub(super) async fn check(
         Err(ClusterError::Refused { code: 403, .. }) => {
             let (needed, available) = (
                 format!("that no object of {name} loses a field"),
-                "no right to look at the objects",
+                "no right to read the objects",
             );
             let about = "definitions";
             checks.push(Check::new(

@@ -46,7 +46,7 @@ pub enum ResolveError {
     DuplicateChart(String),
     /// Indexes lie too deep within each other, or there are too many.
     #[error(
-        "the index has more than {count} indexes within it, or more than {depth} within each other"
+        "the image index has more than {count} indexes within it, or more than {depth} within each other"
     )]
     TooManyIndexes {
         /// How deep they may lie.
@@ -58,13 +58,13 @@ pub enum ResolveError {
     #[error("{0} is an index, and is listed as something else")]
     UnexpectedIndex(Digest),
     /// The digest of something that is to be carried cannot be verified.
-    #[error("the index lists `{0}`; only sha256 digests are supported")]
+    #[error("the image index lists `{0}`; only sha256 digests are supported")]
     UnsupportedDigest(String),
     /// An index lists nothing that could run.
-    #[error("the index lists no image")]
+    #[error("the image index lists no image")]
     EmptyIndex,
     /// What is under the reference is not a container image.
-    #[error("{digest} is no container image: its configuration is `{config_type}`")]
+    #[error("{digest} is not a container image: its configuration is `{config_type}`")]
     NotAnImage {
         digest: Digest,
         /// The media type of its configuration.
@@ -80,7 +80,7 @@ pub enum ResolveError {
         media_type: String,
     },
     /// A manifest has another size than the index says.
-    #[error("manifest {manifest} has {actual} bytes, the index says {expected}")]
+    #[error("manifest {manifest} has {actual} bytes, the image index says {expected}")]
     ManifestSize {
         manifest: Digest,
         expected: u64,

@@ -111,7 +111,7 @@ fn packages_that_nobody_lists_are_said_to_be_unknown() {
         (&packages[0]["known"], &packages[0]["why"]),
         (
             &json!(false),
-            &json!("the old bundle carries no list of packages")
+            &json!("the old bundle has no list of packages")
         )
     );
 }

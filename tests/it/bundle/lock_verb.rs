@@ -351,7 +351,7 @@ fn what_is_no_container_image_is_refused_with_clear_words() {
             layer,
             manifest,
             &linux,
-            "is no container image",
+            "is not a container image",
         ),
         (
             config,

@@ -310,8 +310,8 @@ fn a_threshold_that_nobody_can_meet_is_a_mistake() {
             "threshold: 2\nrevoked: [{ name: second, reason: x }]\n",
             "a threshold of 2 cannot be met by 1 keys",
         ),
-        ("threshold: 9\n", "`9` is no number of signers"),
-        ("threshold: two\n", "`two` is no number of signers"),
+        ("threshold: 9\n", "`9` is not a number of signers"),
+        ("threshold: two\n", "`two` is not a number of signers"),
         (
             "threshold: 1\nrevoked: [{ name: secnd, reason: x }]\n",
             "did you mean `second`?",

@@ -70,7 +70,7 @@ fn a_program_that_is_no_helm_is_refused() {
     for (program, answer) in [("/bin/true", "it said ``"), ("/bin/false", "it said ``")] {
         let said = ends_with(&app.build(&["--helm", program]), 4);
         assert!(
-            said.contains("is no Helm 3 or 4") && said.contains(answer),
+            said.contains("is not Helm 3 or 4") && said.contains(answer),
             "{said}"
         );
     }

@@ -239,9 +239,9 @@ fn a_key_that_cannot_sign_is_refused_with_what_to_do() {
         (certifies.private(), "no part of the key can sign"),
         (
             certifies.gpg(&["--armor", "--export"]),
-            "it is no armored OpenPGP private key",
+            "it is not an armored OpenPGP private key",
         ),
-        (b"text".to_vec(), "it is no armored OpenPGP private key"),
+        (b"text".to_vec(), "it is not an armored OpenPGP private key"),
     ] {
         fs::write(project.path("charts.asc"), content).unwrap();
         let mut arguments = project.build_arguments("x.tar");

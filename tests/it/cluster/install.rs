@@ -394,7 +394,7 @@ fn a_release_is_installed_upgraded_and_taken_back_from_bundles_alone() {
     assert!(said.starts_with("4 receipts"), "{said}");
     let listed = ends_with(&works.command(&["receipts", "list"]).output().unwrap(), 0);
     assert!(
-        listed.contains("tried and took back rune 3.0.0 as release rune"),
+        listed.contains("tried and rolled back rune 3.0.0 as release rune"),
         "{listed}"
     );
 }

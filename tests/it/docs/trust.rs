@@ -4,13 +4,13 @@ use std::{cell::RefCell, collections::BTreeSet};
 
 use camino::Utf8Path;
 use rune_bundle::sign::{PrivateKey, TrustFile};
-use rune_core::yaml::Mistakes;
+use rune_core::yaml::Diagnostics;
 use serde_json::{Value, json};
 
 use super::markdown::{code, document, rows};
 
 /// Reads a trust file, with a new key in place of each key file that it names.
-fn parse(place: &str, text: &str) -> Result<TrustFile, Mistakes> {
+fn parse(place: &str, text: &str) -> Result<TrustFile, Diagnostics> {
     let asked = RefCell::new(BTreeSet::new());
     let read_key = |file: &str| {
         assert!(

@@ -83,7 +83,7 @@ fn where_it_is_refused_the_reduced_index_is_pushed_and_said() {
     let text = String::from_utf8(shipped.run(&registry.host(), &[]).stdout).unwrap();
     assert!(
         text.contains(&format!(
-            "this is the index of the others, and not {locked}"
+            "this is the image index of the others, and not {locked}"
         )),
         "{text}"
     );

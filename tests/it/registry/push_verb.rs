@@ -355,5 +355,5 @@ fn people_read_what_happened_line_by_line() {
         said.contains("every manifest and tag was fetched again and is what the bundle has\n"),
         "{said}"
     );
-    assert!(ends_with(&shipped.run(&host, &[]), 0).contains("(there before)"));
+    assert!(ends_with(&shipped.run(&host, &[]), 0).contains("(already present)"));
 }

@@ -42,7 +42,7 @@ pub struct Findings {
 
 /// Every mistake that was found, in one error.
 #[derive(Debug, thiserror::Error)]
-pub struct Mistakes {
+pub struct Diagnostics {
     findings: Vec<Finding>,
 }
 
@@ -93,7 +93,7 @@ impl Findings {
     }
 }
 
-impl Mistakes {
+impl Diagnostics {
     /// Puts the findings of several files together, in the order of files and then of places;
     /// nothing when there are none.
     ///
@@ -134,7 +134,7 @@ impl Mistakes {
     }
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.findings.len() {
             1 => write!(formatter, "there is a mistake in what was written")?,
@@ -157,7 +157,7 @@ impl fmt::Display for Mistakes {
     }
 }
 
-impl Failure for Mistakes {
+impl Failure for Diagnostics {
     fn kind(&self) -> FailureKind {
         FailureKind::Input
     }

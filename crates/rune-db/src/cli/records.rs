@@ -12,7 +12,8 @@ use clap::{Args, Subcommand};
 
 use super::{DatabaseArgs, secret};
 use crate::commands::{
-    Moment, PageOptions, SpanOptions, StoreOptions, audit, chain, events, jobs, prune, settings,
+    PageOptions, StoreOptions, TimeRangeOptions, TimeSpec, audit, chain, events, jobs, prune,
+    settings,
 };
 use rune_core::cli::output_path::output_path;
 use rune_core::{
@@ -57,11 +58,11 @@ struct LimitArgs {
 #[derive(Debug, Args)]
 struct SpanArgs {
     /// From this moment on: 2026-05-01T12:00:00Z, 2026-05-01, or an age such as 7d
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
-    since: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = TimeSpec::parse)]
+    since: Option<TimeSpec>,
     /// Up to this moment
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
-    until: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = TimeSpec::parse)]
+    until: Option<TimeSpec>,
 }
 
 impl From<PageArgs> for PageOptions {
@@ -73,7 +74,7 @@ impl From<PageArgs> for PageOptions {
     }
 }
 
-impl From<SpanArgs> for SpanOptions {
+impl From<SpanArgs> for TimeRangeOptions {
     fn from(span: SpanArgs) -> Self {
         Self {
             since: span.since,
@@ -183,7 +184,7 @@ impl Jobs {
                 store: store(database),
                 job_id,
                 tenant,
-                has_payload: payload,
+                show_payload: payload,
             })),
             JobsVerb::Chain { job_id, database } => {
                 printer.finish(chain::run(&chain::ChainOptions {
@@ -271,7 +272,7 @@ impl Events {
                 event,
                 status,
                 recorded: recorded.into(),
-                has_labels: labels,
+                show_labels: labels,
                 after,
                 limit: limit.limit,
             })),

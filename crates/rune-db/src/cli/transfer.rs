@@ -150,7 +150,7 @@ impl From<MigrateToPostgres> for migrate_to_postgres::MoveOptions {
             target: database_options(Some(verb.target), verb.password_file),
             batch_size: verb.batch_size,
             is_dry_run: verb.dry_run,
-            allows_live_source: verb.allow_live_source,
+            allow_live_source: verb.allow_live_source,
             is_source_immutable: verb.immutable_source,
             owner: verb.owner,
         }
@@ -162,7 +162,7 @@ impl From<Compare> for compare::CompareOptions {
         Self {
             left: database_options(Some(verb.left), None),
             right: database_options(Some(verb.right), None),
-            lists_rows: verb.rows,
+            list_rows: verb.rows,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     instant::moment_text,
     records::{
-        Cut, Missing, PageOptions, SpanOptions, StoreOptions, cut, next_line, shown, table,
+        Cut, Missing, PageOptions, StoreOptions, TimeRangeOptions, cut, next_line, shown, table,
         unreadable_lines, unreadable_verdict,
     },
 };
@@ -31,7 +31,7 @@ pub struct ListOptions {
     pub store: StoreOptions,
     pub job_id: Option<String>,
     pub kind: Option<String>,
-    pub created: SpanOptions,
+    pub created: TimeRangeOptions,
     /// Which part of the list.
     pub page: PageOptions,
 }

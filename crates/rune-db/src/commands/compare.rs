@@ -22,7 +22,7 @@ pub struct CompareOptions {
     pub left: DatabaseOptions,
     pub right: DatabaseOptions,
     /// Whether to list the rows that differ.
-    pub lists_rows: bool,
+    pub list_rows: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,7 +52,7 @@ pub fn run(
     let comparison = block_on(compare(
         sides.0,
         sides.1,
-        options.lists_rows,
+        options.list_rows,
         &migrations,
         progress,
     ))?;

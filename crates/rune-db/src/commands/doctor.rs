@@ -22,7 +22,7 @@ use rune_core::{
 };
 use rune_storage::{
     migrations::Migrations,
-    schema::{Drift, Era, Verb},
+    schema::{Drift, SchemaOrigin, Verb},
 };
 
 pub struct DoctorOptions {
@@ -144,7 +144,7 @@ pub fn run(options: &DoctorOptions) -> Result<DoctorReport, CommandError> {
 }
 
 /// What the schema is worth.
-fn schema(target: &Target, look: super::overview::Look, migrations: &Migrations) -> Check {
+fn schema(target: &Target, look: super::overview::TableSummary, migrations: &Migrations) -> Check {
     const NAME: &str = "schema";
     let overview = Overview::describe(
         &Target {
@@ -159,7 +159,7 @@ fn schema(target: &Target, look: super::overview::Look, migrations: &Migrations)
         || "none yet".to_owned(),
         |version| format!("version {version}"),
     );
-    if overview.found == Era::Foreign || !overview.edited.is_empty() {
+    if overview.found == SchemaOrigin::Foreign || !overview.edited.is_empty() {
         return Check {
             kind: Some(FailureKind::Conflict),
             state: State::Error,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     instant::moment_text,
     records::{
-        Cut, SpanOptions, StoreOptions, cut, next_line, number_text, table, unreadable_lines,
+        Cut, StoreOptions, TimeRangeOptions, cut, next_line, number_text, table, unreadable_lines,
         unreadable_verdict,
     },
 };
@@ -22,8 +22,8 @@ pub struct ListOptions {
     pub event: Option<String>,
     /// `ok` or `error`.
     pub status: Option<String>,
-    pub recorded: SpanOptions,
-    pub has_labels: bool,
+    pub recorded: TimeRangeOptions,
+    pub show_labels: bool,
     /// The id of the last event that was seen.
     pub after: Option<i64>,
     /// How many at most.
@@ -40,7 +40,7 @@ pub struct ListReport {
     /// What to go on after, when more follow.
     pub next: Option<i64>,
     #[serde(skip)]
-    has_labels: bool,
+    show_labels: bool,
 }
 
 /// Lists events.
@@ -64,7 +64,7 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         next,
     } = cut(listed, options.limit, |event| event.id.to_string());
     let next = next.and_then(|id| id.parse().ok());
-    if !options.has_labels {
+    if !options.show_labels {
         for event in &mut events {
             event.labels_json = None;
         }
@@ -73,7 +73,7 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         events,
         unreadable,
         next,
-        has_labels: options.has_labels,
+        show_labels: options.show_labels,
     })
 }
 
@@ -98,7 +98,7 @@ impl Report for ListReport {
                 text(&event.labels_json),
             ]
         };
-        let labels = if self.has_labels { "LABELS" } else { "" };
+        let labels = if self.show_labels { "LABELS" } else { "" };
         let text = table(
             [
                 "ID", "TIME", "EVENT", "STATUS", "MS", "JOB", "ERROR", labels,
@@ -119,7 +119,7 @@ impl Report for ListReport {
 pub struct SummaryOptions {
     pub store: StoreOptions,
     pub job_id: Option<String>,
-    pub recorded: SpanOptions,
+    pub recorded: TimeRangeOptions,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -9,7 +9,7 @@ const DAY: i64 = 86_400;
 
 /// A moment that a person named.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Moment {
+pub enum TimeSpec {
     /// In seconds since 1970.
     At(f64),
     Ago(Duration),
@@ -28,7 +28,7 @@ impl From<DurationError> for MomentError {
     }
 }
 
-impl Moment {
+impl TimeSpec {
     /// Reads RFC 3339, a day (its beginning in UTC), or an age.
     ///
     /// # Errors
@@ -171,7 +171,7 @@ pub(super) fn moment_text(seconds: f64) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Moment, MomentError, moment_text};
+    use super::{MomentError, TimeSpec, moment_text};
 
     #[test]
     fn moments_are_read_as_people_write_them() {
@@ -183,11 +183,11 @@ mod tests {
             ("2024-02-29T12:00:00.250Z", 1_709_208_000.25),
             ("2000-12-31t23:59:60z", 978_307_200.0),
         ] {
-            assert_eq!(Moment::parse(text), Ok(Moment::At(seconds)), "{text}");
+            assert_eq!(TimeSpec::parse(text), Ok(TimeSpec::At(seconds)), "{text}");
         }
         assert_eq!(
-            Moment::parse("7d"),
-            Ok(Moment::Ago(Duration::from_hours(168)))
+            TimeSpec::parse("7d"),
+            Ok(TimeSpec::Ago(Duration::from_hours(168)))
         );
         for text in [
             "",
@@ -200,7 +200,7 @@ mod tests {
             "2026-05-01T24:00:00Z",
             "2026-05-01TZ",
         ] {
-            assert_eq!(Moment::parse(text), Err(MomentError), "{text}");
+            assert_eq!(TimeSpec::parse(text), Err(MomentError), "{text}");
         }
     }
 
@@ -209,8 +209,8 @@ mod tests {
         for day in (0..2_932_896).step_by(97) {
             let seconds = f64::from(day) * 86_400.0 + 3_723.0;
             assert_eq!(
-                Moment::parse(&moment_text(seconds)),
-                Ok(Moment::At(seconds))
+                TimeSpec::parse(&moment_text(seconds)),
+                Ok(TimeSpec::At(seconds))
             );
         }
         assert_eq!(moment_text(1_777_593_600.9), "2026-05-01T00:00:00Z");

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{
     instant::moment_text,
     records::{
-        Cut, Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, effects, next_line, shown,
-        table, unreadable_lines, unreadable_verdict,
+        Cut, Missing, PageOptions, StoreOptions, TimeRangeOptions, Use, cut, effects, next_line,
+        shown, table, unreadable_lines, unreadable_verdict,
     },
     warning_lines,
 };
@@ -30,7 +30,7 @@ pub struct ListOptions {
     pub tenant: Option<String>,
     pub kind: Option<String>,
     pub status: Option<String>,
-    pub created: SpanOptions,
+    pub created: TimeRangeOptions,
     /// Which part of the list.
     pub page: PageOptions,
 }
@@ -114,7 +114,7 @@ pub struct ShowOptions {
     /// Only if it is this tenant's.
     pub tenant: Option<String>,
     /// Whether request and result are shown.
-    pub has_payload: bool,
+    pub show_payload: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -169,8 +169,8 @@ pub fn show(options: &ShowOptions) -> Result<ShowReport, CommandError> {
         updated_at: job.updated_at,
         request_bytes: job.request_json.len(),
         result_bytes: job.result_json.as_ref().map_or(0, String::len),
-        request_json: Some(job.request_json).filter(|_| options.has_payload),
-        result_json: job.result_json.filter(|_| options.has_payload),
+        request_json: Some(job.request_json).filter(|_| options.show_payload),
+        result_json: job.result_json.filter(|_| options.show_payload),
     })
 }
 
@@ -243,9 +243,9 @@ pub fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, Command
     let unchanged_since = (options.store.now)() - options.older_than.as_secs_f64();
     let tenant_id = options.tenant.as_deref();
     let purpose = if options.is_dry_run {
-        Use::Looking
+        Use::ReadOnly
     } else {
-        Use::Changing
+        Use::ReadWrite
     };
     // A dry run says what the run would be refused for.
     let guard = Arc::new(SiteGuard::new(Verb::Write {

@@ -8,8 +8,8 @@ use tokio_postgres::Client;
 
 use super::{
     DatabaseOptions, Overview,
-    overview::{Look, Pending},
-    patience::{Patience, lock_timeout},
+    overview::{Pending, TableSummary},
+    retry_deadline::{RetryDeadline, lock_timeout},
     target::Place,
 };
 use rune_core::{
@@ -66,7 +66,7 @@ pub fn run(
         owner: options.owner.clone(),
         is_strict: options.is_strict,
     };
-    let patience = Patience {
+    let patience = RetryDeadline {
         limit: options.wait,
         passes: CommandError::may_pass,
         progress,
@@ -121,19 +121,19 @@ fn on_file(
     settings: &MigrateSettings,
     is_dry_run: bool,
     done: &mut Migrated,
-) -> Result<Look, CommandError> {
+) -> Result<TableSummary, CommandError> {
     if settings.owner.is_some() {
         return Err(super::OwnerError.into());
     }
     if is_dry_run {
-        let look = Look::at_file(path, lock_timeout)?;
+        let look = TableSummary::at_file(path, lock_timeout)?;
         *done = plan(&look, migrations, Dialect::Sqlite, settings)?;
         return Ok(look);
     }
     let connection = rune_storage::open_for_writing(path, lock_timeout)?;
     on_sqlite::migrate(&connection, path, migrations, settings, done)?;
     drop(connection);
-    Look::at_file(path, lock_timeout)
+    TableSummary::at_file(path, lock_timeout)
 }
 
 async fn on_server(
@@ -142,10 +142,10 @@ async fn on_server(
     settings: &MigrateSettings,
     is_dry_run: bool,
     done: &mut Migrated,
-) -> Result<Look, CommandError> {
+) -> Result<TableSummary, CommandError> {
     let owner = settings.owner.as_deref();
     if is_dry_run {
-        let look = Look::at_server(client, owner).await?;
+        let look = TableSummary::at_server(client, owner).await?;
         *done = plan(&look, migrations, Dialect::Postgres, settings)?;
         if !done.applied.is_empty() {
             on_postgres::check_roles(client, owner).await?;
@@ -160,7 +160,7 @@ async fn on_server(
     done.applied.extend(applied);
     done.adopted.extend(adopted);
     done.is_changed |= is_changed;
-    let look = Look::at_server(client, owner).await;
+    let look = TableSummary::at_server(client, owner).await;
     look.map_err(|error| {
         if done.is_changed {
             error.context("the schema is up to date now, but what there is beside it is not known")
@@ -171,7 +171,7 @@ async fn on_server(
 }
 
 fn plan(
-    look: &Look,
+    look: &TableSummary,
     migrations: &Migrations,
     dialect: Dialect,
     settings: &MigrateSettings,

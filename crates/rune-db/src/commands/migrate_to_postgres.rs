@@ -26,7 +26,7 @@ pub struct MoveOptions {
     /// Whether to say what would be done and do nothing.
     pub is_dry_run: bool,
     /// Whether a source that is written to meanwhile is fine.
-    pub allows_live_source: bool,
+    pub allow_live_source: bool,
     /// Whether nothing has the source open, so that it can be read without locks and side files.
     pub is_source_immutable: bool,
     /// The role that owns RUNE's tables on the target.
@@ -94,7 +94,7 @@ pub fn run(
     let settings = MoveSettings {
         migrate,
         batch_rows,
-        allows_live_source: options.allows_live_source,
+        allow_live_source: options.allow_live_source,
     };
     let trust = if options.is_source_immutable {
         SourceTrust::UnsafeImmutable

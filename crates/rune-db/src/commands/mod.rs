@@ -2,8 +2,8 @@
 
 mod instant;
 mod overview;
-mod patience;
 mod records;
+mod retry_deadline;
 mod target;
 
 pub mod audit;
@@ -26,9 +26,9 @@ pub mod wait;
 
 use camino::Utf8Path;
 
-pub use instant::{Moment, MomentError};
+pub use instant::{MomentError, TimeSpec};
 pub use overview::{Overview, Pending};
-pub use records::{Now, PageOptions, SpanOptions, StoreOptions};
+pub use records::{Now, PageOptions, StoreOptions, TimeRangeOptions};
 pub use target::{DatabaseOptions, Environment, Variables};
 
 use rune_core::failure::{Failure, FailureKind};

@@ -12,8 +12,8 @@ use rune_storage::{
     ServerError,
     migrations::{Dialect, Migration, Migrations},
     schema::{
-        Applied, Assessment, Drift, Edited, Era, Found, Inspection, RepairRow, SchemaError, Verb,
-        on_postgres, on_sqlite,
+        Applied, Assessment, Catalog, Drift, Edited, Inspection, RepairRow, SchemaError,
+        SchemaOrigin, Verb, on_postgres, on_sqlite,
     },
 };
 
@@ -31,7 +31,7 @@ pub struct Overview {
     pub selected_by: String,
     /// The PostgreSQL schema that RUNE's tables are in, or would be.
     pub schema: Option<String>,
-    pub found: Era,
+    pub found: SchemaOrigin,
     /// The highest version that is applied.
     pub schema_version: Option<i64>,
     pub applied: Vec<Applied>,
@@ -71,14 +71,14 @@ impl From<&Migration> for Pending {
 
 /// A database that was looked at.
 #[derive(Default)]
-pub(super) struct Look {
+pub(super) struct TableSummary {
     engine_version: Option<String>,
     schema: Option<String>,
-    found: Found,
+    found: Catalog,
     site: Inspection,
 }
 
-impl Look {
+impl TableSummary {
     /// At a SQLite file; one that does not exist is empty.
     pub(super) fn at_file(path: &Utf8Path, lock_timeout: Duration) -> Result<Self, CommandError> {
         let mut look = Self {
@@ -92,7 +92,7 @@ impl Look {
         Ok(look)
     }
 
-    pub(super) const fn found(&self) -> &Found {
+    pub(super) const fn found(&self) -> &Catalog {
         &self.found
     }
 
@@ -122,7 +122,7 @@ impl Look {
 impl Overview {
     pub(super) fn describe(
         target: &Target,
-        look: Look,
+        look: TableSummary,
         migrations: &Migrations,
         verb: Verb,
     ) -> Self {

@@ -68,9 +68,9 @@ pub fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
         with_artifacts: options.with_artifacts,
     };
     let purpose = if options.is_dry_run {
-        Use::Looking
+        Use::ReadOnly
     } else {
-        Use::Changing
+        Use::ReadWrite
     };
     let guard = Arc::new(if options.allow_cascade {
         SiteGuard::allowing_cascades(verb)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    DatabaseOptions, Moment,
+    DatabaseOptions, TimeSpec,
     target::{Place, Target},
 };
 use rune_core::{
@@ -13,7 +13,7 @@ use rune_core::{
     secret::Secret,
 };
 use rune_storage::{
-    port::{Listed, OperatorPort, PoolLimits, PostgresStore, Span, SqliteStore, Unreadable},
+    port::{Listed, OperatorPort, PoolLimits, PostgresStore, SqliteStore, TimeRange, Unreadable},
     schema::{SiteGuard, Verb},
 };
 
@@ -31,8 +31,8 @@ pub struct StoreOptions {
 /// What the store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    Looking,
-    Changing,
+    ReadOnly,
+    ReadWrite,
 }
 
 /// Which part of a list.
@@ -45,9 +45,9 @@ pub struct PageOptions {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SpanOptions {
-    pub since: Option<Moment>,
-    pub until: Option<Moment>,
+pub struct TimeRangeOptions {
+    pub since: Option<TimeSpec>,
+    pub until: Option<TimeSpec>,
 }
 
 /// Something named that is not there.
@@ -70,7 +70,7 @@ impl StoreOptions {
         &self,
         act: impl FnOnce(&dyn OperatorPort) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
-        self.with_store(Use::Looking, &Arc::new(SiteGuard::new(Verb::Read)), act)
+        self.with_store(Use::ReadOnly, &Arc::new(SiteGuard::new(Verb::Read)), act)
     }
 
     /// Opens the store, does something with it, and adds to a failure what is worth knowing about
@@ -99,10 +99,10 @@ impl StoreOptions {
         let clock = || Box::new(self.now) as _;
         let guard = || Arc::clone(guard) as _;
         Ok(match (&target.place, purpose) {
-            (Place::File(path), Use::Looking) => {
+            (Place::File(path), Use::ReadOnly) => {
                 Box::new(SqliteStore::open_for_looking(path, clock(), guard())?)
             }
-            (Place::File(path), Use::Changing) => {
+            (Place::File(path), Use::ReadWrite) => {
                 Box::new(SqliteStore::open(path, clock(), guard())?)
             }
             (Place::Server(url), _) => {
@@ -142,9 +142,9 @@ pub(super) fn effects(guard: &SiteGuard) -> Vec<String> {
     site.notes(verb).into_iter().map(text).collect()
 }
 
-impl SpanOptions {
-    pub(super) fn span(self, now: f64) -> Span {
-        Span {
+impl TimeRangeOptions {
+    pub(super) fn span(self, now: f64) -> TimeRange {
+        TimeRange {
             since: self.since.map(|moment| moment.seconds(now)),
             until: self.until.map(|moment| moment.seconds(now)),
         }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::{DatabaseOptions, patience::Patience, target::Place, warning_lines};
+use super::{DatabaseOptions, retry_deadline::RetryDeadline, target::Place, warning_lines};
 use rune_core::{
     command::{CommandError, Report, block_on},
     failure::FailureKind,
@@ -76,7 +76,7 @@ pub fn run(options: &RepairOptions, progress: &dyn Progress) -> Result<RepairRep
     };
     // Between the tries everybody else gets at the tables again.
     let passes = |error: &CommandError| error.kind() == FailureKind::Conflict && error.may_pass();
-    let patience = Patience {
+    let patience = RetryDeadline {
         limit: Some(options.wait),
         passes,
         progress,

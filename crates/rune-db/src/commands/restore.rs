@@ -137,7 +137,7 @@ fn fill(
             let settings = MoveSettings {
                 migrate,
                 batch_rows: BATCH_ROWS,
-                allows_live_source: false,
+                allow_live_source: false,
             };
             let moved = move_file(
                 &options.from,

@@ -206,7 +206,7 @@ pub fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
     };
     let value = value.expose().trim_end_matches(['\n', '\r']);
     let guard = Arc::new(SiteGuard::new(verb(Events::UPSERT)));
-    options.store.with_store(Use::Changing, &guard, |store| {
+    options.store.with_store(Use::ReadWrite, &guard, |store| {
         Ok(store.set_setting(&options.key, value)?)
     })?;
     Ok(SetReport {
@@ -246,7 +246,7 @@ pub struct DeleteReport {
 /// When there is none of this key, or the database cannot be changed.
 pub fn delete(options: &KeyOptions) -> Result<DeleteReport, CommandError> {
     let guard = Arc::new(SiteGuard::new(verb(Events::DELETE)));
-    options.store.with_store(Use::Changing, &guard, |store| {
+    options.store.with_store(Use::ReadWrite, &guard, |store| {
         let was_there = store.delete_setting(&options.key)?;
         if was_there {
             Ok(())

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     DatabaseOptions, Overview,
     instant::moment_text,
-    overview::Look,
+    overview::TableSummary,
     target::{Place, Target},
 };
 use rune_core::{
@@ -17,7 +17,7 @@ use rune_core::{
 };
 use rune_storage::{
     migrations::Migrations,
-    schema::{Era, RepairRow, Verb},
+    schema::{RepairRow, SchemaOrigin, Verb},
 };
 
 #[derive(Debug)]
@@ -60,10 +60,10 @@ fn look(target: &Target, migrations: &Migrations) -> Result<Overview, CommandErr
     let look = match &target.place {
         Place::File(path) => {
             rune_storage::SqliteFile::existing(path)?;
-            Look::at_file(path, rune_storage::LOCK_TIMEOUT)?
+            TableSummary::at_file(path, rune_storage::LOCK_TIMEOUT)?
         }
         Place::Server(url) => block_on(rune_storage::with_session(url, async |client| {
-            Look::at_server(client, None).await
+            TableSummary::at_server(client, None).await
         }))?,
     };
     Ok(Overview::describe(target, look, migrations, Verb::Status))
@@ -139,19 +139,19 @@ impl Report for StatusReport {
     }
 }
 
-const fn found_text(era: Era) -> &'static str {
+const fn found_text(era: SchemaOrigin) -> &'static str {
     match era {
-        Era::Empty => "found: an empty database",
-        Era::Legacy => {
+        SchemaOrigin::Empty => "found: an empty database",
+        SchemaOrigin::Legacy => {
             "found: a database without schema versions (era L: RUNE up to v0.0.0a5, and main until 2026-04-09)"
         }
-        Era::AOrX => {
+        SchemaOrigin::AOrX => {
             "found: a database of RUNE v0.0.0a6, or of main from 2026-04-10 to 2026-04-30 (era A or X)"
         }
-        Era::A => "found: a database of RUNE's main of 2026-04-10 to 2026-04-12 (era A)",
-        Era::X => "found: a database that RUNE v0.0.0a6 could not finish (era X)",
-        Era::B => "found: a database of RUNE's main since 2026-04-30 (era B)",
-        Era::Ours => "found: a database in the care of rune-db",
-        Era::Foreign => "found: tables with names of RUNE that are not RUNE's",
+        SchemaOrigin::A => "found: a database of RUNE's main of 2026-04-10 to 2026-04-12 (era A)",
+        SchemaOrigin::X => "found: a database that RUNE v0.0.0a6 could not finish (era X)",
+        SchemaOrigin::B => "found: a database of RUNE's main since 2026-04-30 (era B)",
+        SchemaOrigin::Ours => "found: a database in the care of rune-db",
+        SchemaOrigin::Foreign => "found: tables with names of RUNE that are not RUNE's",
     }
 }

@@ -11,7 +11,7 @@ use super::{
     target::{Place, Target},
 };
 use crate::{
-    soundness::{self, Finding, Soundness, TableRows},
+    integrity::{self, Finding, Soundness, TableRows},
     transfer::TransferError,
 };
 use rune_core::{
@@ -89,7 +89,7 @@ fn check(
                 return Err(TransferError::EmptyFile(path.clone()).into());
             }
             let connection = rune_storage::open_for_looking(path, rune_storage::LOCK_TIMEOUT)?;
-            Ok(soundness::check_file(
+            Ok(integrity::check_file(
                 &connection,
                 path,
                 migrations,
@@ -99,7 +99,7 @@ fn check(
         Place::Server(url) => block_on(rune_storage::with_session(
             url,
             async |client| -> Result<_, CommandError> {
-                Ok(soundness::check_server(client, &target.location, migrations, progress).await?)
+                Ok(integrity::check_server(client, &target.location, migrations, progress).await?)
             },
         )),
     }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{
     DatabaseOptions, Overview,
-    overview::Look,
-    patience::{Patience, lock_timeout},
+    overview::TableSummary,
+    retry_deadline::{RetryDeadline, lock_timeout},
     target::{Place, Target},
 };
 use rune_core::{
@@ -77,7 +77,7 @@ impl Failure for Outdated {
 pub fn run(options: &WaitOptions, progress: &dyn Progress) -> Result<WaitReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
-    let patience = Patience {
+    let patience = RetryDeadline {
         limit: Some(options.timeout),
         passes: CommandError::may_pass,
         progress,
@@ -111,10 +111,10 @@ fn look(
     let look = match &target.place {
         Place::File(path) => {
             rune_storage::open_for_looking(path, lock_timeout)?;
-            Look::at_file(path, lock_timeout)?
+            TableSummary::at_file(path, lock_timeout)?
         }
         Place::Server(url) => block_on(rune_storage::with_session(url, async |client| {
-            Look::at_server(client, None).await
+            TableSummary::at_server(client, None).await
         }))?,
     };
     Ok(Overview::describe(target, look, migrations, Verb::Status))

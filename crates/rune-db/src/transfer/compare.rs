@@ -112,7 +112,7 @@ impl Side {
 pub async fn compare(
     left: Side,
     right: Side,
-    lists_rows: bool,
+    list_rows: bool,
     migrations: &Migrations,
     progress: &Arc<dyn Progress>,
 ) -> Result<Comparison, TransferError> {
@@ -120,7 +120,7 @@ pub async fn compare(
     warnings.extend(left.check(migrations)?);
     warnings.extend(right.check(migrations)?);
     progress.begin("compare", left.bytes()?.saturating_add(right.bytes()?));
-    let tables = if lists_rows {
+    let tables = if list_rows {
         let (left_sender, left_reading) = keyed::channel();
         let (right_sender, right_reading) = keyed::channel();
         let (left, right, tables) = tokio::try_join!(

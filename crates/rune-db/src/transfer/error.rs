@@ -28,7 +28,7 @@ pub enum TransferError {
     #[error(transparent)]
     Server(#[from] ServerError),
     /// The server, while it took or gave the rows of a table.
-    #[error("the rows of table `{table}` cannot be carried")]
+    #[error("the rows of table `{table}` cannot be transferred")]
     Rows {
         table: &'static str,
         source: ServerError,
@@ -93,7 +93,7 @@ pub enum TransferError {
         location: String,
         objects: Vec<String>,
     },
-    #[error("there is what cannot be carried exactly: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("some values cannot be transferred exactly: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     CannotCarry(Vec<Finding>),
     /// Texts that a target of another encoding has nothing for.
     #[error("the encoding of the target is {encoding}, which cannot hold all texts: {}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
@@ -126,7 +126,7 @@ pub enum TransferError {
     )]
     Uncertain(#[source] ServerError),
     /// What the server sends is not what was asked for.
-    #[error("the server sent what is no binary COPY of the columns asked for")]
+    #[error("unexpected data in binary COPY: not the columns that were asked for")]
     Protocol,
     /// A thread ended that should not have.
     #[error("the work on one of the databases ended unexpectedly")]
@@ -248,7 +248,7 @@ impl Failure for TransferError {
             Self::CannotCarry(_) => "change these rows in the source, or delete them, and run the same command again".to_owned(),
             Self::NotEncodable { .. } => "create the target database with `ENCODING 'UTF8'`".to_owned(),
             Self::SourceChanged(_) => {
-                "stop RUNE and run the same command again; `--allow-live-source` carries what was there at the start".to_owned()
+                "stop RUNE and run the same command again; `--allow-live-source` transfers what was there at the start".to_owned()
             }
             Self::Mismatch { .. } => {
                 "a trigger or rule of the site on this table may change rows: drop it and run the same command again; without one, check the disks and memory of both machines"

@@ -15,7 +15,7 @@ use rune_storage::{
     DatabaseUrl, Log, SqliteFile, SqliteUrl, check_whole,
     migrations::{Dialect, Migrations},
     retry_while_busy,
-    schema::{Assessment, Found, SchemaError, TABLES, Table, Verb, on_sqlite},
+    schema::{Assessment, Catalog, SchemaError, TABLES, Table, Verb, on_sqlite},
 };
 
 /// What SQLite says when a broken-off transaction has to be undone first.
@@ -37,7 +37,7 @@ pub struct FileSnapshot {
     location: String,
     connection: Connection,
     watch: Watch,
-    found: Found,
+    found: Catalog,
 }
 
 /// How changes by others are noticed.
@@ -244,7 +244,7 @@ impl FileSnapshot {
 /// Refuses what is no database of RUNE: nothing, something else under the same names, or only a
 /// part.
 pub(super) fn check_is_rune(
-    found: &Found,
+    found: &Catalog,
     migrations: &Migrations,
     dialect: Dialect,
     location: &str,
@@ -281,7 +281,7 @@ pub(super) fn check_is_rune(
 
 /// Refuses versions and columns that this program does not know.
 pub(super) fn check_is_known(
-    found: &Found,
+    found: &Catalog,
     migrations: &Migrations,
     dialect: Dialect,
     location: &str,

@@ -47,7 +47,7 @@ pub struct MoveSettings {
     pub batch_rows: u64,
     /// Whether a source that is written to meanwhile is fine: what was there at the start is
     /// carried.
-    pub allows_live_source: bool,
+    pub allow_live_source: bool,
 }
 
 /// A source whose every cell can be carried.
@@ -354,7 +354,7 @@ async fn carry(
     seconds.verification = started.elapsed().as_secs_f64();
 
     let source_changed = source.has_changed()?;
-    if source_changed && !settings.allows_live_source {
+    if source_changed && !settings.allow_live_source {
         return Err(TransferError::SourceChanged(source.location().to_owned()));
     }
     Ok(Moved {

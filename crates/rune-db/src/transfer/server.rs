@@ -11,7 +11,7 @@ use rune_storage::{
     migrations::{Dialect, Migrations},
     roll_back,
     schema::{
-        Column, ColumnKind, Found, SchemaError, TABLES, Table, Verb,
+        Catalog, Column, ColumnKind, SchemaError, TABLES, Table, Verb,
         on_postgres::{self, IdSource},
         quoted,
     },
@@ -21,7 +21,7 @@ use rune_storage::{
 pub(super) struct ServerTables<'c> {
     pub(super) client: &'c Client,
     pub(super) schema: String,
-    pub(super) found: Found,
+    pub(super) found: Catalog,
 }
 
 /// Does something in a transaction that sees one moment and changes nothing, perhaps as another

@@ -10,7 +10,7 @@ use super::{
 };
 use rune_storage::{
     RawText, ServerError,
-    schema::{Column, ColumnKind, Found, TABLES, Table},
+    schema::{Catalog, Column, ColumnKind, TABLES, Table},
 };
 
 /// How many rows with bytes of another encoding are looked for in a table; there may be more.
@@ -39,7 +39,7 @@ pub(super) async fn check(server: &ServerTables<'_>) -> Result<(), TransferError
 pub(crate) async fn findings(
     client: &Client,
     schema: &str,
-    found: &Found,
+    found: &Catalog,
 ) -> Result<Vec<Finding>, TransferError> {
     in_tables(&ServerTables {
         client,

@@ -178,7 +178,7 @@ fn verify_finds_in_a_file_what_a_move_would_refuse() {
         ),
         (
             "INSERT INTO settings VALUES (CAST(x'ff41' AS TEXT), '{}', 1.0)",
-            "settings.key holds text that is no UTF-8",
+            "settings.key holds text that is not UTF-8",
         ),
         (
             "UPDATE jobs SET job_id = CAST(x'ff41' AS TEXT), kind = x'00' WHERE job_id = 'job-1'",

@@ -167,7 +167,7 @@ fn cells_of_the_wrong_type_and_missing_keys_are_found_in_sqlite() {
             "settings.key holds NULL, not text: NULL",
             "settings.updated_at holds text, not a number: NULL",
             "settings.value_json holds bytes, not text: bytes",
-            "settings.value_json holds text that is no UTF-8: odd",
+            "settings.value_json holds text that is not UTF-8: odd",
         ]
     );
 }

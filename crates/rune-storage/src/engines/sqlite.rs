@@ -60,7 +60,7 @@ impl Failure for OpenError {
 /// Opens a file for reading and writing; creates it, and its directory, when they are missing.
 ///
 /// # Errors
-/// When it cannot be created or opened, or is no SQLite database; when side files of another
+/// When it cannot be created or opened, or is not a SQLite database; when side files of another
 /// database wait for it; when another program holds it for longer than the timeout.
 pub fn open_for_writing(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenError> {
     if fsx::exists(path) {
@@ -84,7 +84,7 @@ pub fn open_for_writing(path: &Utf8Path, lock_timeout: Duration) -> Result<Conne
 /// Opens a file for reading and writing that must be there.
 ///
 /// # Errors
-/// When it is missing, cannot be opened, or is no SQLite database; when its log may lie beside
+/// When it is missing, cannot be opened, or is not a SQLite database; when its log may lie beside
 /// another name.
 pub fn open_existing(path: &Utf8Path) -> Result<Connection, OpenError> {
     existing(path, LOCK_TIMEOUT)
@@ -106,7 +106,7 @@ fn existing(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenE
 /// anything.
 ///
 /// # Errors
-/// When it is missing, cannot be read, or is no SQLite database; when its log may lie beside
+/// When it is missing, cannot be read, or is not a SQLite database; when its log may lie beside
 /// another name; when another program holds it for longer than the timeout.
 pub fn open_for_looking(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenError> {
     let file = SqliteFile::existing(path)?;

@@ -134,7 +134,7 @@ impl Failure for SqliteError {
     fn help(&self) -> Option<String> {
         let path = &self.path;
         Some(match self.source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => format!("check the path; `{path}` is no SQLite database, or it is encrypted"),
+            Some(ErrorCode::NotADatabase) => format!("check the path; `{path}` is not a SQLite database, or it is encrypted"),
             Some(ErrorCode::DatabaseCorrupt) => format!("restore a backup; what can be saved, `sqlite3 {path} .recover` shows"),
             Some(ErrorCode::ConstraintViolation) if self.is_of_trigger() => {
                 "ask whoever maintains the trigger; `rune-db status` names those on RUNE's tables".to_owned()

@@ -96,7 +96,7 @@ pub(super) fn help(code: &str, is_fatal: bool) -> Option<&'static str> {
             "another session was in the way (on a standby: the replay of the primary's changes); run the same command again"
         }
         "22P05" | "22021" => {
-            "the encoding of the database cannot hold a text; create the database with `ENCODING 'UTF8'`"
+            "the encoding of the database cannot hold a string; create the database with `ENCODING 'UTF8'`"
         }
         "55006" => "the object is in use; stop what uses it and run the same command again",
         "42P01" | "42703" | "42883" | "42804" | "42846" | "42809" | "428C9" => {

@@ -14,7 +14,7 @@ use crate::{
     bundle::{BundleSource, SlotState},
     commands::bundle::{BundleOptions, push::Destination},
     oci::Reference,
-    registry::{Cause, Client, ClientConfig, RegistryError},
+    registry::{Client, ClientConfig, EndpointError, RegistryError},
 };
 use rune_core::{
     command::{CommandError, block_on, counted},
@@ -52,7 +52,7 @@ pub struct DoctorReceiveOptions {
 
 /// A configuration of a cluster is none.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no kubeconfig with a current context")]
+#[error("`{0}` is not a kubeconfig with a current context")]
 struct NoKubeconfig(Utf8PathBuf);
 
 impl Failure for NoKubeconfig {
@@ -298,5 +298,5 @@ fn is_absence(error: &RegistryError) -> bool {
     let RegistryError::Fetch { failures, .. } = error else {
         return false;
     };
-    failures.iter().all(|failure| matches!(&*failure.cause, Cause::Status { status, .. } if *status == http::StatusCode::NOT_FOUND))
+    failures.iter().all(|failure| matches!(&*failure.cause, EndpointError::Status { status, .. } if *status == http::StatusCode::NOT_FOUND))
 }

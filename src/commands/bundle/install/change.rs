@@ -1,6 +1,6 @@
 //! The releases are changed, one after the other; and back, when one of them fails.
 
-use super::{Installation, Work, look::Found};
+use super::{Installation, Work, look::Inspection};
 use crate::{
     commands::bundle::receipt_place::tool,
     install::{
@@ -15,7 +15,7 @@ impl Installation<'_> {
     /// Installs every release, and goes back with all of them when one fails.
     pub(super) async fn change(
         &self,
-        found: &mut [Found],
+        found: &mut [Inspection],
     ) -> Result<(Vec<RolledOut>, Option<Appended>), CommandError> {
         let mut rolled_out = Vec::new();
         for (number, work) in self.works.iter().enumerate() {
@@ -50,7 +50,7 @@ impl Installation<'_> {
     async fn failed(
         &self,
         rolled_out: &[RolledOut],
-        found: &mut [Found],
+        found: &mut [Inspection],
         error: InstallError,
     ) -> CommandError {
         let number = rolled_out.len();
@@ -129,7 +129,7 @@ impl Installation<'_> {
 
     fn put_on_record(
         &self,
-        found: &[Found],
+        found: &[Inspection],
         rolled_out: &[RolledOut],
         outcome: Outcome,
     ) -> Result<Option<Appended>, CommandError> {
@@ -171,7 +171,7 @@ fn member((work, rolled_out): (&Work<'_>, &RolledOut)) -> SetMember {
 }
 
 impl Work<'_> {
-    async fn change(&self, found: &mut Found) -> Result<RolledOut, InstallError> {
+    async fn change(&self, found: &mut Inspection) -> Result<RolledOut, InstallError> {
         found.namespace.apply(&self.cluster).await?;
         let index = self.bundle.index();
         let before = revision_before(&found.kept, &found.history);
@@ -199,7 +199,7 @@ impl Work<'_> {
     }
 
     /// Goes back after another release failed.
-    async fn take_back(&self, found: &mut Found) -> State {
+    async fn take_back(&self, found: &mut Inspection) -> State {
         let to = revision_before(&found.kept, &found.history);
         let release = self.helm.release();
         self.progress
@@ -215,7 +215,7 @@ impl Work<'_> {
         state
     }
 
-    async fn forget_attempt(&self, found: &mut Found) {
+    async fn forget_attempt(&self, found: &mut Inspection) {
         found.kept.attempt = None;
         if let Err(error) = self.keep(found).await {
             self.progress.announce(&format!(
@@ -224,14 +224,14 @@ impl Work<'_> {
         }
     }
 
-    async fn keep(&self, found: &mut Found) -> Result<(), InstallError> {
+    async fn keep(&self, found: &mut Inspection) -> Result<(), InstallError> {
         let release = self.helm.release();
         Ok(found.kept.write(&self.cluster, release).await?)
     }
 
     fn installed(
         &self,
-        found: &Found,
+        found: &Inspection,
         rolled_out: RolledOut,
         receipt: Option<Digest>,
         set: &[SetMember],
@@ -254,7 +254,7 @@ impl Work<'_> {
         }
     }
 
-    fn receipt(&self, found: &Found, revision: u64) -> InstalledRelease {
+    fn receipt(&self, found: &Inspection, revision: u64) -> InstalledRelease {
         let destination = &self.chosen.destination;
         InstalledRelease {
             namespace: self.cluster.namespace().to_owned(),

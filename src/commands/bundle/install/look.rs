@@ -10,23 +10,24 @@ use super::{
     namespace,
 };
 use crate::install::{
-    Check, DatabaseSchema, Definitions, Demands, InstallError, Judgement, Kept, NamespacePlan,
-    Object, ObjectChange, Problems, Revision, RunningImages, Verdict, ask_schema, check_access,
-    check_cluster, check_pending, deployed_objects, differences, parse_objects, plan_definitions,
+    Check, DatabaseSchema, Definitions, InstallError, InstallKind, InstallRecord, NamespacePlan,
+    Object, ObjectChange, Problems, Requirements, Revision, RunningImages, Verdict, ask_schema,
+    check_access, check_cluster, check_pending, deployed_objects, differences, parse_objects,
+    plan_definitions,
 };
 use rune_core::{command::CommandError, digest::Digest, failure::FailureKind};
 
 /// That a release may be changed, and what it is now.
 pub(super) struct Permitted {
-    kept: Kept,
-    judgement: Judgement,
+    kept: InstallRecord,
+    install_kind: InstallKind,
     history: Vec<Revision>,
     namespace_exists: bool,
 }
 
-pub(super) struct Found {
-    pub(super) kept: Kept,
-    pub(super) judgement: Judgement,
+pub(super) struct Inspection {
+    pub(super) kept: InstallRecord,
+    pub(super) install_kind: InstallKind,
     pub(super) checks: Vec<Check>,
     pub(super) changes: Vec<ObjectChange>,
     pub(super) manifest: Digest,
@@ -59,21 +60,21 @@ impl Work<'_> {
                 .await
                 .map_err(InstallError::from)?;
         Problems::among(&access).map_err(InstallError::from)?;
-        let kept = Kept::read(cluster, helm.release())
+        let kept = InstallRecord::read(cluster, helm.release())
             .await
             .map_err(InstallError::from)?;
-        let judgement = kept.judge(
+        let install_kind = kept.judge(
             &index.name,
             &index.version,
             self.bundle.head().digest(),
             options.permissions.downgrade,
         );
-        let judgement = judgement.map_err(InstallError::from)?;
+        let install_kind = install_kind.map_err(InstallError::from)?;
         let history = helm.history().await?;
         check_pending(helm.release(), &history, options.permissions.take_over)?;
         Ok(Permitted {
             kept,
-            judgement,
+            install_kind,
             history,
             namespace_exists,
         })
@@ -86,10 +87,10 @@ impl Work<'_> {
         permitted: Permitted,
         images: &Images,
         definitions: &[Object],
-    ) -> Result<Found, CommandError> {
+    ) -> Result<Inspection, CommandError> {
         let Permitted {
             kept,
-            judgement,
+            install_kind,
             history,
             namespace_exists,
         } = permitted;
@@ -138,7 +139,7 @@ impl Work<'_> {
         let (mut checks, _) = check_access(cluster, &asked, definitions, may_create)
             .await
             .map_err(InstallError::from)?;
-        let demands = Demands {
+        let demands = Requirements {
             objects: &needed,
             kube_version: destination.kube_version.as_deref(),
             namespace_exists,
@@ -167,9 +168,9 @@ impl Work<'_> {
             .map(|object| object.without_secrets().value().to_string())
             .collect();
         let manifest = Digest::of(shown.join("\n").as_bytes());
-        Ok(Found {
+        Ok(Inspection {
             kept,
-            judgement,
+            install_kind,
             checks,
             changes,
             manifest,
@@ -211,7 +212,7 @@ impl Work<'_> {
                 Some(namespace) => self.cluster.in_namespace(namespace),
                 None => self.cluster.clone(),
             };
-            let record = Kept::read(&cluster, release)
+            let record = InstallRecord::read(&cluster, release)
                 .await
                 .map_err(InstallError::from)?;
             let (available, verdict) = match record.installed {
@@ -233,7 +234,7 @@ impl Work<'_> {
         Ok(checks)
     }
 
-    async fn ask_schema(&self, kept: &Kept, installed: &[Object]) -> Option<u32> {
+    async fn ask_schema(&self, kept: &InstallRecord, installed: &[Object]) -> Option<u32> {
         // Without migrations there is nothing to compare, before the first installation no database.
         if self.schema_version().is_none() || kept.installed.is_none() {
             return None;
@@ -279,7 +280,7 @@ impl Work<'_> {
     }
 
     /// What somebody should know before it happens.
-    pub(super) fn notes(&self, found: &Found) -> Vec<String> {
+    pub(super) fn notes(&self, found: &Inspection) -> Vec<String> {
         let installed = found.kept.installed.as_ref();
         let recorded = installed.and_then(|installed| installed.schema_version);
         let mut notes: Vec<String> = found.namespace.note.iter().cloned().collect();
@@ -313,7 +314,7 @@ impl Work<'_> {
                 names.join(", ")
             ));
         }
-        if found.judgement == Judgement::First && !found.history.is_empty() {
+        if found.install_kind == InstallKind::First && !found.history.is_empty() {
             notes.push("note: the release was not installed by this program, so it is not known whether this is a downgrade".to_owned());
         }
         notes

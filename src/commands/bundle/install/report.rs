@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::{Found, Installation, MapMode, Work};
+use super::{Inspection, Installation, MapMode, Work};
 use crate::{
     commands::bundle::trust_source::TrustSource,
-    install::{Change, Check, Judgement, ObjectChange, RolledOut, Verdict},
+    install::{Change, Check, InstallKind, ObjectChange, RolledOut, Verdict},
     receipt::Appended,
 };
 use rune_core::{
@@ -51,7 +51,7 @@ struct ReleaseReport {
     /// Where the values that map them were written to.
     values_file: Option<Utf8PathBuf>,
     /// What the bundle is to what was installed before.
-    step: Judgement,
+    step: InstallKind,
     /// What was installed before: its version.
     before: Option<semver::Version>,
     checks: Vec<Check>,
@@ -64,7 +64,7 @@ struct ReleaseReport {
 }
 
 impl ReleaseReport {
-    fn new(work: &Work<'_>, found: &Found) -> Self {
+    fn new(work: &Work<'_>, found: &Inspection) -> Self {
         let installed = found.kept.installed.as_ref();
         Self {
             namespace: work.cluster.namespace().to_owned(),
@@ -73,7 +73,7 @@ impl ReleaseReport {
             profile: work.chosen.destination.profile.clone(),
             map: found.mapped.mode,
             values_file: work.options.values_file.clone(),
-            step: found.judgement,
+            step: found.install_kind,
             before: installed.map(|installed| installed.version.clone()),
             checks: found.checks.clone(),
             changes: found.changes.clone(),
@@ -87,7 +87,7 @@ impl ReleaseReport {
 impl InstallReport {
     pub(super) fn new(
         installation: &Installation<'_>,
-        found: &[Found],
+        found: &[Inspection],
         notes: Vec<String>,
     ) -> Self {
         let Installation {

@@ -82,7 +82,7 @@ struct ImageSummary {
     attestations: usize,
     /// Artifacts about what is carried: signatures, attestations, SBOMs.
     referrers: Vec<ReferrerSummary>,
-    /// Bytes of the distinct blobs that the bundle carries.
+    /// Bytes of the distinct blobs that the bundle includes.
     bytes: u64,
 }
 

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     install::{
-        Attempt, Cluster, DatabaseSchema, InstallError, Installed, Kept, ReleaseHelm, SetMember,
-        State, ask_schema, check_pending, deployed_objects, missing_versions, return_to,
+        Attempt, Cluster, DatabaseSchema, InstallError, InstallRecord, Installed, ReleaseHelm,
+        SetMember, State, ask_schema, check_pending, deployed_objects, missing_versions, return_to,
     },
     receipt::{BundleId, Outcome, RolledBackRelease},
 };
@@ -18,7 +18,7 @@ use rune_core::{command::CommandError, digest::Digest, progress::Progress};
 pub(super) struct Member {
     cluster: Cluster,
     helm: ReleaseHelm,
-    record: Kept,
+    record: InstallRecord,
     /// What is installed, or was before it was rolled back.
     left: Installed,
     /// Where the release is.
@@ -43,7 +43,7 @@ impl Member {
         release: &str,
     ) -> Result<Self, CommandError> {
         let (cluster, helm) = access.release(namespace, release)?;
-        let record = Kept::read(&cluster, release)
+        let record = InstallRecord::read(&cluster, release)
             .await
             .map_err(InstallError::from)?;
         // Without what is installed now, it was removed when its first installation went back.

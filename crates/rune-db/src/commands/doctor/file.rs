@@ -4,7 +4,7 @@ use camino::Utf8Path;
 use rusqlite::Connection;
 
 use super::{Check, schema};
-use crate::commands::{overview::Look, target::Target};
+use crate::commands::{overview::TableSummary, target::Target};
 use rune_core::{
     command::CommandError,
     fsx::{self, FileSystem},
@@ -37,7 +37,7 @@ pub(super) fn examine(path: &Utf8Path, target: &Target, migrations: &Migrations)
     drop(connection);
     checks.push(Check::of(
         "schema",
-        Look::at_file(path, rune_storage::LOCK_TIMEOUT)
+        TableSummary::at_file(path, rune_storage::LOCK_TIMEOUT)
             .map(|look| schema(target, look, migrations)),
     ));
     checks

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_postgres::Client;
 
 use super::{Check, schema};
-use crate::commands::{overview::Look, target::Target};
+use crate::commands::{overview::TableSummary, target::Target};
 use rune_core::{command::CommandError, tls::Certificate};
 use rune_storage::{
     PostgresHost, PostgresUrl, ServerCertificate, ServerError, SslMode, ask,
@@ -57,7 +57,7 @@ async fn session(
         Check::of("clock", skew(client, clock).await),
         Check::of(
             "schema",
-            Look::at_server(client, None)
+            TableSummary::at_server(client, None)
                 .await
                 .map(|look| schema(target, look, migrations)),
         ),

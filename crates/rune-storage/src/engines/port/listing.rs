@@ -16,7 +16,7 @@ use super::{
 
 /// A span of time: from the first moment up to, and without, the second.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Span {
+pub struct TimeRange {
     /// Seconds since 1970.
     pub since: Option<f64>,
     /// Seconds since 1970.
@@ -42,7 +42,7 @@ pub struct JobFilter<'a> {
     /// How far they are.
     pub status: Option<&'a str>,
     /// When they were accepted.
-    pub created: Span,
+    pub created: TimeRange,
     /// Only those that have not ended, and have not changed since this moment.
     pub stale_since: Option<f64>,
 }
@@ -83,7 +83,7 @@ pub struct EventFilter<'a> {
     /// `ok` or `error`.
     pub status: Option<&'a str>,
     /// When they happened.
-    pub recorded: Span,
+    pub recorded: TimeRange,
 }
 
 /// Which evidence.
@@ -94,7 +94,7 @@ pub struct ArtifactFilter<'a> {
     /// Of which kind.
     pub kind: Option<&'a str>,
     /// When it was kept.
-    pub created: Span,
+    pub created: TimeRange,
 }
 
 /// A setting, without its value.

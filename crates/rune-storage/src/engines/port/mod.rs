@@ -42,7 +42,7 @@ pub use guard::{Guard, Reached};
 pub use limits::{
     MAX_ARTIFACT_BYTES, MAX_ERROR, MAX_JOB_ID, MAX_JSON_BYTES, MAX_KEY, MAX_TENANT_ID, MAX_WORD,
 };
-pub use listing::{ArtifactFilter, EventFilter, JobFilter, JobLine, Page, SettingLine, Span};
+pub use listing::{ArtifactFilter, EventFilter, JobFilter, JobLine, Page, SettingLine, TimeRange};
 pub use operators::OperatorPort;
 pub use postgres::PostgresStore;
 pub use pruning::{PruneCounts, PruneRule, TableCount};

@@ -6,7 +6,9 @@ use super::{
     error::StoreError,
     events::{self, Scope},
     jobs, limits,
-    listing::{self, ArtifactFilter, EventFilter, JobFilter, JobLine, Page, SettingLine, Span},
+    listing::{
+        self, ArtifactFilter, EventFilter, JobFilter, JobLine, Page, SettingLine, TimeRange,
+    },
     pruning::{self, PruneCounts, PruneRule, TableCount},
     readable::{Listed, Unreadable},
     records::{ArtifactInfo, Event, EventSummary},
@@ -47,7 +49,7 @@ pub trait OperatorPort: StoragePort {
     fn summarise_events(
         &self,
         job_id: Option<&str>,
-        recorded: Span,
+        recorded: TimeRange,
     ) -> Result<Vec<Listed<EventSummary>>, StoreError>;
 
     /// Lists evidence without its content, oldest first. Fails when the row that a page goes on
@@ -136,7 +138,7 @@ impl<E: Engine> OperatorPort for Store<E> {
     fn summarise_events(
         &self,
         job_id: Option<&str>,
-        recorded: Span,
+        recorded: TimeRange,
     ) -> Result<Vec<Listed<EventSummary>>, StoreError> {
         limits::lookup("job_id", job_id.unwrap_or_default())?;
         self.read(&mut |session| {

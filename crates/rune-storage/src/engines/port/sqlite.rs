@@ -54,7 +54,7 @@ impl SqliteStore {
     /// Opens an existing file, which is never made here.
     ///
     /// # Errors
-    /// When it is missing, is no SQLite database, or not one that the port knows.
+    /// When it is missing, is not a SQLite database, or not one that the port knows.
     pub fn open(path: &Utf8Path, clock: Clock, guard: Arc<dyn Guard>) -> Result<Self, StoreError> {
         Self::on_file(path, open_existing(path)?, false, clock, guard)
     }
@@ -62,7 +62,7 @@ impl SqliteStore {
     /// Opens an existing file for looking at it; every operation that writes fails.
     ///
     /// # Errors
-    /// When it is missing, is no SQLite database, or not one that the port knows.
+    /// When it is missing, is not a SQLite database, or not one that the port knows.
     pub fn open_for_looking(
         path: &Utf8Path,
         clock: Clock,

@@ -340,7 +340,9 @@ impl PostgresHost {
         if is_host {
             Ok(Self::Tcp(name, port))
         } else {
-            Err(UrlError::Postgres("has a host that is no name or address"))
+            Err(UrlError::Postgres(
+                "has a host that is not a name or address",
+            ))
         }
     }
 }
@@ -351,7 +353,7 @@ fn parse_port(text: &str) -> Result<u16, UrlError> {
         .ok()
         .filter(|port| *port != 0)
         .ok_or(UrlError::Postgres(
-            "has a port that is no number from 1 to 65535",
+            "has a port that is not a number from 1 to 65535",
         ))
 }
 

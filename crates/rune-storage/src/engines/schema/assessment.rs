@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::{
+    catalog::{Catalog, LedgerRow},
     drift::{Drift, DriftKind},
-    found::{Found, LedgerRow},
     shape::{BOOKS, LEDGER, TABLES, Table, VERSIONS},
 };
 use crate::migrations::{Dialect, Migration, Migrations};
@@ -14,7 +14,7 @@ use rune_core::digest::Digest;
 /// Who made a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Era {
+pub enum SchemaOrigin {
     /// Nobody yet.
     Empty,
     /// RUNE up to v0.0.0a5, and main until 2026-04-09: tables and no `schema_version`.
@@ -64,7 +64,7 @@ pub struct Edited {
 #[derive(Debug, Clone)]
 pub struct Assessment<'a> {
     /// Who made it.
-    pub era: Era,
+    pub era: SchemaOrigin,
     /// What is applied, by version.
     pub applied: Vec<Applied>,
     /// What is to be applied, in this order. Tables without a record are not among them.
@@ -89,7 +89,7 @@ pub struct Assessment<'a> {
 
 impl<'a> Assessment<'a> {
     /// Judges.
-    pub fn of(found: &Found, migrations: &'a Migrations, dialect: Dialect) -> Self {
+    pub fn of(found: &Catalog, migrations: &'a Migrations, dialect: Dialect) -> Self {
         let is_recorded = |version: u32| found.versions.contains_key(&i64::from(version));
         let present = || {
             TABLES
@@ -254,7 +254,7 @@ fn is_known(version: i64, migrations: &Migrations) -> bool {
     u32::try_from(version).is_ok_and(|version| migrations.get(version).is_some())
 }
 
-fn applied(version: i64, applied_at: f64, found: &Found, migrations: &Migrations) -> Applied {
+fn applied(version: i64, applied_at: f64, found: &Catalog, migrations: &Migrations) -> Applied {
     let row = found.ledger.get(&version);
     let known = u32::try_from(version)
         .ok()
@@ -270,7 +270,7 @@ fn applied(version: i64, applied_at: f64, found: &Found, migrations: &Migrations
     }
 }
 
-fn edited(migration: &Migration, found: &Found) -> Option<Edited> {
+fn edited(migration: &Migration, found: &Catalog) -> Option<Edited> {
     let row: &LedgerRow = found.ledger.get(&i64::from(migration.version()))?;
     let applied = row
         .sha256
@@ -285,7 +285,7 @@ fn edited(migration: &Migration, found: &Found) -> Option<Edited> {
     })
 }
 
-fn missing_column(table: &Table, found: &Found) -> Option<&'static str> {
+fn missing_column(table: &Table, found: &Catalog) -> Option<&'static str> {
     let columns = found.tables.get(table.name)?;
     table
         .columns
@@ -295,29 +295,31 @@ fn missing_column(table: &Table, found: &Found) -> Option<&'static str> {
 }
 
 fn era(
-    found: &Found,
+    found: &Catalog,
     drift: &[Drift],
     foreign: &[(&'static str, &'static str)],
     dialect: Dialect,
-) -> Era {
+) -> SchemaOrigin {
     let has_tables = TABLES
         .iter()
         .any(|table| found.tables.contains_key(table.name));
     let newest = found.versions.keys().next_back().copied();
     if !foreign.is_empty() {
-        Era::Foreign
+        SchemaOrigin::Foreign
     } else if found.tables.contains_key(LEDGER) {
-        Era::Ours
+        SchemaOrigin::Ours
     } else if !has_tables && newest.is_none() {
-        Era::Empty
+        SchemaOrigin::Empty
     } else if newest.is_none() || !found.tables.contains_key(VERSIONS) {
-        Era::Legacy
+        SchemaOrigin::Legacy
     } else {
         match dialect {
-            Dialect::Sqlite if newest.is_some_and(|newest| newest < 6) => Era::AOrX,
-            Dialect::Postgres if !drift.iter().any(|one| one.kind == DriftKind::Type) => Era::A,
-            Dialect::Postgres if newest.is_some_and(|newest| newest < 3) => Era::X,
-            Dialect::Sqlite | Dialect::Postgres => Era::B,
+            Dialect::Sqlite if newest.is_some_and(|newest| newest < 6) => SchemaOrigin::AOrX,
+            Dialect::Postgres if !drift.iter().any(|one| one.kind == DriftKind::Type) => {
+                SchemaOrigin::A
+            }
+            Dialect::Postgres if newest.is_some_and(|newest| newest < 3) => SchemaOrigin::X,
+            Dialect::Sqlite | Dialect::Postgres => SchemaOrigin::B,
         }
     }
 }

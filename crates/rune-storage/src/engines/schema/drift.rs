@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use serde::Serialize;
 
 use super::{
-    found::{Found, FoundColumn},
+    catalog::{Catalog, CatalogColumn},
     shape::{Column, Need, Table},
 };
 use crate::migrations::Dialect;
@@ -94,7 +94,7 @@ impl Drift {
     }
 
     /// Compares a table that is there.
-    pub(super) fn of(table: &'static Table, found: &Found, dialect: Dialect) -> Vec<Self> {
+    pub(super) fn of(table: &'static Table, found: &Catalog, dialect: Dialect) -> Vec<Self> {
         let columns = found
             .tables
             .get(table.name)
@@ -190,7 +190,7 @@ fn is_required(table: &Table, column: &Column, dialect: Dialect) -> Option<bool>
     }
 }
 
-fn key_text(columns: &[FoundColumn]) -> String {
+fn key_text(columns: &[CatalogColumn]) -> String {
     let mut key: Vec<(i64, &str)> = columns
         .iter()
         .filter_map(|column| Some((column.key_place?, column.name.as_str())))

@@ -7,9 +7,9 @@
 //! stands in the rows to nobody here.
 
 mod assessment;
+mod catalog;
 mod drift;
 mod error;
-mod found;
 mod id_source;
 mod inspection;
 mod postgres;
@@ -20,10 +20,10 @@ mod roles;
 mod shape;
 mod sqlite;
 
-pub use assessment::{Applied, Assessment, Edited, Era};
+pub use assessment::{Applied, Assessment, Edited, SchemaOrigin};
+pub use catalog::{Catalog, CatalogColumn, CatalogIndex, LedgerRow, Origin, RepairRow};
 pub use drift::{Drift, DriftKind};
 pub use error::SchemaError;
-pub use found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow};
 pub use inspection::{Events, Inspection, Obstacle, SiteGuard, SiteObject, Verb};
 pub use repair::{Repair, RepairError, Repaired};
 pub use roles::{RoleError, quoted};

@@ -10,10 +10,10 @@ use tokio_postgres::{Client, types::Type};
 use super::{
     MigrateSettings, Migrated,
     assessment::Assessment,
+    catalog::{Catalog, CatalogColumn, CatalogIndex, LedgerRow, Origin, RepairRow},
     error::SchemaError,
-    found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
     inspection::{self, Inspection, Verb},
-    roles::{RoleError, Standing, quoted},
+    roles::{RoleContext, RoleError, quoted},
     shape,
 };
 use crate::migrations::{Dialect, Migration, Migrations};
@@ -32,7 +32,10 @@ const TABLE_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 /// # Errors
 /// When the server cannot be asked, the role cannot be taken on, or no schema is there to look
 /// into.
-pub async fn inspect(client: &Client, owner: Option<&str>) -> Result<(String, Found), SchemaError> {
+pub async fn inspect(
+    client: &Client,
+    owner: Option<&str>,
+) -> Result<(String, Catalog), SchemaError> {
     // Only what is read: the catalog says what the other tables are like, whoever holds them.
     snapshot(
         client,
@@ -52,7 +55,7 @@ pub async fn inspect(client: &Client, owner: Option<&str>) -> Result<(String, Fo
 pub async fn inspect_site(
     client: &Client,
     owner: Option<&str>,
-) -> Result<(String, Found, Inspection), SchemaError> {
+) -> Result<(String, Catalog, Inspection), SchemaError> {
     snapshot(
         client,
         &[shape::VERSIONS, shape::LEDGER, shape::REPAIRS],
@@ -76,7 +79,7 @@ pub async fn inspect_site(
 pub async fn begin_snapshot(
     client: &Client,
     owner: Option<&str>,
-) -> Result<(String, Found), SchemaError> {
+) -> Result<(String, Catalog), SchemaError> {
     let names: Vec<&str> = shape::names().collect();
     snapshot(client, &names, owner).await?;
     let outcome = look_within(client).await;
@@ -104,8 +107,8 @@ async fn snapshot(client: &Client, names: &[&str], role: Option<&str>) -> Result
 ///
 /// # Errors
 /// As [`inspect`].
-pub async fn look_within(client: &Client) -> Result<(String, Found), SchemaError> {
-    let standing = Standing::read(client).await??;
+pub async fn look_within(client: &Client) -> Result<(String, Catalog), SchemaError> {
+    let standing = RoleContext::read(client).await??;
     let found = read(client, &standing.schema).await?;
     Ok((standing.schema, found))
 }
@@ -137,7 +140,7 @@ async fn migrate_within(
 ) -> Result<Migrated, SchemaError> {
     lock(client, LOCK_TIMEOUT).await?;
     set_lock_timeout(client, TABLE_LOCK_TIMEOUT).await?;
-    let standing = Standing::read(client).await??;
+    let standing = RoleContext::read(client).await??;
     standing.check(client, settings.owner.is_some()).await??;
     let mut done = Migrated::default();
     let mut is_inspected = false;
@@ -169,7 +172,7 @@ pub async fn check_roles(client: &Client, owner: Option<&str>) -> Result<(), Sch
         .await
         .map_err(not_begun)?;
     let outcome = async {
-        Ok(Standing::read(client)
+        Ok(RoleContext::read(client)
             .await??
             .check(client, owner.is_some())
             .await??)
@@ -246,10 +249,10 @@ pub async fn begin_migrated<T, E: From<SchemaError> + std::fmt::Display>(
 /// Adopts what RUNE created, then applies the lowest pending migration, if there is one.
 async fn step(
     client: &Client,
-    standing: &Standing,
+    standing: &RoleContext,
     assessment: &Assessment<'_>,
 ) -> Result<Option<u32>, SchemaError> {
-    let books = Books::new(client, &standing.schema);
+    let books = Bookkeeping::new(client, &standing.schema);
     books.make().await?;
     for (table, index, column) in assessment.untended_indexes() {
         let schema = quoted(&standing.schema);
@@ -329,12 +332,12 @@ async fn apply(client: &Client, migration: &Migration) -> Result<(), SchemaError
 }
 
 /// The two bookkeeping tables of a schema.
-struct Books<'a> {
+struct Bookkeeping<'a> {
     client: &'a Client,
     schema: String,
 }
 
-impl<'a> Books<'a> {
+impl<'a> Bookkeeping<'a> {
     fn new(client: &'a Client, schema: &str) -> Self {
         Self {
             client,
@@ -398,7 +401,7 @@ impl<'a> Books<'a> {
     }
 }
 
-pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerError> {
+pub(super) async fn read(client: &Client, schema: &str) -> Result<Catalog, ServerError> {
     const COLUMNS: &str = "SELECT c.relname::text, c.relkind = ANY('{r,p}'), a.attname::text, format_type(a.atttypid, a.atttypmod),
             a.attnotnull, array_position(i.indkey::int2[], a.attnum)::int8,
             (WITH RECURSIVE below AS (
@@ -415,7 +418,7 @@ pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerE
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND i.indisvalid";
     let names: Vec<&str> = shape::names().collect();
-    let mut found = Found::default();
+    let mut found = Catalog::default();
     for row in client
         .query_typed(
             COLUMNS,
@@ -428,7 +431,7 @@ pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerE
         {
             let (is_required, key_place, stored_as) =
                 (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
-            columns.push(FoundColumn {
+            columns.push(CatalogColumn {
                 name,
                 kind,
                 stored_as,
@@ -443,7 +446,7 @@ pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerE
     {
         found.indexes.insert(
             row.try_get(0)?,
-            FoundIndex {
+            CatalogIndex {
                 table: row.try_get(1)?,
                 columns: row.try_get(2)?,
             },

@@ -10,7 +10,7 @@ use super::{
     inspection::{Verb, inspect},
     postgres::{begin_snapshot, begin_writing, lock, read, set_lock_timeout},
     repair::{NarrowColumn, Plan, Repair, RepairError, Repaired, lost_precision},
-    roles::{Standing, quoted},
+    roles::{RoleContext, quoted},
     shape::{ColumnKind, TABLES, Table},
 };
 use crate::migrations::{Dialect, Migrations};
@@ -94,7 +94,9 @@ async fn within(
     owner: Option<&str>,
     step: &Step,
 ) -> Result<Outcome, RepairError> {
-    let standing = Standing::read(client).await?.map_err(SchemaError::from)?;
+    let standing = RoleContext::read(client)
+        .await?
+        .map_err(SchemaError::from)?;
     standing
         .check(client, owner.is_some())
         .await?

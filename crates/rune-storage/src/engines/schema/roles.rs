@@ -142,7 +142,7 @@ impl RoleError {
 
 /// Where and as whom a session acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct RoleContext {
     pub(super) role: String,
     pub(super) schema: String,
     /// Whether the URL itself says which schema is meant, and no table of RUNE's comes from another
@@ -154,7 +154,7 @@ pub(super) struct Standing {
     can_create: bool,
 }
 
-impl Standing {
+impl RoleContext {
     /// Reads it from the session.
     pub(super) async fn read(client: &Client) -> Result<Result<Self, RoleError>, ServerError> {
         const SQL: &str = "SELECT current_user::text, current_schema()::text, current_database()::text, pg_get_userbyid(d.datdba)::text,

@@ -6,8 +6,8 @@ use rusqlite::{Connection, params};
 use super::{
     MigrateSettings, Migrated,
     assessment::Assessment,
+    catalog::{Catalog, CatalogColumn, CatalogIndex, LedgerRow, Origin, RepairRow},
     error::SchemaError,
-    found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
     inspection::{Inspection, Verb, look_around_file},
     shape,
 };
@@ -37,7 +37,7 @@ const NOTE: &str =
 pub fn inspect_site(
     connection: &Connection,
     path: &Utf8Path,
-) -> Result<(Found, Inspection), SqliteError> {
+) -> Result<(Catalog, Inspection), SqliteError> {
     let read = || {
         let transaction = connection.unchecked_transaction()?;
         Ok((read(&transaction)?, look_around_file(&transaction)?))
@@ -57,7 +57,7 @@ pub fn migrate(
     settings: &MigrateSettings,
     done: &mut Migrated,
 ) -> Result<(), SchemaError> {
-    let judge = |found: &Found| -> Result<bool, SchemaError> {
+    let judge = |found: &Catalog| -> Result<bool, SchemaError> {
         let assessment = Assessment::of(found, migrations, Dialect::Sqlite);
         assessment.check(Dialect::Sqlite, settings.is_strict)?;
         Ok(assessment.is_up_to_date())
@@ -207,8 +207,8 @@ const COLUMNS: &str = "SELECT name, type, \"notnull\", nullif(pk, 0) FROM pragma
 ///
 /// # Errors
 /// When SQLite cannot read it.
-pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
-    let mut found = Found::default();
+pub fn read(connection: &Connection) -> rusqlite::Result<Catalog> {
+    let mut found = Catalog::default();
     let mut objects = connection.prepare("SELECT type, name, tbl_name FROM sqlite_schema")?;
     let mut rows = objects.query([])?;
     while let Some(row) = rows.next()? {
@@ -221,7 +221,7 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
                 .collect::<rusqlite::Result<_>>()?;
             found.indexes.insert(
                 name,
-                FoundIndex {
+                CatalogIndex {
                     table: row.get(2)?,
                     columns,
                 },
@@ -234,7 +234,7 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
     for (table, list) in &mut found.tables {
         let column = |row: &rusqlite::Row<'_>| {
             let kind: String = row.get(1)?;
-            Ok(FoundColumn {
+            Ok(CatalogColumn {
                 name: row.get(0)?,
                 stored_as: kind.clone(),
                 kind,

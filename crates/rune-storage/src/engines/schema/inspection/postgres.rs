@@ -7,7 +7,7 @@ use crate::{
     ServerError,
     schema::{
         SchemaError,
-        roles::Standing,
+        roles::RoleContext,
         shape::{self, TABLES},
     },
 };
@@ -107,13 +107,13 @@ SELECT DISTINCT format('%I.%I', n.nspname, c.relname) FROM reach JOIN pg_class c
 /// # Errors
 /// When the server cannot be asked, or no schema is there to look into.
 pub async fn look_around(client: &Client) -> Result<Inspection, SchemaError> {
-    let standing = Standing::read(client).await??;
+    let standing = RoleContext::read(client).await??;
     Ok(inspect(client, &standing).await?)
 }
 
 pub(in crate::engines::schema) async fn inspect(
     client: &Client,
-    standing: &Standing,
+    standing: &RoleContext,
 ) -> Result<Inspection, ServerError> {
     let names: Vec<&str> = shape::names().collect();
     let mut inspection = Inspection::default();

@@ -15,7 +15,7 @@ use rune_storage::{
     ServerError,
     migrations::{Dialect, Migrations},
     roll_back,
-    schema::{Assessment, Column, Found, TABLES, Table, on_postgres, quoted},
+    schema::{Assessment, Catalog, Column, TABLES, Table, on_postgres, quoted},
 };
 
 /// Checks a database.
@@ -37,7 +37,7 @@ pub async fn check_server(
 async fn check(
     client: &Client,
     location: &str,
-    (schema, found): (&str, &Found),
+    (schema, found): (&str, &Catalog),
     migrations: &Migrations,
     progress: &dyn Progress,
 ) -> Result<Soundness, TransferError> {

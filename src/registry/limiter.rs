@@ -15,7 +15,7 @@ use tokio::{
 
 /// The gate in front of a host.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Limiter {
     permits: Arc<Semaphore>,
     max: usize,
     state: Mutex<State>,
@@ -32,12 +32,12 @@ struct State {
 
 /// The right to be busy with the host. Given back when dropped.
 #[derive(Debug)]
-pub(super) struct Pass {
-    gate: Arc<Gate>,
+pub(super) struct Permit {
+    limiter: Arc<Limiter>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Gate {
+impl Limiter {
     pub(super) fn new(max: usize) -> Arc<Self> {
         let max = max.max(1);
         let state = Mutex::new(State {
@@ -58,18 +58,18 @@ impl Gate {
     }
 
     /// Waits until the host may be asked.
-    pub(super) async fn enter(self: &Arc<Self>) -> Pass {
+    pub(super) async fn enter(self: &Arc<Self>) -> Permit {
         // The semaphore is never closed; without a permit the pass is merely not counted.
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        let pass = Pass {
-            gate: Arc::clone(self),
+        let permit = Permit {
+            limiter: Arc::clone(self),
             permit,
         };
         loop {
             let quiet_until = self.state().quiet_until;
             match quiet_until {
                 Some(until) if until > Instant::now() => tokio::time::sleep_until(until).await,
-                _ => return pass,
+                _ => return permit,
             }
         }
     }
@@ -103,9 +103,9 @@ impl Gate {
     }
 }
 
-impl Drop for Pass {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.gate.state();
+        let mut state = self.limiter.state();
         if state.excess > 0
             && let Some(permit) = self.permit.take()
         {
@@ -119,31 +119,31 @@ impl Drop for Pass {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use super::Gate;
+    use super::Limiter;
 
-    fn free(gate: &Arc<Gate>) -> usize {
-        gate.permits.available_permits()
+    fn free(limiter: &Arc<Limiter>) -> usize {
+        limiter.permits.available_permits()
     }
 
     #[tokio::test]
     async fn an_overloaded_host_gets_half_and_earns_it_back() {
-        let gate = Gate::new(4);
+        let limiter = Limiter::new(4);
         let passes = [
-            gate.enter().await,
-            gate.enter().await,
-            gate.enter().await,
-            gate.enter().await,
+            limiter.enter().await,
+            limiter.enter().await,
+            limiter.enter().await,
+            limiter.enter().await,
         ];
-        gate.slow_down(Duration::ZERO);
+        limiter.slow_down(Duration::ZERO);
         drop(passes);
-        assert_eq!(free(&gate), 2);
-        gate.slow_down(Duration::ZERO);
-        gate.slow_down(Duration::ZERO);
-        drop(gate.enter().await);
-        assert_eq!(free(&gate), 1);
+        assert_eq!(free(&limiter), 2);
+        limiter.slow_down(Duration::ZERO);
+        limiter.slow_down(Duration::ZERO);
+        drop(limiter.enter().await);
+        assert_eq!(free(&limiter), 1);
         for _ in 0..20 {
-            gate.succeeded();
+            limiter.succeeded();
         }
-        assert_eq!(free(&gate), 4);
+        assert_eq!(free(&limiter), 4);
     }
 }

@@ -93,7 +93,7 @@ pub struct Attempt {
 
 /// What is kept about a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct InstallRecord {
     pub installed: Option<Installed>,
     /// What is being installed, or was when somebody was cut off.
     pub attempt: Option<Attempt>,
@@ -107,7 +107,7 @@ pub struct Kept {
 
 /// Why the record cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum KeptError {
+pub enum InstallRecordError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(
@@ -120,7 +120,7 @@ pub enum KeptError {
     },
 }
 
-impl Failure for KeptError {
+impl Failure for InstallRecordError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Cluster(error) => error.kind(),
@@ -201,7 +201,7 @@ impl Failure for Conflict {
 /// What a bundle is to what is installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Judgement {
+pub enum InstallKind {
     First,
     Upgrade,
     Same,
@@ -209,7 +209,7 @@ pub enum Judgement {
     Downgrade,
 }
 
-impl Kept {
+impl InstallRecord {
     /// The name of the `ConfigMap`.
     pub fn name(release: &str) -> String {
         format!("{PROGRAM}.{release}")
@@ -219,7 +219,7 @@ impl Kept {
     ///
     /// # Errors
     /// When the API server refuses, or somebody else wrote it.
-    pub async fn read(cluster: &Cluster, release: &str) -> Result<Self, KeptError> {
+    pub async fn read(cluster: &Cluster, release: &str) -> Result<Self, InstallRecordError> {
         let name = Self::name(release);
         let doing = format!("read what is installed from the ConfigMap `{name}`");
         let Some(map) = cluster
@@ -233,8 +233,8 @@ impl Kept {
         Self::of(map)
     }
 
-    fn of(map: ConfigMap) -> Result<Self, KeptError> {
-        let foreign = |reason: String| KeptError::Foreign {
+    fn of(map: ConfigMap) -> Result<Self, InstallRecordError> {
+        let foreign = |reason: String| InstallRecordError::Foreign {
             name: map.name_any(),
             namespace: map.namespace().unwrap_or_default(),
             reason,
@@ -257,7 +257,7 @@ impl Kept {
     pub async fn list(
         cluster: &Cluster,
         in_all_namespaces: bool,
-    ) -> Result<BTreeMap<(String, String), Self>, KeptError> {
+    ) -> Result<BTreeMap<(String, String), Self>, InstallRecordError> {
         let api: Api<ConfigMap> = if in_all_namespaces {
             Api::all(cluster.client())
         } else {
@@ -320,7 +320,7 @@ impl Kept {
         version: &Version,
         digest: Digest,
         may_downgrade: bool,
-    ) -> Result<Judgement, Conflict> {
+    ) -> Result<InstallKind, Conflict> {
         let installed = self
             .installed
             .as_ref()
@@ -361,10 +361,10 @@ impl Kept {
         }
         Ok(
             match installed.map(|(_, there, ..)| version.cmp_precedence(there)) {
-                None => Judgement::First,
-                Some(std::cmp::Ordering::Less) => Judgement::Downgrade,
-                Some(std::cmp::Ordering::Equal) => Judgement::Same,
-                Some(std::cmp::Ordering::Greater) => Judgement::Upgrade,
+                None => InstallKind::First,
+                Some(std::cmp::Ordering::Less) => InstallKind::Downgrade,
+                Some(std::cmp::Ordering::Equal) => InstallKind::Same,
+                Some(std::cmp::Ordering::Greater) => InstallKind::Upgrade,
             },
         )
     }
@@ -373,7 +373,11 @@ impl Kept {
     ///
     /// # Errors
     /// When somebody else has (`Conflict`), or the API server refuses.
-    pub async fn write(&mut self, cluster: &Cluster, release: &str) -> Result<(), KeptError> {
+    pub async fn write(
+        &mut self,
+        cluster: &Cluster,
+        release: &str,
+    ) -> Result<(), InstallRecordError> {
         let name = Self::name(release);
         let mut data = BTreeMap::new();
         put(&mut data, INSTALLED, self.installed.as_ref());
@@ -432,7 +436,7 @@ fn put<T: Serialize>(data: &mut BTreeMap<String, String>, key: &str, value: Opti
 
 #[cfg(test)]
 mod tests {
-    use super::{Attempt, Conflict, Installed, Judgement, Kept};
+    use super::{Attempt, Conflict, InstallKind, InstallRecord, Installed};
     use crate::install::RunningImages;
     use rune_core::digest::Digest;
     use std::collections::BTreeMap;
@@ -455,10 +459,10 @@ mod tests {
         }
     }
 
-    fn kept(version: &str) -> Kept {
-        Kept {
+    fn kept(version: &str) -> InstallRecord {
+        InstallRecord {
             installed: Some(installed(version, None)),
-            ..Kept::default()
+            ..InstallRecord::default()
         }
     }
 
@@ -468,7 +472,7 @@ mod tests {
         kept.install(installed("0.2.0", Some(2)));
         assert!(kept.earlier.is_empty(), "0.1.0 has no revision");
         kept.install(installed("0.3.0", Some(3)));
-        let versions = |kept: &Kept| -> Vec<String> {
+        let versions = |kept: &InstallRecord| -> Vec<String> {
             let versions = kept.installed.iter().chain(&kept.earlier);
             versions.map(|there| there.version.to_string()).collect()
         };
@@ -480,7 +484,11 @@ mod tests {
         assert_eq!(versions(&kept), [] as [String; 0]);
     }
 
-    fn judge(kept: &Kept, version: &str, may_downgrade: bool) -> Result<Judgement, Conflict> {
+    fn judge(
+        kept: &InstallRecord,
+        version: &str,
+        may_downgrade: bool,
+    ) -> Result<InstallKind, Conflict> {
         kept.judge(
             "rune",
             &version.parse().unwrap(),
@@ -492,14 +500,14 @@ mod tests {
     #[test]
     fn what_is_older_is_refused_unless_it_is_allowed() {
         assert_eq!(
-            judge(&Kept::default(), "0.1.0", false),
-            Ok(Judgement::First)
+            judge(&InstallRecord::default(), "0.1.0", false),
+            Ok(InstallKind::First)
         );
         assert_eq!(
             judge(&kept("0.2.0"), "0.3.0", false),
-            Ok(Judgement::Upgrade)
+            Ok(InstallKind::Upgrade)
         );
-        assert_eq!(judge(&kept("0.2.0"), "0.2.0", false), Ok(Judgement::Same));
+        assert_eq!(judge(&kept("0.2.0"), "0.2.0", false), Ok(InstallKind::Same));
         assert!(matches!(
             judge(&kept("0.2.0"), "0.2.0-rc.1", false),
             Err(Conflict::Downgrade {
@@ -509,7 +517,7 @@ mod tests {
         ));
         assert_eq!(
             judge(&kept("0.2.0"), "0.1.0", true),
-            Ok(Judgement::Downgrade)
+            Ok(InstallKind::Downgrade)
         );
     }
 
@@ -548,7 +556,7 @@ mod tests {
                 ..
             })
         ));
-        assert_eq!(judge(&kept, "0.2.0", false), Ok(Judgement::Upgrade));
-        assert_eq!(judge(&kept, "0.1.0", true), Ok(Judgement::Same));
+        assert_eq!(judge(&kept, "0.2.0", false), Ok(InstallKind::Upgrade));
+        assert_eq!(judge(&kept, "0.1.0", true), Ok(InstallKind::Same));
     }
 }

@@ -4,15 +4,15 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::{
-    Cause, ClientConfig, CredentialStore, EndpointFailure, RegistryError, RepositoryName,
+    ClientConfig, CredentialStore, EndpointError, EndpointFailure, RegistryError, RepositoryName,
     RetryPolicy,
     advice::NOT_ENCRYPTED,
+    api_request::{ApiRequest, Place},
     auth::{self, Refusal},
-    complaint::Complaint,
     credentials::Authorization,
-    gate::Pass,
-    hosts::{Endpoint, Hosts, Speech},
-    question::{Place, Question},
+    error_body::ErrorBody,
+    hosts::{Endpoint, Hosts, Scheme},
+    limiter::Permit,
     quirks::may_hide,
     retry::{Attempts, retry_after},
 };
@@ -24,14 +24,14 @@ pub(super) const MAX_REDIRECTS: usize = 5;
 
 /// A good answer whose body is still to be read. The host counts as busy until it is dropped.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     pub(super) response: Response,
     /// Who answered, in the end.
     pub(super) url: Url,
-    pub(super) _pass: Pass,
+    pub(super) _permit: Permit,
 }
 
-impl Answer {
+impl ApiResponse {
     /// A header, if it is text.
     pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.response
@@ -71,13 +71,13 @@ struct Followed {
 
 /// Everything that questions share.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct ApiClient {
     pub(super) hosts: Hosts,
     pub(super) retry: RetryPolicy,
     pub(super) credentials: CredentialStore,
 }
 
-impl Exchange {
+impl ApiClient {
     pub(super) fn new(config: ClientConfig) -> Result<Self, RegistryError> {
         let credentials = CredentialStore::load(&config.auth_files, config.run_credential_helpers)?
             .with_login(config.login.as_ref())?;
@@ -91,24 +91,27 @@ impl Exchange {
     /// Asks one endpoint after the other, each as often as the policy has it, and reads an answer
     /// of at most `max_bytes` bytes. `accept` gets its headers and its body, or no body if there
     /// was more, and decides.
-    pub(super) async fn ask<T>(
+    pub(super) async fn send<T>(
         &self,
         name: &RepositoryName,
         what: String,
-        question: &Question<'_>,
+        api_request: &ApiRequest<'_>,
         max_bytes: u64,
-        accept: impl Fn(&Head, Option<Vec<u8>>) -> Result<T, Cause>,
+        accept: impl Fn(&Head, Option<Vec<u8>>) -> Result<T, EndpointError>,
     ) -> Result<T, RegistryError> {
         let mut failures = Vec::new();
         for endpoint in self.hosts.endpoints(name) {
-            match self.ask_at(&endpoint, question, max_bytes, &accept).await {
+            match self
+                .ask_at(&endpoint, api_request, max_bytes, &accept)
+                .await
+            {
                 Ok(accepted) => return Ok(accepted),
                 Err(failure) => failures.push(failure),
             }
         }
         Err(RegistryError::Fetch {
             what,
-            is_by_digest: question.is_by_digest(),
+            is_by_digest: api_request.is_by_digest(),
             failures,
         })
     }
@@ -117,14 +120,14 @@ impl Exchange {
     pub(super) async fn ask_at<T>(
         &self,
         endpoint: &Endpoint,
-        question: &Question<'_>,
+        api_request: &ApiRequest<'_>,
         max_bytes: u64,
-        accept: impl Fn(&Head, Option<Vec<u8>>) -> Result<T, Cause>,
+        accept: impl Fn(&Head, Option<Vec<u8>>) -> Result<T, EndpointError>,
     ) -> Result<T, EndpointFailure> {
         let mut attempts = Attempts::new(&self.retry, 0);
         loop {
-            let question = question.at_attempt(&attempts);
-            let answered = self.ask_whole(endpoint, &question, max_bytes).await;
+            let api_request = api_request.at_attempt(&attempts);
+            let answered = self.ask_whole(endpoint, &api_request, max_bytes).await;
             match answered.and_then(|(head, body)| accept(&head, body)) {
                 Ok(accepted) => return Ok(accepted),
                 Err(cause) => self.pause(endpoint, &mut attempts, cause).await?,
@@ -135,15 +138,15 @@ impl Exchange {
     async fn ask_whole(
         &self,
         endpoint: &Endpoint,
-        question: &Question<'_>,
+        api_request: &ApiRequest<'_>,
         max_bytes: u64,
-    ) -> Result<(Head, Option<Vec<u8>>), Cause> {
-        let mut answer = self.ask_once(endpoint, question).await?;
+    ) -> Result<(Head, Option<Vec<u8>>), EndpointError> {
+        let mut answer = self.ask_once(endpoint, api_request).await?;
         let body = answer
             .response
             .whole(max_bytes)
             .await
-            .map_err(Cause::transport)?;
+            .map_err(EndpointError::transport)?;
         let response = &answer.response;
         Ok((
             Head {
@@ -160,7 +163,7 @@ impl Exchange {
         &self,
         endpoint: &Endpoint,
         attempts: &mut Attempts<'_>,
-        cause: Cause,
+        cause: EndpointError,
     ) -> Result<(), EndpointFailure> {
         self.pause_if(cause.is_transient(), endpoint, attempts, cause)
             .await
@@ -172,7 +175,7 @@ impl Exchange {
         may_help: bool,
         endpoint: &Endpoint,
         attempts: &mut Attempts<'_>,
-        cause: Cause,
+        cause: EndpointError,
     ) -> Result<(), EndpointFailure> {
         let is_overload = matches!(
             cause.answered(),
@@ -181,7 +184,7 @@ impl Exchange {
         let pause = attempts.failed(endpoint, cause, may_help)?;
         if is_overload {
             // Everybody else who wants something from this host waits too.
-            endpoint.host.gate.slow_down(pause);
+            endpoint.host.limiter.slow_down(pause);
         }
         tokio::time::sleep(pause).await;
         Ok(())
@@ -190,21 +193,21 @@ impl Exchange {
     pub(super) async fn ask_once(
         &self,
         endpoint: &Endpoint,
-        question: &Question<'_>,
-    ) -> Result<Answer, Cause> {
-        if let Place::Web(source) = &question.place {
-            return self.ask_web(endpoint, source, question).await;
+        api_request: &ApiRequest<'_>,
+    ) -> Result<ApiResponse, EndpointError> {
+        if let Place::Web(source) = &api_request.place {
+            return self.ask_web(endpoint, source, api_request).await;
         }
-        let pass = endpoint.host.gate.enter().await;
-        let is_tls = self.speaks_tls(endpoint).await?;
-        let (path, query) = question.below();
+        let permit = endpoint.host.limiter.enter().await;
+        let is_tls = self.is_https(endpoint).await?;
+        let (path, query) = api_request.below();
         let scheme = if is_tls { "https" } else { "http" };
-        let url = match &question.place {
+        let url = match &api_request.place {
             Place::Root { .. } => endpoint.root(scheme).and_then(|root| root.join(path).ok()),
             _ => endpoint.url(scheme, path),
         };
         let Some(mut url) = url else {
-            return Err(Cause::Redirect {
+            return Err(EndpointError::Redirect {
                 to: endpoint.label(),
                 problem: "which is not the URL of a registry",
             });
@@ -213,38 +216,38 @@ impl Exchange {
             url.query_pairs_mut().extend_pairs(query);
         }
         let mut authorization = None;
-        let mut followed = match &question.place {
+        let mut followed = match &api_request.place {
             Place::Given { url: given, from } if given.origin() != url.origin() => {
-                self.leave(&url, given, *from, question).await?
+                self.leave(&url, given, *from, api_request).await?
             }
             place => {
                 if let Place::Given { url: given, .. } = place {
                     url = given.clone();
                 }
-                let (response, used) = self.ask_home(endpoint, is_tls, &url, question).await?;
+                let (response, used) = self.ask_home(endpoint, is_tls, &url, api_request).await?;
                 authorization = used;
-                self.follow(endpoint, url, question, response, authorization.as_ref())
+                self.follow(endpoint, url, api_request, response, authorization.as_ref())
                     .await?
             }
         };
         let status = followed.response.status();
-        if status.is_success() || (question.keeps_redirects && status.is_redirection()) {
-            endpoint.host.gate.succeeded();
-            return Ok(Answer {
+        if status.is_success() || (api_request.keeps_redirects && status.is_redirection()) {
+            endpoint.host.limiter.succeeded();
+            return Ok(ApiResponse {
                 response: followed.response,
                 url: followed.url,
-                _pass: pass,
+                _permit: permit,
             });
         }
-        let Complaint {
+        let ErrorBody {
             code,
             text,
             is_about_space,
-        } = Complaint::read(&mut followed.response, authorization.as_ref()).await;
+        } = ErrorBody::read(&mut followed.response, authorization.as_ref()).await;
         // A quota of requests is no room on a disk.
         let is_about_space = is_about_space && status != StatusCode::TOO_MANY_REQUESTS;
         let retry_after = retry_after(followed.response.headers());
-        Err(Cause::Status {
+        Err(EndpointError::Status {
             status,
             code,
             detail: text,
@@ -260,9 +263,9 @@ impl Exchange {
         endpoint: &Endpoint,
         is_tls: bool,
         url: &Url,
-        question: &Question<'_>,
-    ) -> Result<(Response, Option<Authorization>), Cause> {
-        let scopes = question.access.scopes(&endpoint.repository);
+        api_request: &ApiRequest<'_>,
+    ) -> Result<(Response, Option<Authorization>), EndpointError> {
+        let scopes = api_request.access.scopes(&endpoint.repository);
         let known = endpoint
             .host
             .authorizations
@@ -270,7 +273,7 @@ impl Exchange {
             .await
             .get(&scopes)
             .cloned();
-        let mut response = send(endpoint, url, question, known.as_ref()).await?;
+        let mut response = send(endpoint, url, api_request, known.as_ref()).await?;
         if known.is_none() && may_hide(response.status(), response.headers()) {
             match auth::challenge_at_root(&self.credentials, endpoint, is_tls).await {
                 Some(challenge) => response = challenge,
@@ -287,12 +290,12 @@ impl Exchange {
             used: known.as_ref().map(|own| &own.value),
         };
         let fresh = auth::answer(&self.hosts, &self.credentials, refusal, &scopes).await?;
-        let mut response = send(endpoint, url, question, Some(&fresh)).await?;
+        let mut response = send(endpoint, url, api_request, Some(&fresh)).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             // Not kept: another attempt starts afresh.
             endpoint.host.authorizations.lock().await.remove(&scopes);
-            let detail = Complaint::read(&mut response, Some(&fresh)).await.text;
-            return Err(Cause::CredentialsRefused {
+            let detail = ErrorBody::read(&mut response, Some(&fresh)).await.text;
+            return Err(EndpointError::CredentialsRefused {
                 host: endpoint.host.authority.clone(),
                 user: fresh.user,
                 detail,
@@ -307,14 +310,14 @@ impl Exchange {
         &self,
         endpoint: &Endpoint,
         mut url: Url,
-        question: &Question<'_>,
+        api_request: &ApiRequest<'_>,
         mut response: Response,
         authorization: Option<&Authorization>,
-    ) -> Result<Followed, Cause> {
+    ) -> Result<Followed, EndpointError> {
         let home = url.origin();
         let mut redirected_to = None;
         for _ in 0..MAX_REDIRECTS {
-            if question.keeps_redirects || !response.status().is_redirection() {
+            if api_request.keeps_redirects || !response.status().is_redirection() {
                 return Ok(Followed {
                     response,
                     url,
@@ -325,14 +328,17 @@ impl Exchange {
                 .headers()
                 .get(header::LOCATION)
                 .and_then(|location| location.to_str().ok());
-            let refused = |to: String, problem| Cause::Redirect { to, problem };
+            let refused = |to: String, problem| EndpointError::Redirect { to, problem };
             let next = location.and_then(|location| url.join(location).ok());
             let next = next.ok_or_else(|| refused(String::new(), "which is not a URL"))?;
             let is_repeatable = matches!(
                 response.status(),
                 StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
             );
-            if !is_repeatable && question.method != Method::GET && question.method != Method::HEAD {
+            if !is_repeatable
+                && api_request.method != Method::GET
+                && api_request.method != Method::HEAD
+            {
                 return Err(refused(
                     next.origin().ascii_serialization(),
                     "in a way that nothing can be written there",
@@ -340,15 +346,17 @@ impl Exchange {
             }
             if next.origin() == home {
                 check_step(&url, &next)?;
-                response = send(endpoint, &next, question, authorization).await?;
+                response = send(endpoint, &next, api_request, authorization).await?;
                 redirected_to = None;
             } else {
-                let left = self.leave(&url, &next, response.origin(), question).await?;
+                let left = self
+                    .leave(&url, &next, response.origin(), api_request)
+                    .await?;
                 (response, redirected_to) = (left.response, left.redirected_to);
             }
             url = next;
         }
-        Err(Cause::Redirect {
+        Err(EndpointError::Redirect {
             to: url.origin().ascii_serialization(),
             problem: "which redirects again and again",
         })
@@ -361,17 +369,18 @@ impl Exchange {
         url: &Url,
         next: &Url,
         from: AddressClass,
-        question: &Question<'_>,
-    ) -> Result<Followed, Cause> {
+        api_request: &ApiRequest<'_>,
+    ) -> Result<Followed, EndpointError> {
         check_step(url, next)?;
         let label = next.origin().ascii_serialization();
         let transport = self.hosts.foreign(next);
-        let transport = transport.ok_or_else(|| Cause::OutOfBounds { to: label.clone() })?;
+        let transport =
+            transport.ok_or_else(|| EndpointError::OutOfBounds { to: label.clone() })?;
         let reach = self.hosts.reach_of_named(next).unwrap_or(Reach::From(from));
         let sent = transport
-            .send(request(next, question, None, None), reach)
+            .send(request(next, api_request, None, None), reach)
             .await;
-        let response = sent.map_err(|error| Cause::Transport {
+        let response = sent.map_err(|error| EndpointError::Transport {
             error,
             redirected_to: Some(label.clone()),
         })?;
@@ -383,13 +392,13 @@ impl Exchange {
     }
 
     /// Whether to speak TLS; a host on loopback about which nobody said anything is asked once.
-    pub(super) async fn speaks_tls(&self, endpoint: &Endpoint) -> Result<bool, Cause> {
+    pub(super) async fn is_https(&self, endpoint: &Endpoint) -> Result<bool, EndpointError> {
         match endpoint.host.speech {
-            Speech::Tls => Ok(true),
-            Speech::Plain => Ok(false),
-            Speech::TlsIfSpoken => endpoint
+            Scheme::Tls => Ok(true),
+            Scheme::Plain => Ok(false),
+            Scheme::HttpsThenHttp => endpoint
                 .host
-                .speaks_tls
+                .is_https
                 .get_or_try_init(|| probe(endpoint))
                 .await
                 .copied(),
@@ -400,7 +409,7 @@ impl Exchange {
 /// Tries TLS without credentials. A handshake that fails is TLS too, and an error in its own right
 /// later; only an answer that is not TLS, or none where plain HTTP gets one, means that the server
 /// does not speak it.
-async fn probe(endpoint: &Endpoint) -> Result<bool, Cause> {
+async fn probe(endpoint: &Endpoint) -> Result<bool, EndpointError> {
     let Err(error) = knock(endpoint, "https").await else {
         return Ok(true);
     };
@@ -412,9 +421,9 @@ async fn probe(endpoint: &Endpoint) -> Result<bool, Cause> {
         // A server of TLS answers plain HTTP with 400, if at all.
         TransportFault::Handshake => match knock(endpoint, "http").await {
             Ok(status) if status != StatusCode::BAD_REQUEST => Ok(false),
-            _ => Err(Cause::transport(error)),
+            _ => Err(EndpointError::transport(error)),
         },
-        _ => Err(Cause::transport(error)),
+        _ => Err(EndpointError::transport(error)),
     }
 }
 
@@ -437,13 +446,13 @@ async fn knock(endpoint: &Endpoint, scheme: &str) -> Result<StatusCode, Transpor
 }
 
 /// Refuses a step from TLS to none, and to what is no web at all.
-fn check_step(url: &Url, next: &Url) -> Result<(), Cause> {
+fn check_step(url: &Url, next: &Url) -> Result<(), EndpointError> {
     let problem = match (url.scheme(), next.scheme()) {
         (_, "https") | ("http", "http") => return Ok(()),
         ("https", "http") => NOT_ENCRYPTED,
         _ => "which is neither http nor https",
     };
-    Err(Cause::Redirect {
+    Err(EndpointError::Redirect {
         to: next.origin().ascii_serialization(),
         problem,
     })
@@ -452,27 +461,27 @@ fn check_step(url: &Url, next: &Url) -> Result<(), Cause> {
 async fn send(
     endpoint: &Endpoint,
     url: &Url,
-    question: &Question<'_>,
+    api_request: &ApiRequest<'_>,
     authorization: Option<&Authorization>,
-) -> Result<Response, Cause> {
-    let request = request(url, question, authorization, endpoint.mirror_of());
+) -> Result<Response, EndpointError> {
+    let request = request(url, api_request, authorization, endpoint.mirror_of());
     let response = endpoint
         .host
         .transport
         .send(request, Reach::Anywhere)
         .await
-        .map_err(Cause::transport)?;
+        .map_err(EndpointError::transport)?;
     endpoint.host.first_seen.get_or_init(|| response.origin());
     Ok(response)
 }
 
 pub(super) fn request(
     url: &Url,
-    question: &Question<'_>,
+    api_request: &ApiRequest<'_>,
     authorization: Option<&Authorization>,
     mirror_of: Option<&str>,
 ) -> Request {
-    let mut headers = question.headers.clone();
+    let mut headers = api_request.headers.clone();
     // What has a digest must arrive as it is.
     headers.insert(
         header::ACCEPT_ENCODING,
@@ -482,12 +491,12 @@ pub(super) fn request(
         headers.insert(header::AUTHORIZATION, authorization.value.clone());
     }
     Request {
-        method: question.method.clone(),
+        method: api_request.method.clone(),
         url: url.clone(),
         headers,
-        body: question.body.map(|make| make()),
+        body: api_request.body.map(|make| make()),
         origin: RequestOrigin {
-            attempt: question.attempt,
+            attempt: api_request.attempt,
             mirror_of: mirror_of.map(str::to_owned),
             credentials: authorization.and_then(|own| own.place.clone()),
         },

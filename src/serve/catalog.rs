@@ -29,7 +29,7 @@ pub(super) struct Origin {
 }
 
 #[derive(Debug, Default)]
-pub struct Stock {
+pub struct Catalog {
     repositories: BTreeMap<String, Contents>,
 }
 
@@ -63,7 +63,7 @@ struct Item<T> {
 
 /// What was asked for and is there.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct Lookup {
     pub(super) origin: Arc<Origin>,
     pub(super) digest: Digest,
     pub(super) media_type: String,
@@ -76,7 +76,7 @@ pub(super) enum Unknown {
     Content,
 }
 
-impl Stock {
+impl Catalog {
     /// Takes up the contents of bundles, each with the name by which messages call it.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Stock {
     pub fn new(
         bundles: impl IntoIterator<Item = (String, Arc<OpenBundle>)>,
     ) -> Result<Self, ServeError> {
-        let mut stock = Self::default();
+        let mut catalog = Self::default();
         for (name, bundle) in bundles {
             let origin = Arc::new(Origin {
                 name,
@@ -92,14 +92,14 @@ impl Stock {
                 verified: Verified::default(),
             });
             for publication in origin.bundle.publications() {
-                stock
+                catalog
                     .repositories
                     .entry(publication.repository.clone())
                     .or_default()
                     .take_up(&origin, publication)?;
             }
         }
-        Ok(stock)
+        Ok(catalog)
     }
 
     /// The names under which a bundle's contents are served, in its order.
@@ -144,23 +144,23 @@ impl Stock {
         &self,
         repository: &Repository,
         target: &Target,
-    ) -> Result<Found, Unknown> {
+    ) -> Result<Lookup, Unknown> {
         let contents = self.contents(repository)?;
         let digest = match target {
             Target::Digest(digest) => *digest,
             Target::Tag(tag) => found(contents.tags.get(tag), repository)?.what,
         };
         let item = found(contents.manifests.get(&digest), repository)?;
-        Ok(Found {
+        Ok(Lookup {
             origin: Arc::clone(&item.origin),
             digest,
             media_type: item.what.clone(),
         })
     }
 
-    pub(super) fn blob(&self, repository: &Repository, digest: Digest) -> Result<Found, Unknown> {
+    pub(super) fn blob(&self, repository: &Repository, digest: Digest) -> Result<Lookup, Unknown> {
         let item = found(self.contents(repository)?.blobs.get(&digest), repository)?;
-        Ok(Found {
+        Ok(Lookup {
             origin: Arc::clone(&item.origin),
             digest,
             media_type: "application/octet-stream".to_owned(),

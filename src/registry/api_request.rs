@@ -14,7 +14,7 @@ pub(super) type MakeBody<'a> = &'a (dyn Fn() -> RequestBody + Send + Sync);
 
 /// A request, as often as it has to be sent.
 #[derive(Clone)]
-pub(super) struct Question<'a> {
+pub(super) struct ApiRequest<'a> {
     pub(super) method: Method,
     pub(super) place: Place,
     pub(super) headers: HeaderMap,
@@ -84,7 +84,7 @@ impl Access {
     }
 }
 
-impl<'a> Question<'a> {
+impl<'a> ApiRequest<'a> {
     /// Reads something below the repository.
     pub(super) fn get(path: String, accept: &'static str) -> Self {
         Self::get_at(

@@ -18,7 +18,7 @@ use rune_storage::{
     SqliteError,
     migrations::{Dialect, Migrations},
     retry_while_busy,
-    schema::{Assessment, Column, ColumnKind, Found, Need, TABLES, Table, on_sqlite},
+    schema::{Assessment, Catalog, Column, ColumnKind, Need, TABLES, Table, on_sqlite},
 };
 
 const CHUNK_BYTES: usize = 256 << 10;
@@ -85,7 +85,7 @@ struct File<'a> {
 
 impl File<'_> {
     /// What is true of the file as a whole and keeps it from being carried.
-    fn whole(&self, found: &Found, ledger: &mut Ledger) -> rusqlite::Result<()> {
+    fn whole(&self, found: &Catalog, ledger: &mut Ledger) -> rusqlite::Result<()> {
         const OTHERS: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
         let encoding: String = self
             .connection
@@ -119,7 +119,7 @@ impl File<'_> {
     }
 
     /// What SQLite itself finds: pages, order, indexes that lack rows.
-    fn pages(&self, _found: &Found, ledger: &mut Ledger) -> rusqlite::Result<()> {
+    fn pages(&self, _found: &Catalog, ledger: &mut Ledger) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare("PRAGMA integrity_check(100)")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -132,7 +132,7 @@ impl File<'_> {
     }
 
     /// The type of every cell, every JSON text, every artifact.
-    fn rows(&self, found: &Found, ledger: &mut Ledger) -> rusqlite::Result<()> {
+    fn rows(&self, found: &Catalog, ledger: &mut Ledger) -> rusqlite::Result<()> {
         for table in TABLES.iter().filter(|table| can_be_read(table, found)) {
             let columns: Vec<&Column> = table
                 .columns
@@ -261,7 +261,7 @@ impl File<'_> {
     }
 
     /// The next event must get an id above all others: readers ask for what came after an id.
-    fn ids(&self, found: &Found, ledger: &mut Ledger) -> rusqlite::Result<()> {
+    fn ids(&self, found: &Catalog, ledger: &mut Ledger) -> rusqlite::Result<()> {
         const IS_AUTOMATIC: &str = "SELECT sql LIKE '%AUTOINCREMENT%' FROM sqlite_schema WHERE type = 'table' AND name = 'workflow_events'";
         const IS_BEHIND: &str = "SELECT coalesce((SELECT max(id) FROM workflow_events), 0)
             > coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'workflow_events'), 0)";
@@ -290,7 +290,7 @@ impl File<'_> {
         Ok(())
     }
 
-    fn orphans(&self, found: &Found, ledger: &mut Ledger) -> rusqlite::Result<()> {
+    fn orphans(&self, found: &Catalog, ledger: &mut Ledger) -> rusqlite::Result<()> {
         let readable = |name: &str| {
             TABLES
                 .iter()
@@ -339,7 +339,7 @@ fn cell_problem(column: &Column, cell: ValueRef<'_>) -> Option<String> {
         (ValueRef::Null, _) if column.need == Need::Optional => return None,
         (ValueRef::Text(bytes), ColumnKind::Text) => {
             let Ok(text) = std::str::from_utf8(bytes) else {
-                return Some("holds text that is no UTF-8".to_owned());
+                return Some("holds text that is not UTF-8".to_owned());
             };
             return if is_json(column) {
                 json_problem(column, text)

@@ -8,11 +8,11 @@ use super::shape::BOOKS;
 
 /// What stands under the names that matter here.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Found {
+pub struct Catalog {
     /// Tables by name, each with its columns in order. Whatever is no table has none.
-    pub tables: BTreeMap<String, Vec<FoundColumn>>,
+    pub tables: BTreeMap<String, Vec<CatalogColumn>>,
     /// The indexes that can be used, by name.
-    pub indexes: BTreeMap<String, FoundIndex>,
+    pub indexes: BTreeMap<String, CatalogIndex>,
     /// The rows of `schema_version`: version and when it was applied, in seconds since 1970.
     pub versions: BTreeMap<i64, f64>,
     /// The rows of the ledger, by version.
@@ -23,7 +23,7 @@ pub struct Found {
 
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundColumn {
+pub struct CatalogColumn {
     /// Its name.
     pub name: String,
     /// Its type, as the engine spells it.
@@ -38,14 +38,14 @@ pub struct FoundColumn {
 
 /// An index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundIndex {
+pub struct CatalogIndex {
     /// The table that it is on.
     pub table: String,
     /// Its columns, in order; of an expression there is no name.
     pub columns: Vec<String>,
 }
 
-impl Found {
+impl Catalog {
     /// Whether a bookkeeping table is there, with its columns.
     pub(super) fn has_book(&self, table: &str) -> bool {
         self.tables.contains_key(table) && self.missing_in_book(table).is_none()

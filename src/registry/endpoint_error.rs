@@ -16,7 +16,7 @@ use rune_core::{
 
 /// What an endpoint did instead of giving what was asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum Cause {
+pub enum EndpointError {
     /// It, or the server it redirected to, answered with an error.
     #[error("{}answered {status}{}", via(.redirected_to.as_deref()), in_parentheses(.detail.as_deref()))]
     Status {
@@ -85,17 +85,17 @@ pub enum Cause {
     },
     /// It answered a write in a way that makes no sense.
     #[error("{0}")]
-    Nonsense(&'static str),
+    ProtocolViolation(&'static str),
     /// What was to be written is damaged where it came from; nothing of the kind was finished
     /// there.
     #[error("was not sent to its end, because the content is damaged here")]
     Damaged,
     /// It took a manifest and has another one in its place.
     #[error("was given {expected} and has {actual} instead")]
-    Changed { expected: Digest, actual: Digest },
+    DigestMismatch { expected: Digest, actual: Digest },
     /// It took something and does not have it.
     #[error("took it and does not have it")]
-    Lost,
+    MissingAfterPush,
     /// The content is not what its digest says.
     #[error("sent content with the digest {actual} instead of {expected}")]
     WrongDigest { expected: Digest, actual: Digest },
@@ -153,7 +153,7 @@ pub enum TokenProblem {
     NoToken,
 }
 
-impl Cause {
+impl EndpointError {
     pub(super) fn transport(error: TransportError) -> Self {
         Self::Transport {
             error,
@@ -241,9 +241,9 @@ impl Cause {
             | Self::Redirect { .. } => FailureKind::Access,
             Self::Credentials(error) => error.kind(),
             Self::PlainHttp { is_named: true, .. } => FailureKind::Input,
-            Self::Nonsense(_) | Self::Lost => FailureKind::Network,
+            Self::ProtocolViolation(_) | Self::MissingAfterPush => FailureKind::Network,
             Self::Damaged
-            | Self::Changed { .. }
+            | Self::DigestMismatch { .. }
             | Self::WrongDigest { .. }
             | Self::WrongSize { .. }
             | Self::WrongRange { .. }

@@ -10,7 +10,7 @@ const MAX_DETAIL_CHARACTERS: usize = 200;
 
 /// What a registry says about its error.
 #[derive(Debug, Default)]
-pub(super) struct Complaint {
+pub(super) struct ErrorBody {
     /// One of the words of the distribution specification, such as `NAME_UNKNOWN`.
     pub(super) code: Option<String>,
     /// For people; left out if it repeats our credentials.
@@ -32,7 +32,7 @@ struct ErrorEntry {
     message: String,
 }
 
-impl Complaint {
+impl ErrorBody {
     /// Reads the body of an answer that is an error.
     pub(super) async fn read(
         response: &mut Response,
@@ -96,7 +96,7 @@ fn is_harmless(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Complaint;
+    use super::ErrorBody;
 
     #[test]
     fn a_full_disk_is_known_by_what_servers_say_about_it() {
@@ -106,12 +106,12 @@ mod tests {
             r#"{"errors":[{"code":"DENIED","message":"Quota exceeded when processing the request"}]}"#,
         ] {
             assert!(
-                Complaint::of(full.as_bytes(), None).is_about_space,
+                ErrorBody::of(full.as_bytes(), None).is_about_space,
                 "{full}"
             );
         }
         assert!(
-            !Complaint::of(
+            !ErrorBody::of(
                 br#"{"errors":[{"code":"UNKNOWN","message":"unknown error"}]}"#,
                 None
             )
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn neither_secrets_nor_control_characters_get_through() {
         let of = |message: &str| {
-            Complaint::of(
+            ErrorBody::of(
                 serde_json::json!({"errors": [{"code": "X", "message": message}]})
                     .to_string()
                     .as_bytes(),

@@ -26,7 +26,7 @@ pub(super) fn lock_timeout(left: Option<Duration>) -> Duration {
 }
 
 /// How long one waits, and who is told.
-pub(super) struct Patience<'a> {
+pub(super) struct RetryDeadline<'a> {
     /// `None` is not at all.
     pub(super) limit: Option<Duration>,
     /// Which failures are worth another try.
@@ -41,7 +41,7 @@ pub(super) struct Patient<T> {
     pub(super) waited: Duration,
 }
 
-impl Patience<'_> {
+impl RetryDeadline<'_> {
     /// Tries something until it works, fails for good, or the time is up. An attempt is told how
     /// much time is left, if there is a limit.
     ///

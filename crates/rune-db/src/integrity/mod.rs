@@ -16,7 +16,7 @@ pub use sqlite::check_file;
 use crate::transfer::TransferError;
 use rune_storage::{
     json_text,
-    schema::{Column, Found, Need, TABLES, Table},
+    schema::{Catalog, Column, Need, TABLES, Table},
 };
 
 /// The columns that hold JSON.
@@ -56,7 +56,7 @@ fn json_problem(column: &Column, text: &str) -> Option<String> {
 }
 
 /// Refuses what has none of RUNE's tables: nothing is wrong with it, and nothing is right.
-fn check_is_rune(found: &Found, location: &str) -> Result<(), TransferError> {
+fn check_is_rune(found: &Catalog, location: &str) -> Result<(), TransferError> {
     let is_rune = TABLES
         .iter()
         .any(|table| found.tables.contains_key(table.name));
@@ -68,7 +68,7 @@ fn check_is_rune(found: &Found, location: &str) -> Result<(), TransferError> {
 }
 
 /// Whether a table is there with all its columns; the others are findings already.
-fn can_be_read(table: &Table, found: &Found) -> bool {
+fn can_be_read(table: &Table, found: &Catalog) -> bool {
     let columns = found.tables.get(table.name);
     columns.is_some_and(|columns| {
         table
