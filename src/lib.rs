@@ -22,6 +22,7 @@ pub mod mirror;
 pub mod net;
 pub mod oci;
 pub mod policy;
+mod prune;
 pub mod push;
 pub mod receipt;
 pub mod registry;

@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use crate::{
     chart::{
         BinaryContext, BundleContext, ChartContext, ChartVersion, Context, ImageContext,
-        ProfileContext, output_path,
+        ProfileContext, ReleaseContext, output_path,
     },
     manifest::{Binary, BundleManifest, Image, Lock, LockedContent, Profile, PulledImage},
     oci::Platform,
@@ -57,6 +57,7 @@ pub fn context(manifest: &BundleManifest, lock: Option<&Lock>, built: &BuiltDige
             .collect(),
         charts: Vec::new(),
         profiles: profiles.collect(),
+        releases: Vec::new(),
         binaries: binaries.collect(),
     }
 }
@@ -69,11 +70,34 @@ pub(super) fn add_charts(
     charts: impl Iterator<Item = ChartContext>,
 ) {
     context.charts = charts.collect();
+    context.releases = releases(manifest, &context.charts);
     for (profile, known) in manifest.profiles.iter().zip(&mut context.profiles) {
         known.charts = charts_of(profile, manifest, &context.charts)
             .map(|chart| chart.name.clone())
             .collect();
     }
+}
+
+/// The releases by the names of their charts, each with the profile whose values are taken.
+fn releases(manifest: &BundleManifest, charts: &[ChartContext]) -> Vec<ReleaseContext> {
+    let releases = manifest.releases.iter().filter_map(|release| {
+        let mut charts = manifest.charts.iter().zip(charts);
+        let (chart, known) = charts.find(|(chart, _)| chart.id() == release.chart)?;
+        let first = || {
+            let profile = manifest
+                .profiles
+                .iter()
+                .find(|profile| profile.is_for(chart));
+            profile.map(|profile| profile.name.clone())
+        };
+        Some(ReleaseContext {
+            name: release.name.clone(),
+            chart: known.name.clone(),
+            profile: release.profile.clone().or_else(first).unwrap_or_default(),
+            namespace: release.namespace.clone().unwrap_or_default(),
+        })
+    });
+    releases.collect()
 }
 
 /// The charts that a profile installs, out of all in the order of the manifest.

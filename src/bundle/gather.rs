@@ -141,6 +141,7 @@ pub fn gather(
         charts,
         profiles,
         releases: releases(manifest, &context),
+        namespaces: manifest.namespaces.iter().map(Into::into).collect(),
         migrations,
         binaries,
         files,

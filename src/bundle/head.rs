@@ -5,19 +5,23 @@
 //! [`AuthenticatedHead`] exists only when a key or digest from outside the bundle vouches for the
 //! index; every reader of contents asks for one.
 
-use std::io::Read;
+use std::{collections::BTreeMap, io::Read};
 
 use super::{
     BundleIndex, EntryRecord, IndexError,
     compression::Compression,
     delta::is_delta_header,
     index::{INDEX_NAME, MAX_INDEX_BYTES, head_entries},
+    publication::{Publication, publications},
     trust::{SlotState, Trust},
     trust_error::TrustError,
 };
-use crate::archive::{
-    BLOCK_BYTES, CheckError, EntryName, EntryNameError, EntryReader, Layout, LayoutError, Placed,
-    first_entry_size,
+use crate::{
+    archive::{
+        BLOCK_BYTES, CheckError, EntryName, EntryNameError, EntryReader, Layout, LayoutError,
+        Placed, first_entry_size,
+    },
+    sign::{SLOT_BYTES, SLOTS},
 };
 use rune_core::{
     digest::Digest,
@@ -151,6 +155,18 @@ impl UnverifiedHead {
         })
     }
 
+    /// The head of a bundle as a registry has it: the index, and by its number what each slot held.
+    pub(crate) fn published(index_bytes: Vec<u8>, signatures: BTreeMap<usize, Vec<u8>>) -> Self {
+        let mut slots = vec![vec![b' '; SLOT_BYTES]; SLOTS];
+        for (number, mut signature) in signatures {
+            signature.resize(signature.len().max(SLOT_BYTES), b' ');
+            if let Some(slot) = slots.get_mut(number) {
+                *slot = signature;
+            }
+        }
+        Self { index_bytes, slots }
+    }
+
     /// The bundle digest: the SHA-256 of the index as it stands in the file.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.index_bytes)
@@ -232,6 +248,11 @@ impl AuthenticatedHead {
 
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// What is published of the bundle, and under which names.
+    pub(crate) fn publications(&self) -> Result<Vec<Publication>, IndexError> {
+        publications(self).map(|(published, _)| published)
     }
 
     /// What each signature slot holds.

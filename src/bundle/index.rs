@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdvisoryRecord, Completeness, ImageSignatures, ReferrerRecord};
+use super::{
+    AdvisoryRecord, Completeness, ImageSignatures, NamespaceRecord, ReferrerRecord, ReleaseRecord,
+};
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
@@ -46,9 +48,11 @@ const IMAGE_SIGNATURES: &str = "image-signatures";
 
 /// The ability to say which entries are advisories.
 const ADVISORIES: &str = "advisories";
+/// The ability to create namespaces with settings.
+const NAMESPACES: &str = "namespaces";
 
 /// The largest index that is read, in bytes.
-pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_INDEX_BYTES: u64 = 16 << 20;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -76,6 +80,9 @@ pub struct BundleIndex {
     /// What is installed together, in this order; empty when one chart is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub releases: Vec<ReleaseRecord>,
+    /// How namespaces are created for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<NamespaceRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrations: Option<Migrations>,
     pub binaries: Vec<BinaryRecord>,
@@ -181,22 +188,6 @@ pub struct ProfileRecord {
     pub charts: Vec<String>,
     /// The entries with its values, in the order in which Helm is to take them.
     pub values: Vec<EntryName>,
-}
-
-/// A release that is installed with others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReleaseRecord {
-    pub name: String,
-    /// The name of the chart.
-    pub chart: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// The releases that must run before it; they come earlier in the list.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -326,6 +317,7 @@ impl BundleIndex {
             (ORIGINS, !self.origins.is_empty()),
             (REFERRERS, has_referrers),
             (RELEASES, !self.releases.is_empty()),
+            (NAMESPACES, !self.namespaces.is_empty()),
             (IMAGE_SIGNATURES, self.image_signatures.is_some()),
             (ADVISORIES, !self.advisories.is_empty()),
         ];
@@ -368,6 +360,7 @@ impl BundleIndex {
             RELEASES,
             IMAGE_SIGNATURES,
             ADVISORIES,
+            NAMESPACES,
         ];
         if let Some(word) = preamble
             .requires
@@ -497,6 +490,7 @@ mod tests {
             charts: Vec::new(),
             profiles: Vec::new(),
             releases: Vec::new(),
+            namespaces: Vec::new(),
             migrations: None,
             binaries: Vec::new(),
             origins: BTreeMap::new(),

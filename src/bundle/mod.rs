@@ -29,10 +29,12 @@ mod journal;
 mod judge;
 mod length;
 mod materialise;
+mod namespace_record;
 mod opened;
 mod parts;
 mod publication;
 mod referrer_record;
+mod release_record;
 mod render;
 mod rune_db_image;
 mod sboms;
@@ -73,19 +75,22 @@ pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead
 pub use image_signatures::{
     ImageSignatureChoice, ImageSignatureRecord, ImageSignatures, ImageSigner,
 };
+pub(crate) use index::MAX_INDEX_BYTES;
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, EntryRecord, FORMAT, ImageRecord, IndexError,
-    ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, ReleaseRecord, Role,
+    ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, Role,
 };
 pub use judge::judge;
 pub use materialise::{
     Content, MaterialiseError, Plan, Transferred, check_destination as check_output,
     check_name as check_output_name, materialise,
 };
+pub use namespace_record::NamespaceRecord;
 pub use opened::{OpenBundle, OpenError};
 pub use parts::PartsError;
 pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
 pub use referrer_record::ReferrerRecord;
+pub use release_record::ReleaseRecord;
 pub use render::{
     Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development,
     render_pinned,

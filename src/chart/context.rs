@@ -23,6 +23,9 @@ pub struct Context {
     pub charts: Vec<ChartContext>,
     /// Ways in which the charts are meant to be installed.
     pub profiles: Vec<ProfileContext>,
+    /// What is installed together, in this order; empty when one chart is, and while the charts
+    /// themselves are rendered.
+    pub releases: Vec<ReleaseContext>,
     pub binaries: Vec<BinaryContext>,
 }
 
@@ -91,6 +94,18 @@ pub struct ProfileContext {
     /// Paths of its values in the bundle, `values/airgap.yaml`, in the order in which Helm takes
     /// them.
     pub files: Vec<String>,
+}
+
+/// A release that is installed with others.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReleaseContext {
+    pub name: String,
+    /// The name of its chart.
+    pub chart: String,
+    /// Its profile; empty when the chart has none.
+    pub profile: String,
+    /// Its namespace; empty when whoever installs it chooses.
+    pub namespace: String,
 }
 
 /// A program inside the bundle.

@@ -32,7 +32,7 @@ pub use archive::{package_from_bytes, read_package, unpack_package};
 pub use artifact::{Blob, ChartArtifact, is_archive_type, is_config_type, is_provenance_type};
 pub use context::{
     BinaryContext, BundleContext, ChartContext, Context, ImageContext, PlatformContext,
-    ProfileContext,
+    ProfileContext, ReleaseContext,
 };
 pub use discover::{
     ImagePlace, Named, Obstacle, ObstacleReason, Replacement, discover, documents,

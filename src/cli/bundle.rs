@@ -12,6 +12,7 @@ mod loading;
 mod planning;
 mod post_renderer;
 mod project;
+mod pruning;
 mod pushing;
 mod reading;
 mod receipts;
@@ -36,8 +37,8 @@ use super::{
 };
 use crate::commands::bundle::{
     apply, attach, build, cat, delta as delta_verb, diff, fingerprint, have, init, inspect,
-    install, join, keygen, load, lock, mirror, policy, push, render, report, rollback, serve, sign,
-    split, status, suggest, unpack, verify,
+    install, join, keygen, load, lock, mirror, policy, prune, push, render, report, rollback,
+    serve, sign, split, status, suggest, unpack, verify,
 };
 use rune_core::{
     cli::{GlobalArgs, arguments, documents},
@@ -129,6 +130,8 @@ enum Verb {
     Logout(credentials::Logout),
     /// Push images, charts and signatures of a bundle into a registry
     Push(pushing::Push),
+    /// Delete from a registry what only older bundles need
+    Prune(pruning::Prune),
     /// Install or upgrade a release from a bundle, and roll back when it fails
     Install(Box<installing::Install>),
     /// Show what is installed by which bundle, its health and its drift
@@ -235,6 +238,11 @@ pub(super) fn main() -> ExitCode {
             site()
                 .and_then(|site| verb.options(&site))
                 .and_then(|options| push::run(&options, &progress)),
+        ),
+        Verb::Prune(verb) => printer.finish(
+            site()
+                .and_then(|site| verb.options(&site))
+                .and_then(|options| prune::run(&options, &progress)),
         ),
         Verb::Install(verb) => printer.finish(
             site()

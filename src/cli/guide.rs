@@ -78,7 +78,7 @@ const GROUPS: &[Group] = &[
         heading: "Transfer",
         verbs: &[
             "push", "load", "serve", "mirror", "unpack", "split", "join", "have", "delta", "apply",
-            "login", "logout",
+            "login", "logout", "prune",
         ],
     },
     Group {
@@ -241,6 +241,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "prune",
+        &[
+            "rune-bundle prune registry.example:5000/rune --keep 2 --key release.pub --only-this-cluster",
+            "rune-bundle prune registry.example:5000/rune --keep 2 --trust trust.yaml --context east --context west --yes",
+        ],
+    ),
+    (
         "install",
         &[
             "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --namespace rune --dry-run",
@@ -357,6 +364,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 ];
 
 const SYNONYMS: &[(&str, &str)] = &[
+    ("clean", "prune"),
+    ("gc", "prune"),
     ("bundle", "build"),
     ("create", "build"),
     ("make", "build"),

@@ -12,6 +12,7 @@ mod error;
 mod images;
 mod packages;
 mod pairs;
+mod releases;
 mod secrecy;
 mod summary;
 mod values;
@@ -53,6 +54,10 @@ pub struct Diff {
     pub charts: Vec<ChartDiff>,
     /// The profiles that changed, with the names of their values files.
     pub profiles: Vec<Difference>,
+    /// What is installed together, when that changed, by the name of the release.
+    pub releases: Vec<Difference>,
+    /// How namespaces are created, when that changed.
+    pub namespaces: Vec<Difference>,
     /// The values files that changed.
     pub values: Vec<ValuesDiff>,
     /// The migrations that changed. One that is there already should not.
@@ -166,6 +171,8 @@ impl Diff {
                 &after.completeness.exceptions(),
             ),
             profiles: values::profiles(before, after),
+            releases: releases::between(before, after),
+            namespaces: releases::namespaces(before, after),
             values: values::between(old, new)?,
             migrations: entries::migrations(before, after),
             programs: entries::programs(before, after),

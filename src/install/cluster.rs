@@ -6,7 +6,6 @@ use camino::Utf8PathBuf;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Config,
-    api::{ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 
@@ -162,32 +161,6 @@ impl Cluster {
             .flatten()
             .and_then(|namespace| namespace.metadata.uid);
         Ok(cluster)
-    }
-
-    /// Makes the namespace; that somebody else has made it meanwhile is fine.
-    ///
-    /// # Errors
-    /// When the API server refuses.
-    pub async fn create_namespace(&self) -> Result<(), ClusterError> {
-        let metadata = ObjectMeta {
-            name: Some(self.namespace.clone()),
-            ..ObjectMeta::default()
-        };
-        let namespace = Namespace {
-            metadata,
-            ..Namespace::default()
-        };
-        match Api::all(self.client())
-            .create(&PostParams::default(), &namespace)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-            Err(error) => Err(self
-                .failed(format!("make the namespace {}", self.namespace))(
-                error
-            )),
-        }
     }
 
     pub(super) fn client(&self) -> Client {

@@ -23,7 +23,7 @@ use rune_core::{
 };
 
 /// The name of this program, as labels have it.
-const PROGRAM: &str = "rune-bundle";
+pub(super) const PROGRAM: &str = "rune-bundle";
 /// The key under which it says what is installed.
 const INSTALLED: &str = "installed.json";
 /// The key under which it says what is being installed.

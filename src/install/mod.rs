@@ -18,6 +18,7 @@ mod health;
 mod helm;
 mod inspect;
 mod install_record;
+mod namespace;
 mod objects;
 mod pins;
 mod pods;
@@ -41,6 +42,7 @@ pub use inspect::{Inspection, deployed_objects, inspect};
 pub use install_record::{
     Attempt, Conflict, InstallKind, InstallRecord, InstallRecordError, Installed, SetMember,
 };
+pub use namespace::{NamespacePlan, NamespaceSettings};
 pub use objects::{Object, parse_objects};
 pub use pins::{PinError, Replaced, destination_values};
 pub use post_renderer::{ImageMap, MapError, POST_RENDERER, PostRenderer, map_rendered};

@@ -34,6 +34,8 @@ pub struct BundleManifest {
     pub profiles: Vec<Profile>,
     /// What `install` installs together, in this order; empty when it installs one chart.
     pub releases: Vec<Release>,
+    /// How namespaces are created for them.
+    pub namespaces: Vec<Namespace>,
     /// Directory of the SQL migrations.
     pub migrations: Option<Utf8PathBuf>,
     /// Programs carried beside the images.
@@ -135,6 +137,34 @@ pub struct Release {
     pub namespace: Option<String>,
     /// The releases that must run before it.
     pub after: Vec<String>,
+}
+
+/// How a namespace is created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// Which one; without a name, every one that has no settings of its own.
+    pub name: Option<String>,
+    pub pod_security: Option<PodSecurity>,
+    /// Amounts by resource, as a `ResourceQuota` has them.
+    pub quota: BTreeMap<String, String>,
+    /// In which directions nothing passes that no other policy allows.
+    pub default_deny: Vec<Direction>,
+}
+
+/// A level of the Pod Security Standards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PodSecurity {
+    Privileged,
+    Baseline,
+    Restricted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    Ingress,
+    Egress,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -96,6 +96,14 @@ pub(super) enum ManifestProblem {
         path: Utf8PathBuf,
         found: &'static str,
     },
+    #[error("`{word}` is not {what}")]
+    UnknownWord {
+        what: &'static str,
+        word: String,
+        known: Vec<String>,
+    },
+    #[error("`{0}` is not an amount")]
+    Quantity(String),
     #[error("`{0}` is not a digest of the form sha256:<64 lower-case hex digits>")]
     Digest(String),
     #[error("a chart gives none of `path`, `reference` and `repository`")]
@@ -161,6 +169,8 @@ impl Problem for ManifestProblem {
             Self::UnknownProfile { name, known } | Self::UnknownRelease { name, known } if !known.is_empty() => {
                 suggestion(name, known)
             }
+            Self::UnknownWord { word, known, .. } => suggestion(word, known),
+            Self::Quantity(_) => "write a number with a unit of Kubernetes, such as 20, 500m or 8Gi".to_owned(),
             Self::UnknownProfile { .. } => "leave `profile` out, or add a profile for the chart".to_owned(),
             Self::UnknownRelease { .. } => "name one of `releases`".to_owned(),
             Self::LongRelease => "use at most 53 characters".to_owned(),

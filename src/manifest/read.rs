@@ -7,6 +7,7 @@ mod advisories;
 mod charts;
 mod files;
 mod images;
+mod namespaces;
 mod releases;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ const KEYS: &[&str] = &[
     "charts",
     "profiles",
     "releases",
+    "namespaces",
     "migrations",
     "binaries",
     "files",
@@ -149,6 +151,7 @@ impl Reader {
             profile.name.clone()
         });
         let releases = self.releases(&map, &profiles);
+        let namespaces = self.namespaces(&map);
         let migrations = map
             .optional("migrations")
             .and_then(|node| self.file(node, "`migrations`", Role::Migrations));
@@ -193,6 +196,7 @@ impl Reader {
             charts,
             profiles,
             releases,
+            namespaces,
             migrations,
             binaries,
             files,

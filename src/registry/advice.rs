@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::{
     EndpointError, RepositoryName, TokenProblem,
     endpoint_error::is_transient,
-    quirks::{credential_key, is_about_immutable_tag},
+    quirks::{cannot_delete, credential_key, is_about_immutable_tag},
 };
 use crate::{
     net::{TransportError, TransportFault},
@@ -236,6 +236,44 @@ pub(super) fn about_write(
         }
         _ => return about(cause, endpoint),
     })
+}
+
+/// The same when something was to be deleted.
+pub(super) fn about_deletion(
+    cause: &EndpointError,
+    endpoint: &str,
+    name: &RepositoryName,
+) -> Option<String> {
+    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+    if cannot_delete(cause) {
+        return Some(format!(
+            "`{host}` does not delete manifests: have `storage.delete.enabled` set where it is distribution, or delete there by its own means"
+        ));
+    }
+    match cause {
+        EndpointError::Status {
+            status: StatusCode::FORBIDDEN,
+            ..
+        }
+        | EndpointError::CredentialsRefused { user: Some(_), .. } => Some(format!(
+            "check that the user for `{host}` may delete from `{}`",
+            name.repository()
+        )),
+        _ => about_write(cause, endpoint, name),
+    }
+}
+
+/// The same when the repositories were to be listed.
+pub(super) fn about_catalog(cause: &EndpointError, endpoint: &str) -> Option<String> {
+    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+    match cause {
+        EndpointError::Transport { .. }
+        | EndpointError::NoCredentials { .. }
+        | EndpointError::Credentials(_) => about(cause, endpoint),
+        _ => Some(format!(
+            "use an account that may list every repository of `{host}`; a registry that lists none to anybody cannot be pruned"
+        )),
+    }
 }
 
 fn full(host: &str) -> String {

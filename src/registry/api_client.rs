@@ -201,7 +201,12 @@ impl ApiClient {
         let permit = endpoint.host.limiter.enter().await;
         let is_tls = self.is_https(endpoint).await?;
         let (path, query) = api_request.below();
-        let Some(mut url) = endpoint.url(if is_tls { "https" } else { "http" }, path) else {
+        let scheme = if is_tls { "https" } else { "http" };
+        let url = match &api_request.place {
+            Place::Root { .. } => endpoint.root(scheme).and_then(|root| root.join(path).ok()),
+            _ => endpoint.url(scheme, path),
+        };
+        let Some(mut url) = url else {
             return Err(EndpointError::Redirect {
                 to: endpoint.label(),
                 problem: "which is not the URL of a registry",

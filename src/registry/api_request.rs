@@ -34,6 +34,12 @@ pub(super) enum Place {
         /// Names and values of the query.
         query: Query,
     },
+    /// Beside all repositories: `_catalog`.
+    Root {
+        path: String,
+        /// Names and values of the query.
+        query: Query,
+    },
     /// Where a registry at an address of this class has sent us, such as the URL of an upload.
     Given {
         url: Url,
@@ -57,6 +63,9 @@ pub(super) enum Access {
     Mount {
         from: String,
     },
+    Delete,
+    /// Listing all repositories.
+    Catalog,
 }
 
 impl Access {
@@ -69,6 +78,8 @@ impl Access {
                 format!("repository:{repository}:pull,push"),
                 format!("repository:{from}:pull"),
             ]),
+            Self::Delete => BTreeSet::from([format!("repository:{repository}:delete,pull")]),
+            Self::Catalog => BTreeSet::from(["registry:catalog:*".to_owned()]),
         }
     }
 }
@@ -148,10 +159,10 @@ impl<'a> ApiRequest<'a> {
             .is_some_and(|last| last.parse::<Digest>().is_ok())
     }
 
-    /// The path below the repository and the query; empty when the place is another.
+    /// The path below the repository or the root, and the query; empty when the place is another.
     pub(super) fn below(&self) -> (&str, &[(Cow<'static, str>, String)]) {
         match &self.place {
-            Place::Below { path, query } => (path, query),
+            Place::Below { path, query } | Place::Root { path, query } => (path, query),
             Place::Given { .. } | Place::Web(_) => ("", &[]),
         }
     }

@@ -151,6 +151,35 @@ impl Client {
             .send(name, what, &api_request, descriptor.size, accept)
             .await
     }
+
+    /// Fetches a blob of which only the digest is known, of at most `max_bytes`; nothing when
+    /// nobody has it.
+    ///
+    /// # Errors
+    /// When the registry cannot be asked, or it is too large or does not have the digest.
+    pub async fn blob_if_there(
+        &self,
+        name: &RepositoryName,
+        digest: Digest,
+        max_bytes: u64,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
+        let api_request = ApiRequest::get(format!("blobs/{digest}"), "*/*");
+        let accept = |_: &Head, body: Option<Vec<u8>>| {
+            let bytes = body.ok_or(EndpointError::TooLarge { max: max_bytes })?;
+            check_digest(&bytes, Some(digest))?;
+            Ok(bytes)
+        };
+        let what = format!("blob `{digest}` of `{name}`");
+        match self
+            .api_client
+            .send(name, what, &api_request, max_bytes, accept)
+            .await
+        {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_missing_digest() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 pub(super) fn check_digest(bytes: &[u8], expected: Option<Digest>) -> Result<(), EndpointError> {

@@ -29,6 +29,20 @@ pub enum RegistryError {
         name: RepositoryName,
         failure: Box<EndpointFailure>,
     },
+    /// The registry did not delete what was to be deleted.
+    #[error("cannot delete `{name}{}{what}`: {failure}", if .what.contains(':') { "@" } else { ":" })]
+    Delete {
+        /// A tag or digest.
+        what: String,
+        name: RepositoryName,
+        failure: Box<EndpointFailure>,
+    },
+    /// The registry did not list its repositories.
+    #[error("cannot list the repositories of `{registry}`: {failure}")]
+    Catalog {
+        registry: String,
+        failure: Box<EndpointFailure>,
+    },
     /// A web server that is no registry did not give what was asked for.
     #[error("cannot fetch {what}: {failure}")]
     Web {
@@ -134,9 +148,12 @@ impl Failure for RegistryError {
         match self {
             Self::Fetch { failures, .. } => Self::decisive(failures)
                 .map_or(FailureKind::Internal, |failure| failure.cause.kind()),
-            Self::Push { failure, .. } => failure.cause.write_kind(),
+            Self::Delete { failure, .. } if quirks::cannot_delete(&failure.cause) => {
+                FailureKind::Access
+            }
+            Self::Push { failure, .. } | Self::Delete { failure, .. } => failure.cause.write_kind(),
             Self::Login { failure } => failure.cause.kind(),
-            Self::Web { failure, .. } => failure.cause.kind(),
+            Self::Web { failure, .. } | Self::Catalog { failure, .. } => failure.cause.kind(),
             Self::TooLarge { .. } => FailureKind::Content,
             Self::Net(error) => error.kind(),
             Self::RegistriesFile(error) => error.kind(),
@@ -166,6 +183,12 @@ impl Failure for RegistryError {
             }),
             Self::Push { name, failure, .. } => {
                 advice::about_write(&failure.cause, &failure.endpoint, name)
+            }
+            Self::Delete { name, failure, .. } => {
+                advice::about_deletion(&failure.cause, &failure.endpoint, name)
+            }
+            Self::Catalog { failure, .. } => {
+                advice::about_catalog(&failure.cause, &failure.endpoint)
             }
             Self::Web { failure, .. } => advice::about_web(&failure.cause, &failure.endpoint),
             Self::Login { failure } => advice::about_login(&failure.cause, &failure.endpoint),

@@ -82,6 +82,18 @@ pub(super) fn refuses_index_with_gaps(cause: &EndpointError) -> bool {
     )
 }
 
+/// Whether a registry does not delete manifests at all.
+///
+/// - distribution without `storage.delete.enabled`: 405 `UNSUPPORTED`.
+/// - Others that follow the specification: 405 or `UNSUPPORTED` when deletion is disabled.
+pub(super) fn cannot_delete(cause: &EndpointError) -> bool {
+    matches!(
+        cause,
+        EndpointError::Status { status, code, .. }
+            if *status == StatusCode::METHOD_NOT_ALLOWED || code.as_deref() == Some("UNSUPPORTED")
+    )
+}
+
 /// Whether a registry does not know of something that a manifest refers to, although it took it
 /// before: so do registries that write to a storage which answers with what was there a moment ago.
 ///

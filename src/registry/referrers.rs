@@ -9,7 +9,6 @@
 use std::collections::BTreeSet;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use url::Url;
 
 use super::{
     Client, EndpointError, EndpointFailure, RegistryError, RepositoryName, RepositoryWriter,
@@ -18,6 +17,7 @@ use super::{
     client::{MANIFEST_TYPES, MAX_MANIFEST_BYTES},
     hosts::Endpoint,
     manifest_body,
+    pages::Listing,
     retry::Attempts,
 };
 use crate::oci::{Descriptor, Manifest, ManifestKind, media_type};
@@ -25,9 +25,6 @@ use rune_core::digest::Digest;
 
 /// By what a registry says that it left out what was not asked for.
 const FILTERS_APPLIED: &str = "oci-filters-applied";
-
-/// Far more pages than a list of referrers has anywhere.
-const MAX_PAGES: usize = 100;
 
 /// What a registry lists as referrers of a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -194,48 +191,34 @@ async fn list_at(
     subject: Digest,
     access: Access,
 ) -> Result<Option<ReferrerList>, EndpointFailure> {
-    let path = format!("referrers/{subject}");
-    let mut list = ReferrerList::default();
-    let mut query = Query::new();
-    for page in 0..MAX_PAGES {
-        let place = Place::Below {
-            path: path.clone(),
+    let listing = Listing {
+        place: |query| Place::Below {
+            path: format!("referrers/{subject}"),
             query,
-        };
-        let api_request = ApiRequest::new(Method::GET, place, access.clone())
-            .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX));
-        let accept = |head: &Head, body: Option<Vec<u8>>| {
+        },
+        access,
+        accept: media_type::INDEX,
+    };
+    let pages = listing
+        .pages(api_client, endpoint, |head, body| {
             if !head.text(FILTERS_APPLIED).is_empty() {
                 return Err(EndpointError::ProtocolViolation(
                     "filtered the list of referrers, which nobody asked for",
                 ));
             }
-            let next = next_page(head.text(header::LINK))?;
-            let listed =
-                ReferrerList::of(&read(head, body)?).ok_or(EndpointError::ProtocolViolation(
-                    "answered with something else than a list of referrers",
-                ))?;
-            Ok((listed, next))
-        };
-        let asked = api_client
-            .ask_at(endpoint, &api_request, MAX_MANIFEST_BYTES, accept)
-            .await;
-        match asked {
-            Ok((listed, next)) => {
-                list.append(listed);
-                match next {
-                    Some(next) => query = next,
-                    None => return Ok(Some(list)),
-                }
-            }
-            Err(failure) if page == 0 && is_not_found(&failure.cause) => return Ok(None),
-            Err(failure) => return Err(failure),
-        }
-    }
-    Err(endpoint.failure(
-        1,
-        EndpointError::ProtocolViolation("has a list of referrers that does not end"),
-    ))
+            ReferrerList::of(&read(head, body)?).ok_or(EndpointError::ProtocolViolation(
+                "answered with something else than a list of referrers",
+            ))
+        })
+        .await?;
+    Ok(pages.map(|pages| {
+        pages
+            .into_iter()
+            .fold(ReferrerList::default(), |mut list, page| {
+                list.append(page);
+                list
+            })
+    }))
 }
 
 fn read(head: &Head, body: Option<Vec<u8>>) -> Result<Manifest, EndpointError> {
@@ -243,68 +226,4 @@ fn read(head: &Head, body: Option<Vec<u8>>) -> Result<Manifest, EndpointError> {
         max: MAX_MANIFEST_BYTES,
     })?;
     manifest_body::read(head, bytes, None, None)
-}
-
-/// The query of the next page, of a `Link` header; nothing on the last page. The next page is asked
-/// for where this one was, whatever host the link names.
-fn next_page(link: &str) -> Result<Option<Query>, EndpointError> {
-    let unreadable =
-        || EndpointError::ProtocolViolation("has a link to the next page that cannot be read");
-    let Some((target, parameters)) = link.split_once('>') else {
-        return if link.is_empty() {
-            Ok(None)
-        } else {
-            Err(unreadable())
-        };
-    };
-    let is_next = parameters.split(';').any(|parameter| {
-        let parameter = parameter.trim().to_ascii_lowercase();
-        matches!(parameter.as_str(), "rel=next" | "rel=\"next\"")
-    });
-    if !is_next {
-        return Ok(None);
-    }
-    let base = Url::parse("http://registry.invalid/").map_err(|_| unreadable())?;
-    let target = target
-        .trim_start()
-        .strip_prefix('<')
-        .ok_or_else(unreadable)?;
-    let url = base.join(target).map_err(|_| unreadable())?;
-    let query: Query = url
-        .query_pairs()
-        .filter(|(name, _)| name != "ns")
-        .map(|(name, value)| (name.into_owned().into(), value.into_owned()))
-        .collect();
-    if query.is_empty() {
-        return Err(unreadable());
-    }
-    Ok(Some(query))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::next_page;
-
-    #[test]
-    fn the_next_page_is_read_from_a_link_and_nothing_else_is() {
-        let query = |link| next_page(link).ok().flatten();
-        let next = query("</v2/a/referrers/sha256:0?last=b%2Bc&n=2>; rel=\"next\"").unwrap();
-        assert_eq!(
-            next,
-            [
-                ("last".into(), "b+c".to_owned()),
-                ("n".into(), "2".to_owned())
-            ]
-        );
-        assert!(query("<https://elsewhere.example/x?token=1>; rel=next").is_some());
-        assert_eq!(query(""), None);
-        assert_eq!(query("</x?y=1>; rel=\"prev\""), None);
-        for broken in [
-            "</v2/a/referrers/sha256:0>; rel=\"next\"",
-            "x; rel=next",
-            "/x?y=1>; rel=next",
-        ] {
-            assert!(next_page(broken).is_err(), "{broken}");
-        }
-    }
 }

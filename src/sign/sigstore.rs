@@ -145,6 +145,11 @@ impl SlotSignature {
         self.key == key
     }
 
+    /// The digest of the bytes that the signature says it was made over.
+    pub(crate) const fn message(&self) -> Digest {
+        self.message
+    }
+
     /// Whether the signature says it was made over the bytes of this digest.
     pub fn is_over(&self, message: Digest) -> bool {
         self.message == message

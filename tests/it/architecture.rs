@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "net",
             "oci",
             "policy",
+            "prune",
             "push",
             "receipt",
             "registry",
@@ -56,6 +57,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("load", &["archive", "bundle", "canonical_json", "oci"]),
     ("mirror", &["oci"]),
     ("push", &["bundle", "oci", "registry"]),
+    ("prune", &["bundle", "oci", "push", "registry", "sign"]),
     ("install", &["canonical_json", "chart", "oci", "policy"]),
     ("receipt", &["bundle", "canonical_json", "oci"]),
     (

@@ -81,6 +81,20 @@ const FAILING: &[(&str, &[&str], i32)] = &[
     ),
     (
         RUNE_BUNDLE,
+        &[
+            "prune",
+            "127.0.0.1:1",
+            "--keep",
+            "1",
+            "--key",
+            "release.pub",
+            "--kubeconfig",
+            "no",
+        ],
+        4,
+    ),
+    (
+        RUNE_BUNDLE,
         &["status", "--helm", "no", "--kubeconfig", "no"],
         4,
     ),

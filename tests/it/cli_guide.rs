@@ -227,7 +227,7 @@ const REACHED: &[(&str, &[&str])] = &[
     (
         "src/net/tls.rs",
         &[
-            "init", "lock", "build", "doctor", "push", "install", "login",
+            "init", "lock", "build", "doctor", "push", "prune", "install", "login",
         ],
     ),
     (
@@ -246,17 +246,18 @@ const REACHED: &[(&str, &[&str])] = &[
     ("src/mirror/", &["mirror"]),
     ("src/install/", &["install"]),
     ("src/scaffold/", &["init"]),
+    ("src/prune/", &["prune"]),
     ("src/push/", &["push", "install"]),
     ("src/chart/helm.rs", &["init", "lock", "build", "install"]),
     ("src/chart/provenance.rs", &["build"]),
     (
         "src/registry/advice.rs",
-        &["push", "install", "init", "lock", "build", "login"],
+        &["push", "prune", "install", "init", "lock", "build", "login"],
     ),
     (
         "src/registry/",
         &[
-            "init", "lock", "build", "doctor", "push", "install", "login", "logout",
+            "init", "lock", "build", "doctor", "push", "prune", "install", "login", "logout",
         ],
     ),
     ("src/manifest/", &["lock", "build"]),
@@ -265,8 +266,8 @@ const REACHED: &[(&str, &[&str])] = &[
     (
         "src/commands/bundle/key_kind.rs",
         &[
-            "verify", "inspect", "cat", "unpack", "push", "load", "serve", "mirror", "install",
-            "diff", "report", "attach",
+            "verify", "inspect", "cat", "unpack", "push", "prune", "load", "serve", "mirror",
+            "install", "diff", "report", "attach",
         ],
     ),
     (

@@ -18,8 +18,8 @@ use self::{
 };
 use super::{
     AdvisoryIngredient, AdvisoryRecord, BinaryRecord, BundleIndex, ChartRecord, Completeness,
-    FORMAT, ImageSigner, IndexError, MigrationRecord, Migrations, PolicyRecord, ProfileRecord,
-    ReleaseRecord,
+    FORMAT, ImageSigner, IndexError, MigrationRecord, Migrations, NamespaceRecord, PolicyRecord,
+    ProfileRecord, ReleaseRecord,
     materialise::{Content, Plan},
     publication::chart_repository,
 };
@@ -54,6 +54,8 @@ pub struct Ingredients {
     pub profiles: Vec<ProfileIngredient>,
     /// What is installed together, in this order.
     pub releases: Vec<ReleaseRecord>,
+    /// How namespaces are created for them.
+    pub namespaces: Vec<NamespaceRecord>,
     pub migrations: Option<MigrationsIngredient>,
     pub binaries: Vec<BinaryIngredient>,
     pub files: Vec<FileIngredient>,
@@ -297,6 +299,7 @@ impl Ingredients {
             charts,
             profiles,
             releases: self.releases,
+            namespaces: self.namespaces,
             migrations,
             binaries,
             origins,

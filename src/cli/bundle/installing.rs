@@ -155,33 +155,37 @@ impl ImageArgs {
 impl ClusterArgs {
     /// What Helm and this program are to find the cluster by.
     pub(super) fn options(self, site: &Site) -> ClusterAccessOptions {
-        let path = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let listed = || {
-            path("KUBECONFIG").map(|list| {
-                list.split(':')
-                    .filter(|path| !path.is_empty())
-                    .map(Utf8PathBuf::from)
-                    .collect()
-            })
-        };
-        let usual = || {
-            path("HOME")
-                .map(|home| Utf8PathBuf::from(home).join(".kube/config"))
-                .filter(|path| path.is_file())
-        };
-        let named = self.kubeconfig.map(|path| vec![path]);
-        let kubeconfigs = named
-            .or_else(listed)
-            .unwrap_or_else(|| usual().into_iter().collect());
         ClusterAccessOptions {
             cluster: ClusterOptions {
-                kubeconfigs,
+                kubeconfigs: kubeconfigs(self.kubeconfig),
                 context: self.context,
                 namespace: site.namespace(self.namespace),
             },
             helm: helm_program(self.helm),
         }
     }
+}
+
+/// The kubeconfig that is named, or those that kubectl would take.
+pub(super) fn kubeconfigs(named: Option<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
+    let path = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let listed = || {
+        path("KUBECONFIG").map(|list| {
+            list.split(':')
+                .filter(|path| !path.is_empty())
+                .map(Utf8PathBuf::from)
+                .collect()
+        })
+    };
+    let usual = || {
+        path("HOME")
+            .map(|home| Utf8PathBuf::from(home).join(".kube/config"))
+            .filter(|path| path.is_file())
+    };
+    named
+        .map(|path| vec![path])
+        .or_else(listed)
+        .unwrap_or_else(|| usual().into_iter().collect())
 }
 
 impl PermissionArgs {

@@ -126,6 +126,12 @@ impl Lines {
         for difference in &diff.profiles {
             self.add("profile", &difference_text(difference));
         }
+        for difference in &diff.releases {
+            self.add("release", &difference_text(difference));
+        }
+        for difference in &diff.namespaces {
+            self.add("namespace", &difference_text(difference));
+        }
         for difference in &diff.origins {
             self.add("origin", &difference_text(difference));
         }

@@ -211,23 +211,13 @@ impl InspectReport {
             );
         }
         for release in &index.releases {
-            let profile = release.profile.as_ref();
-            let profile = profile.map_or_else(String::new, |name| format!(", profile {name}"));
-            let namespace = release.namespace.as_ref();
-            let namespace = namespace.map_or_else(String::new, |name| format!(" in {name}"));
-            let after = if release.after.is_empty() {
-                String::new()
-            } else {
-                format!(", after {}", release.after.join(", "))
-            };
-            let _ = writeln!(
-                text,
-                "release        {}",
-                shown(&format!(
-                    "{}{namespace}: {}{profile}{after}",
-                    release.name, release.chart
-                ))
-            );
+            let line = format!("{}: {release}", release.name);
+            let _ = writeln!(text, "release        {}", shown(&line));
+        }
+        for namespace in &index.namespaces {
+            let name = namespace.name.as_deref().unwrap_or("any other");
+            let line = format!("{name}: {namespace}");
+            let _ = writeln!(text, "namespace      {}", shown(&line));
         }
         if let Some(migrations) = &index.migrations {
             let _ = writeln!(

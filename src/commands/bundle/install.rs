@@ -8,9 +8,10 @@ mod choice;
 mod destination;
 mod look;
 mod mapping;
+mod namespace;
 mod report;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use camino::Utf8PathBuf;
 
@@ -24,7 +25,10 @@ use super::{
 };
 use crate::{
     bundle::{self, BundleSource, ImageSignatureChoice, OpenBundle},
-    install::{Check, Cluster, InstallError, InstallKind, Object, Problems, ReleaseHelm, back_up},
+    install::{
+        Check, Cluster, InstallError, InstallKind, NamespacePlan, Object, Problems, ReleaseHelm,
+        back_up,
+    },
     receipt::BundleId,
     registry::ClientConfig,
 };
@@ -237,10 +241,17 @@ impl Installation<'_> {
         let images = destination::Images::at(self.bundle, self.options).await?;
         // Kinds of objects that one release brings along are there for the next.
         let mut definitions: Vec<Object> = Vec::new();
+        let mut namespaces = BTreeSet::new();
         let mut all = Vec::new();
         for (work, permitted) in self.works.iter().zip(permitted) {
             let found = work.look(permitted, &images, &definitions).await;
-            let found = found.map_err(|error| self.about(work, error))?;
+            let mut found = found.map_err(|error| self.about(work, error))?;
+            // A namespace is created with the first of its releases.
+            if namespaces.insert(work.cluster.namespace()) {
+                found.changes.splice(0..0, found.namespace.changes.clone());
+            } else {
+                found.namespace = NamespacePlan::default();
+            }
             let objects = found.objects.iter();
             definitions.extend(objects.filter(|object| object.is_definition()).cloned());
             all.push(found);

@@ -163,12 +163,19 @@ impl BundleOptions {
 
     /// What the head is authenticated with.
     pub(super) fn trust(&self) -> Result<Trust, CommandError> {
+        self.signers.trust(self.digest)
+    }
+}
+
+impl SignerOptions {
+    /// Whose signatures count, and of which bundle alone.
+    pub(super) fn trust(&self, digest: Option<Digest>) -> Result<Trust, CommandError> {
         let SignerOptions {
             keys,
             threshold,
             trust_file,
             origin,
-        } = &self.signers;
+        } = self;
         if let Some(path) = trust_file {
             let file = match origin {
                 Origin::Options => load_trust_file(path)?,
@@ -180,13 +187,13 @@ impl BundleOptions {
                     ))
                 })?,
             };
-            return Ok(Trust::of_file(file, self.digest));
+            return Ok(Trust::of_file(file, digest));
         }
         let keys = keys
             .iter()
             .map(|path| load_public_key(path))
             .collect::<Result<_, _>>()?;
-        Ok(Trust::new(keys, *threshold, self.digest)?)
+        Ok(Trust::new(keys, *threshold, digest)?)
     }
 }
 

@@ -92,6 +92,7 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
             values: vec![("values/lab.yaml".to_owned(), "{}\n".to_owned())],
         }],
         releases: Vec::new(),
+        namespaces: Vec::new(),
         migrations: Some(MigrationsIngredient {
             schema_version: 1,
             files: vec![(1, "0001_x.sql".to_owned(), b"SELECT 1;\n".to_vec())],

@@ -77,7 +77,23 @@ fn the_suite_is_locked_and_built_with_its_releases_in_order() {
     );
     let said = ends_with(&project.run(&["inspect", "suite.tar"]), 0);
     assert!(
-        said.contains("release        rune-ui in rune: rune-ui, profile ui, after rune"),
+        said.contains("release        rune-ui: rune-ui, profile ui, namespace rune, after rune"),
         "{said}"
     );
+    let path = project.path("suite.tar");
+    let mut extract = std::process::Command::new("tar");
+    let output = extract
+        .args(["-xOf", path.to_str().unwrap(), "INSTALL.md"])
+        .output()
+        .unwrap();
+    let page = ends_with(&output, 0);
+    let order = [
+        "\n1. `rune-operator`: chart `rune-operator`, profile `operator`, namespace `rune-operator`\n",
+        "\n2. `rune`: chart `rune`, profile `airgap`, namespace `rune`\n",
+        "\n3. `rune-ui`: chart `rune-ui`, profile `ui`, namespace `rune`\n",
+        "helm upgrade --install rune-operator charts/rune-operator-0.1.0.tgz --namespace rune-operator ",
+        "helm upgrade --install rune-ui charts/rune-ui-0.1.0.tgz --namespace rune ",
+    ];
+    let places = order.map(|line| page.find(line).unwrap_or_else(|| panic!("{line}: {page}")));
+    assert!(places.is_sorted(), "{page}");
 }

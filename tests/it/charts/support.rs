@@ -89,6 +89,7 @@ fn context(digest: impl Fn(&str) -> Option<Digest>) -> Context {
             })
             .collect(),
         charts: Vec::new(),
+        releases: Vec::new(),
         profiles: Vec::new(),
         binaries: Vec::new(),
     }

@@ -53,13 +53,13 @@ sources: { allow: [docker.io/tests/*] }
 pins: [{ image: docker.io/tests/set, pin: tag, reason: 'no value for a digest' }]
 ";
 
-struct Site<'a> {
-    works: Works<'a>,
-    namespace: Namespace<'a>,
+pub(crate) struct Site<'a> {
+    pub(crate) works: Works<'a>,
+    pub(crate) namespace: Namespace<'a>,
 }
 
 impl<'a> Site<'a> {
-    fn new(cluster: &'a Cluster, helm: Helm) -> Self {
+    pub(crate) fn new(cluster: &'a Cluster, helm: Helm) -> Self {
         let program = if helm == Helm::Three {
             "helm3"
         } else {
@@ -74,7 +74,12 @@ impl<'a> Site<'a> {
         }
     }
 
-    fn build(&self, version: &str) {
+    pub(crate) fn build(&self, version: &str) {
+        self.build_with(version, "");
+    }
+
+    /// The same with more in the manifest.
+    pub(crate) fn build_with(&self, version: &str, more: &str) {
         let works = &self.works;
         for name in NAMES {
             let write = |file: &str, text: &str| {
@@ -90,7 +95,7 @@ impl<'a> Site<'a> {
             );
             write("templates/all.yaml", OBJECTS);
         }
-        let manifest = MANIFEST.replace("VERSION", version);
+        let manifest = format!("{}{more}", MANIFEST.replace("VERSION", version));
         fs::write(works.path("bundle-manifests/set.yaml"), manifest).unwrap();
         let given = [
             "bundle-manifests/set.yaml",
@@ -105,7 +110,7 @@ impl<'a> Site<'a> {
         ends_with(&build.unwrap(), 0);
     }
 
-    fn report(&self, verb: &[&str], code: i32) -> Value {
+    pub(crate) fn report(&self, verb: &[&str], code: i32) -> Value {
         let given = ["--namespace", self.namespace.name(), "--json"];
         let output = self.works.command(&[verb, &given].concat()).output();
         let output = output.unwrap();
@@ -116,7 +121,7 @@ impl<'a> Site<'a> {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    fn install(&self, version: &str, options: &[&str], code: i32) -> Value {
+    pub(crate) fn install(&self, version: &str, options: &[&str], code: i32) -> Value {
         let file = format!("{version}.tar");
         let given = ["install", &file, "--key", "release.pub"];
         let registry = ["--registry", REGISTRY];
@@ -124,7 +129,7 @@ impl<'a> Site<'a> {
     }
 
     /// The version of each release, each healthy and without drift.
-    fn versions(&self) -> Vec<String> {
+    pub(crate) fn versions(&self) -> Vec<String> {
         let status = self.report(&["status"], 0);
         let releases = status["releases"].as_array().unwrap().iter();
         releases

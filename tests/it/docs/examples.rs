@@ -14,7 +14,7 @@ use super::sandbox::Sandbox;
 use crate::bundle::small_bundle::ends_with;
 
 /// Examples that need what a sandbox does not have, and the test that runs the same.
-const RUN_ELSEWHERE: [(&str, &str); 9] = [
+const RUN_ELSEWHERE: [(&str, &str); 11] = [
     (
         "rune-bundle load rune-0.1.0.bundle.tar --key release.pub",
         "registry::load_containerd",
@@ -34,6 +34,14 @@ const RUN_ELSEWHERE: [(&str, &str); 9] = [
     (
         "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --values site-values.yaml --backup-first",
         "cluster::backup",
+    ),
+    (
+        "rune-bundle prune registry.example:5000/rune --keep 2 --key release.pub --only-this-cluster",
+        "registry::prune_real",
+    ),
+    (
+        "rune-bundle prune registry.example:5000/rune --keep 2 --trust trust.yaml --context east --context west --yes",
+        "registry::prune_real",
     ),
     ("rune-bundle status --namespace rune", "cluster::day_after"),
     (

@@ -19,6 +19,7 @@ use crate::registry::{push_refused::picky, serve_support::Serving};
 use crate::{
     bundle::foreign_shipment::{POSTGRES, RUNE_DB},
     registry::load_support::Containerd,
+    registry::prune_support::{Crane, Shop},
 };
 
 /// The bundle of the sandbox.
@@ -455,6 +456,19 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     );
     reader.read(&bundle(&sandbox, &["logout", &guarded.host()]), "logout", 0);
     reader.has_seen_all(&["## `receipts-show`", "## `login`", "## `logout`"]);
+}
+
+#[test]
+fn the_report_of_a_pruned_registry_is_documented_field_by_field() {
+    let (shop, registry) = (Shop::new(), Registry::start());
+    let host = registry.host();
+    shop.push(&host, 1..=4);
+    Crane::new().run(&["tag", &format!("{host}/lpasquali/rune:v1"), "site"]);
+    let clusters = [shop.cluster("one", &[4])];
+    let mut reader = Reader::new();
+    let pruned = shop.prune(&host, &clusters, &["--keep", "2", "--yes"]);
+    reader.read(&pruned, "prune", 0);
+    reader.has_seen_all(&["## `prune`"]);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn leaf(kind: &Kind, path: &str) -> Value {
     match (kind.name, path) {
         (_, "apiVersion") => json!({"const": "rune-bundle/v1"}),
         (_, "kind") => json!({"const": kind.kind}),
-        ("manifest", "name" | "images[].name" | "profiles[].name") => {
+        ("manifest", "name" | "images[].name" | "profiles[].name" | "namespaces[].name") => {
             json!({"type": "string", "pattern": NAME})
         }
         ("manifest", "predecessor") => {
@@ -108,6 +108,13 @@ fn leaf(kind: &Kind, path: &str) -> Value {
         }
         ("manifest", "binaries[].sha256" | "files[].sha256") => {
             json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+        }
+        ("manifest", "namespaces[].podSecurity") => {
+            words(&["privileged", "baseline", "restricted"])
+        }
+        ("manifest", "namespaces[].quota.<resource>") => json!({"type": ["string", "number"]}),
+        ("manifest", "namespaces[].defaultDeny") => {
+            json!({"type": "array", "items": {"enum": ["ingress", "egress"]}})
         }
         ("manifest", "platforms") => {
             json!({"oneOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
@@ -388,7 +395,13 @@ fn a_schema_refuses_a_strange_key_anywhere_and_a_file_without_a_key_that_it_need
         mappings(&example, "", "", &mut places);
         for (path, pointer) in places {
             // Keys that whoever writes the file chooses.
-            if ["components", "images[].build.binaries"].contains(&path.as_str()) {
+            if [
+                "components",
+                "images[].build.binaries",
+                "namespaces[].quota",
+            ]
+            .contains(&path.as_str())
+            {
                 continue;
             }
             let mut strange = example.clone();

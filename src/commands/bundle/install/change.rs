@@ -172,9 +172,7 @@ fn member((work, rolled_out): (&Work<'_>, &RolledOut)) -> SetMember {
 
 impl Work<'_> {
     async fn change(&self, found: &mut Inspection) -> Result<RolledOut, InstallError> {
-        if !found.namespace_exists {
-            self.cluster.create_namespace().await?;
-        }
+        found.namespace.apply(&self.cluster).await?;
         let index = self.bundle.index();
         let before = revision_before(&found.kept, &found.history);
         found.kept.attempt = Some(Attempt {

@@ -7,10 +7,11 @@ use super::{
     choice::Needed,
     destination::{Destination, Images},
     mapping::{Mapped, Rendering},
+    namespace,
 };
 use crate::install::{
-    Check, DatabaseSchema, Definitions, InstallError, InstallKind, InstallRecord, Object,
-    ObjectChange, Problems, Requirements, Revision, RunningImages, Verdict, ask_schema,
+    Check, DatabaseSchema, Definitions, InstallError, InstallKind, InstallRecord, NamespacePlan,
+    Object, ObjectChange, Problems, Requirements, Revision, RunningImages, Verdict, ask_schema,
     check_access, check_cluster, check_pending, deployed_objects, differences, parse_objects,
     plan_definitions,
 };
@@ -35,7 +36,8 @@ pub(super) struct Inspection {
     pub(super) objects: Vec<Object>,
     pub(super) running: RunningImages,
     pub(super) history: Vec<Revision>,
-    pub(super) namespace_exists: bool,
+    /// What becomes of the namespace.
+    pub(super) namespace: NamespacePlan,
     /// What becomes of the custom resource definitions of its `crds/`.
     pub(super) definitions: Definitions,
     /// The schema version of the database, where it could be asked.
@@ -122,7 +124,19 @@ impl Work<'_> {
             .cloned()
             .collect();
         let may_create = self.options.permissions.create_namespace;
-        let (mut checks, _) = check_access(cluster, &needed, definitions, may_create)
+        let namespace = if may_create {
+            let settings = namespace::settings(self.bundle.index(), cluster.namespace());
+            let plan = NamespacePlan::new(cluster, &settings).await;
+            plan.map_err(InstallError::from)?
+        } else {
+            NamespacePlan::default()
+        };
+        let asked: Vec<Object> = needed
+            .iter()
+            .chain(namespace.inner_objects())
+            .cloned()
+            .collect();
+        let (mut checks, _) = check_access(cluster, &asked, definitions, may_create)
             .await
             .map_err(InstallError::from)?;
         let demands = Requirements {
@@ -165,7 +179,7 @@ impl Work<'_> {
             objects: wanted,
             running,
             history,
-            namespace_exists,
+            namespace,
             definitions,
             schema,
         })
@@ -269,7 +283,7 @@ impl Work<'_> {
     pub(super) fn notes(&self, found: &Inspection) -> Vec<String> {
         let installed = found.kept.installed.as_ref();
         let recorded = installed.and_then(|installed| installed.schema_version);
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = found.namespace.note.iter().cloned().collect();
         if let Some((current, next)) = recorded
             .zip(self.schema_version())
             .filter(|(current, next)| current != next)

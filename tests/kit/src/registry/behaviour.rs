@@ -34,6 +34,8 @@ pub struct Behaviour {
     pub hides_with: Option<u16>,
     /// The types of configurations that it takes manifests of; without a list, all.
     pub config_types: Option<Vec<&'static str>>,
+    /// Repository, tag and digest: what somebody else tags at the moment of the first deletion.
+    pub tagged_at_deletion: Option<(String, String, String)>,
     /// How it refuses the others.
     pub refusal: (u16, &'static str),
 }
@@ -54,6 +56,7 @@ impl Default for Behaviour {
             max_depth: None,
             hides_with: None,
             config_types: None,
+            tagged_at_deletion: None,
             refusal: (400, "MANIFEST_INVALID"),
         }
     }

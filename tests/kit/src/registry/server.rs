@@ -241,7 +241,9 @@ impl State {
             return refusal;
         }
         if let Some((repository, reference)) = rest.split_once("/manifests/") {
-            return if is_read {
+            return if *method == Method::DELETE {
+                self.delete_manifest(repository, reference)
+            } else if is_read {
                 self.get_manifest(repository, reference)
             } else {
                 self.put_manifest(repository, reference, headers, body)
@@ -387,6 +389,23 @@ impl State {
             Some(subject) => answer.with("oci-subject", subject),
             None => answer,
         }
+    }
+
+    /// Forgets a manifest and its tags, or a tag alone.
+    fn delete_manifest(&self, repository: &str, reference: &str) -> Answer {
+        let mut store = locked(&self.store);
+        if store.manifest(repository, reference).is_none() {
+            return Answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN");
+        }
+        if reference.starts_with("sha256:") {
+            store.delete_manifest(repository, reference);
+        } else {
+            store.delete_tag(repository, reference);
+        }
+        if let Some((repository, tag, digest)) = locked(&self.behaviour).tagged_at_deletion.take() {
+            store.put_tag(&repository, &tag, &digest);
+        }
+        Answer::empty(StatusCode::ACCEPTED)
     }
 
     fn get_blob(&self, repository: &str, digest: &str, headers: &HeaderMap) -> Answer {

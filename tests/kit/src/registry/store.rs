@@ -145,6 +145,15 @@ impl Store {
             .retain(|(name, _), target| name != repository || target != digest);
     }
 
+    pub(super) fn delete_tag(&mut self, repository: &str, tag: &str) {
+        self.tags.remove(&(repository.to_owned(), tag.to_owned()));
+    }
+
+    pub(super) fn put_tag(&mut self, repository: &str, tag: &str, digest: &str) {
+        let place = (repository.to_owned(), tag.to_owned());
+        self.tags.insert(place, digest.to_owned());
+    }
+
     pub(super) fn tags(&self, repository: &str) -> Vec<String> {
         self.tags
             .keys()

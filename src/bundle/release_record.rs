@@ -1,0 +1,38 @@
+//! What the bundle index says about releases.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A release that is installed with others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRecord {
+    pub name: String,
+    /// The name of the chart.
+    pub chart: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The releases that must run before it; they come earlier in the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+}
+
+/// Everything but its name. Not escaped.
+impl fmt::Display for ReleaseRecord {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.chart)?;
+        if let Some(profile) = &self.profile {
+            write!(formatter, ", profile {profile}")?;
+        }
+        if let Some(namespace) = &self.namespace {
+            write!(formatter, ", namespace {namespace}")?;
+        }
+        if !self.after.is_empty() {
+            write!(formatter, ", after {}", self.after.join(", "))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! The bundle indexes that are in a registry.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    PruneError,
+    snapshot::{EvidenceTag, Snapshot},
+};
+use crate::{
+    bundle::{
+        AuthenticatedHead, INDEX_ARTIFACT, MAX_INDEX_BYTES, Publication, PublicationKind, Trust,
+        UnverifiedHead,
+    },
+    oci::{Descriptor, Manifest, ManifestKind},
+    push::Destination,
+    registry::{Client, RepositoryName},
+    sign::{SIGSTORE_BUNDLE, SLOT_BYTES, Slot},
+};
+use rune_core::digest::Digest;
+
+/// The annotation by which a signature says which slot it is from.
+const TITLE: &str = "org.opencontainers.image.title";
+
+/// A bundle whose index is in the registry and verified.
+pub(super) struct PublishedBundle {
+    pub(super) head: AuthenticatedHead,
+    /// `bundles/<name>`.
+    pub(super) repository: RepositoryName,
+    pub(super) publications: Vec<Publication>,
+    /// Whether a run before this one deleted the bundle index and not yet its signatures.
+    pub(super) is_remainder: bool,
+}
+
+impl PublishedBundle {
+    /// The manifest of the bundle index.
+    pub(super) fn artifact(&self) -> Option<&Publication> {
+        artifact_of(&self.publications)
+    }
+}
+
+fn artifact_of(publications: &[Publication]) -> Option<&Publication> {
+    publications
+        .iter()
+        .find(|publication| matches!(publication.kind, PublicationKind::Index))
+}
+
+/// Every bundle of a destination.
+pub(super) async fn read_all(
+    client: &Client,
+    destination: &Destination,
+    trust: &Trust,
+) -> Result<Vec<PublishedBundle>, PruneError> {
+    let place = destination.repository("bundles/x");
+    let beginning = place.strip_suffix('x').unwrap_or(&place);
+    let mut bundles = Vec::new();
+    for repository in client.repositories(destination.registry()).await? {
+        let name = repository.strip_prefix(beginning);
+        if name.is_some_and(|name| !name.is_empty() && !name.contains('/')) {
+            let name = RepositoryName::new(destination.registry(), &repository);
+            Reader {
+                client,
+                destination,
+                trust,
+                name: &name,
+            }
+            .read(&mut bundles)
+            .await?;
+        }
+    }
+    if bundles.is_empty() {
+        return Err(PruneError::NoIndexes(format!(
+            "{}/{beginning}",
+            destination.registry()
+        )));
+    }
+    Ok(bundles)
+}
+
+/// Reads the indexes of one repository.
+struct Reader<'a> {
+    client: &'a Client,
+    destination: &'a Destination,
+    trust: &'a Trust,
+    name: &'a RepositoryName,
+}
+
+impl Reader<'_> {
+    async fn read(&self, bundles: &mut Vec<PublishedBundle>) -> Result<(), PruneError> {
+        let snapshot = Snapshot::take(&self.client.writer(self.name)).await?;
+        let mut tags: BTreeMap<Digest, Vec<&String>> = BTreeMap::new();
+        for (tag, digest) in snapshot.tags() {
+            if EvidenceTag::parse(tag).is_none() {
+                tags.entry(digest).or_default().push(tag);
+            }
+        }
+        for (digest, tags) in &tags {
+            let reference = format!(
+                "{}:{}",
+                self.name,
+                tags.iter().copied().min().map_or("", |tag| tag)
+            );
+            let refused = |reason| PruneError::NotAnIndex {
+                reference: reference.clone(),
+                reason,
+            };
+            let manifest = snapshot
+                .manifest(*digest)
+                .ok_or_else(|| refused("it is not a manifest"))?;
+            let layer = only_layer(&manifest)
+                .filter(|layer| layer.media_type == INDEX_ARTIFACT)
+                .ok_or_else(|| refused("it is of another type"))?;
+            let bytes = self
+                .client
+                .blob_bytes(self.name, layer, MAX_INDEX_BYTES)
+                .await?;
+            let head = self.head(&snapshot, *digest, bytes).await?;
+            let head = head
+                .authenticate(self.trust)
+                .map_err(|source| PruneError::Unverified {
+                    reference: reference.clone(),
+                    source: Box::new(source),
+                })?;
+            let publications = head.publications()?;
+            let is_own = artifact_of(&publications).is_some_and(|artifact| {
+                artifact.target.digest == *digest
+                    && self.destination.name(&artifact.repository) == *self.name
+                    && artifact.tag.as_ref().is_some_and(|tag| tags.contains(&tag))
+            });
+            if !is_own {
+                return Err(refused("`push` would have written it under another name"));
+            }
+            bundles.push(PublishedBundle {
+                head,
+                repository: self.name.clone(),
+                publications,
+                is_remainder: false,
+            });
+        }
+        let remainders = self.remainders(&snapshot).await?;
+        bundles.extend(remainders);
+        Ok(())
+    }
+
+    /// The bundle index with the signatures that are about its manifest and in the form of `push`.
+    async fn head(
+        &self,
+        snapshot: &Snapshot,
+        artifact: Digest,
+        bytes: Vec<u8>,
+    ) -> Result<UnverifiedHead, PruneError> {
+        let writer = self.client.writer(self.name);
+        let listed = writer.referrers(artifact).await?.unwrap_or_default();
+        let mut referrers: BTreeSet<Digest> =
+            listed.manifests.iter().map(|entry| entry.digest).collect();
+        referrers.extend(snapshot.listed_about(artifact));
+        let mut signatures = BTreeMap::new();
+        for referrer in referrers {
+            if let Some((slot, signature)) = self.signature(referrer, artifact).await?
+                && matches!(Slot::parse(&padded(&signature)), Ok(Slot::Signed(signed)) if signed.is_over(Digest::of(&bytes)))
+            {
+                signatures.entry(slot).or_insert(signature);
+            }
+        }
+        Ok(UnverifiedHead::published(bytes, signatures))
+    }
+
+    /// The slot and the content of a signature, if a manifest is one as `push` writes it.
+    async fn signature(
+        &self,
+        referrer: Digest,
+        artifact: Digest,
+    ) -> Result<Option<(usize, Vec<u8>)>, PruneError> {
+        let writer = self.client.writer(self.name);
+        let Some(bytes) = writer.manifest(&referrer.to_string()).await? else {
+            return Ok(None);
+        };
+        let Ok(manifest) = Manifest::parse(bytes, None) else {
+            return Ok(None);
+        };
+        let is_about_it = matches!(
+            manifest.kind(),
+            ManifestKind::Image { subject: Some(subject), .. } if subject.digest == artifact
+        );
+        let layer = only_layer(&manifest).filter(|layer| {
+            is_about_it && layer.media_type == SIGSTORE_BUNDLE && layer.size <= SLOT_BYTES as u64
+        });
+        let slot = layer.and_then(|layer| {
+            let title = layer.annotations.get(TITLE)?;
+            title.strip_suffix(".sigstore.json")?.parse().ok()
+        });
+        let Some((layer, slot)) = layer.zip(slot) else {
+            return Ok(None);
+        };
+        let signature = self
+            .client
+            .blob_bytes(self.name, layer, SLOT_BYTES as u64)
+            .await?;
+        Ok(Some((slot, signature)))
+    }
+
+    /// Bundles whose index a run before this one deleted and whose signatures it did not. The bytes
+    /// of `bundle.json` are at the registry until it collects its garbage; without them nothing says
+    /// what the signatures are, and they stay.
+    async fn remainders(&self, snapshot: &Snapshot) -> Result<Vec<PublishedBundle>, PruneError> {
+        let mut bundles = Vec::new();
+        for artifact in snapshot.lists_about_nothing() {
+            for referrer in snapshot.listed_about(artifact) {
+                let Some((_, signature)) = self.signature(referrer, artifact).await? else {
+                    continue;
+                };
+                let Ok(Slot::Signed(signed)) = Slot::parse(&padded(&signature)) else {
+                    continue;
+                };
+                let bytes = self
+                    .client
+                    .blob_if_there(self.name, signed.message(), MAX_INDEX_BYTES)
+                    .await?;
+                let Some(bytes) = bytes else {
+                    continue;
+                };
+                let head = self.head(snapshot, artifact, bytes).await?;
+                let Ok(head) = head.authenticate(self.trust) else {
+                    continue;
+                };
+                let publications = head.publications()?;
+                let is_it =
+                    artifact_of(&publications).is_some_and(|index| index.target.digest == artifact);
+                if is_it {
+                    bundles.push(PublishedBundle {
+                        head,
+                        repository: self.name.clone(),
+                        publications,
+                        is_remainder: true,
+                    });
+                    break;
+                }
+            }
+        }
+        Ok(bundles)
+    }
+}
+
+fn padded(signature: &[u8]) -> Vec<u8> {
+    let mut slot = signature.to_vec();
+    slot.resize(slot.len().max(SLOT_BYTES), b' ');
+    slot
+}
+
+fn only_layer(manifest: &Manifest) -> Option<&Descriptor> {
+    match manifest.kind() {
+        ManifestKind::Image { layers, .. } => match layers.as_slice() {
+            [layer] => Some(layer),
+            _ => None,
+        },
+        ManifestKind::Index { .. } => None,
+    }
+}
