@@ -56,7 +56,7 @@ impl Failure for DestinationError {
                 let slash = if prefix.is_empty() { "" } else { "/" };
                 format!("write a host with a dot or a port, such as `{host}:443{slash}{prefix}`")
             }
-            Self::Form(text) if text.ends_with(".tar") => {
+            Self::Form(text) if text.rsplit('.').next() == Some("tar") => {
                 "that is a file: write the bundle first, and the registry after it".to_owned()
             }
             Self::Form(_) => {

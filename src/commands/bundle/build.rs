@@ -167,24 +167,7 @@ pub fn run(
         key: signatures.key,
         count: signatures.manifests.len(),
     });
-    let images = draft.index().images.iter().map(|image| {
-        let (carried, left_out): (Vec<_>, Vec<_>) =
-            image.runnable().partition(|manifest| manifest.carried);
-        let platforms = |manifests: Vec<&bundle::ManifestRecord>| {
-            manifests
-                .iter()
-                .filter_map(|manifest| manifest.platform.clone())
-                .collect()
-        };
-        let (reference, digest) = (image.reference.to_string(), image.target.digest);
-        BuiltImage {
-            reference,
-            digest,
-            platforms: platforms(carried),
-            platforms_left_out: platforms(left_out),
-        }
-    });
-    let images = images.collect();
+    let images = built_images(draft.index());
     let (name, version) = (draft.index().name.clone(), draft.index().version.clone());
     let index = draft.index().clone();
     let plan = draft.sign(&keys)?;
@@ -233,6 +216,27 @@ pub fn run(
         delta,
         transferred,
     })))
+}
+
+fn built_images(index: &BundleIndex) -> Vec<BuiltImage> {
+    let images = index.images.iter().map(|image| {
+        let (carried, left_out): (Vec<_>, Vec<_>) =
+            image.runnable().partition(|manifest| manifest.carried);
+        let platforms = |manifests: Vec<&bundle::ManifestRecord>| {
+            manifests
+                .iter()
+                .filter_map(|manifest| manifest.platform.clone())
+                .collect()
+        };
+        let (reference, digest) = (image.reference.to_string(), image.target.digest);
+        BuiltImage {
+            reference,
+            digest,
+            platforms: platforms(carried),
+            platforms_left_out: platforms(left_out),
+        }
+    });
+    images.collect()
 }
 
 /// Takes out what the receiver has.

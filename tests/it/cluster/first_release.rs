@@ -77,6 +77,7 @@ impl SiteRegistry {
         fs::create_dir_all(&directory).unwrap();
         let ca = directory.join("ca.pem");
         fs::copy(self.text("ca"), &ca).unwrap();
+        let ca = ca.to_str().unwrap();
         let url = format!("https://{host}");
         let header = format!(
             "Basic {}",
