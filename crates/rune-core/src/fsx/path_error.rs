@@ -32,7 +32,7 @@ impl fmt::Display for Action {
             Self::Rename => "rename",
             Self::Remove => "remove",
             Self::Sync => "make durable",
-            Self::Inspect => "look at",
+            Self::Inspect => "inspect",
             Self::Lock => "lock",
             Self::Trust => "trust",
         })
