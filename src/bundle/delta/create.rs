@@ -10,7 +10,7 @@ use crate::{
         materialise::{Content, Plan},
     },
 };
-use rune_core::{digest::Sha256, text::size};
+use rune_core::{digest::Sha256, text::exact_size};
 
 /// The entries that lead to all others. No registry has them, so they are in every delta.
 const ROOTS: [&str; 2] = ["index.json", "artifacts/index.json"];
@@ -33,8 +33,8 @@ pub struct Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let noun = if self.count == 1 { "entry" } else { "entries" };
-        let (count, bytes) = (self.count, self.bytes);
-        write!(formatter, "{count} {noun}, {} ({bytes} bytes)", size(bytes))
+        let count = self.count;
+        write!(formatter, "{count} {noun}, {}", exact_size(self.bytes))
     }
 }
 

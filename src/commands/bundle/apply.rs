@@ -14,6 +14,7 @@ use rune_core::{
     command::{CommandError, Report, block_on},
     digest::Digest,
     progress::Progress,
+    text::exact_size,
 };
 
 #[derive(Debug, Clone)]
@@ -59,8 +60,11 @@ impl Report for ApplyReport {
     fn text(&self) -> String {
         let did = if self.dry_run { "would write" } else { "wrote" };
         let mut text = format!(
-            "{did} {} {} to `{}`: {} bytes\n",
-            self.name, self.version, self.output, self.bytes
+            "{did} {} {} to `{}`: {}\n",
+            self.name,
+            self.version,
+            self.output,
+            exact_size(self.bytes)
         );
         text.push_str(&format!("bundle digest  {}\n", self.digest));
         if let Some(trust) = &self.trust {

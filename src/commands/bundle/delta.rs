@@ -17,7 +17,7 @@ use rune_core::{
     command::{CommandError, Report, block_on},
     digest::Digest,
     progress::Progress,
-    text::{shown, size},
+    text::{exact_size, shown, size},
 };
 
 #[derive(Debug, Clone)]
@@ -81,12 +81,11 @@ impl Report for DeltaReport {
     fn text(&self) -> String {
         let did = if self.dry_run { "would write" } else { "wrote" };
         let mut text = format!(
-            "{did} a delta of {} {} to `{}`: {} ({} bytes), the bundle has {}\n",
+            "{did} a delta of {} {} to `{}`: {}, the bundle has {}\n",
             self.name,
             self.version,
             self.output,
-            size(self.bytes),
-            self.bytes,
+            exact_size(self.bytes),
             size(self.bundle_bytes)
         );
         text.push_str(&format!("bundle digest  {}\n", self.digest));
