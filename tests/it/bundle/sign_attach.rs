@@ -253,7 +253,7 @@ fn a_signature_over_another_file_or_by_another_key_is_refused() {
     for (content, words) in [
         ("", "it is empty"),
         ("rubbish", "neither DER nor"),
-        ("{}", "no Sigstore bundle"),
+        ("{}", "not a Sigstore bundle"),
     ] {
         fs::write(here.tools.path("rubbish"), content).unwrap();
         let said = here.attach("rubbish", "key.pub", 3);

@@ -364,7 +364,7 @@ fn every_mistake_of_a_site_file_has_a_place_and_no_password_is_repeated() {
             "trust: ''\nregistry: [x]\n",
             &[
                 "`trust` is empty",
-                "expected a text for `registry`, found a list",
+                "expected a string for `registry`, found a list",
             ],
         ),
     ] {
