@@ -209,7 +209,8 @@ fn the_way_out_that_is_named_exists_in_this_verb_and_goes_on_to_the_rollout() {
     let shipped = Shipped::example();
     let (api, registry) = (ApiStandIn::start(), picky(400, "MANIFEST_INVALID"));
     let said = install(&shipped, &api, &registry, "helm4", 10);
-    let help = "help: add --no-index-artifact to install without the bundle index and its signatures";
+    let help =
+        "help: add --no-index-artifact to install without the bundle index and its signatures";
     assert!(said.contains(help), "{said}");
     registry.forget_requests();
     // Everything but the rollout is passed: this stand-in knows no kind of object.

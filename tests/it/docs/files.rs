@@ -25,9 +25,10 @@ const LOCK: &str = "bundle-manifests/rune.lock";
 const POLICY: &str = "bundle-manifests/policy.yaml";
 
 /// Mappings whose keys are chosen by whoever writes the file, and how the page calls such a key.
-const FREE_KEYS: [(&str, &str); 2] = [
+const FREE_KEYS: [(&str, &str); 3] = [
     ("components", "<name>"),
     ("images[].build.binaries", "<platform>"),
+    ("namespaces[].quota", "<resource>"),
 ];
 /// The keys of what the page calls a blob.
 const BLOB_KEYS: [&str; 3] = ["mediaType", "digest", "size"];

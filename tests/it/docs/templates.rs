@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rune_bundle::chart::{
-    BinaryContext, ChartContext, Context, ImageContext, ProfileContext, Renderer,
+    BinaryContext, ChartContext, Context, ImageContext, ProfileContext, ReleaseContext, Renderer,
 };
 use rune_core::{command::CommandError, digest::Digest};
 use serde_json::{Value, json};
@@ -42,6 +42,12 @@ fn context() -> Context {
             name: text(),
             charts: vec![text()],
             files: vec![text()],
+        }],
+        releases: vec![ReleaseContext {
+            name: text(),
+            chart: text(),
+            profile: text(),
+            namespace: text(),
         }],
         binaries: vec![BinaryContext {
             name: text(),
