@@ -252,7 +252,7 @@ fn a_verbose_lock_names_answers_that_were_packed_on_the_way() {
         0,
     );
     assert!(
-        said.contains("/v2/library/postgres/manifests/17-alpine: 200, Content-Encoding gzip\n"),
+        said.contains("/v2/library/postgres/manifests/17-alpine, mirror of docker.io: 200, Content-Encoding gzip\n"),
         "{said}"
     );
 }

@@ -250,8 +250,8 @@ fn files_that_are_no_database_are_refused_and_left_as_they_are() {
         .map(|number| u8::try_from(number.wrapping_mul(2_654_435_761) >> 24).unwrap())
         .collect();
     for (name, bytes, words) in [
-        ("text", b"hello\n".repeat(100), "no SQLite database"),
-        ("encrypted", random, "no SQLite database"),
+        ("text", b"hello\n".repeat(100), "not a SQLite database"),
+        ("encrypted", random, "not a SQLite database"),
         ("truncated", header, "restore a backup"),
     ] {
         let path = directory.path().join(name);

@@ -118,7 +118,7 @@ fn a_name_that_does_not_resolve_is_waited_for_and_a_mistake_is_not() {
         server.port()
     );
     for (url, code, words) in [
-        (sqlite_url(&text), 3, "no SQLite database"),
+        (sqlite_url(&text), 3, "not a SQLite database"),
         (no_password, 9, "password missing"),
         (
             format!("{}?sslmode=require", database.url()),
