@@ -13,6 +13,13 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tracing_subscriber::{
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use super::{
     Color,
@@ -65,15 +72,21 @@ impl Printer {
         };
         let colored = is_colored(io::stderr().is_terminal());
         if verbosity > 0 {
-            let level = if verbosity == 1 { "debug" } else { "trace" };
+            let level = if verbosity == 1 {
+                LevelFilter::DEBUG
+            } else {
+                LevelFilter::TRACE
+            };
             let ours = ["rune_bundle", "rune_core", "rune_db", "rune_storage"];
-            let level = ours.map(|part| format!("{part}={level}")).join(",");
-            let subscriber = tracing_subscriber::fmt()
+            let lines = fmt::layer()
                 .with_writer(io::stderr)
                 .with_ansi(colored)
                 .with_target(false)
                 .without_time();
-            let _ = subscriber.with_env_filter(level).try_init();
+            let of_ours = Targets::new().with_targets(ours.map(|part| (part, level)));
+            let _ = tracing_subscriber::registry()
+                .with(lines.with_filter(of_ours))
+                .try_init();
         }
         Self {
             json,
