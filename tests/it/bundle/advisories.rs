@@ -1,21 +1,10 @@
 //! Advisories: checked when a bundle is built, included byte for byte, shown with their products.
 
-use std::{fs, process::Command};
+use std::fs;
 
-use rune_testkit::process::succeeded;
 use serde_json::{Value, json};
 
 use crate::bundle::{evidence_support::Shop, small_bundle::ends_with};
-
-const BUILD: [&str; 7] = [
-    "build",
-    "--registry-config",
-    "registries.yaml",
-    "--key",
-    "release.key",
-    "--output",
-    "shop.tar",
-];
 
 fn vex(status: &str) -> String {
     json!({
@@ -54,19 +43,12 @@ fn advisories_are_entries_byte_for_byte_and_shown_with_their_products() {
     let shop = shop("openvex");
     let project = &shop.project;
     project.lock();
-    ends_with(&project.run(&BUILD), 0);
+    project.build("shop.tar");
     ends_with(
         &project.run(&["verify", "shop.tar", "--key", "release.pub"]),
         0,
     );
-    let tar = |name: &str| {
-        let mut command = Command::new("tar");
-        command
-            .args(["--occurrence=1", "-xOf"])
-            .arg(project.path("shop.tar"))
-            .arg(name);
-        succeeded(&mut command)
-    };
+    let tar = |name: &str| shop.entry(name);
     assert_eq!(tar("advisories/shop.json"), vex("not_affected"));
     assert_eq!(tar("advisories/notes.txt"), "Nothing to do.\n");
     let index: Value = serde_json::from_str(&tar("bundle.json")).unwrap();
@@ -104,7 +86,8 @@ fn a_file_of_another_kind_or_that_is_not_well_formed_ends_build_with_3() {
         let shop = shop(kind);
         shop.project.lock();
         fs::write(shop.project.path("vex/shop.json"), text).unwrap();
-        let said = ends_with(&shop.project.run(&BUILD), 3);
+        let build = shop.project.build_arguments("shop.tar");
+        let said = ends_with(&shop.project.run(&build), 3);
         assert!(
             said.contains("vex/shop.json") && said.contains(expected),
             "{said}"

@@ -7,12 +7,19 @@ use std::{
     process::Command,
 };
 
+use rune_bundle::bundle::BundleIndex;
+use rune_core::digest::Digest;
+
 use crate::bundle::{
     delta_support::{Pair, layer},
     small_bundle::{ends_with, index_of, rune_bundle},
 };
 
 const SHARED: [usize; 3] = [40_000, 30_000, 20_000];
+
+fn digests(index: &BundleIndex) -> BTreeSet<Digest> {
+    index.entries.iter().map(|entry| entry.sha256).collect()
+}
 
 #[test]
 fn the_bundle_of_a_delta_is_the_original_by_sha256sum() {
@@ -45,11 +52,7 @@ fn the_bundle_of_a_delta_is_the_original_by_sha256sum() {
 fn a_delta_is_a_tar_of_a_record_the_head_and_only_what_the_base_lacks() {
     let pair = Pair::new(&SHARED, 10_000);
     pair.delta();
-    let held: BTreeSet<_> = index_of(&pair.file("old.tar"))
-        .entries
-        .iter()
-        .map(|entry| entry.sha256)
-        .collect();
+    let held = digests(&index_of(&pair.file("old.tar")));
     let index = index_of(&pair.file("new.tar"));
     // The first two lead to all others.
     let lacking = index.entries.iter().filter(|entry| {
@@ -76,11 +79,7 @@ fn a_delta_is_a_tar_of_a_record_the_head_and_only_what_the_base_lacks() {
 fn a_delta_of_bundles_that_share_nine_tenths_has_little_besides_the_new_bytes() {
     let pair = Pair::new(&[1_000_000; 9], 1_000_000);
     pair.delta();
-    let held: BTreeSet<_> = index_of(&pair.file("old.tar"))
-        .entries
-        .iter()
-        .map(|entry| entry.sha256)
-        .collect();
+    let held = digests(&index_of(&pair.file("old.tar")));
     let index = index_of(&pair.file("new.tar"));
     let new = index
         .entries

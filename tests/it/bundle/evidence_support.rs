@@ -1,7 +1,7 @@
 //! Images with signatures and other artifacts about them, in a registry that can be made to lose
 //! or to forge them.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use base64ct::{Base64, Encoding as _};
 use camino::Utf8PathBuf;
@@ -15,6 +15,7 @@ use rune_bundle::{
 };
 use rune_core::progress::Silent;
 use rune_testkit::{
+    process::succeeded,
     registry::Registry,
     sample::{Image, Sample},
     sha256,
@@ -53,6 +54,16 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
+    /// An entry of the bundle `shop.tar`, read by tar.
+    pub(crate) fn entry(&self, name: &str) -> String {
+        let mut command = Command::new("tar");
+        command
+            .args(["--occurrence=1", "-xOf"])
+            .arg(self.project.path("shop.tar"))
+            .arg(name);
+        succeeded(&mut command)
+    }
+
     /// In a registry that keeps lists of referrers itself, or does not.
     pub(crate) fn new(lists_referrers: bool) -> Self {
         let project = Project::with_manifest(MANIFEST);
