@@ -76,13 +76,7 @@ impl OpenBundle {
     /// documents do not hang together.
     pub fn open(file: BundleFile, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
         let contents = Contents::open(file, head.index(), head.layout())?;
-        let (publications, made) = publication::publications(&head)?;
-        Ok(Arc::new(Self {
-            contents,
-            head,
-            made,
-            publications,
-        }))
+        Self::of_contents(contents, head)
     }
 
     /// Opens the part of a bundle that is at these places in a file, with documents that are as the
@@ -97,6 +91,10 @@ impl OpenBundle {
         places: BTreeMap<Digest, Placed>,
     ) -> Result<Arc<Self>, OpenError> {
         let contents = Contents::of_parts(file, head.index(), documents, places)?;
+        Self::of_contents(contents, head)
+    }
+
+    fn of_contents(contents: Contents, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
         let (publications, made) = publication::publications(&head)?;
         Ok(Arc::new(Self {
             contents,

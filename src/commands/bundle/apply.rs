@@ -5,7 +5,12 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::{BaseSource, delta::write, open::BundleOptions, trust_source::TrustSource};
+use super::{
+    BaseSource,
+    delta::write,
+    open::BundleOptions,
+    trust_source::{TrustSource, identity_lines},
+};
 use crate::{
     bundle::{Base, Delta, DeltaError, Plan, Tally},
     registry::{Client, ClientConfig},
@@ -66,10 +71,7 @@ impl Report for ApplyReport {
             self.output,
             exact_size(self.bytes)
         );
-        text.push_str(&format!("bundle digest  {}\n", self.digest));
-        if let Some(trust) = &self.trust {
-            text.push_str(&format!("trust          {trust}\n"));
-        }
+        text.push_str(&identity_lines(self.digest, self.trust.as_ref()));
         text.push_str(&format!("from delta     {}\n", self.from_delta));
         for Used { base, tally } in &self.from_bases {
             text.push_str(&format!("from base      {tally}, of `{base}`\n"));

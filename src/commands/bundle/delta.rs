@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     open::{BundleOptions, threads},
-    trust_source::TrustSource,
+    trust_source::{TrustSource, identity_lines},
 };
 use crate::{
     bundle::{self, Base, BaseRecord, DeltaPlan, Held, Plan, Tally},
@@ -88,10 +88,7 @@ impl Report for DeltaReport {
             exact_size(self.bytes),
             size(self.bundle_bytes)
         );
-        text.push_str(&format!("bundle digest  {}\n", self.digest));
-        if let Some(trust) = &self.trust {
-            text.push_str(&format!("trust          {trust}\n"));
-        }
+        text.push_str(&identity_lines(self.digest, self.trust.as_ref()));
         text.push_str(&format!("included       {}\n", self.included));
         text.push_str(&format!("left out       {}\n", self.left_out));
         for base in &self.bases {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     open::{BundleOptions, threads},
-    trust_source::TrustSource,
+    trust_source::{TrustSource, identity_lines},
 };
 use crate::bundle::{self, Joined, VolumesToJoin, volume_numbers};
 use rune_core::{
@@ -62,10 +62,7 @@ impl Report for JoinReport {
                 if joined.added.len() == 1 { "is" } else { "are" },
             )
         };
-        text.push_str(&format!("bundle digest  {}\n", self.digest));
-        if let Some(trust) = &self.trust {
-            text.push_str(&format!("trust          {trust}\n"));
-        }
+        text.push_str(&identity_lines(self.digest, self.trust.as_ref()));
         if !joined.missing.is_empty() {
             text.push_str(&format!(
                 "NOT COMPLETE   `{output}` gets its name with {}: run the same command with them, in any order\n",

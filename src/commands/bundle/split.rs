@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     open::{BundleOptions, threads},
-    trust_source::TrustSource,
+    trust_source::{TrustSource, identity_lines},
     volumes::PartsList,
 };
 use crate::bundle::{self, Destination, VolumeSize};
@@ -44,10 +44,7 @@ impl Report for SplitReport {
     fn text(&self) -> String {
         let did = if self.dry_run { "would split" } else { "split" };
         let mut text = format!("{did} {} {}\n", self.name, self.version);
-        text.push_str(&format!("bundle digest  {}\n", self.digest));
-        if let Some(trust) = &self.trust {
-            text.push_str(&format!("trust          {trust}\n"));
-        }
+        text.push_str(&identity_lines(self.digest, self.trust.as_ref()));
         text.push_str(&self.volumes.text());
         text
     }

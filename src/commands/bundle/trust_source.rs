@@ -56,6 +56,15 @@ impl TrustSource {
     }
 }
 
+/// The lines of a report about which bundle it is and what it was checked with.
+pub(super) fn identity_lines(digest: Digest, trust: Option<&TrustSource>) -> String {
+    let mut text = format!("bundle digest  {digest}\n");
+    if let Some(trust) = trust {
+        text.push_str(&format!("trust          {trust}\n"));
+    }
+    text
+}
+
 impl fmt::Display for TrustSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = match &self.origin {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     open::{BundleOptions, threads},
-    trust_source::TrustSource,
+    trust_source::{TrustSource, identity_lines},
 };
 use crate::{
     archive::EntryName,
@@ -143,10 +143,7 @@ impl VolumeReport {
             "volume {number} of {count} of {} {} is intact: {bytes} bytes, {entries} whole entries\n",
             self.name, self.version
         );
-        let _ = writeln!(text, "bundle digest  {}", self.digest);
-        if let Some(trust) = &self.trust {
-            let _ = writeln!(text, "trust          {trust}");
-        }
+        text.push_str(&identity_lines(self.digest, self.trust.as_ref()));
         for state in &self.signatures {
             text.push_str(&state.line());
         }
