@@ -31,9 +31,9 @@ const USUAL_ADDRESSES: [&str; 3] = [
 /// Programs that have `ctr` inside.
 const WITH_CTR_INSIDE: [&str; 2] = ["k3s", "k0s"];
 
-/// The most that is kept of what `ctr` says, in bytes, of its list of images and of its complaints.
+/// The most that is kept of what `ctr` says, in bytes, of its list of images and of its standard error.
 const MAX_LIST_BYTES: u64 = 16 << 20;
-const MAX_COMPLAINT_BYTES: u64 = 16 << 10;
+const MAX_STDERR_BYTES: u64 = 16 << 10;
 
 #[derive(Debug, Clone)]
 pub struct ContainerdOptions {
@@ -129,7 +129,7 @@ impl Containerd {
         let mut child = command
             .spawn()
             .map_err(|source| self.cannot_start(source))?;
-        let stderr = complaint_of(child.stderr.take());
+        let stderr = end_of_stderr(child.stderr.take());
         let mut list = Vec::new();
         if let Some(stdout) = child.stdout.take() {
             let _ = stdout.take(MAX_LIST_BYTES).read_to_end(&mut list);
@@ -161,7 +161,7 @@ impl Containerd {
             .stdout(Stdio::null())
             .spawn()
             .map_err(|source| self.cannot_start(source))?;
-        let stderr = complaint_of(child.stderr.take());
+        let stderr = end_of_stderr(child.stderr.take());
         let mut written = Ok(());
         if let Some(mut stdin) = child.stdin.take() {
             written = archive.stream(bundle, progress, |piece| {
@@ -270,7 +270,7 @@ fn client(program: &Utf8Path) -> Command {
 type Stderr = std::thread::JoinHandle<String>;
 
 /// What a program complains about, read to its end while it runs: the end of it, on one line.
-fn complaint_of(stream: Option<impl Read + Send + 'static>) -> Stderr {
+fn end_of_stderr(stream: Option<impl Read + Send + 'static>) -> Stderr {
     std::thread::spawn(move || {
         let (mut last, mut piece) = (Vec::new(), [0; 4096]);
         let Some(mut stream) = stream else {
@@ -280,7 +280,7 @@ fn complaint_of(stream: Option<impl Read + Send + 'static>) -> Stderr {
             last.extend_from_slice(piece.get(..count).unwrap_or_default());
             let surplus = last
                 .len()
-                .saturating_sub(usize::try_from(MAX_COMPLAINT_BYTES).unwrap_or(usize::MAX));
+                .saturating_sub(usize::try_from(MAX_STDERR_BYTES).unwrap_or(usize::MAX));
             last.drain(..surplus);
         }
         shown(
@@ -314,7 +314,7 @@ fn rows(list: &str) -> impl Iterator<Item = (String, Standing)> {
 mod tests {
     use camino::Utf8Path;
 
-    use super::{Standing, client, complaint_of, rows, usual_address};
+    use super::{Standing, client, end_of_stderr, rows, usual_address};
     use rune_core::{
         failure::{Failure as _, FailureKind},
         fsx,
@@ -373,9 +373,9 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_end_of_a_long_complaint_without_control_characters() {
+    fn keeps_the_end_of_a_long_standard_error_without_control_characters() {
         let said = format!("{}\n\u{1b}[31mthe reason\n", "x".repeat(20_000));
-        let kept = complaint_of(Some(std::io::Cursor::new(said)))
+        let kept = end_of_stderr(Some(std::io::Cursor::new(said)))
             .join()
             .unwrap();
         assert!(

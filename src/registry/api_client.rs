@@ -1,4 +1,4 @@
-//! One question to one endpoint: authentication, redirects, and what an error means.
+//! One request to one endpoint: authentication, redirects, and what an error means.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
@@ -69,7 +69,7 @@ struct Followed {
     redirected_to: Option<String>,
 }
 
-/// Everything that questions share.
+/// Everything that requests share.
 #[derive(Debug)]
 pub(super) struct ApiClient {
     pub(super) hosts: Hosts,

@@ -62,8 +62,16 @@ pub(super) struct Serve {
 pub(super) struct Log(pub(super) Arc<dyn Progress>);
 
 impl Progress for Log {
+    fn plan(&self, phases: usize) {
+        self.0.plan(phases);
+    }
+
     fn begin(&self, phase: &str, total_bytes: u64) {
         self.0.begin(phase, total_bytes);
+    }
+
+    fn begin_steps(&self, phase: &str, total: u64) {
+        self.0.begin_steps(phase, total);
     }
 
     fn advance(&self, done: u64) {

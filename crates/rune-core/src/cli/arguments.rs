@@ -218,8 +218,8 @@ fn written_apart(
     let [value] = &texts(error, ContextKind::InvalidArg)[..] else {
         return None;
     };
-    let pairs = arguments.iter().zip(arguments.iter().skip(1));
-    let (before, _) = pairs.into_iter().find(|(_, behind)| *behind == value)?;
+    let mut pairs = arguments.iter().zip(arguments.iter().skip(1));
+    let (before, _) = pairs.find(|(_, behind)| *behind == value)?;
     let before = before.strip_prefix("--")?;
     let inner = verb
         .split_whitespace()
