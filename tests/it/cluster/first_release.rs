@@ -113,6 +113,16 @@ fn types(command: &mut Command, line: &str) -> String {
 
 #[test]
 fn the_page_leads_from_a_chart_to_a_running_release() {
+    walk("helm4", "shop");
+}
+
+#[test]
+fn the_page_leads_to_a_running_release_with_helm_3() {
+    walk("helm3", "shop-with-helm3");
+}
+
+/// Types the commands of the page with this Helm on both sides, into a namespace of the site.
+fn walk(helm: &str, namespace: &str) {
     let Some(cluster) = Cluster::up() else { return };
     let place = Scratch::new();
     let path = |name: &str| place.path(name);
@@ -148,7 +158,7 @@ fn the_page_leads_from_a_chart_to_a_running_release() {
         command
             .current_dir(path("engineer"))
             .env("PATH", &search)
-            .env("RUNE_BUNDLE_HELM", tool("helm4"))
+            .env("RUNE_BUNDLE_HELM", tool(helm))
             .env("RUNE_BUNDLE_REGISTRY_CONFIG", path("internet.yaml"))
             .env("COSIGN_PASSWORD", "a passphrase");
         types(&mut command, &line);
@@ -169,6 +179,7 @@ fn the_page_leads_from_a_chart_to_a_running_release() {
     let here = |text: &str| {
         text.replace(REGISTRY, host)
             .replace("/media/usb", path("disk").to_str().unwrap())
+            .replace("namespace: shop", &format!("namespace: {namespace}"))
     };
     for (file, words) in [("site.yaml", "kind: Site"), ("trust.yaml", "kind: Trust")] {
         fs::write(path("etc").join(file), here(&yaml(PAGE, &[words]))).unwrap();
@@ -177,7 +188,7 @@ fn the_page_leads_from_a_chart_to_a_running_release() {
     fs::write(path("password"), registry.text("password")).unwrap();
     let configured = registry.configure_node(&cluster, &yaml(PAGE, &["configs:"]));
     // What an earlier run on the same cluster left when it failed.
-    cluster.kubectl(&["delete", "namespace", "shop", "--ignore-not-found"]);
+    cluster.kubectl(&["delete", "namespace", namespace, "--ignore-not-found"]);
     let mut said = String::new();
     for line in lines("rune-bundle verify", 5) {
         // The disk is mounted for reading.
@@ -190,12 +201,12 @@ fn the_page_leads_from_a_chart_to_a_running_release() {
             .current_dir(place.path(""))
             .env("PATH", &search)
             .env("HOME", path("home"))
-            .env("RUNE_BUNDLE_HELM", tool("helm4"))
+            .env("RUNE_BUNDLE_HELM", tool(helm))
             .env("RUNE_BUNDLE_SITE", path("etc/site.yaml"))
             .env("RUNE_BUNDLE_RECEIPTS", path("receipts"));
         said = types(&mut command, &here(&line));
     }
-    let namespace = cluster.adopt_namespace("shop");
+    let namespace = cluster.adopt_namespace(namespace);
     assert!(said.contains("shop-bundle 1.2.0"), "{said}");
 
     let pod = namespace.get("pod/shop");
