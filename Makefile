@@ -17,8 +17,8 @@ help: ## Show this list
 static:
 	@$(ENV) RUSTFLAGS='$(STATIC)' cargo build --locked --workspace --bins --target $(TARGET)
 
-demo: static ## Lock, build, verify and unpack a sample bundle; needs a Rust compiler only
-	@$(ENV) "$${CARGO_TARGET_DIR:-target}/$(TARGET)/debug/demo"
+demo: ## Lock, build, verify and unpack a sample bundle; needs a Rust compiler only
+	@$(ENV) tools/demo $(TARGET) $(MAKE) --no-print-directory static
 
 docs: ## Build the documentation as a site in target/docs/site
 	@tools/docs

@@ -218,7 +218,7 @@ fn print_next(tools: &Path, demo: &Path) {
     ] {
         println!("  $ rune-bundle {command}   # {says}");
     }
-    println!("and open report.html. Your own chart: docs/tutorial/own-chart.md");
+    println!("and open report.html. Your own chart: docs/tutorial/first-release.md");
 }
 
 /// Makes an empty `target/demo` with a copy of the project and the program that the rune-db image
