@@ -31,6 +31,7 @@ use rune_core::{
     digest::{Digest, Sha256},
     fsx,
     progress::Progress,
+    yaml::parse_rendered,
 };
 
 /// The largest program or packed chart that is read, in bytes.
@@ -38,6 +39,9 @@ const MAX_PROGRAM_BYTES: u64 = 256 << 20;
 
 /// The largest migration or values file that is read, in bytes.
 const MAX_TEXT_BYTES: u64 = 4 << 20;
+
+/// Far more than Helm reads in a values file of its own limit.
+const MAX_VALUES_NODES: usize = 1_000_000;
 
 /// How much of a carried file is hashed at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -469,10 +473,22 @@ pub(super) fn values(
     renderer: &Renderer,
     context: &chart::Context,
 ) -> Result<String, GatherError> {
-    if path.extension() == Some("j2") {
-        return Ok(renderer.render(path.as_str(), context)?);
+    if path.extension() != Some("j2") {
+        return Ok(fsx::read_to_string(&project.path(path), MAX_TEXT_BYTES)?);
     }
-    Ok(fsx::read_to_string(&project.path(path), MAX_TEXT_BYTES)?)
+    if !renderer.names().any(|name| name == path) && fsx::is_file(&project.path(path)) {
+        return Err(GatherError::TemplateElsewhere(path.to_owned()));
+    }
+    let text = renderer.render(path.as_str(), context)?;
+    // Helm would point to a file that exists only while it runs.
+    match parse_rendered(path, &text, MAX_VALUES_NODES) {
+        Ok(_) => Ok(text),
+        Err(source) => Err(GatherError::Values {
+            path: path.to_owned(),
+            has_braces: text.contains("{{"),
+            source,
+        }),
+    }
 }
 
 /// Where a file is below `files/`, which a manifest may say or leave out.

@@ -135,9 +135,11 @@ impl Failure for ChartError {
             Self::Template(error) => return error.help().map(str::to_owned),
             Self::Path(error) => return error.help(),
             Self::Yaml(error) => return error.help(),
-            Self::NoTemplate(name) => format!("make `{name}`, or correct the path in the manifest"),
+            Self::NoTemplate(name) => {
+                format!("create `{name}`, or correct the path in the manifest")
+            }
             Self::Missing { file, .. } => {
-                format!("make `{file}`, or run `rune-bundle render` if it comes from a template")
+                format!("create `{file}`, or run `rune-bundle render` if it comes from a template")
             }
             Self::Dependency { chart, .. } => {
                 format!("run `helm dependency update {chart}`, or correct the entry")

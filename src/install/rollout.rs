@@ -550,3 +550,36 @@ async fn go_back(
         others: Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{RolloutError, State};
+    use rune_core::failure::Failure as _;
+
+    #[test]
+    fn the_way_back_after_an_interruption_names_release_and_namespace() {
+        for (before, command) in [
+            (Some(3), "`helm rollback shop 3 -n site`"),
+            (None, "`helm uninstall shop -n site`"),
+        ] {
+            let error = RolloutError {
+                release: "shop".to_owned(),
+                namespace: "site".to_owned(),
+                what: "interrupted",
+                said: String::new(),
+                state: State::Interrupted {
+                    revision: 4,
+                    status: "pending-upgrade".to_owned(),
+                    before,
+                },
+                pods: Vec::new(),
+                others: Vec::new(),
+            };
+            assert!(
+                error.help().unwrap().contains(command),
+                "{:?}",
+                error.help()
+            );
+        }
+    }
+}

@@ -140,6 +140,21 @@ const KNOWN_PLATFORMS: &[(&str, &[&str])] = &[
     ("darwin", &["amd64", "arm64"]),
 ];
 
+/// What the kernel and others call a processor that Go, and so OCI, has another name for.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("x86_64", "amd64"),
+    ("x86-64", "amd64"),
+    ("x64", "amd64"),
+    ("aarch64", "arm64"),
+    ("armv8", "arm64"),
+    ("armv7", "arm"),
+    ("armv7l", "arm"),
+    ("i386", "386"),
+    ("i686", "386"),
+    ("x86", "386"),
+    ("ppc64el", "ppc64le"),
+];
+
 /// Whether a platform is one of those that images and programs are commonly made for.
 pub(super) fn is_known_platform(os: &str, architecture: &str) -> bool {
     KNOWN_PLATFORMS
@@ -191,7 +206,10 @@ impl Problem for ManifestProblem {
             Self::Neither { .. } | Self::NoChartSource => "give one of them".to_owned(),
             Self::BuiltWithDigest => "write a tag only".to_owned(),
             Self::BuiltFromNothing => "write binaries: { linux/amd64: path/to/program }".to_owned(),
-            Self::License(_) => "write an SPDX expression, such as Apache-2.0 or MIT AND PostgreSQL".to_owned(),
+            Self::License(error) => match error.meant() {
+                Some(ids) => format!("write an SPDX identifier: {ids}"),
+                None => "write an SPDX expression, such as Apache-2.0 or MIT AND PostgreSQL".to_owned(),
+            },
             Self::Path(_) => "write it relative to the project directory, with / and without . or .. in it".to_owned(),
             Self::BundlePath(_) => {
                 "write files/<name>; each part of A-Z, a-z, 0-9, ., _, + and -, at most 100 in all, unique without regard to case"
@@ -218,12 +236,17 @@ impl Problem for ManifestProblem {
 /// The platforms of an architecture that was written alone, or what is near.
 fn meant_platform(name: &str) -> String {
     let known = known_platforms();
-    let of_architecture = known.iter().find(|platform| {
-        platform
-            .split_once('/')
-            .is_some_and(|(_, known)| known == name)
+    let (os, architecture) = name.split_once('/').unwrap_or(("", name));
+    let architecture = OTHER_NAMES
+        .iter()
+        .find(|(other, _)| other.eq_ignore_ascii_case(architecture))
+        .map_or(architecture, |(_, ours)| ours);
+    let meant = known.iter().find(|platform| {
+        platform.split_once('/').is_some_and(|(known_os, known)| {
+            known == architecture && (os.is_empty() || os == known_os)
+        })
     });
-    match of_architecture {
+    match meant {
         Some(platform) => format!("did you mean `{platform}`?"),
         None => suggestion(name, &known),
     }
@@ -237,4 +260,24 @@ fn known_platforms() -> Vec<String> {
             .collect()
     };
     KNOWN_PLATFORMS.iter().flat_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meant_platform;
+
+    #[test]
+    fn a_processor_by_the_name_of_the_kernel_leads_to_that_of_oci() {
+        for (written, platform) in [
+            ("amd64", "linux/amd64"),
+            ("x86_64", "linux/amd64"),
+            ("linux/x86_64", "linux/amd64"),
+            ("aarch64", "linux/arm64"),
+            ("windows/x64", "windows/amd64"),
+            ("linux/amd46", "linux/amd64"),
+        ] {
+            let hint = format!("did you mean `{platform}`?");
+            assert_eq!(meant_platform(written), hint, "{written}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use semver::Version;
 
 use super::{
     AttestationKind, Decision, Evaluation, LicenseExpression, Policy, Rule, SignedImage, Verdict,
-    glob::component_matches,
+    glob::component_matches, license_names,
 };
 use crate::{evidence::FoundSbom, oci::Reference};
 
@@ -173,7 +173,12 @@ impl Judge<'_> {
                 source,
                 rule,
                 format!("licence `{id}`"),
-                "the policy does not allow it",
+                &license_names::meant(&id).map_or_else(
+                    || "the policy does not allow it".to_owned(),
+                    |ids| {
+                        format!("the policy does not allow it; as an SPDX identifier it is {ids}")
+                    },
+                ),
             ),
             None => self.deny(
                 subject,

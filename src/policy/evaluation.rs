@@ -47,6 +47,7 @@ pub enum Verdict {
 pub struct PolicyViolation {
     denied: Vec<Decision>,
     remarks: Vec<Remark>,
+    help: String,
 }
 
 impl Evaluation {
@@ -114,6 +115,8 @@ impl Evaluation {
             Err(PolicyViolation {
                 denied,
                 remarks: Vec::new(),
+                help: "use something else, or add a waiver with a reason to `waivers` in the policy file"
+                    .to_owned(),
             })
         }
     }
@@ -125,6 +128,13 @@ impl PolicyViolation {
     pub fn with_remarks(self, remark: impl FnMut(&Decision) -> Remark) -> Self {
         let remarks = self.denied.iter().map(remark).collect();
         Self { remarks, ..self }
+    }
+
+    /// Says what to do, where more is known about the policy.
+    #[must_use]
+    pub fn with_help(self, help: impl Into<String>) -> Self {
+        let help = help.into();
+        Self { help, ..self }
     }
 }
 
@@ -177,10 +187,7 @@ impl Failure for PolicyViolation {
     }
 
     fn help(&self) -> Option<String> {
-        Some(
-            "use something else, or add a waiver with a reason to `waivers` in the policy file"
-                .to_owned(),
-        )
+        Some(self.help.clone())
     }
 
     fn details(&self) -> Option<serde_json::Value> {

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use super::license_names;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LicenseExpression {
     text: String,
@@ -36,6 +38,16 @@ pub enum LicenseError {
     /// The parentheses are nested too deeply.
     #[error("the parentheses of a licence expression are nested too deeply")]
     TooDeep,
+}
+
+impl LicenseError {
+    /// The SPDX identifiers that a text in other words means, in backticks.
+    pub fn meant(&self) -> Option<&'static str> {
+        match self {
+            Self::Unexpected { expression, .. } => license_names::meant(expression),
+            Self::End(_) | Self::TooDeep => None,
+        }
+    }
 }
 
 /// A person's expression has a handful.

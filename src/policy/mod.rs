@@ -11,6 +11,7 @@ mod evaluation;
 mod field_path;
 mod glob;
 mod license;
+mod license_names;
 mod model;
 mod places;
 mod read;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{
-    EndpointError, RepositoryName, TokenProblem,
+    EndpointError, EndpointFailure, RepositoryName, TokenProblem,
     endpoint_error::is_transient,
     quirks::{cannot_delete, credential_key, is_about_immutable_tag},
 };
@@ -16,9 +16,9 @@ use rune_core::failure::Failure as _;
 /// Why a redirect from https to http is not followed.
 pub(super) const NOT_ENCRYPTED: &str = "which is not encrypted, as it is itself";
 
-/// Advice about what an endpoint, given as a URL, did.
-pub(super) fn about(cause: &EndpointError, endpoint: &str) -> Option<String> {
-    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+/// Advice about what an endpoint did.
+pub(super) fn about(failure: &EndpointFailure) -> Option<String> {
+    let (cause, host) = (&*failure.cause, failure.host());
     Some(match cause {
         EndpointError::NoCredentials { .. } => format!(
             "run {}, or name a file that has them with --authfile",
@@ -40,9 +40,9 @@ pub(super) fn about(cause: &EndpointError, endpoint: &str) -> Option<String> {
             server,
             problem: TokenProblem::OutOfBounds,
         } => allow(server),
-        EndpointError::TokenServer { problem, .. } => return about_token(problem, host),
+        EndpointError::TokenServer { problem, .. } => return about_token(problem, failure),
         EndpointError::Redirect { .. } => suspicious(host),
-        EndpointError::Transport { error, .. } => about_transport(error, host),
+        EndpointError::Transport { error, .. } => about_transport(error, failure),
         EndpointError::Status {
             status,
             redirected_to,
@@ -88,8 +88,8 @@ pub(super) fn about(cause: &EndpointError, endpoint: &str) -> Option<String> {
 }
 
 /// Advice about a web server that is no registry.
-pub(super) fn about_web(cause: &EndpointError, endpoint: &str) -> Option<String> {
-    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+pub(super) fn about_web(failure: &EndpointFailure) -> Option<String> {
+    let (cause, host) = (&*failure.cause, failure.host());
     let entry = || format!("add an entry for `{host}` to the docker config.json (--authfile)");
     Some(match cause {
         EndpointError::NoCredentials { .. } => entry(),
@@ -109,25 +109,25 @@ pub(super) fn about_web(cause: &EndpointError, endpoint: &str) -> Option<String>
             )
         }
         EndpointError::TooLarge { .. } => "download it and give its `path`".to_owned(),
-        _ => return about(cause, endpoint),
+        _ => return about(failure),
     })
 }
 
 /// Advice about an endpoint that does not have what was asked for by its digest.
-pub(super) fn about_missing_digest(cause: &EndpointError, endpoint: &str) -> Option<String> {
-    match cause {
+pub(super) fn about_missing_digest(failure: &EndpointFailure) -> Option<String> {
+    match &*failure.cause {
         EndpointError::Status {
             redirected_to: None,
             ..
         } => {
-            let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+            let host = failure.host();
             Some(format!(
                 "`{host}` may have deleted it, as many registries do with what no tag names any more: have the image pushed again; \
                  some registries also say this to those who may not read it ({})",
                 login(host)
             ))
         }
-        _ => about(cause, endpoint),
+        _ => about(failure),
     }
 }
 
@@ -143,8 +143,8 @@ pub(super) fn about_lacking_mirror(mirror: &str, registry: &str) -> String {
 }
 
 /// Advice about what an endpoint did when somebody wanted to log in.
-pub(super) fn about_login(cause: &EndpointError, endpoint: &str) -> Option<String> {
-    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+pub(super) fn about_login(failure: &EndpointFailure) -> Option<String> {
+    let (cause, host) = (&*failure.cause, failure.host());
     match cause {
         EndpointError::CredentialsRefused { .. }
         | EndpointError::TokenServer {
@@ -158,17 +158,13 @@ pub(super) fn about_login(cause: &EndpointError, endpoint: &str) -> Option<Strin
         EndpointError::Redirect { to, .. } => Some(format!(
             "if `{to}` is the registry that is meant, log in there; nothing was written"
         )),
-        _ => about(cause, endpoint),
+        _ => about(failure),
     }
 }
 
 /// Advice about what an endpoint did when something was to be written to a repository.
-pub(super) fn about_write(
-    cause: &EndpointError,
-    endpoint: &str,
-    name: &RepositoryName,
-) -> Option<String> {
-    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+pub(super) fn about_write(failure: &EndpointFailure, name: &RepositoryName) -> Option<String> {
+    let (cause, host) = (&*failure.cause, failure.host());
     let repository = name.repository();
     Some(match cause {
         EndpointError::Status {
@@ -207,7 +203,7 @@ pub(super) fn about_write(
                     "tags of `{repository}` cannot be moved at `{host}`: delete the tag there, or push to another prefix"
                 )
             }
-            _ => return about(cause, endpoint),
+            _ => return about(failure),
         },
         EndpointError::CredentialsRefused { user: Some(_), .. } => {
             format!(
@@ -234,17 +230,13 @@ pub(super) fn about_write(
                 "run the same command again, what was finished is kept; if a proxy before `{host}` limits requests, use `rune-bundle push --chunk-size 8MiB`"
             )
         }
-        _ => return about(cause, endpoint),
+        _ => return about(failure),
     })
 }
 
 /// The same when something was to be deleted.
-pub(super) fn about_deletion(
-    cause: &EndpointError,
-    endpoint: &str,
-    name: &RepositoryName,
-) -> Option<String> {
-    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+pub(super) fn about_deletion(failure: &EndpointFailure, name: &RepositoryName) -> Option<String> {
+    let (cause, host) = (&*failure.cause, failure.host());
     if cannot_delete(cause) {
         return Some(format!(
             "`{host}` does not delete manifests: have `storage.delete.enabled` set where it is distribution, or delete there by its own means"
@@ -259,17 +251,17 @@ pub(super) fn about_deletion(
             "check that the user for `{host}` may delete from `{}`",
             name.repository()
         )),
-        _ => about_write(cause, endpoint, name),
+        _ => about_write(failure, name),
     }
 }
 
 /// The same when the repositories were to be listed.
-pub(super) fn about_catalog(cause: &EndpointError, endpoint: &str) -> Option<String> {
-    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+pub(super) fn about_catalog(failure: &EndpointFailure) -> Option<String> {
+    let (cause, host) = (&*failure.cause, failure.host());
     match cause {
         EndpointError::Transport { .. }
         | EndpointError::NoCredentials { .. }
-        | EndpointError::Credentials(_) => about(cause, endpoint),
+        | EndpointError::Credentials(_) => about(failure),
         _ => Some(format!(
             "use an account that may list every repository of `{host}`; a registry that lists none to anybody cannot be pruned"
         )),
@@ -287,10 +279,11 @@ fn allow(url: &str) -> String {
     format!("if it belongs to the registry, allow it with --allow-host {host}")
 }
 
-fn about_token(problem: &TokenProblem, host: &str) -> Option<String> {
+fn about_token(problem: &TokenProblem, failure: &EndpointFailure) -> Option<String> {
+    let host = failure.host();
     Some(match problem {
         TokenProblem::NotAllowed(_) => suspicious(host),
-        TokenProblem::Transport(error) => about_transport(error, host),
+        TokenProblem::Transport(error) => about_transport(error, failure),
         TokenProblem::Status { status, .. } if is_transient(*status) => again(),
         TokenProblem::Status { user: Some(_), .. } => {
             format!("check the entry for `{host}` in the docker config.json (--authfile)")
@@ -324,7 +317,8 @@ fn about_status(status: StatusCode, redirected_to: Option<&str>, host: &str) -> 
     })
 }
 
-fn about_transport(error: &TransportError, host: &str) -> String {
+fn about_transport(error: &TransportError, failure: &EndpointFailure) -> String {
+    let host = failure.host();
     match error.fault {
         TransportFault::Certificate => error.certificate().map_or_else(
             || suspicious(host),
@@ -342,9 +336,15 @@ fn about_transport(error: &TransportError, host: &str) -> String {
             format!("if `{host}` is meant to be reached by plain HTTP, add --plain-http={host}")
         }
         TransportFault::Forbidden(_) => suspicious(host),
+        TransportFault::UnknownHost if failure.is_confined => {
+            format!("check the spelling of `{host}`, and that this machine can resolve it")
+        }
         TransportFault::UnknownHost => format!(
             "check the spelling of `{host}`; a mirror for it can be set with --registry-config"
         ),
+        _ if failure.is_confined => {
+            format!("check that `{host}` can be reached from here; no proxy is used")
+        }
         TransportFault::Resolve
         | TransportFault::Connect
         | TransportFault::Handshake

@@ -85,10 +85,20 @@ pub struct EndpointFailure {
     pub is_mirror: bool,
     /// The repository that it was asked for, when a rewrite made it another one.
     pub asked_for: Option<String>,
+    /// Whether the client keeps to the hosts that it was given, without proxies and mirrors.
+    pub is_confined: bool,
     /// How often it was tried.
     pub attempts: u32,
     /// What happened the last time.
     pub cause: Box<EndpointError>,
+}
+
+impl EndpointFailure {
+    /// The host of the endpoint, with port if any.
+    pub(super) fn host(&self) -> &str {
+        let host = self.endpoint.split("://").nth(1);
+        host.unwrap_or(&self.endpoint)
+    }
 }
 
 impl RegistryError {
@@ -175,23 +185,15 @@ impl Failure for RegistryError {
                         &mirror.endpoint,
                         &failure.endpoint,
                     )),
-                    None if self.is_missing_digest() => {
-                        advice::about_missing_digest(&failure.cause, &failure.endpoint)
-                    }
-                    None => advice::about(&failure.cause, &failure.endpoint),
+                    None if self.is_missing_digest() => advice::about_missing_digest(failure),
+                    None => advice::about(failure),
                 }
             }),
-            Self::Push { name, failure, .. } => {
-                advice::about_write(&failure.cause, &failure.endpoint, name)
-            }
-            Self::Delete { name, failure, .. } => {
-                advice::about_deletion(&failure.cause, &failure.endpoint, name)
-            }
-            Self::Catalog { failure, .. } => {
-                advice::about_catalog(&failure.cause, &failure.endpoint)
-            }
-            Self::Web { failure, .. } => advice::about_web(&failure.cause, &failure.endpoint),
-            Self::Login { failure } => advice::about_login(&failure.cause, &failure.endpoint),
+            Self::Push { name, failure, .. } => advice::about_write(failure, name),
+            Self::Delete { name, failure, .. } => advice::about_deletion(failure, name),
+            Self::Catalog { failure, .. } => advice::about_catalog(failure),
+            Self::Web { failure, .. } => advice::about_web(failure),
+            Self::Login { failure } => advice::about_login(failure),
             Self::TooLarge { .. } => None,
             Self::Net(error) => error.help(),
             Self::RegistriesFile(error) => error.help(),

@@ -61,6 +61,8 @@ pub(super) struct Endpoint {
     is_rewritten: bool,
     /// For a mirror, the registry that it stands in for, as containerd tells mirrors.
     namespace: Option<String>,
+    /// Whether no other host may be contacted than those that were named.
+    is_confined: bool,
 }
 
 #[derive(Debug)]
@@ -140,6 +142,7 @@ impl Hosts {
                     repository,
                     is_rewritten,
                     namespace,
+                    is_confined: self.allowed.is_some(),
                 });
             }
         }
@@ -164,6 +167,7 @@ impl Hosts {
             repository,
             is_rewritten: false,
             namespace: None,
+            is_confined: self.allowed.is_some(),
         }
     }
 
@@ -218,6 +222,7 @@ impl Hosts {
             repository,
             is_rewritten: false,
             namespace: None,
+            is_confined: self.allowed.is_some(),
         }
     }
 
@@ -382,6 +387,7 @@ impl Endpoint {
             endpoint: self.label(),
             is_mirror: self.namespace.is_some(),
             asked_for: self.is_rewritten.then(|| self.repository.clone()),
+            is_confined: self.is_confined,
             attempts,
             cause: Box::new(cause),
         }

@@ -91,7 +91,7 @@ fn what_other_tools_call_it_leads_to_the_verb_that_does_it() {
             );
             let verb = ours.split(' ').next().unwrap();
             assert!(
-                verb.starts_with("--") || command.find_subcommand(verb).is_some(),
+                verb.starts_with("--") || verb == "helm" || command.find_subcommand(verb).is_some(),
                 "{ours} is not a verb"
             );
             let said = ends_with(&run(program, &[other]), 2);
@@ -100,6 +100,61 @@ fn what_other_tools_call_it_leads_to_the_verb_that_does_it() {
                 Some(format!("error: unknown verb `{other}`").as_str())
             );
             assert!(said.contains("\nhelp: ") && said.contains(ours), "{said}");
+        }
+    }
+}
+
+#[test]
+fn what_other_tools_call_an_option_leads_to_the_one_that_does_it() {
+    let bundle = tools()[0].0;
+    for (arguments, help) in [
+        (
+            &["split", "--size", "3M"][..],
+            "did you mean `--volume-size`?",
+        ),
+        (&["verify", "--format", "json"], "did you mean `--json`?"),
+        (&["verify", "-o", "json"], "did you mean `--json`?"),
+        (&["verify", "-k", "release.pub"], "did you mean `--key`?"),
+        (&["push", "--insecure"], "did you mean `--plain-http`?"),
+        (&["push", "-k"], "did you mean `--ca-file`?"),
+        (&["push", "-u", "alice"], "did you mean `--username`?"),
+        (
+            &["login", "--password", "x"],
+            "did you mean `--password-stdin`?",
+        ),
+        (
+            &["push", "--password", "x"],
+            "did you mean `--password-file`?",
+        ),
+        (
+            &["unpack", "-C", "there"],
+            "write `<DIRECTORY>` as the last argument, without an option",
+        ),
+        (
+            &["help", "exit-codes"],
+            "`rune-bundle --help` lists the verbs",
+        ),
+        (&["uninstall"], "run `helm uninstall`"),
+    ] {
+        let said = ends_with(&run(bundle, arguments), 2);
+        assert!(said.ends_with(&format!("\nhelp: {help}\n")), "{said}");
+    }
+    // Each leads somewhere.
+    for (_, command, guide) in tools() {
+        let verbs = leaves(&command, "");
+        for (other, ours) in guide.option_synonyms {
+            let name = ours.strip_prefix("--");
+            let is_known = verbs
+                .iter()
+                .flat_map(|(_, verb)| verb.get_arguments())
+                .chain(command.get_arguments())
+                .any(|known| match name {
+                    Some(name) => known.get_long() == Some(name),
+                    None => known
+                        .get_value_names()
+                        .is_some_and(|names| names == [*ours]),
+                });
+            assert!(is_known, "{other}: nobody has {ours}");
         }
     }
 }
@@ -223,41 +278,77 @@ fn all_man_pages_are_written_into_a_directory() {
 
 /// Which verbs can end with the errors of a file. A verb of verbs stands for all of them.
 const REACHED: &[(&str, &[&str])] = &[
-    ("src/receipt/", &["push", "install", "receipts list"]),
+    (
+        "src/receipt/",
+        &["push", "install", "rollback", "receipts list"],
+    ),
     (
         "src/net/tls.rs",
         &[
-            "init", "lock", "build", "doctor", "push", "prune", "install", "login",
+            "init", "lock", "build", "doctor", "push", "prune", "install", "login", "have", "apply",
         ],
     ),
     (
         "src/bundle/trust_error.rs",
         &[
-            "verify", "inspect", "cat", "unpack", "push", "load", "serve", "mirror", "install",
-            "diff", "report",
+            "verify",
+            "inspect",
+            "cat",
+            "unpack",
+            "push",
+            "load",
+            "serve",
+            "mirror",
+            "install",
+            "diff",
+            "report",
+            "split",
+            "join",
+            "delta",
+            "apply",
+            "doctor receive",
         ],
     ),
-    ("src/bundle/materialise/", &["build", "delta", "apply"]),
+    (
+        "src/bundle/materialise/",
+        &["build", "delta", "apply", "join"],
+    ),
     ("src/bundle/delta/", &["apply"]),
     ("src/bundle/compose/", &["build"]),
-    ("src/bundle/completeness/", &["init", "lock", "build"]),
+    (
+        "src/bundle/completeness/",
+        &["init", "lock", "build", "doctor build"],
+    ),
     ("src/load/", &["load"]),
     ("src/serve/", &["serve"]),
     ("src/mirror/", &["mirror"]),
+    (
+        "src/install/cluster.rs",
+        &["install", "status", "rollback", "prune"],
+    ),
+    ("src/install/error.rs", &["install", "rollback"]),
     ("src/install/", &["install"]),
     ("src/scaffold/", &["init"]),
     ("src/prune/", &["prune"]),
     ("src/push/", &["push", "install"]),
-    ("src/chart/helm.rs", &["init", "lock", "build", "install"]),
+    (
+        "src/chart/helm.rs",
+        &["init", "lock", "build", "install", "status", "rollback"],
+    ),
     ("src/chart/provenance.rs", &["build"]),
+    ("src/chart/versions.rs", &["render"]),
+    ("src/report/", &["verify"]),
     (
         "src/registry/advice.rs",
-        &["push", "prune", "install", "init", "lock", "build", "login"],
+        &[
+            "push", "prune", "install", "init", "lock", "build", "login", "have", "apply",
+        ],
     ),
     (
         "src/registry/",
         &[
             "init", "lock", "build", "doctor", "push", "prune", "install", "login", "logout",
+            "have", "apply",
         ],
     ),
     ("src/manifest/", &["lock", "build"]),
@@ -266,8 +357,31 @@ const REACHED: &[(&str, &[&str])] = &[
     (
         "src/commands/bundle/key_kind.rs",
         &[
-            "verify", "inspect", "cat", "unpack", "push", "prune", "load", "serve", "mirror",
-            "install", "diff", "report", "attach",
+            "verify",
+            "inspect",
+            "cat",
+            "unpack",
+            "push",
+            "prune",
+            "load",
+            "serve",
+            "mirror",
+            "install",
+            "diff",
+            "report",
+            "attach",
+            "split",
+            "join",
+            "delta",
+            "apply",
+            "doctor receive",
+        ],
+    ),
+    (
+        "src/commands/bundle/trust_source.rs",
+        &[
+            "verify", "inspect", "cat", "unpack", "push", "load", "serve", "mirror", "install",
+            "diff", "report", "split", "join", "delta", "apply",
         ],
     ),
     (
@@ -277,14 +391,19 @@ const REACHED: &[(&str, &[&str])] = &[
     (
         "src/bundle/parts.rs",
         &[
-            "verify", "inspect", "cat", "unpack", "push", "load", "serve", "install",
+            "verify", "inspect", "cat", "unpack", "push", "load", "serve", "mirror", "install",
+            "diff", "report", "split", "join", "delta", "apply",
         ],
     ),
     ("src/bundle/volume/rewrite_error.rs", &["split", "join"]),
     (
         "src/bundle/volume/",
-        &["verify", "inspect", "join", "push", "serve"],
+        &[
+            "verify", "inspect", "cat", "unpack", "push", "load", "serve", "mirror", "install",
+            "diff", "report", "sign", "attach", "split", "join", "delta",
+        ],
     ),
+    ("src/commands/bundle/build/", &["build"]),
     ("src/commands/bundle/verify.rs", &["verify"]),
     ("src/commands/bundle/doctor/build.rs", &["doctor build"]),
     ("src/commands/bundle/doctor/receive.rs", &["doctor receive"]),
@@ -292,49 +411,63 @@ const REACHED: &[(&str, &[&str])] = &[
     ("src/commands/bundle/login.rs", &["login", "logout"]),
 ];
 
-/// Options of advice that only verbs that write, or that have no host, may name, because the code
-/// asks for them before.
+/// Options that only verbs that write, or that have no host, may name, because the code asks for
+/// them before; and options of other programs.
 const ASKED_BEFORE: &[(&str, &str)] = &[
     // Only where a verb has a list of hosts.
     ("src/registry/advice.rs", "--allow-host"),
     // Only where names of repositories are made.
     ("src/registry/advice.rs", "--flatten"),
+    // Only where it was given.
+    ("src/registry/credential_store.rs", "--password-file"),
+    // Of kubectl and of k3s.
+    ("src/install/checks/references.rs", "--from-file"),
+    ("src/mirror/k3s.rs", "--disable-default-registry-endpoint"),
 ];
+
+/// Where options are listed and not named to people, or in examples, which are run.
+const LISTS: [&str; 1] = ["src/cli/guide.rs"];
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !path.ends_with("tests.rs")
+            && !path.parent().unwrap().ends_with("tests")
+        {
             found.push(path);
         }
     }
 }
 
-/// The texts of a file that are shown behind `help:`.
-fn help_texts(source: &str) -> Vec<String> {
-    let bodies = regex::Regex::new(
-        r"(?ms)^    fn help\(.*?^    \}|^(?:pub\(super\) )?fn (?:about|allow|full|again|login)\w*\(.*?^\}|with_help\([^;]*?\)|let help = [^;]*;",
-    )
-    .unwrap();
+/// The texts of a file in which an option is named: errors, help, notes and reports. What is an
+/// option and nothing else is an argument of a program.
+fn texts(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let code: Vec<&str> = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
     let literal = regex::Regex::new(r#"(?s)"((?:[^"\\]|\\.)*)""#).unwrap();
-    bodies
-        .find_iter(source)
-        .flat_map(|body| literal.captures_iter(body.as_str()))
+    let argument = regex::Regex::new(r"^--[a-z-]+(=.*)?$").unwrap();
+    literal
+        .captures_iter(&code.join("\n"))
         .map(|text| text[1].to_owned())
+        .filter(|text| text.contains("--") && !argument.is_match(text))
         .collect()
 }
 
-/// Verb and options of `rune-bundle` commands, and options that stand alone.
-fn named_options(text: &str) -> Vec<(Option<String>, String)> {
+/// Verb and options of commands of this tool, and options that stand alone.
+fn named_options(text: &str, tool: &str) -> Vec<(Option<String>, String)> {
     let option = regex::Regex::new(r"--[a-z][a-z-]*").unwrap();
     let mut named = Vec::new();
     for (number, part) in text.split('`').enumerate() {
         let is_code = number % 2 == 1;
         let words: Vec<&str> = part.split_whitespace().collect();
         let verb = match words.as_slice() {
-            ["rune-bundle", verb, ..] if is_code => Some((*verb).to_owned()),
+            [first, verb, ..] if is_code && *first == tool => Some((*verb).to_owned()),
             [first, ..] if is_code && !first.starts_with('-') => continue,
             _ => None,
         };
@@ -365,7 +498,7 @@ fn has_option(command: &clap::Command, verb: &str, option: &str) -> bool {
 }
 
 #[test]
-fn a_help_line_names_only_options_of_the_verbs_that_can_print_it() {
+fn a_message_names_only_options_of_the_verbs_that_can_print_it() {
     let command = RuneBundle::command();
     let mut files = Vec::new();
     sources(&repository().join("src"), &mut files);
@@ -378,8 +511,14 @@ fn a_help_line_names_only_options_of_the_verbs_that_can_print_it() {
             .to_str()
             .unwrap()
             .to_owned();
-        let named = help_texts(&source);
-        for (verb, option) in named.iter().flat_map(|text| named_options(text)) {
+        if LISTS.contains(&path.as_str()) {
+            continue;
+        }
+        let named = texts(&source);
+        for (verb, option) in named
+            .iter()
+            .flat_map(|text| named_options(text, "rune-bundle"))
+        {
             checked += 1;
             if ASKED_BEFORE.contains(&(path.as_str(), option.as_str())) {
                 continue;
@@ -405,6 +544,34 @@ fn a_help_line_names_only_options_of_the_verbs_that_can_print_it() {
             }
         }
     }
-    assert!(checked > 40, "only {checked} options were found");
+    assert!(checked > 150, "only {checked} options were found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_message_of_rune_db_names_only_options_of_its_verbs() {
+    let command = RuneDb::command();
+    let verbs = leaves(&command, "");
+    let mut files = Vec::new();
+    for part in ["crates/rune-db/src", "crates/rune-storage/src"] {
+        sources(&repository().join(part), &mut files);
+    }
+    let (mut wrong, mut checked) = (Vec::new(), 0);
+    for file in files.iter().filter(|file| !file.ends_with("cli/guide.rs")) {
+        let named = texts(&fs::read_to_string(file).unwrap());
+        for (verb, option) in named.iter().flat_map(|text| named_options(text, "rune-db")) {
+            checked += 1;
+            let is_known = match &verb {
+                Some(verb) => has_option(&command, verb, &option),
+                None => verbs
+                    .iter()
+                    .any(|(verb, _)| has_option(&command, verb, &option)),
+            };
+            if !is_known {
+                wrong.push(format!("{}: {verb:?} has no {option}", file.display()));
+            }
+        }
+    }
+    assert!(checked > 10, "only {checked} options were found");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

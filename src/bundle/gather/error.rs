@@ -9,6 +9,7 @@ use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
     fsx::PathError,
+    yaml::YamlError,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,15 @@ pub enum GatherError {
     /// A chart or template is wrong.
     #[error(transparent)]
     Chart(#[from] ChartError),
+    #[error("`{0}` is there, and templates are read from `templates/` alone")]
+    TemplateElsewhere(Utf8PathBuf),
+    #[error("`{path}` becomes a values file that is not YAML")]
+    Values {
+        path: Utf8PathBuf,
+        /// Whether braces of Helm's templates are in it.
+        has_braces: bool,
+        source: YamlError,
+    },
     /// The image of the packager cannot be made.
     #[error(transparent)]
     Image(#[from] crate::oci::ImageBuilderError),
@@ -67,7 +77,10 @@ impl Failure for GatherError {
         match self {
             Self::Lock(error) => error.kind(),
             Self::NotLocked(_) | Self::NotFetched(_) => FailureKind::Internal,
-            Self::NotStatic { .. } | Self::Advisory { .. } => FailureKind::Input,
+            Self::NotStatic { .. }
+            | Self::Advisory { .. }
+            | Self::TemplateElsewhere(_)
+            | Self::Values { .. } => FailureKind::Input,
             Self::Drift { .. } => FailureKind::Drift,
             Self::UnknownComponent { .. } => FailureKind::Usage,
             Self::Path(error) => error.kind(),
@@ -89,6 +102,19 @@ impl Failure for GatherError {
             Self::Advisory { .. } => {
                 Some("correct the file, or its `kind` in the manifest".to_owned())
             }
+            Self::TemplateElsewhere(path) => Some(format!(
+                "move it to `templates/{path}`, and correct the path in the manifest"
+            )),
+            Self::Values {
+                has_braces: true, ..
+            } => Some(
+                "write `<@ … @>`; `{{ }}` is for templates of the chart, and stands in quotes here"
+                    .to_owned(),
+            ),
+            Self::Values { .. } => Some(
+                "a value is written with its quotes: inside other text write `<@ … | raw @>`"
+                    .to_owned(),
+            ),
             Self::UnknownComponent { .. } | Self::NotLocked(_) | Self::NotFetched(_) => None,
             Self::Path(error) => error.help(),
             Self::Chart(error) => error.help(),

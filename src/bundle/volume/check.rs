@@ -162,7 +162,7 @@ impl Part<'_> {
                 && placed.header_offset() < range.end
                 && range.start < placed.end_offset();
             if is_cut {
-                self.read_cut(placed, &range, take)
+                self.read_cut(placed, &range, take, progress)
                     .map_err(|problem| ContentError::of_entry(problem, self.file, placed))?;
             }
         }
@@ -198,7 +198,13 @@ impl Part<'_> {
     }
 
     /// What there is of an entry that is not whole.
-    fn read_cut(&self, placed: &Placed, range: &Range<u64>, take: Take<'_>) -> Result<(), Problem> {
+    fn read_cut(
+        &self,
+        placed: &Placed,
+        range: &Range<u64>,
+        take: Take<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(), Problem> {
         let header = meet(&(placed.header_offset()..placed.content_offset()), range);
         let expected = placed.header();
         let within = |position: u64| {
@@ -219,6 +225,7 @@ impl Part<'_> {
         let mut source = At::new(self.file, content.start);
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut offset = content.start;
+        progress.begin("checking", content.end.saturating_sub(offset));
         while offset < content.end {
             let left = usize::try_from(content.end.saturating_sub(offset)).unwrap_or(usize::MAX);
             let chunk = buffer.get_mut(..left.min(CHUNK_BYTES)).unwrap_or_default();
@@ -226,7 +233,9 @@ impl Part<'_> {
             hasher.update(chunk);
             take(chunk, offset).map_err(Problem::Write)?;
             offset = offset.saturating_add(chunk.len() as u64);
+            progress.advance(chunk.len() as u64);
         }
+        progress.end();
         let actual = hasher.finish();
         let Some(piece) = self.plan.piece(self.number, placed) else {
             // Only its header or padding is cut; the content is here, or elsewhere.

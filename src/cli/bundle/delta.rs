@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{ArgGroup, Args};
 
-use super::trust::{BundleArgs, DeltaArgs};
+use super::trust::{BundleArgs, DeltaArgs, input_file};
 use crate::{
     cli::{registry_args::OfflineRegistryArgs, site::Site},
     commands::bundle::{ApplyOptions, BaseSource, DeltaOptions, HaveOptions, HeldOptions},
@@ -49,10 +49,10 @@ pub(super) struct Delta {
 #[derive(Debug, Args)]
 pub(super) struct HeldArgs {
     /// Leave out what this bundle has, or a directory that one was unpacked into; may be repeated
-    #[arg(long = "base", value_name = "PATH")]
+    #[arg(long = "base", value_name = "PATH", value_parser = input_file)]
     bases: Vec<Utf8PathBuf>,
     /// Leave out what a list of `have` has; may be repeated
-    #[arg(long = "have", value_name = "LIST")]
+    #[arg(long = "have", value_name = "LIST", value_parser = input_file)]
     lists: Vec<Utf8PathBuf>,
 }
 

@@ -116,6 +116,7 @@ impl Mirror {
             FormatArg::Crio => MirrorFormat::Crio,
             FormatArg::Docker => MirrorFormat::Docker,
         };
+        registry::check_order(self.bundle.path(), self.registry.as_deref())?;
         let registry: MirrorDestination = registry::required(site.registry(self.registry))?;
         let destination = MirrorDestination {
             is_plain: self.plain_http,

@@ -91,6 +91,7 @@ impl Push {
             receipts,
             ..
         } = self;
+        registry::check_order(bundle.path(), destination.as_deref())?;
         let destination: Destination = registry::required(site.registry(destination))?;
         let access = self
             .registry

@@ -2,9 +2,12 @@
 
 use std::str::FromStr;
 
+use camino::{Utf8Path, Utf8PathBuf};
+
 use rune_core::{
     command::CommandError,
     failure::{Failure, FailureKind},
+    fsx,
 };
 
 /// Why a text names no registry.
@@ -15,6 +18,8 @@ enum RegistryArgError {
     // What stands before `@` is a user, and perhaps a password: it is not repeated.
     #[error("a registry is written without a user or a digest: `…@{0}`")]
     Credentials(String),
+    #[error("`{0}` is a file, and the registry is the argument behind the bundle")]
+    Swapped(Utf8PathBuf),
 }
 
 impl Failure for RegistryArgError {
@@ -31,7 +36,21 @@ impl Failure for RegistryArgError {
             Self::Credentials(_) => {
                 "write the host alone; credentials come from `rune-bundle login`".to_owned()
             }
+            Self::Swapped(_) => "name the bundle first, then the registry".to_owned(),
         })
+    }
+}
+
+/// Whether bundle and registry are in each other's place.
+///
+/// # Errors
+/// When they are.
+pub(super) fn check_order(bundle: &Utf8Path, registry: Option<&str>) -> Result<(), CommandError> {
+    match registry.map(Utf8Path::new) {
+        Some(file) if fsx::is_file(file) && bundle != "-" && !fsx::exists(bundle) => {
+            Err(RegistryArgError::Swapped(file.to_owned()).into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) struct StreamArgs {
 #[derive(Debug, Args)]
 pub(super) struct DeltaArgs {
     /// Delta file, or the first of the parts that `split -b` wrote
+    #[arg(value_parser = input_file)]
     delta: Utf8PathBuf,
     #[command(flatten)]
     parts: PartArgs,
@@ -83,6 +84,21 @@ pub(super) struct SignerArgs {
     trust: Option<Utf8PathBuf>,
 }
 
+/// What is read at any position comes from no pipe.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "standard input is not read here; store it in a file first, or write `./-` for one of that name"
+)]
+pub(super) struct StandardInputError;
+
+/// A file that is read at any position.
+pub(super) fn input_file(text: &str) -> Result<Utf8PathBuf, StandardInputError> {
+    match text {
+        "-" => Err(StandardInputError),
+        path => Ok(path.into()),
+    }
+}
+
 /// A digest, with or without the algorithm before it.
 pub(super) fn bundle_digest(text: &str) -> Result<Digest, DigestError> {
     let is_bare = text.len() == 64 && !text.contains(':');
@@ -94,6 +110,10 @@ pub(super) fn bundle_digest(text: &str) -> Result<Digest, DigestError> {
 }
 
 impl BundleArgs {
+    pub(super) fn path(&self) -> &Utf8Path {
+        &self.bundle
+    }
+
     pub(super) fn options(self, site: &Site) -> BundleOptions {
         self.trust.of(self.bundle, self.parts.only(), site)
     }

@@ -1,6 +1,6 @@
 //! What has entries that a delta leaves out: a file, a directory, or a registry.
 
-use std::{convert::Infallible, str::FromStr};
+use std::str::FromStr;
 
 use camino::Utf8PathBuf;
 
@@ -26,12 +26,14 @@ pub enum BaseSource {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum BaseSourceError {
+pub enum BaseSourceError {
     #[error("`oci://{0}` does not say which bundle was pushed")]
     NoBundle(String),
     // What stands before `@` is a user, and perhaps a password: it is not repeated.
     #[error("a registry is written without a user or a digest: `oci://…@{0}`")]
     Credentials(String),
+    #[error("standard input is not read here; store it in a file first")]
+    StandardInput,
 }
 
 impl Failure for BaseSourceError {
@@ -45,18 +47,20 @@ impl Failure for BaseSourceError {
             Self::Credentials(_) => {
                 "write the host alone; credentials come from `rune-bundle login`".to_owned()
             }
+            Self::StandardInput => return None,
         })
     }
 }
 
 impl FromStr for BaseSource {
-    type Err = Infallible;
+    type Err = BaseSourceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text.strip_prefix(REGISTRY) {
-            Some(registry) => Self::Registry(registry.to_owned()),
-            None => Self::Path(text.into()),
-        })
+        match text.strip_prefix(REGISTRY) {
+            Some(registry) => Ok(Self::Registry(registry.to_owned())),
+            None if text == "-" => Err(BaseSourceError::StandardInput),
+            None => Ok(Self::Path(text.into())),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         self, AvailableImage, CheckValues, CheckValuesRecord, Complete, Completeness,
         CompletenessError, ExceptionRecord, Exceptions, HelmOptions, ProfileIngredient, Survey,
     },
-    chart::Package,
+    chart::{Helm, Package},
     manifest::Project,
 };
 use rune_core::{
@@ -119,11 +119,19 @@ impl CompletenessReport {
 /// Checks that there is a Helm for the charts of a project, before anything is fetched.
 ///
 /// # Errors
-/// When there is none.
+/// When there is none, or it is something else.
 pub(super) fn check_helm(project: &Project, check: &ChartCheck) -> Result<(), CommandError> {
     match check {
-        ChartCheck::Helm { program: None, .. } if !project.manifest().charts.is_empty() => {
-            Err(CompletenessError::NoHelm.into())
+        ChartCheck::Helm {
+            program,
+            time_limit,
+        } if !project.manifest().charts.is_empty() => {
+            let program = program.as_ref().ok_or(CompletenessError::NoHelm)?;
+            let found = block_on(async {
+                let found = Helm::find(program, *time_limit).await;
+                found.map_err(CompletenessError::from)
+            });
+            found.map(drop)
         }
         _ => Ok(()),
     }

@@ -114,7 +114,8 @@ impl Report for InspectReport {
             text,
             "size           {}, {} entries",
             exact_size(self.bytes),
-            index.entries.len()
+            // The listed entries, the bundle index and the signature slots, as `verify` counts them.
+            index.entries.len() + 1 + self.signatures.len()
         );
         if let Some(volumes) = &self.volumes {
             let _ = writeln!(
@@ -304,8 +305,8 @@ impl InspectReport {
                 let _ = writeln!(text, "referrer       {}", table::referrer(image, referrer));
             }
         }
-        for ImageSboms { image, found } in self.sboms.iter().flatten() {
-            let _ = writeln!(text, "SBOM           {}", table::sboms(image, found));
+        for line in self.sboms.iter().flat_map(|sboms| table::sboms(sboms)) {
+            let _ = writeln!(text, "SBOMs          {line}");
         }
         for advisory in self.advisories.iter().flatten() {
             table::advisory(advisory)

@@ -4,11 +4,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use rune_core::failure::{Failure, FailureKind};
 
-/// The half of a key pair that an option takes.
+/// What a verb needs a file for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KeyHalf {
+pub(super) enum WantedKey {
     Private,
     Public,
+    TrustFile,
 }
 
 /// What a file is, as its first line says.
@@ -23,18 +24,19 @@ enum FileKind {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("`{path}` is {}, and `--key` takes a {} key here", .found.name(), .wanted.name())]
+#[error("`{path}` is {}, and {} is needed", .found.name(), .wanted.name())]
 pub(super) struct WrongKeyKind {
     path: Utf8PathBuf,
     found: FileKind,
-    wanted: KeyHalf,
+    wanted: WantedKey,
 }
 
-impl KeyHalf {
+impl WantedKey {
     const fn name(self) -> &'static str {
         match self {
-            Self::Private => "private",
-            Self::Public => "public",
+            Self::Private => "a private key",
+            Self::Public => "a public key",
+            Self::TrustFile => "a trust file",
         }
     }
 
@@ -56,7 +58,9 @@ impl KeyHalf {
     const fn accepts(self, found: FileKind) -> bool {
         matches!(
             (self, found),
-            (Self::Private, FileKind::PrivateKey) | (Self::Public, FileKind::PublicKey)
+            (Self::Private, FileKind::PrivateKey)
+                | (Self::Public, FileKind::PublicKey)
+                | (Self::TrustFile, FileKind::TrustFile)
         )
     }
 }
@@ -106,18 +110,25 @@ impl Failure for WrongKeyKind {
     fn help(&self) -> Option<String> {
         let path = &self.path;
         Some(match (self.wanted, self.found) {
-            (KeyHalf::Public, FileKind::PrivateKey) => format!(
+            (WantedKey::TrustFile, FileKind::PublicKey) => {
+                format!("pass a public key with `--key {path}`")
+            }
+            (WantedKey::TrustFile, _) => {
+                "name a YAML file that begins with `apiVersion: rune-bundle/v1` and `kind: Trust`"
+                    .to_owned()
+            }
+            (WantedKey::Public, FileKind::PrivateKey) => format!(
                 "pass the public key of the pair, such as `{}`",
                 path.with_extension("pub")
             ),
-            (KeyHalf::Private, FileKind::PublicKey) => format!(
+            (WantedKey::Private, FileKind::PublicKey) => format!(
                 "pass the private key of the pair, such as `{}`",
                 path.with_extension("key")
             ),
-            (KeyHalf::Public, FileKind::TrustFile) => {
+            (WantedKey::Public, FileKind::TrustFile) => {
                 format!("pass a trust file with `--trust {path}`")
             }
-            (KeyHalf::Public, FileKind::Certificate) => {
+            (WantedKey::Public, FileKind::Certificate) => {
                 format!("extract its public key: `openssl x509 -in {path} -noout -pubkey`")
             }
             _ => "generate a key pair with `rune-bundle keygen`".to_owned(),
@@ -127,42 +138,49 @@ impl Failure for WrongKeyKind {
 
 #[cfg(test)]
 mod tests {
-    use super::KeyHalf;
+    use super::WantedKey;
     use rune_core::failure::Failure as _;
 
     #[test]
     fn a_file_of_another_kind_is_refused_by_name_with_the_way_out() {
         for (half, path, content, words, help) in [
             (
-                KeyHalf::Public,
+                WantedKey::Public,
                 "release.key",
                 "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n",
-                "`release.key` is a private key, and `--key` takes a public key here",
+                "`release.key` is a private key, and a public key is needed",
                 "release.pub",
             ),
             (
-                KeyHalf::Private,
+                WantedKey::Private,
                 "release.pub",
                 "-----BEGIN PUBLIC KEY-----\n",
-                "is a public key, and `--key` takes a private key",
+                "is a public key, and a private key is needed",
                 "release.key",
             ),
             (
-                KeyHalf::Public,
+                WantedKey::Public,
                 "trust.yaml",
                 "apiVersion: rune-bundle/v1\nkind: TrustFile\n",
                 "is a YAML file",
                 "`--trust trust.yaml`",
             ),
             (
-                KeyHalf::Public,
+                WantedKey::Public,
                 "tls.crt",
                 "-----BEGIN CERTIFICATE-----\n",
                 "is a certificate",
                 "openssl x509 -in tls.crt",
             ),
             (
-                KeyHalf::Private,
+                WantedKey::TrustFile,
+                "release.pub",
+                "-----BEGIN PUBLIC KEY-----\n",
+                "is a public key, and a trust file is needed",
+                "`--key release.pub`",
+            ),
+            (
+                WantedKey::Private,
                 "id_ed25519",
                 "-----BEGIN OPENSSH PRIVATE KEY-----\n",
                 "is an SSH key",
@@ -174,9 +192,9 @@ mod tests {
             assert!(error.help().unwrap().contains(help), "{:?}", error.help());
         }
         let own = [
-            (KeyHalf::Public, "-----BEGIN PUBLIC KEY-----\n"),
-            (KeyHalf::Private, "-----BEGIN EC PRIVATE KEY-----\n"),
-            (KeyHalf::Private, "rubbish"),
+            (WantedKey::Public, "-----BEGIN PUBLIC KEY-----\n"),
+            (WantedKey::Private, "-----BEGIN EC PRIVATE KEY-----\n"),
+            (WantedKey::Private, "rubbish"),
         ];
         for (half, content) in own {
             assert!(half.check("a".into(), content.as_bytes()).is_ok());

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use camino::Utf8Path;
 use zeroize::Zeroizing;
 
-use super::key_kind::KeyHalf;
+use super::key_kind::WantedKey;
 use crate::{
     chart::ChartKey,
     sign::{PrivateKey, PublicKey, Signer, TrustFile},
@@ -45,7 +45,7 @@ pub(super) fn load_private_key(
     ask: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
 ) -> Result<PrivateKey, CommandError> {
     let pem = Zeroizing::new(fsx::read(path, MAX_KEY_FILE_BYTES)?);
-    KeyHalf::Private.check(path, &pem)?;
+    WantedKey::Private.check(path, &pem)?;
     let mut attempt = 1;
     loop {
         let mut is_typed = false;
@@ -99,7 +99,7 @@ pub(super) fn is_pem(path: &Utf8Path) -> Result<bool, CommandError> {
 /// When the file cannot be read, or is no supported public key.
 pub(super) fn load_public_key(path: &Utf8Path) -> Result<Signer, CommandError> {
     let pem = fsx::read_to_string(path, MAX_KEY_FILE_BYTES)?;
-    KeyHalf::Public.check(path, pem.as_bytes())?;
+    WantedKey::Public.check(path, pem.as_bytes())?;
     let key = PublicKey::from_pem(&pem).map_err(|error| {
         CommandError::from(error).context(format!("cannot use the key `{path}`"))
     })?;
@@ -137,6 +137,7 @@ fn read_trust_file(
     check_key: &dyn Fn(&Utf8Path) -> Result<(), PathError>,
 ) -> Result<TrustFile, CommandError> {
     let text = fsx::read_to_string(path, MAX_TRUST_FILE_BYTES)?;
+    WantedKey::TrustFile.check(path, text.as_bytes())?;
     let refused = RefCell::new(None);
     let read_key = |file: &str| {
         let key = fsx::parent(path).join(file);

@@ -41,6 +41,8 @@ pub struct PolicyReport {
     demands_signatures: bool,
     #[serde(skip)]
     remarks: Vec<Remark>,
+    #[serde(skip)]
+    is_built_in: bool,
 }
 
 impl Report for PolicyReport {
@@ -68,6 +70,9 @@ impl Report for PolicyReport {
                     decision.waiver_hint()
                 ),
             };
+        }
+        if self.is_built_in && self.denied > 0 {
+            let _ = writeln!(text, "note: {}", remarks::NO_POLICY);
         }
         let warnings = |remark: &&Remark| remark.severity == Severity::Warning;
         for Remark {
@@ -130,6 +135,7 @@ pub fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
         denied: count(Verdict::Denied),
         evaluation,
         with_allowed: options.with_allowed,
+        is_built_in: project.policy_path().is_none(),
         demands_signatures: !project.policy().signatures.is_empty(),
     })
 }

@@ -14,8 +14,17 @@ use rune_core::remark::Remark;
 
 /// Lets a violation say where it can be settled.
 pub(super) fn located(project: &Project) -> impl FnOnce(PolicyViolation) -> PolicyViolation {
-    move |violation| violation.with_remarks(|decision| denied(project, decision))
+    move |violation| {
+        let located = violation.with_remarks(|decision| denied(project, decision));
+        match project.policy_path() {
+            Some(_) => located,
+            None => located.with_help(NO_POLICY),
+        }
+    }
 }
+
+/// What holds for a manifest that names no policy, and the way to another one.
+pub(super) const NO_POLICY: &str = "the manifest names no policy, so the one of RUNE holds that is built into rune-bundle: write your own, as `rune-bundle init` does, and name it with `policy:`";
 
 /// A denial: at the waiver that has ended, else where the manifest names what is denied.
 pub(super) fn denied(project: &Project, decision: &Decision) -> Remark {
@@ -28,10 +37,15 @@ pub(super) fn denied(project: &Project, decision: &Decision) -> Remark {
             project.place_of(&decision.subject),
             message,
         )
-        .with_help(format!(
-            "use something else, or add to `waivers` in `{}`: {}",
-            policy_path(project),
-            decision.waiver_hint()
+        .with_help(project.policy_path().map_or_else(
+            || NO_POLICY.to_owned(),
+            |_| {
+                format!(
+                    "use something else, or add to `waivers` in `{}`: {}",
+                    policy_path(project),
+                    decision.waiver_hint()
+                )
+            },
         )),
     }
 }

@@ -154,6 +154,9 @@ impl Report for RenderReport {
         if unchanged > 0 {
             let _ = writeln!(text, "{} up to date", counted(unchanged, "file"));
         }
+        if self.files.is_empty() && self.out_of_step.is_empty() {
+            text.push_str("no chart has templates to render; `build` fills in values templates\n");
+        }
         text
     }
 }

@@ -140,8 +140,10 @@ impl VolumeReport {
             ..
         } = self.volume;
         let mut text = format!(
-            "volume {number} of {count} of {} {} is intact: {bytes} bytes, {entries} whole entries\n",
-            self.name, self.version
+            "volume {number} of {count} of {} {} is intact: {}, {entries} whole entries\n",
+            self.name,
+            self.version,
+            exact_size(bytes)
         );
         text.push_str(&identity_lines(self.digest, self.trust.as_ref()));
         for state in &self.signatures {

@@ -134,7 +134,7 @@ fn search(value: &Value, needed: &mut Needed) {
 mod tests {
     use serde_json::json;
 
-    use super::{Needed, search};
+    use super::{Needed, create_secret, search};
 
     #[test]
     fn what_a_pod_cannot_start_without_is_found_and_nothing_else() {
@@ -162,6 +162,14 @@ mod tests {
         assert_eq!(
             shown,
             [r"api {}", r#"db {"password", "url"}"#, "pull {}", "tls {}"]
+        );
+    }
+
+    #[test]
+    fn a_missing_secret_comes_with_the_command_that_creates_it() {
+        assert_eq!(
+            create_secret("db", &["url".to_owned()], "site"),
+            "`kubectl create secret generic db --namespace site --from-file=url=FILE`"
         );
     }
 }

@@ -278,6 +278,33 @@ fn a_destination_that_cannot_receive_the_bundle_is_said_before_anything_is_fetch
 }
 
 #[test]
+fn a_destination_that_exists_is_said_before_helm_renders_anything() {
+    let project = Project::new();
+    project.lock();
+    fs::write(project.path("there.tar"), "mine").unwrap();
+    let helm = project.path("helm");
+    // Helm gets an environment of its own.
+    let marks = format!(
+        "#!/bin/sh\n[ \"$1\" = version ] || : > '{}'\nexec '{}' \"$@\"\n",
+        project.path("helm.was-run").display(),
+        tool("helm4").display()
+    );
+    fs::write(&helm, marks).unwrap();
+    fs::set_permissions(&helm, fs::Permissions::from_mode(0o755)).unwrap();
+    let build = |output: &str, code| {
+        let mut command = project.command(&project.build_arguments(output));
+        command.env("RUNE_BUNDLE_HELM", &helm);
+        ends_with(&command.output().unwrap(), code)
+    };
+    for (output, code) in [("there.tar", 12), ("no/such/directory.tar", 4)] {
+        build(output, code);
+        assert!(!project.path("helm.was-run").exists(), "{output}");
+    }
+    build("new.tar", 0);
+    assert!(project.path("helm.was-run").exists());
+}
+
+#[test]
 fn a_limit_on_file_sizes_is_said_before_anything_is_fetched() {
     let project = Project::new();
     project.lock();

@@ -7,7 +7,7 @@ use rune_testkit::sample::Sample;
 use crate::bundle::{
     delta_support::Pair,
     project::Project,
-    small_bundle::{ends_with, index_of},
+    small_bundle::{ends_with, index_of, rune_bundle},
 };
 
 const SHARED: [usize; 3] = [40_000, 30_000, 20_000];
@@ -179,4 +179,18 @@ fn build_with_a_base_fetches_nothing_of_what_is_left_out_and_writes_what_delta_w
     let apply = ["apply", "built.tar", "--from", "old.tar", "-o", "out.tar"];
     ends_with(&project.run(&[&apply[..], &trust].concat()), 0);
     assert!(read("out.tar") == read("new.tar"));
+}
+
+#[test]
+fn standard_input_is_refused_by_what_reads_at_any_position() {
+    for arguments in [
+        &["have", "-"][..],
+        &["apply", "-"],
+        &["apply", "x", "--from", "-"],
+        &["delta", "x", "--base", "-"],
+        &["delta", "x", "--have", "-"],
+    ] {
+        let said = ends_with(&rune_bundle(arguments), 2);
+        assert!(said.contains("store it in a file first"), "{said}");
+    }
 }

@@ -105,26 +105,51 @@ fn a_policy_demands_an_sbom_of_every_platform_until_it_is_waived() {
 }
 
 #[test]
-fn inspect_and_the_page_say_which_there_are_and_where_there_is_none() {
+fn inspect_sums_up_and_the_page_says_which_there_are_and_where_there_is_none() {
     let shop = Shop::new(true);
     shop.project.lock();
     shop.project.build("none.tar");
     let digest = shop.put(None, &shop.bundle(&shop.child(), SPDX, &shop.key));
     shop.project.lock();
     shop.project.build("shop.tar");
-    for (bundle, sbom) in [
-        ("none.tar", "none".to_owned()),
-        ("shop.tar", format!("SPDX, referrer {digest}")),
+    for (bundle, line) in [
+        ("none.tar", "SBOMs          none\n"),
+        (
+            "shop.tar",
+            "SBOMs          for every platform of every image\n",
+        ),
     ] {
         let inspect = ["inspect", bundle, "--key", "release.pub"];
         let said = ends_with(&shop.project.run(&inspect), 0);
-        let line = format!("SBOM           linux/amd64 of shop: {sbom}\n");
-        assert!(said.contains(&line), "{said}");
+        assert!(said.contains(line), "{said}");
         let page = format!("{bundle}.html");
         let report = ["report", bundle, "--key", "release.pub", "--output", &page];
         ends_with(&shop.project.run(&report), 0);
         let page = std::fs::read_to_string(shop.project.path(&page)).unwrap();
         let is_lacking = page.contains("There is no SBOM of shop for ");
         assert_eq!(is_lacking, bundle == "none.tar", "{page}");
+        assert_eq!(page.contains(&digest), bundle == "shop.tar", "{page}");
     }
+}
+
+#[test]
+fn inspect_names_the_platforms_without_an_sbom_when_others_have_one() {
+    let shop = Shop::new(true);
+    let sample = Sample {
+        attestations: false,
+        ..Sample::default()
+    };
+    let image = shop.project.put(REPOSITORY, "1", &sample);
+    let child = image.manifests[0].digest();
+    shop.put(None, &shop.bundle(&child, SPDX, &shop.key));
+    shop.project.lock();
+    shop.project.build("shop.tar");
+    let inspect = ["inspect", "shop.tar", "--key", "release.pub"];
+    let said = ends_with(&shop.project.run(&inspect), 0);
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("SBOM")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    assert!(
+        lines[0].starts_with("SBOMs          shop: none for linux/"),
+        "{said}"
+    );
 }

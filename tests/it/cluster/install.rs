@@ -460,6 +460,12 @@ fn what_the_cluster_lacks_is_said_at_once_and_a_first_installation_that_fails_is
         .concat(),
         4,
     );
+    let help = lacking["error"]["help"].as_str().unwrap();
+    let command = format!(
+        "`kubectl create secret generic no-such-secret --namespace {}",
+        namespace.name()
+    );
+    assert!(help.contains(&command), "{help}");
     let lacking = &lacking["error"]["details"];
     let about: Vec<&str> = lacking
         .as_array()
@@ -480,6 +486,9 @@ fn what_the_cluster_lacks_is_said_at_once_and_a_first_installation_that_fails_is
             .contains("no such image"),
         "{lacking}"
     );
+    let help = lacking["error"]["help"].as_str().unwrap();
+    let way_out = "`rune-bundle push`, or the option `--push`";
+    assert_eq!(help.matches(way_out).count(), 1, "{help}");
     assert!(
         namespace
             .try_kubectl(&["get", "configmap", "rune-bundle.rune"])
@@ -511,7 +520,9 @@ fn what_the_cluster_lacks_is_said_at_once_and_a_first_installation_that_fails_is
         13,
     );
     assert!(
-        said.contains("what was made is removed again") && said.contains("pod rune-api-"),
+        said.contains("what was made is removed again")
+            && said.contains("pod rune-api-")
+            && said.contains(&format!("release rune, namespace {}\n", namespace.name())),
         "{said}"
     );
     assert!(

@@ -52,6 +52,37 @@ fn a_destination_that_is_none_is_a_mistake_on_the_command_line() {
 }
 
 #[test]
+fn bundle_and_registry_in_each_others_place_are_said_to_be() {
+    let shipped = Shipped::twins();
+    for verb in [&["push"][..], &["mirror", "k3s"]] {
+        let arguments = [verb, &["127.0.0.1:5000/x", "x.tar", "--key", "release.pub"]].concat();
+        let said = ends_with(&shipped.project.run(&arguments), 2);
+        assert!(
+            said.contains("`x.tar` is a file, and the registry is the argument behind the bundle"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn advice_about_a_registry_that_cannot_be_reached_names_no_proxy_and_no_mirror() {
+    let shipped = Shipped::twins();
+    let host = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let push = ["push", "x.tar", &host, "--key", "release.pub", "--dry-run"];
+    let said = ends_with(&shipped.project.run(&push), 10);
+    assert!(
+        said.contains(&format!(
+            "check that `{host}` can be reached from here; no proxy is used"
+        )) && !said.contains("HTTPS_PROXY")
+            && !said.contains("--registry-config"),
+        "{said}"
+    );
+}
+
+#[test]
 fn two_repositories_that_would_become_one_are_refused() {
     let manifest = "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: rune\nversion: 0.1.0\nplatforms: all\nimages:\n  \
         - { name: one, reference: docker.io/library/a-b:1, license: PostgreSQL }\n  \

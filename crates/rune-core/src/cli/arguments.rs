@@ -10,7 +10,11 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::{Color, help::Guide, output::Printer};
+use super::{
+    Color,
+    help::{Guide, OTHER_TOOL},
+    output::Printer,
+};
 use crate::failure::{Failure, FailureKind};
 
 /// A command line that is wrong.
@@ -64,6 +68,7 @@ pub fn parse<T: Parser>(guide: &Guide) -> Result<T, ExitCode> {
         let usage = UsageError {
             message: message(&error),
             help: written_apart(&error, &command, &verb, &arguments)
+                .or_else(|| meant_option(&error, guide, &command, &verb))
                 .unwrap_or_else(|| advice(&error, guide, command.get_name(), &verb)),
         };
         Printer::new(asks_for_json, false, 0, color(&arguments)).fail(&usage.into())
@@ -160,16 +165,21 @@ fn message(error: &clap::Error) -> String {
 
 /// What to do about it, and an example.
 fn advice(error: &clap::Error, guide: &Guide, tool: &str, verb: &str) -> String {
-    let path = format!("{tool} {verb}");
-    let path = path.trim_end();
+    // `help` has verbs as arguments, and no help of its own.
+    let path = match verb {
+        "" | "help" => tool.to_owned(),
+        verb => format!("{tool} {verb}"),
+    };
     let suggestion = match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let typed = texts(error, ContextKind::InvalidSubcommand);
             let meant = typed.first().and_then(|typed| guide.meant(typed));
             let similar = texts(error, ContextKind::SuggestedSubcommand);
             let option = meant.filter(|meant| meant.starts_with('-'));
+            let other_tool = meant.filter(|meant| meant.starts_with(OTHER_TOOL));
             match (option, meant, similar.first()) {
                 (Some(option), ..) => Some(format!("run `{tool} {option}`")),
+                _ if other_tool.is_some() => other_tool.map(|command| format!("run `{command}`")),
                 (None, Some(meant), _) => Some(format!("did you mean `{tool} {meant}`?")),
                 (None, None, Some(_)) => {
                     let similar: Vec<String> = similar
@@ -205,6 +215,43 @@ fn advice(error: &clap::Error, guide: &Guide, tool: &str, verb: &str) -> String 
         .unwrap_or_else(|| format!("`{path} --help` shows the options"))
 }
 
+/// What the verb has for an option that other tools have.
+fn meant_option(
+    error: &clap::Error,
+    guide: &Guide,
+    command: &Command,
+    verb: &str,
+) -> Option<String> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let typed = texts(error, ContextKind::InvalidArg);
+    let inner = verb_in(command, verb)?;
+    let arguments = || inner.get_arguments().chain(command.get_arguments());
+    guide.meant_options(typed.first()?).find_map(|ours| {
+        let has_option = |known: &clap::Arg| known.get_long() == ours.strip_prefix("--");
+        let is_value = |known: &clap::Arg| {
+            known.is_positional() && known.get_value_names().is_some_and(|names| names == [ours])
+        };
+        if ours.starts_with("--") {
+            arguments()
+                .any(has_option)
+                .then(|| format!("did you mean `{ours}`?"))
+        } else {
+            inner
+                .get_arguments()
+                .any(is_value)
+                .then(|| format!("write `<{ours}>` as the last argument, without an option"))
+        }
+    })
+}
+
+/// The command of a verb, with the verb inside it.
+fn verb_in<'c>(command: &'c Command, verb: &str) -> Option<&'c Command> {
+    verb.split_whitespace()
+        .try_fold(command, |command, verb| command.find_subcommand(verb))
+}
+
 /// The way to write a value that stands behind an option which takes it with `=` alone.
 fn written_apart(
     error: &clap::Error,
@@ -221,10 +268,7 @@ fn written_apart(
     let mut pairs = arguments.iter().zip(arguments.iter().skip(1));
     let (before, _) = pairs.find(|(_, behind)| *behind == value)?;
     let before = before.strip_prefix("--")?;
-    let inner = verb
-        .split_whitespace()
-        .try_fold(command, |command, verb| command.find_subcommand(verb))?;
-    inner
+    verb_in(command, verb)?
         .get_arguments()
         .find(|known| known.get_long() == Some(before) && known.is_require_equals_set())
         .map(|_| format!("the value of `--{before}` is written with `=`: `--{before}={value}`"))

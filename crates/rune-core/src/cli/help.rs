@@ -13,6 +13,9 @@ const MAX_WIDTH: usize = 100;
 /// Where an example continues that takes several lines.
 const EXAMPLE_INDENT: usize = 6;
 
+/// How a command begins that is not one of ours.
+pub const OTHER_TOOL: &str = "helm ";
+
 /// Verbs with something in common.
 pub struct Group {
     pub heading: &'static str,
@@ -24,8 +27,11 @@ pub struct Guide {
     pub groups: &'static [Group],
     /// For each verb, verbs of verbs included (`doctor build`), command lines that work.
     pub examples: &'static [(&'static str, &'static [&'static str])],
-    /// Verbs of other tools, and what does the same here.
+    /// Verbs of other tools, and what does the same here; a command of Helm where nothing does.
     pub synonyms: &'static [(&'static str, &'static str)],
+    /// Options of other tools, and what does the same here: an option, or the name of a value that
+    /// needs none. The first counts that the verb has.
+    pub option_synonyms: &'static [(&'static str, &'static str)],
     /// Variables of the environment, and what each is for.
     pub variables: &'static [(&'static str, &'static str)],
     /// What each kind of failure that the tool knows means there.
@@ -96,6 +102,14 @@ impl Guide {
     pub(super) fn meant(&self, verb: &str) -> Option<&'static str> {
         let found = self.synonyms.iter().find(|(other, _)| *other == verb);
         found.map(|(_, ours)| *ours)
+    }
+
+    /// What may do what an option of another tool does.
+    pub(super) fn meant_options(&self, option: &str) -> impl Iterator<Item = &'static str> {
+        let synonyms = self.option_synonyms.iter();
+        synonyms
+            .filter(move |(other, _)| *other == option)
+            .map(|(_, ours)| *ours)
     }
 
     /// The verbs beside this one in its group.

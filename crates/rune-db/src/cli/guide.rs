@@ -75,6 +75,12 @@ pub const GUIDE: Guide = Guide {
         ("diff", "compare"),
         ("version", "--version"),
     ],
+    option_synonyms: &[
+        ("--format", "--json"),
+        ("--url", "--db-url"),
+        ("--database-url", "--db-url"),
+        ("-d", "--db-url"),
+    ],
     variables: &[
         ("RUNE_DB_URL", "URL of the database."),
         (

@@ -247,7 +247,7 @@ fn server_of(config: &Kubeconfig) -> Option<(String, String)> {
 }
 
 fn containerd() -> Check {
-    let needed = "a containerd that may be spoken to, to load images into this node";
+    let needed = "a containerd that this user can reach, to load images into this node";
     let found = CONTAINERD_SOCKETS
         .iter()
         .filter(|path| fsx::exists(Utf8Path::new(path)));

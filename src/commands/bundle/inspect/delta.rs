@@ -8,7 +8,7 @@ use crate::{
     archive::EntryName,
     bundle::{BaseRecord, BundleIndex, Delta, DeltaContents, EntryRecord, Tally},
 };
-use rune_core::text::{shown, size};
+use rune_core::text::{exact_size, shown};
 
 /// What the file has of the bundle.
 #[derive(Debug, Serialize)]
@@ -42,9 +42,8 @@ impl DeltaReport {
 
     pub(super) fn text(&self) -> String {
         let mut text = format!(
-            "delta          {} ({} bytes)\nincluded       {}\n",
-            size(self.bytes),
-            self.bytes,
+            "delta          {}\nincluded       {}\n",
+            exact_size(self.bytes),
             self.included
         );
         text.push_str(&format!("needed         {}, from elsewhere\n", self.needed));

@@ -1,6 +1,7 @@
 //! The images of a bundle as a table.
 
-use crate::bundle::{ImageRecord, PlatformSboms, ReferrerRecord, Role, ShownAdvisory};
+use super::ImageSboms;
+use crate::bundle::{ImageRecord, ReferrerRecord, Role, ShownAdvisory};
 use rune_core::{
     command::counted,
     text::{shown, size},
@@ -112,15 +113,35 @@ pub(super) fn referrer(image: &ImageRecord, referrer: &ReferrerRecord) -> String
     }
 }
 
-/// Which SBOMs there are of a platform.
-pub(super) fn sboms(image: &str, found: &PlatformSboms) -> String {
-    let sboms: Vec<String> = found.sboms.iter().map(|sbom| sbom.sentence()).collect();
-    let sboms = if sboms.is_empty() {
-        "none".to_owned()
-    } else {
-        sboms.join("; ")
-    };
-    format!("{} of {}: {sboms}", shown(&found.platform), shown(image))
+/// How many platforms of the images have SBOMs: in one line when it is the same for all, else a
+/// line for each image. Which they are is in the JSON report and on the page of `report`.
+pub(super) fn sboms(sboms: &[ImageSboms]) -> Vec<String> {
+    let lacks = |one: &&ImageSboms| one.found.sboms.is_empty();
+    match sboms.iter().filter(lacks).count() {
+        _ if sboms.is_empty() => Vec::new(),
+        0 => vec!["for every platform of every image".to_owned()],
+        count if count == sboms.len() => vec!["none".to_owned()],
+        _ => sboms
+            .chunk_by(|one, other| one.image == other.image)
+            .map(of_image)
+            .collect(),
+    }
+}
+
+/// How many platforms of one image have SBOMs.
+fn of_image(platforms: &[ImageSboms]) -> String {
+    let name = platforms.first().map(|one| shown(&one.image));
+    let lacking: Vec<String> = platforms
+        .iter()
+        .filter(|one| one.found.sboms.is_empty())
+        .map(|one| shown(&one.found.platform))
+        .collect();
+    let name = name.unwrap_or_default();
+    match lacking.len() {
+        0 => format!("{name}: for every platform"),
+        count if count == platforms.len() => format!("{name}: none"),
+        _ => format!("{name}: none for {}", lacking.join(", ")),
+    }
 }
 
 /// What an advisory says, a line for each statement.
