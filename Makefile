@@ -18,7 +18,7 @@ static:
 	@$(ENV) RUSTFLAGS='$(STATIC)' cargo build --locked --workspace --bins --target $(TARGET)
 
 demo: ## Lock, build, verify and unpack a sample bundle; needs a Rust compiler only
-	@$(ENV) tools/demo $(TARGET) $(MAKE) --no-print-directory static
+	@$(ENV) tools/demo $(TARGET) make --no-print-directory static
 
 docs: ## Build the documentation as a site in target/docs/site
 	@tools/docs
