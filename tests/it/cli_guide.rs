@@ -237,7 +237,11 @@ const REACHED: &[(&str, &[&str])] = &[
             "diff", "report",
         ],
     ),
-    ("src/bundle/materialise/", &["build", "delta", "apply"]),
+    (
+        "src/bundle/materialise/",
+        &["build", "delta", "apply", "fetch"],
+    ),
+    ("src/bundle/stored.rs", &["fetch"]),
     ("src/bundle/delta/", &["apply"]),
     ("src/bundle/compose/", &["build"]),
     ("src/bundle/completeness/", &["init", "lock", "build"]),

@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
 use crate::{
-    cli::site::Site,
+    cli::site::{Site, verified_files},
     commands::bundle::{BundleOptions, Digest, Origin, Parts, SignerOptions},
 };
 use rune_core::digest::DigestError;
@@ -43,6 +43,16 @@ pub(super) struct DeltaArgs {
     trust: TrustArgs,
 }
 
+/// A bundle that is given to somebody who hashes what he gets, and what it is checked with.
+#[derive(Debug, Args)]
+pub(super) struct VerifiedBundleArgs {
+    #[command(flatten)]
+    bundle: BundleArgs,
+    /// Hash the contents even if `verify` did it before and the file has not changed since
+    #[arg(long)]
+    rehash: bool,
+}
+
 /// Where the other parts of a bundle are.
 #[derive(Debug, Args)]
 pub(super) struct PartArgs {
@@ -54,7 +64,7 @@ pub(super) struct PartArgs {
 
 /// Keys or a digest from outside a bundle.
 #[derive(Debug, Args)]
-struct TrustArgs {
+pub(super) struct TrustArgs {
     #[command(flatten)]
     signers: SignerArgs,
     /// Bundle digest (sha256:…), known out of band
@@ -96,6 +106,15 @@ pub(super) fn bundle_digest(text: &str) -> Result<Digest, DigestError> {
 impl BundleArgs {
     pub(super) fn options(self, site: &Site) -> BundleOptions {
         self.trust.of(self.bundle, self.parts.only(), site)
+    }
+}
+
+impl VerifiedBundleArgs {
+    pub(super) fn options(self, site: &Site) -> BundleOptions {
+        BundleOptions {
+            verified: verified_files().filter(|_| !self.rehash),
+            ..self.bundle.options(site)
+        }
     }
 }
 
@@ -141,12 +160,13 @@ impl PartArgs {
 }
 
 impl TrustArgs {
-    fn of(self, bundle: Utf8PathBuf, parts: Parts, site: &Site) -> BundleOptions {
+    pub(super) fn of(self, bundle: Utf8PathBuf, parts: Parts, site: &Site) -> BundleOptions {
         BundleOptions {
             bundle,
             parts,
             signers: self.signers.options(site, self.bundle_digest.is_some()),
             digest: self.bundle_digest,
+            verified: None,
         }
     }
 }
