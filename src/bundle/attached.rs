@@ -79,7 +79,7 @@ impl Attached {
 fn slots(files: &Descriptor) -> BTreeMap<usize, Digest> {
     let slot = |(key, value): (&String, &String)| {
         let slot = key.strip_prefix(SLOT)?.parse().ok()?;
-        Some((slot, value.parse().ok()?))
+        Some((slot, Digest::from_hex(value).ok()?))
     };
     files.annotations.iter().filter_map(slot).collect()
 }

@@ -17,9 +17,11 @@ use crate::oci::{ArtifactManifest, Descriptor, Manifest};
 use rune_core::digest::Digest;
 
 /// The type of the artifact.
-pub(crate) const FILES_ARTIFACT: &str = "application/vnd.rune-bundle.files.v1+json";
+pub(super) const FILES_ARTIFACT: &str = "application/vnd.rune-bundle.files.v1+json";
 
-/// The annotation that has the digest of the signature in a slot, without the number of the slot.
+/// The annotation that has the digest of the signature in a slot, without the number of the slot. The
+/// digest is bare: lists of referrers repeat annotations, and what looks like a digest there may be
+/// taken for that of a manifest.
 pub(super) const SLOT: &str = "io.rune-bundle.slot.";
 
 /// What a layer is, whatever it has: a registry that looks into documents would miss what they
@@ -54,7 +56,7 @@ pub(super) fn files_artifact(
         .collect();
     let slots = head.signatures();
     let slots: Vec<(String, String)> = slots
-        .map(|(slot, signature)| (format!("{SLOT}{slot}"), Digest::of(&signature).to_string()))
+        .map(|(slot, signature)| (format!("{SLOT}{slot}"), Digest::of(&signature).hex()))
         .collect();
     let slots = slots.iter().map(|(key, value)| (&**key, &**value));
     let (target, bytes) = ArtifactManifest::of_layers(FILES_ARTIFACT, layers.iter().collect())

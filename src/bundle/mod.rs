@@ -76,7 +76,6 @@ pub use delta::{
     Tally,
 };
 pub use file::{BundleFile, Volumes};
-pub(crate) use files_artifact::FILES_ARTIFACT;
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use image_signatures::{

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
-    bundle::FILES_ARTIFACT,
     oci::{Manifest, ManifestKind},
     registry::{RegistryError, RepositoryWriter},
 };
@@ -52,13 +51,8 @@ impl EvidenceTag {
 impl Document {
     fn new(bytes: Vec<u8>) -> Self {
         let mut names = BTreeSet::new();
-        if let Ok(document) = serde_json::from_slice::<Value>(&bytes) {
-            // The layers of what `publish` adds are files. distribution 2 answers with an error of
-            // the server when it is asked for a manifest with the digest of a file in JSON.
-            let kind = document.get("artifactType");
-            let is_files = kind.is_some_and(|kind| kind == FILES_ARTIFACT);
-            let subject = document.get("subject").filter(|_| is_files);
-            find_digests(subject.unwrap_or(&document), &mut names);
+        if let Ok(document) = serde_json::from_slice(&bytes) {
+            find_digests(&document, &mut names);
         }
         Self { bytes, names }
     }
