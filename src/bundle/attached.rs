@@ -1,4 +1,4 @@
-//! What hangs on the index of a bundle in a registry: its signatures, and its files.
+//! What hangs on a bundle index in a registry: its signatures, and its files.
 
 use std::collections::BTreeMap;
 

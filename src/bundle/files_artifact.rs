@@ -28,7 +28,7 @@ pub(super) const SLOT: &str = "io.rune-bundle.slot.";
 /// lead to.
 const LAYER_TYPE: &str = "application/octet-stream";
 
-/// The artifact about the index that is published, and its bytes.
+/// The artifact about the bundle index, and its bytes.
 pub(super) fn files_artifact(
     head: &AuthenticatedHead,
     documents: &Documents,

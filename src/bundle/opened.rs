@@ -73,7 +73,7 @@ impl Failure for OpenError {
 
 impl OpenBundle {
     /// Opens the bundle that lies in a file. With `verified`, what the file looked like when all of
-    /// it was right, contents are not hashed again as long as it does.
+    /// it was right, nothing is hashed again as long as it does.
     ///
     /// # Errors
     /// When the file ends too early or too late, a document differs from the index, or the

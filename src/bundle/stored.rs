@@ -17,7 +17,7 @@ use rune_core::{
     failure::{Failure, FailureKind},
 };
 
-/// The head of a bundle in a registry, and where the rest is.
+/// What is read first of a bundle in a registry, and where the rest is.
 #[derive(Debug)]
 pub struct StoredBundle {
     name: RepositoryName,

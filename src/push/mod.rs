@@ -59,7 +59,7 @@ pub struct PushSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BundleArtifacts {
     Nothing,
-    /// The index of the bundle and its signatures.
+    /// The bundle index and its signatures.
     Index,
     /// Everything else of the bundle too, about its index.
     Everything,

@@ -112,7 +112,7 @@ impl BlobTally {
 }
 
 impl RefusedArtifact {
-    /// Whether it is the index of the bundle or about that, and not about an image.
+    /// Whether it is the bundle index or about that, and not about an image.
     pub fn is_of_bundle(&self) -> bool {
         matches!(
             self.kind,

@@ -13,7 +13,7 @@ use rune_core::{digest::Digest, fsx::Stamp};
 #[derive(Debug, Default)]
 pub(super) struct Verified {
     known: Mutex<HashMap<Digest, Arc<[Stamp]>>>,
-    /// The same for all contents, when the whole file was verified before it was served.
+    /// The same for everything, when the whole file was verified before it was served.
     whole: Option<Arc<[Stamp]>>,
     /// Who reads a content to check it; others wait for the outcome.
     checking: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,

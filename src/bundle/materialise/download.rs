@@ -82,7 +82,7 @@ pub(super) async fn fetch_all(
 /// What all downloads of a run share.
 #[derive(Clone)]
 pub(super) struct Download {
-    /// Nothing where all contents are on this machine.
+    /// Nothing where everything is on this machine.
     pub(super) client: Option<Client>,
     pub(super) output: Output,
     pub(super) records: Sender<(usize, Progressed)>,

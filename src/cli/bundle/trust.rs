@@ -48,7 +48,7 @@ pub(super) struct DeltaArgs {
 pub(super) struct VerifiedBundleArgs {
     #[command(flatten)]
     bundle: BundleArgs,
-    /// Hash the contents even if `verify` did it before and the file has not changed since
+    /// Hash all blobs even if `verify` did it before and the file has not changed since
     #[arg(long)]
     rehash: bool,
 }

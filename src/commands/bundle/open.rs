@@ -29,7 +29,7 @@ pub struct BundleOptions {
     pub signers: SignerOptions,
     /// The digest that the bundle must have.
     pub digest: Option<Digest>,
-    /// Where it is on record that the file was verified before; without it, contents are hashed.
+    /// Where it is on record that the file was verified before; without it, blobs are hashed.
     pub verified: Option<VerifiedFiles>,
 }
 

@@ -2,7 +2,7 @@
 //! the file system is unmounted, that nobody wrote to the file.
 //!
 //! Only file systems of this machine that set the times of a file with every change, on disks that
-//! are not carried away and changed elsewhere. Of every other file there is no state.
+//! are not taken away and changed elsewhere. Of every other file there is no state.
 
 #![expect(
     clippy::disallowed_methods,
@@ -51,7 +51,7 @@ pub fn boot_id() -> Option<String> {
 }
 
 impl FileState {
-    /// Looks at an open file. None when another user may write to it, or a change could stay
+    /// The state of an open file. None when another user may write to it, or a change could stay
     /// unseen where it lies.
     pub fn of(file: &File) -> Option<Self> {
         let found = file.metadata().ok()?;
@@ -139,8 +139,8 @@ fn is_fixed(disk: &Path) -> bool {
     let Ok(disk) = fs::canonicalize(disk) else {
         return false;
     };
-    let says = |place: &Path, name: &str, words: &[&str]| {
-        fs::read_to_string(place.join(name)).is_ok_and(|text| words.contains(&text.trim()))
+    let says = |place: &Path, name: &str, values: &[&str]| {
+        fs::read_to_string(place.join(name)).is_ok_and(|text| values.contains(&text.trim()))
     };
     let is_shared = |place: &Path| {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
