@@ -47,7 +47,7 @@ impl Bench {
         let hash = r#"cd unpacked/blobs/sha256 && ls | xargs -P 2 -n 1 sh -c 'openssl dgst -sha256 -r "$0" | grep -q "^$0 "'"#;
         let contestants: [Contestant<'_>; 4] = [
             (
-                "rune-bundle push (from the bundle)",
+                "rune-bundle push (from the bundle that was verified)",
                 Box::new(|host| {
                     self.run(&[
                         "push",

@@ -15,7 +15,7 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(bench: &Bench) -> Self {
+    fn start(bench: &Bench, options: &[&str]) -> Self {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/rune-bundle");
         let mut command = Command::new(program);
         command.args([
@@ -28,6 +28,7 @@ impl Serving {
             "--quiet",
         ]);
         let mut child = command
+            .args(options)
             .current_dir(&bench.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -56,21 +57,24 @@ impl Bench {
     /// The bundle is the one that `verify` left.
     pub(super) fn serve(&self) {
         let total: u64 = self.blobs.iter().map(|(_, blob)| blob.size).sum();
-        let (mut start, mut first, mut again, mut theirs) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut start, mut verified) = (Vec::new(), Vec::new());
+        let (mut first, mut again, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
         // Both have what they serve in memory: the comparison is of the servers, not of the order
         // on the disk.
         self.pull(&self.host);
-        self.pull(&Serving::start(self).host);
+        self.pull(&Serving::start(self, &[]).host);
         for _ in 0..ROUNDS {
             let mut serving = None;
-            start.push(seconds(|| serving = Some(Serving::start(self))));
+            start.push(seconds(|| serving = Some(Serving::start(self, &[]))));
             let serving = serving.unwrap();
+            verified.push(seconds(|| self.pull(&serving.host)));
+            let serving = Serving::start(self, &["--rehash"]);
             first.push(seconds(|| self.pull(&serving.host)));
             again.push(seconds(|| self.pull(&serving.host)));
             theirs.push(seconds(|| self.pull(&self.host)));
         }
         let (first, again, theirs) = (median(first), median(again), median(theirs));
+        let verified = median(verified);
         println!(
             "\nserve, {:.2} GiB in {} blobs, 8 curls at once, median of {ROUNDS}",
             gib(total),
@@ -84,6 +88,10 @@ impl Bench {
         println!(
             "  serve, for the first time (hashed on the way)  {first:>6.2} s   {:.2} times as fast as distribution",
             theirs / first
+        );
+        println!(
+            "  serve, for the first time, verified before     {verified:>6.2} s   {:.2} times as fast (bar: at least 1.0)",
+            theirs / verified
         );
         println!(
             "  serve, from then on                            {again:>6.2} s   {:.2} times as fast (bar: at least 1.0)",

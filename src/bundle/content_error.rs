@@ -42,6 +42,9 @@ pub(super) enum Problem {
         expected: Digest,
         actual: Digest,
     },
+    /// Somebody wrote to a file that was verified before, while this was read from it.
+    #[error("entry `{0}`: the file changed while it was read")]
+    Changed(EntryName),
     #[error("entry `{}`: {}", .0.path, .0.source)]
     Write(PathError),
     #[error(transparent)]
@@ -65,6 +68,8 @@ fn what_is_wrong(problems: &[Located]) -> &'static str {
         "the content cannot be written"
     } else if all(|problem| matches!(problem, Problem::Frame(CheckError::Read(_)))) {
         "the file of the bundle cannot be read to its end"
+    } else if all(|problem| matches!(problem, Problem::Changed(_))) {
+        "the file of the bundle is not the one that was verified any more"
     } else {
         "the content does not match the signed index"
     }
@@ -145,7 +150,9 @@ impl Located {
             files
         };
         let files = match &problem {
-            Problem::Write(_) | Problem::Length(_) | Problem::Parts(_) => Vec::new(),
+            Problem::Write(_) | Problem::Changed(_) | Problem::Length(_) | Problem::Parts(_) => {
+                Vec::new()
+            }
             Problem::Digest { .. } => file.files_to_blame(placed),
             // The content was not read, or not compared: it may be wrong as well.
             Problem::Frame(CheckError::Header(_)) => with(
@@ -184,6 +191,9 @@ impl Failure for ContentError {
             Some(Problem::Parts(error)) => error.help(),
             Some(Problem::Frame(CheckError::Read(_))) => {
                 Some("the medium may be damaged; copy the file again from its source".to_owned())
+            }
+            Some(Problem::Changed(_)) => {
+                Some("run it again when nobody writes to the file: it is hashed then".to_owned())
             }
             _ => Some(match self.files().as_slice() {
                 [] => "do not use this file; copy it again from its source".to_owned(),

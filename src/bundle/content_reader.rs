@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use super::{BundleFile, ContentError, OpenBundle, archive::At, content_error::Problem};
 use crate::archive::{CheckError, Placed};
-use rune_core::digest::{Digest, Sha256};
+use rune_core::{
+    digest::{Digest, Sha256},
+    fsx::Stamp,
+};
 
 /// How much is read at once, in bytes.
 const PIECE_BYTES: u64 = 256 << 10;
@@ -32,19 +35,32 @@ enum Source {
     Archive {
         placed: Placed,
         digest: Digest,
-        hasher: Sha256,
+        check: Check,
     },
     /// Made by this program, so there is nothing to check.
     Memory(Arc<[u8]>),
 }
 
+/// How it is known that a content is right.
+#[derive(Debug, Clone)]
+enum Check {
+    Hash(Sha256),
+    /// It was right when the file looked like this.
+    Unchanged(Arc<[Stamp]>),
+}
+
 impl ContentReader {
-    pub(super) fn of_archive(placed: Placed, digest: Digest) -> Self {
+    pub(super) fn of_archive(
+        placed: Placed,
+        digest: Digest,
+        verified: Option<Arc<[Stamp]>>,
+    ) -> Self {
+        let check = verified.map_or_else(|| Check::Hash(Sha256::new()), Check::Unchanged);
         Self {
             source: Source::Archive {
                 placed,
                 digest,
-                hasher: Sha256::new(),
+                check,
             },
             offset: 0,
         }
@@ -138,12 +154,12 @@ impl ContentReader {
         is_last: bool,
         at: Open<'a>,
     ) -> Result<(), Problem> {
-        let (placed, digest, hasher) = match &mut self.source {
+        let (placed, digest, check) = match &mut self.source {
             Source::Archive {
                 placed,
                 digest,
-                hasher,
-            } => (placed, *digest, hasher),
+                check,
+            } => (placed, *digest, check),
             Source::Memory(bytes) => {
                 let rest = usize::try_from(self.offset)
                     .ok()
@@ -167,7 +183,13 @@ impl ContentReader {
         if is_last {
             placed.check_padding(&mut source)?;
         }
-        // After everything that was to be read: what would have had to wait is read once more.
+        // After everything that was to be read: what would have had to wait is read once more, and
+        // whoever wrote to the file did so after this was read, or is noticed here.
+        let hasher = match check {
+            Check::Hash(hasher) => hasher,
+            Check::Unchanged(stamps) if bundle.file().has_stamp(stamps) => return Ok(()),
+            Check::Unchanged(_) => return Err(Problem::Changed(placed.name().clone())),
+        };
         hasher.update(buffer);
         if !is_last {
             return Ok(());

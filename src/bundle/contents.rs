@@ -1,7 +1,7 @@
 //! The file of a bundle, its documents, and where each content lies in it: what showing and acting
 //! have in common.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     BundleFile, BundleIndex, ContentError, Documents, OpenError,
@@ -12,7 +12,7 @@ use super::{
     length::check_length,
 };
 use crate::archive::{CheckError, EntryReader, Layout, Placed, check_end};
-use rune_core::digest::Digest;
+use rune_core::{digest::Digest, fsx::Stamp};
 
 /// A file whose end is where its index says, and whose documents are as it says and hang together.
 #[derive(Debug)]
@@ -20,18 +20,22 @@ pub(super) struct Contents {
     pub(super) file: BundleFile,
     pub(super) documents: Documents,
     places: BTreeMap<Digest, Placed>,
+    /// What the file looked like when all of it was right.
+    verified: Option<Arc<[Stamp]>>,
 }
 
 impl Contents {
-    /// Reads the end of the file and the documents, so it takes the same time at any size.
+    /// Reads the end of the file and the documents, so it takes the same time at any size. Of a file
+    /// that was verified before it compares every header too.
     ///
     /// # Errors
-    /// When the file ends too early or too late, a document differs from the index, or the
-    /// documents do not hang together.
+    /// When the file ends too early or too late, a header or document differs from the index, or
+    /// the documents do not hang together.
     pub(super) fn open(
         file: BundleFile,
         index: &BundleIndex,
         layout: &Layout,
+        verified: Option<Arc<[Stamp]>>,
     ) -> Result<Self, OpenError> {
         check_length(&file, layout)?;
         let mut end = At::new(&file, layout.trailer_offset());
@@ -43,7 +47,15 @@ impl Contents {
             file,
             documents: Documents::new(),
             places,
+            verified,
         };
+        if contents.verified.is_some() {
+            for placed in layout.entries() {
+                placed
+                    .check_header(&mut At::new(&contents.file, placed.header_offset()))
+                    .map_err(|error| contents.wrong(error.into(), placed))?;
+            }
+        }
         let wanted = documents_of(index);
         for (record, placed) in
             placed_entries(index, layout).filter(|(record, _)| wanted.contains(&record.path))
@@ -66,7 +78,20 @@ impl Contents {
             file,
             documents,
             places,
+            verified: None,
         })
+    }
+
+    /// What the file looks like, if that is what it looked like when all of it was right.
+    pub(super) fn verified(&self) -> Option<Arc<[Stamp]>> {
+        self.verified
+            .clone()
+            .filter(|stamps| self.file.has_stamp(stamps))
+    }
+
+    /// Whether all of the file was right before it was opened.
+    pub(super) const fn is_verified(&self) -> bool {
+        self.verified.is_some()
     }
 
     /// Where a content lies, if it is there.

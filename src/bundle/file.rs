@@ -142,6 +142,11 @@ impl BundleFile {
         }
     }
 
+    /// The open files.
+    pub(super) fn files(&self) -> impl Iterator<Item = &File> {
+        self.pieces.iter().map(|piece| &piece.file)
+    }
+
     /// Whether several files are read as one.
     pub(super) fn has_parts(&self) -> bool {
         self.pieces.len() > 1

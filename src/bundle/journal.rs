@@ -22,9 +22,6 @@ use rune_core::{
 
 const MAGIC: &str = "rune-bundle journal 1";
 
-/// Where the kernel says which boot this is.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
 /// How much of an entry is in the partial file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progressed {
@@ -134,10 +131,7 @@ fn first_line(plan: Digest) -> String {
 }
 
 fn boot() -> String {
-    fsx::read_to_string(Utf8Path::new(BOOT_ID), 256)
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    fsx::boot_id().unwrap_or_default()
 }
 
 fn recorded(lines: &[String], plan: Digest) -> BTreeMap<usize, Progressed> {

@@ -7,6 +7,7 @@
 
 mod advisories;
 mod archive;
+mod attached;
 mod buffers;
 mod closure;
 mod completeness;
@@ -21,6 +22,7 @@ mod context;
 mod cosign;
 mod delta;
 mod file;
+mod files_artifact;
 mod gather;
 mod head;
 mod image_signatures;
@@ -39,16 +41,19 @@ mod render;
 mod rune_db_image;
 mod sboms;
 mod static_program;
+mod stored;
 mod templates;
 mod trust;
 mod trust_error;
 mod unpack;
+mod verified_files;
 mod verify;
 mod view;
 mod volume;
 
 pub use advisories::{AdvisoryIngredient, AdvisoryRecord, ShownAdvisory};
 pub use archive::{BundleSource, Documents};
+pub(crate) use attached::{Attached, is_signature_over};
 pub use buffers::Buffers;
 pub use closure::ClosureError;
 pub use completeness::{
@@ -67,7 +72,8 @@ pub use content_stream::{ContentStream, StreamError};
 pub use context::{BuiltDigests, context};
 pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
 pub use delta::{
-    Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Held, RegistryBase, Tally,
+    Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Held, Missing, RegistryBase,
+    Tally,
 };
 pub use file::{BundleFile, Volumes};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
@@ -98,9 +104,11 @@ pub use render::{
 pub use rune_db_image::rune_db_image;
 pub use sboms::PlatformSboms;
 pub use static_program::{NotStatic, check_static_program};
+pub use stored::{StoredBundle, StoredError};
 pub use trust::{SlotState, Trust};
 pub use trust_error::TrustError;
 pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
+pub use verified_files::VerifiedFiles;
 pub use verify::{VerifyError, verify};
 pub use view::{BundleView, OwnSignature};
 pub use volume::{

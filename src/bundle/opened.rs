@@ -16,8 +16,9 @@ use super::{
     archive::At,
     closure::ClosureError,
     contents::Contents,
+    files_artifact::files_artifact,
     index::blob_path,
-    publication::{self, Made, Publication},
+    publication::{self, Made, Publication, PublicationKind},
 };
 use crate::{
     archive::{EntryName, Placed},
@@ -26,6 +27,7 @@ use crate::{
 use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
+    fsx::Stamp,
 };
 
 /// A bundle whose head is authenticated and whose documents hang together.
@@ -35,6 +37,7 @@ pub struct OpenBundle {
     head: AuthenticatedHead,
     made: Made,
     publications: Vec<Publication>,
+    files: Option<Publication>,
 }
 
 /// Why a bundle with an authenticated head cannot be used.
@@ -69,13 +72,18 @@ impl Failure for OpenError {
 }
 
 impl OpenBundle {
-    /// Opens the bundle that lies in a file.
+    /// Opens the bundle that lies in a file. With `verified`, what the file looked like when all of
+    /// it was right, nothing is hashed again as long as it does.
     ///
     /// # Errors
     /// When the file ends too early or too late, a document differs from the index, or the
     /// documents do not hang together.
-    pub fn open(file: BundleFile, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
-        let contents = Contents::open(file, head.index(), head.layout())?;
+    pub fn open(
+        file: BundleFile,
+        head: AuthenticatedHead,
+        verified: Option<Arc<[Stamp]>>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let contents = Contents::open(file, head.index(), head.layout(), verified)?;
         Self::of_contents(contents, head)
     }
 
@@ -95,12 +103,22 @@ impl OpenBundle {
     }
 
     fn of_contents(contents: Contents, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
-        let (publications, made) = publication::publications(&head)?;
+        let (publications, mut made) = publication::publications(&head)?;
+        let mut files = None;
+        for index in publications
+            .iter()
+            .filter(|publication| publication.kind == PublicationKind::Index)
+        {
+            let (artifact, bytes) = files_artifact(&head, &contents.documents, index)?;
+            made.insert(artifact.target.digest, bytes.into());
+            files = Some(artifact);
+        }
         Ok(Arc::new(Self {
             contents,
             head,
             made,
             publications,
+            files,
         }))
     }
 
@@ -125,6 +143,11 @@ impl OpenBundle {
     /// Under which names what is given away.
     pub fn publications(&self) -> &[Publication] {
         &self.publications
+    }
+
+    /// What the bundle has besides what is given away, as an artifact about its index.
+    pub const fn files(&self) -> Option<&Publication> {
+        self.files.as_ref()
     }
 
     /// The bytes of a manifest or index, or of something else that was made when the bundle was
@@ -155,6 +178,10 @@ impl OpenBundle {
 
     /// Begins to read the content with this digest, if the bundle has it.
     pub fn read(&self, digest: Digest) -> Option<ContentReader> {
+        self.reader(digest, self.contents.verified())
+    }
+
+    fn reader(&self, digest: Digest, verified: Option<Arc<[Stamp]>>) -> Option<ContentReader> {
         let made = || {
             self.made
                 .get(&digest)
@@ -162,8 +189,29 @@ impl OpenBundle {
         };
         self.contents
             .place(digest)
-            .map(|placed| ContentReader::of_archive(placed.clone(), digest))
+            .map(|placed| ContentReader::of_archive(placed.clone(), digest, verified))
             .or_else(made)
+    }
+
+    /// What the file looks like, if all of it was right when it looked like that.
+    pub fn verified(&self) -> Option<Arc<[Stamp]>> {
+        self.contents.verified()
+    }
+
+    /// Hashes a content that was given away without being hashed and that somebody refused.
+    ///
+    /// # Errors
+    /// When the content is not what the index says.
+    pub fn rehash(&self, digest: Digest) -> Result<(), ContentError> {
+        let reader = self
+            .contents
+            .is_verified()
+            .then(|| self.reader(digest, None));
+        let mut piece = Vec::new();
+        if let Some(mut reader) = reader.flatten() {
+            while reader.next_piece(self, &mut piece)? {}
+        }
+        Ok(())
     }
 
     /// Reads a part of a content, unchecked: for contents that were read to their end before, from
@@ -226,7 +274,7 @@ impl OpenBundle {
     /// Begins to read an entry by its name, if there is one.
     pub fn read_entry(&self, name: &EntryName) -> Option<ContentReader> {
         let found = self.head.entries().find(|(record, _)| record.path == *name);
-        found.map(|(record, placed)| ContentReader::of_archive(placed.clone(), record.sha256))
+        found.map(|(record, placed)| ContentReader::of_archive(placed.clone(), record.sha256, None))
     }
 
     /// Reads an entry by its name, whole; for the small ones. `None` when there is no such entry.

@@ -67,6 +67,10 @@ pub enum PublicationKind {
     Signature {
         subject: Digest,
     },
+    /// What else the bundle has, about the same manifest; `publish` alone writes it.
+    Files {
+        subject: Digest,
+    },
 }
 
 impl PublicationKind {

@@ -78,7 +78,7 @@ impl BundleView {
         signatures: Vec<SlotState>,
         is_verified: bool,
     ) -> Result<Self, OpenError> {
-        let contents = Contents::open(file, &index, &layout)?;
+        let contents = Contents::open(file, &index, &layout, None)?;
         Ok(Self {
             contents,
             index,

@@ -6,6 +6,7 @@ mod comparing;
 mod credentials;
 mod delta;
 mod examining;
+mod fetching;
 mod installed;
 mod installing;
 mod loading;
@@ -36,9 +37,9 @@ use super::{
     site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
-    apply, attach, build, cat, delta as delta_verb, diff, fingerprint, have, init, inspect,
-    install, join, keygen, load, lock, mirror, policy, prune, push, render, report, rollback,
-    serve, sign, split, status, suggest, unpack, verify,
+    apply, attach, build, cat, delta as delta_verb, diff, fetch, fingerprint, have, init, inspect,
+    install, join, keygen, load, lock, mirror, policy, prune, publish, push, render, report,
+    rollback, serve, sign, split, status, suggest, unpack, verify,
 };
 use rune_core::{
     cli::{GlobalArgs, arguments, documents},
@@ -130,6 +131,10 @@ enum Verb {
     Logout(credentials::Logout),
     /// Push images, charts and signatures of a bundle into a registry
     Push(pushing::Push),
+    /// Push a bundle into a registry, so that `fetch` gets it back byte for byte
+    Publish(pushing::Publish),
+    /// Fetch a bundle that was published, byte for byte
+    Fetch(fetching::Fetch),
     /// Delete from a registry what only older bundles need
     Prune(pruning::Prune),
     /// Install or upgrade a release from a bundle, and roll back when it fails
@@ -239,6 +244,14 @@ pub(super) fn main() -> ExitCode {
                 .and_then(|site| verb.options(&site))
                 .and_then(|options| push::run(&options, &progress)),
         ),
+        Verb::Publish(verb) => printer.finish(
+            site()
+                .and_then(|site| verb.options(&site))
+                .and_then(|options| publish::run(&options, &progress)),
+        ),
+        Verb::Fetch(verb) => {
+            printer.finish(site().and_then(|site| fetch::run(&verb.options(&site), &progress)))
+        }
         Verb::Prune(verb) => printer.finish(
             site()
                 .and_then(|site| verb.options(&site))

@@ -79,7 +79,7 @@ const GROUPS: &[Group] = &[
         heading: "Transfer",
         verbs: &[
             "push", "load", "serve", "mirror", "unpack", "split", "join", "have", "delta", "apply",
-            "login", "logout", "prune",
+            "publish", "fetch", "login", "logout", "prune",
         ],
     },
     Group {
@@ -160,6 +160,20 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000/rune --key release.pub",
             "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000 --trust trust.yaml --dry-run",
             "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000 --key release.pub --plain-http",
+        ],
+    ),
+    (
+        "publish",
+        &[
+            "rune-bundle publish rune-0.1.0.bundle.tar registry.example:5000/rune --key release.pub",
+            "rune-bundle publish rune-0.1.0.bundle.tar registry.example:5000/rune --trust trust.yaml --dry-run",
+        ],
+    ),
+    (
+        "fetch",
+        &[
+            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --key release.pub --output fetched.tar",
+            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --trust trust.yaml --dry-run",
         ],
     ),
     (
@@ -483,6 +497,9 @@ const VARIABLES: &[(&str, &str)] = &[
         "Proxy of init, lock and build; HTTP_PROXY and NO_PROXY too. Verbs of the air-gapped side use no proxy.",
     ),
     ("KUBECONFIG", "Cluster and credentials."),
-    ("XDG_STATE_HOME", "Where receipts are by default."),
+    (
+        "XDG_STATE_HOME",
+        "Where receipts and the records of verified files are by default.",
+    ),
     ("NO_COLOR", "Any value switches colour off."),
 ];

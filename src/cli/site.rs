@@ -5,13 +5,15 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "cli is where the environment is read"
+    reason = "cli is where environment and clock are read"
 )]
+
+use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
-use crate::commands::bundle::{Origin, RECEIPTS_BEFORE, SiteFile};
+use crate::commands::bundle::{Origin, RECEIPTS_BEFORE, SiteFile, VerifiedFiles};
 use rune_core::command::CommandError;
 
 /// Where the site file is when nobody says otherwise.
@@ -112,14 +114,31 @@ impl Site {
     }
 }
 
+/// Where it is on record which files were verified. Unlike receipts, records are of use to nobody
+/// after the next start of the machine.
+pub(super) fn verified_files() -> Option<VerifiedFiles> {
+    let named = state_home().map(|state| state.join("rune-bundle"));
+    Some(VerifiedFiles {
+        directory: named.or_else(state_directory)?.join("verified"),
+        start: SystemTime::now(),
+    })
+}
+
 fn usual_receipts() -> Option<Utf8PathBuf> {
+    Some(state_directory()?.join("receipts"))
+}
+
+fn state_directory() -> Option<Utf8PathBuf> {
     if rustix::process::geteuid().is_root() {
-        return Some("/var/lib/rune-bundle/receipts".into());
+        return Some("/var/lib/rune-bundle".into());
     }
-    // A relative path means nothing there (XDG base directory specification).
-    let state = path_in("XDG_STATE_HOME").filter(|path| path.is_absolute());
     let home = || path_in("HOME").map(|home| home.join(".local/state"));
-    Some(state.or_else(home)?.join("rune-bundle/receipts"))
+    Some(state_home().or_else(home)?.join("rune-bundle"))
+}
+
+fn state_home() -> Option<Utf8PathBuf> {
+    // A relative path means nothing there (XDG base directory specification).
+    path_in("XDG_STATE_HOME").filter(|path| path.is_absolute())
 }
 
 /// A variable that says something.

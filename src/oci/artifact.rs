@@ -1,4 +1,4 @@
-//! Manifests of artifacts that have one layer and no configuration.
+//! Manifests of artifacts that have no configuration.
 //!
 //! Source: OCI image specification 1.1, `manifest.md`, guidance for an empty descriptor.
 
@@ -14,7 +14,7 @@ pub(crate) const EMPTY_CONFIG: &[u8] = b"{}";
 
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 
-/// An artifact of one layer, before it is written.
+/// An artifact, before it is written.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ArtifactManifest<'a> {
@@ -22,7 +22,7 @@ pub(crate) struct ArtifactManifest<'a> {
     media_type: &'static str,
     artifact_type: &'a str,
     config: Descriptor,
-    layers: [&'a Descriptor; 1],
+    layers: Vec<&'a Descriptor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<Descriptor>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -31,12 +31,16 @@ pub(crate) struct ArtifactManifest<'a> {
 
 impl<'a> ArtifactManifest<'a> {
     pub(crate) fn new(artifact_type: &'a str, layer: &'a Descriptor) -> Self {
+        Self::of_layers(artifact_type, vec![layer])
+    }
+
+    pub(crate) fn of_layers(artifact_type: &'a str, layers: Vec<&'a Descriptor>) -> Self {
         Self {
             schema_version: 2,
             media_type: media_type::MANIFEST,
             artifact_type,
             config: Self::empty_config(),
-            layers: [layer],
+            layers,
             subject: None,
             annotations: BTreeMap::new(),
         }

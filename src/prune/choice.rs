@@ -148,7 +148,9 @@ pub(super) fn order_of_bundles(bundles: &[PublishedBundle]) -> BTreeMap<Digest, 
         for publication in &bundle.publications {
             if matches!(
                 publication.kind,
-                PublicationKind::Index | PublicationKind::Signature { .. }
+                PublicationKind::Index
+                    | PublicationKind::Signature { .. }
+                    | PublicationKind::Files { .. }
             ) {
                 order.insert(publication.target.digest, position);
             }

@@ -63,6 +63,7 @@ impl Needs {
                 (3, TargetKind::Referrer)
             }
             PublicationKind::Signature { .. } => (3, TargetKind::Signature),
+            PublicationKind::Files { .. } => (3, TargetKind::Files),
         };
         let reduced = match &publication.kind {
             PublicationKind::Image { reduced_index, .. } => reduced_index.as_ref(),

@@ -50,6 +50,8 @@ pub(crate) enum TargetKind {
     Index,
     /// A signature of that index.
     Signature,
+    /// What else a bundle has.
+    Files,
     /// A list of such artifacts.
     List,
 }

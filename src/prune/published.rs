@@ -8,18 +8,15 @@ use super::{
 };
 use crate::{
     bundle::{
-        AuthenticatedHead, INDEX_ARTIFACT, MAX_INDEX_BYTES, Publication, PublicationKind, Trust,
-        UnverifiedHead,
+        Attached, AuthenticatedHead, INDEX_ARTIFACT, MAX_INDEX_BYTES, Publication, PublicationKind,
+        Trust, UnverifiedHead, is_signature_over,
     },
     oci::{Descriptor, Manifest, ManifestKind},
     push::Destination,
     registry::{Client, RepositoryName},
-    sign::{SIGSTORE_BUNDLE, SLOT_BYTES, Slot},
+    sign::{SLOT_BYTES, Slot},
 };
 use rune_core::digest::Digest;
-
-/// The annotation by which a signature says which slot it is from.
-const TITLE: &str = "org.opencontainers.image.title";
 
 /// A bundle whose index is in the registry and verified.
 pub(super) struct PublishedBundle {
@@ -113,14 +110,14 @@ impl Reader<'_> {
                 .client
                 .blob_bytes(self.name, layer, MAX_INDEX_BYTES)
                 .await?;
-            let head = self.head(&snapshot, *digest, bytes).await?;
-            let head = head
+            let attached = self.attached(&snapshot, *digest).await?;
+            let head = head_of(&attached, bytes)
                 .authenticate(self.trust)
                 .map_err(|source| PruneError::Unverified {
                     reference: reference.clone(),
                     source: Box::new(source),
                 })?;
-            let publications = head.publications()?;
+            let mut publications = head.publications()?;
             let is_own = artifact_of(&publications).is_some_and(|artifact| {
                 artifact.target.digest == *digest
                     && self.destination.name(&artifact.repository) == *self.name
@@ -129,6 +126,7 @@ impl Reader<'_> {
             if !is_own {
                 return Err(refused("`push` would have written it under another name"));
             }
+            publications.extend(files_of(&attached, &head, &publications));
             bundles.push(PublishedBundle {
                 head,
                 repository: self.name.clone(),
@@ -141,61 +139,23 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The bundle index with the signatures that are about its manifest and in the form of `push`.
-    async fn head(
+    /// What is about the manifest of a bundle index and in the form of `push` and `publish`.
+    async fn attached(
         &self,
         snapshot: &Snapshot,
         artifact: Digest,
-        bytes: Vec<u8>,
-    ) -> Result<UnverifiedHead, PruneError> {
+    ) -> Result<Vec<Attached>, PruneError> {
         let writer = self.client.writer(self.name);
         let listed = writer.referrers(artifact).await?.unwrap_or_default();
         let mut referrers: BTreeSet<Digest> =
             listed.manifests.iter().map(|entry| entry.digest).collect();
         referrers.extend(snapshot.listed_about(artifact));
-        let mut signatures = BTreeMap::new();
+        let mut attached = Vec::new();
         for referrer in referrers {
-            if let Some((slot, signature)) = self.signature(referrer, artifact).await?
-                && matches!(Slot::parse(&padded(&signature)), Ok(Slot::Signed(signed)) if signed.is_over(Digest::of(&bytes)))
-            {
-                signatures.entry(slot).or_insert(signature);
-            }
+            let read = Attached::read(self.client, self.name, referrer, artifact);
+            attached.extend(read.await?);
         }
-        Ok(UnverifiedHead::published(bytes, signatures))
-    }
-
-    /// The slot and the content of a signature, if a manifest is one as `push` writes it.
-    async fn signature(
-        &self,
-        referrer: Digest,
-        artifact: Digest,
-    ) -> Result<Option<(usize, Vec<u8>)>, PruneError> {
-        let writer = self.client.writer(self.name);
-        let Some(bytes) = writer.manifest(&referrer.to_string()).await? else {
-            return Ok(None);
-        };
-        let Ok(manifest) = Manifest::parse(bytes, None) else {
-            return Ok(None);
-        };
-        let is_about_it = matches!(
-            manifest.kind(),
-            ManifestKind::Image { subject: Some(subject), .. } if subject.digest == artifact
-        );
-        let layer = only_layer(&manifest).filter(|layer| {
-            is_about_it && layer.media_type == SIGSTORE_BUNDLE && layer.size <= SLOT_BYTES as u64
-        });
-        let slot = layer.and_then(|layer| {
-            let title = layer.annotations.get(TITLE)?;
-            title.strip_suffix(".sigstore.json")?.parse().ok()
-        });
-        let Some((layer, slot)) = layer.zip(slot) else {
-            return Ok(None);
-        };
-        let signature = self
-            .client
-            .blob_bytes(self.name, layer, SLOT_BYTES as u64)
-            .await?;
-        Ok(Some((slot, signature)))
+        Ok(attached)
     }
 
     /// Bundles whose index a run before this one deleted and whose signatures it did not. The bytes
@@ -205,10 +165,11 @@ impl Reader<'_> {
         let mut bundles = Vec::new();
         for artifact in snapshot.lists_about_nothing() {
             for referrer in snapshot.listed_about(artifact) {
-                let Some((_, signature)) = self.signature(referrer, artifact).await? else {
+                let read = Attached::read(self.client, self.name, referrer, artifact);
+                let Some(Attached::Signature { content, .. }) = read.await? else {
                     continue;
                 };
-                let Ok(Slot::Signed(signed)) = Slot::parse(&padded(&signature)) else {
+                let Ok(Slot::Signed(signed)) = Slot::parse(&padded(&content)) else {
                     continue;
                 };
                 let bytes = self
@@ -218,14 +179,15 @@ impl Reader<'_> {
                 let Some(bytes) = bytes else {
                     continue;
                 };
-                let head = self.head(snapshot, artifact, bytes).await?;
-                let Ok(head) = head.authenticate(self.trust) else {
+                let attached = self.attached(snapshot, artifact).await?;
+                let Ok(head) = head_of(&attached, bytes).authenticate(self.trust) else {
                     continue;
                 };
-                let publications = head.publications()?;
+                let mut publications = head.publications()?;
                 let is_it =
                     artifact_of(&publications).is_some_and(|index| index.target.digest == artifact);
                 if is_it {
+                    publications.extend(files_of(&attached, &head, &publications));
                     bundles.push(PublishedBundle {
                         head,
                         repository: self.name.clone(),
@@ -238,6 +200,56 @@ impl Reader<'_> {
         }
         Ok(bundles)
     }
+}
+
+/// The bundle index with its signatures.
+fn head_of(attached: &[Attached], bytes: Vec<u8>) -> UnverifiedHead {
+    let index = Digest::of(&bytes);
+    let mut signatures = BTreeMap::new();
+    for attached in attached {
+        if let Attached::Signature { slot, content } = attached
+            && is_signature_over(content, index)
+        {
+            signatures.entry(*slot).or_insert_with(|| content.clone());
+        }
+    }
+    UnverifiedHead::published(bytes, signatures)
+}
+
+/// The artifacts whose layers are all entries of the bundle.
+fn files_of(
+    attached: &[Attached],
+    head: &AuthenticatedHead,
+    publications: &[Publication],
+) -> Vec<Publication> {
+    let entries: BTreeSet<Digest> = head
+        .index()
+        .entries
+        .iter()
+        .map(|entry| entry.sha256)
+        .collect();
+    let files = attached.iter().filter_map(|attached| match attached {
+        Attached::Files(files)
+            if files
+                .layers
+                .iter()
+                .all(|layer| entries.contains(&layer.digest)) =>
+        {
+            Some(&files.target)
+        }
+        _ => None,
+    });
+    let publication = |target: &Descriptor| {
+        artifact_of(publications).map(|index| Publication {
+            repository: index.repository.clone(),
+            tag: None,
+            target: target.clone(),
+            kind: PublicationKind::Files {
+                subject: index.target.digest,
+            },
+        })
+    };
+    files.filter_map(publication).collect()
 }
 
 fn padded(signature: &[u8]) -> Vec<u8> {

@@ -156,9 +156,15 @@ impl Errand {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .take();
-                Err(problem
-                    .filter(|_| error.is_about_source())
-                    .map_or_else(|| error.into(), PushError::from))
+                if let Some(problem) = problem.filter(|_| error.is_about_source()) {
+                    return Err(problem.into());
+                }
+                if error.is_refusal() {
+                    let (bundle, digest) = (Arc::clone(&shared.bundle), self.blob.digest);
+                    let hashed = tokio::task::spawn_blocking(move || bundle.rehash(digest));
+                    hashed.await.map_err(PushError::Task)??;
+                }
+                Err(error.into())
             }
         }
     }

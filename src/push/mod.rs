@@ -44,8 +44,8 @@ pub struct PushSettings {
     pub index: IndexChoice,
     /// Whether a tag that means something else there may be moved.
     pub overwrites_tags: bool,
-    /// Whether the index of the bundle and its signatures are pushed as well.
-    pub with_index: bool,
+    /// What is pushed besides images and charts.
+    pub artifacts: BundleArtifacts,
     /// Which image signatures of the builder.
     pub image_signatures: ImageSignatureChoice,
     /// How many requests at once.
@@ -53,6 +53,16 @@ pub struct PushSettings {
     /// The most bytes of a blob in one request.
     pub chunk_bytes: Option<u64>,
     pub is_dry_run: bool,
+}
+
+/// What is pushed of a bundle besides its images and charts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BundleArtifacts {
+    Nothing,
+    /// The bundle index and its signatures.
+    Index,
+    /// Everything else of the bundle too, about its index.
+    Everything,
 }
 
 /// What all steps of a push share.

@@ -71,6 +71,8 @@ pub enum PushedKind {
     Index,
     /// A signature of that index.
     Signature,
+    /// What else the bundle has.
+    Files,
 }
 
 /// Which index of an image was pushed.
@@ -110,9 +112,12 @@ impl BlobTally {
 }
 
 impl RefusedArtifact {
-    /// Whether it is the index of the bundle or a signature of it, and not about an image.
+    /// Whether it is the bundle index or about that, and not about an image.
     pub fn is_of_bundle(&self) -> bool {
-        matches!(self.kind, PushedKind::Index | PushedKind::Signature)
+        matches!(
+            self.kind,
+            PushedKind::Index | PushedKind::Signature | PushedKind::Files
+        )
     }
 }
 
@@ -240,6 +245,7 @@ impl PushedKind {
             PublicationKind::ImageSignature { .. } => Self::ImageSignature,
             PublicationKind::Index => Self::Index,
             PublicationKind::Signature { .. } => Self::Signature,
+            PublicationKind::Files { .. } => Self::Files,
         }
     }
 }

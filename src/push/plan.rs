@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{PushError, PushSettings};
+use super::{BundleArtifacts, PushError, PushSettings};
 use crate::{
     bundle::{OpenBundle, Publication, PublicationKind},
     oci::{Descriptor, Manifest, ManifestKind},
@@ -80,10 +80,12 @@ impl Plan {
             .publications()
             .iter()
             .partition(|publication| settings.image_signatures.admits(publication));
-        for publication in published
-            .into_iter()
-            .filter(|publication| settings.with_index || !is_of_bundle(&publication.kind))
-        {
+        let files = bundle
+            .files()
+            .filter(|_| settings.artifacts == BundleArtifacts::Everything);
+        for publication in published.into_iter().chain(files).filter(|publication| {
+            settings.artifacts > BundleArtifacts::Nothing || !is_of_bundle(&publication.kind)
+        }) {
             let mut manifests = Vec::new();
             let target = collect(bundle, &publication.target, &mut manifests)?;
             let has_gaps = manifests.iter().any(|document| document.lacks_children);
@@ -142,7 +144,7 @@ impl Plan {
 const fn is_of_bundle(kind: &PublicationKind) -> bool {
     matches!(
         kind,
-        PublicationKind::Index | PublicationKind::Signature { .. }
+        PublicationKind::Index | PublicationKind::Signature { .. } | PublicationKind::Files { .. }
     )
 }
 

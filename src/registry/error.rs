@@ -129,6 +129,11 @@ impl RegistryError {
         matches!(self, Self::Push { failure, .. } if quirks::refuses_index_with_gaps(&failure.cause))
     }
 
+    /// Whether the registry got what was to be written and did not take it.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Push { failure, .. } if !matches!(*failure.cause, EndpointError::Transport { .. }))
+    }
+
     /// Whether what was to be written is damaged where it came from.
     pub fn is_about_source(&self) -> bool {
         matches!(self, Self::Push { failure, .. } if matches!(*failure.cause, EndpointError::Damaged))

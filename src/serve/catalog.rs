@@ -89,8 +89,8 @@ impl Catalog {
         for (name, bundle) in bundles {
             let origin = Arc::new(Origin {
                 name,
+                verified: Verified::of(&bundle),
                 bundle,
-                verified: Verified::default(),
             });
             for publication in published(&origin.bundle, choice) {
                 catalog
@@ -122,7 +122,8 @@ impl Catalog {
                     | PublicationKind::Referrer { .. }
                     | PublicationKind::ImageSignature { .. }
                     | PublicationKind::Index
-                    | PublicationKind::Signature { .. } => None,
+                    | PublicationKind::Signature { .. }
+                    | PublicationKind::Files { .. } => None,
                 },
             }
         })
@@ -235,9 +236,10 @@ impl Contents {
             PublicationKind::ImageSignature { reference, .. } => {
                 (reference.as_ref().map(Reference::registry), None)
             }
-            PublicationKind::Chart | PublicationKind::Index | PublicationKind::Signature { .. } => {
-                (None, None)
-            }
+            PublicationKind::Chart
+            | PublicationKind::Index
+            | PublicationKind::Signature { .. }
+            | PublicationKind::Files { .. } => (None, None),
         };
         let is_referrer = matches!(publication.kind, PublicationKind::Referrer { .. });
         self.registries.extend(registry.map(str::to_owned));

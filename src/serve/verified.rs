@@ -6,13 +6,15 @@ use std::{
 };
 
 use super::catalog::Origin;
-use crate::bundle::{BundleFile, StreamError};
+use crate::bundle::{BundleFile, OpenBundle, StreamError};
 use rune_core::{digest::Digest, fsx::Stamp};
 
 /// What is known to be right, and as of when.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
     known: Mutex<HashMap<Digest, Arc<[Stamp]>>>,
+    /// The same for everything, when the whole file was verified before it was served.
+    whole: Option<Arc<[Stamp]>>,
     /// Who reads a content to check it; others wait for the outcome.
     checking: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -28,8 +30,18 @@ pub(super) enum CheckError {
 }
 
 impl Verified {
+    pub(super) fn of(bundle: &OpenBundle) -> Self {
+        Self {
+            whole: bundle.verified(),
+            ..Self::default()
+        }
+    }
+
     /// What the file looked like when the content was right, if it looks like that now.
     pub(super) fn stamp(&self, digest: Digest, file: &BundleFile) -> Option<Arc<[Stamp]>> {
+        if let Some(whole) = self.whole.as_ref().filter(|whole| file.has_stamp(whole)) {
+            return Some(Arc::clone(whole));
+        }
         let known = locked(&self.known).get(&digest).cloned()?;
         if file.has_stamp(&known) {
             return Some(known);

@@ -76,6 +76,16 @@ const FAILING: &[(&str, &[&str], i32)] = &[
     ),
     (
         RUNE_BUNDLE,
+        &["publish", "no.tar", "127.0.0.1:1", "--key", "release.pub"],
+        4,
+    ),
+    (
+        RUNE_BUNDLE,
+        &["fetch", "127.0.0.1:1/bundles/no:1", "--key", "no.pub"],
+        4,
+    ),
+    (
+        RUNE_BUNDLE,
         &["install", "no.tar", "--helm", "no", "--key", "release.pub"],
         4,
     ),

@@ -311,8 +311,9 @@ const REACHED: &[(&str, &[&str])] = &[
     ),
     (
         "src/bundle/materialise/",
-        &["build", "delta", "apply", "join"],
+        &["build", "delta", "apply", "join", "fetch"],
     ),
+    ("src/bundle/stored.rs", &["fetch"]),
     ("src/bundle/delta/", &["apply"]),
     ("src/bundle/compose/", &["build"]),
     (

@@ -126,6 +126,10 @@ impl Base {
         Ok(Self::new(path.to_string(), record, parts))
     }
 
+    pub(super) const fn places_mut(&mut self) -> &mut Places {
+        &mut self.places
+    }
+
     /// As it was named.
     pub fn name(&self) -> &str {
         &self.name
@@ -211,15 +215,43 @@ impl Plan {
         delta: &DeltaContents<'_>,
         bases: &'b [Base],
     ) -> Result<(Self, Used<'b>), DeltaError> {
+        let own = |entry: &EntryRecord| {
+            let placed = delta.places.get(&entry.sha256)?;
+            let part = FilePart::new(delta.path, delta.file, placed.content_offset());
+            Some(content(part, entry))
+        };
+        Self::of_places(head, own, bases).map_err(|missing| DeltaError::Missing {
+            missing,
+            looked_in: bases.iter().map(|base| base.name.clone()).collect(),
+            bases: delta.bases.to_vec(),
+        })
+    }
+
+    /// The plan of the bundle that bases have together, and how much of it each has.
+    ///
+    /// # Errors
+    /// When they lack some entries.
+    pub fn of_bases<'b>(
+        head: &AuthenticatedHead,
+        bases: &'b [Base],
+    ) -> Result<(Self, Used<'b>), Vec<Missing>> {
+        let empty = |entry: &EntryRecord| (entry.size == 0).then(|| Content::Bytes(Arc::new([])));
+        Self::of_places(head, empty, bases)
+    }
+
+    fn of_places<'b>(
+        head: &AuthenticatedHead,
+        own: impl Fn(&EntryRecord) -> Option<Content>,
+        bases: &'b [Base],
+    ) -> Result<(Self, Used<'b>), Vec<Missing>> {
         let mut used: Used<'_> = bases
             .iter()
             .map(|base| (base.name.as_str(), Tally::default()))
             .collect();
         let mut missing = Vec::new();
         let plan = Self::of_head(head, |entry, _| {
-            if let Some(placed) = delta.places.get(&entry.sha256) {
-                let part = FilePart::new(delta.path, delta.file, placed.content_offset());
-                return content(part, entry);
+            if let Some(content) = own(entry) {
+                return content;
             }
             let found = bases
                 .iter()
@@ -236,13 +268,10 @@ impl Plan {
             Content::Bytes(Vec::new().into())
         });
         if missing.is_empty() {
-            return Ok((plan, used));
+            Ok((plan, used))
+        } else {
+            Err(missing)
         }
-        Err(DeltaError::Missing {
-            missing,
-            looked_in: bases.iter().map(|base| base.name.clone()).collect(),
-            bases: delta.bases.to_vec(),
-        })
     }
 
     fn of_head(

@@ -93,16 +93,27 @@ fn missing_text(missing: &[Missing], looked_in: &[String]) -> String {
     } else {
         format!("the delta or {}", places.join(", "))
     };
+    let (count, list) = (missing_count(missing), missing_list(missing));
+    format!("{count} not found in {looked_in}:{list}")
+}
+
+/// How many entries are missing, and which.
+pub(in crate::bundle) fn missing_lines(missing: &[Missing]) -> String {
+    format!("{}:{}", missing_count(missing), missing_list(missing))
+}
+
+fn missing_count(missing: &[Missing]) -> String {
+    let count = if missing.len() == 1 {
+        "1 entry of the bundle".to_owned()
+    } else {
+        format!("{} entries of the bundle", missing.len())
+    };
     let bytes = missing.iter().map(|entry| entry.size).sum();
-    let mut text = format!(
-        "{} ({}) not found in {looked_in}:",
-        if missing.len() == 1 {
-            "1 entry of the bundle".to_owned()
-        } else {
-            format!("{} entries of the bundle", missing.len())
-        },
-        size(bytes)
-    );
+    format!("{count} ({})", size(bytes))
+}
+
+fn missing_list(missing: &[Missing]) -> String {
+    let mut text = String::new();
     for entry in missing.iter().take(MAX_LISTED) {
         text.push_str(&format!("\n  {} ({} bytes)", entry.path, entry.size));
     }

@@ -13,10 +13,10 @@ mod held;
 mod record;
 mod registry;
 
-pub use base::Base;
-use base::Missing;
+pub use base::{Base, Missing};
 pub use create::{DeltaPlan, Tally};
 pub use error::DeltaError;
+pub(super) use error::missing_lines;
 pub use file::{Delta, DeltaContents};
 pub use held::Held;
 pub use record::BaseRecord;

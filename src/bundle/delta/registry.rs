@@ -93,6 +93,23 @@ impl RegistryBase<'_> {
         Ok(Base::new(self.name.clone(), record, places))
     }
 
+    /// The entries of a bundle that it has, with those that are layers of artifacts in a repository.
+    ///
+    /// # Errors
+    /// When the registry cannot be asked.
+    pub(in crate::bundle) async fn with_layers(
+        &self,
+        index: &BundleIndex,
+        name: &RepositoryName,
+        layers: &[Descriptor],
+    ) -> Result<Base, DeltaError> {
+        let mut base = self.base(index, None).await?;
+        for layer in layers {
+            self.add(base.places_mut(), name, layer.clone());
+        }
+        Ok(base)
+    }
+
     /// Opens the bundle of a delta for pushing it there, when every repository has what the delta
     /// lacks.
     ///

@@ -82,7 +82,8 @@ pub(super) async fn fetch_all(
 /// What all downloads of a run share.
 #[derive(Clone)]
 pub(super) struct Download {
-    pub(super) client: Client,
+    /// Nothing where everything is on this machine.
+    pub(super) client: Option<Client>,
     pub(super) output: Output,
     pub(super) records: Sender<(usize, Progressed)>,
     pub(super) progress: Arc<dyn Progress>,
@@ -98,6 +99,10 @@ struct Job {
 }
 
 impl Download {
+    fn client(&self) -> Result<&Client, MaterialiseError> {
+        self.client.as_ref().ok_or(MaterialiseError::NoClient)
+    }
+
     /// Fetches one content into its place and says how many bytes came.
     async fn fetch(&self, job: Job) -> Result<u64, MaterialiseError> {
         self.progress.note(&job.fetch.to_string());
@@ -164,7 +169,7 @@ impl Download {
                 name, descriptor, ..
             } if is_manifest(&descriptor.media_type) => {
                 let manifest = self
-                    .client
+                    .client()?
                     .manifest(name, descriptor.digest, Some(&descriptor.media_type))
                     .await?;
                 *fetched_bytes += manifest.bytes().len() as u64;
@@ -173,7 +178,7 @@ impl Download {
             }
             FetchSource::Registry {
                 name, descriptor, ..
-            } => self.client.blob(name, descriptor, present_bytes).await?,
+            } => self.client()?.blob(name, descriptor, present_bytes).await?,
             FetchSource::File { part, .. } => {
                 let (part, sender) = (part.clone(), sender.clone());
                 let reading = spawn_blocking(move || part.send(present_bytes..size, &sender));
@@ -182,7 +187,7 @@ impl Download {
             }
             FetchSource::Web(url) => {
                 let source = WebSource::named((**url).clone());
-                self.client
+                self.client()?
                     .web_stream(&source, &format!("`{url}`"), size, present_bytes)
                     .await?
             }

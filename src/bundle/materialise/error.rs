@@ -40,6 +40,9 @@ pub enum MaterialiseError {
         expected: Digest,
         actual: Digest,
     },
+    /// A content comes over a network and nobody made a client; a bug.
+    #[error("a content is to be fetched without a client")]
+    NoClient,
     /// A download ended in a panic; a bug.
     #[error("a download ended unexpectedly")]
     Task(#[from] tokio::task::JoinError),
@@ -82,7 +85,7 @@ impl Failure for MaterialiseError {
             Self::Registry(error) => error.kind(),
             Self::Gone(error) => error.kind(),
             Self::Digest { .. } | Self::Damaged { .. } => FailureKind::Content,
-            Self::Task(_) => FailureKind::Internal,
+            Self::NoClient | Self::Task(_) => FailureKind::Internal,
             Self::Space { .. } | Self::FileSizeLimit { .. } => FailureKind::Space,
             Self::Exists(_) => FailureKind::Conflict,
         }
@@ -100,7 +103,7 @@ impl Failure for MaterialiseError {
             Self::Damaged { file, .. } => {
                 Some(format!("copy `{file}` again from its source, and run the same command again"))
             }
-            Self::Task(_) => None,
+            Self::NoClient | Self::Task(_) => None,
             Self::Space { .. } => Some("make room, or choose a file on another disk with --output".to_owned()),
             Self::FileSizeLimit { .. } => Some("raise the limit, for example with `ulimit -f unlimited`".to_owned()),
             Self::Exists(path) => Some(format!("choose another name with --output, or remove `{path}` yourself")),

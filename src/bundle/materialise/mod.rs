@@ -138,7 +138,8 @@ fn is_finished(plan: &Plan, destination: &Destination) -> Result<bool, PathError
         .all(|(position, ..)| recorded.get(&position) == Some(&Progressed::Done)))
 }
 
-/// Writes the bundle of a plan, with `downloads` downloads at once. A run that was interrupted is
+/// Writes the bundle of a plan, with `downloads` downloads at once, by the client if anything comes
+/// over a network. A run that was interrupted is
 /// continued: run it again with the same plan.
 ///
 /// # Errors
@@ -146,7 +147,7 @@ fn is_finished(plan: &Plan, destination: &Destination) -> Result<bool, PathError
 /// for the next run; nothing stands under the final name.
 pub async fn materialise(
     plan: &Plan,
-    client: &Client,
+    client: Option<&Client>,
     destination: &Destination,
     downloads: usize,
     progress: &Arc<dyn Progress>,
@@ -183,7 +184,7 @@ pub async fn materialise(
 
     let syncing = journal.record(output.clone());
     let download = Download {
-        client: client.clone(),
+        client: client.cloned(),
         output: output.clone(),
         records: syncing.sender(),
         progress: Arc::clone(progress),

@@ -172,7 +172,7 @@ pub fn join(
             journal.keep(id, present.difference(&doubtful).copied().map(position))?;
             return Err(RewriteError::Shared(wrong));
         }
-        Contents::open(output.reader()?, head.index(), layout)?;
+        Contents::open(output.reader()?, head.index(), layout, None)?;
         output.finish(head.digest(), layout)?;
         journal.remove()?;
     } else {

@@ -10,7 +10,9 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
-use super::{chart_check::helm_program, receipts::ReceiptArgs, registry, trust::BundleArgs};
+use super::{
+    chart_check::helm_program, receipts::ReceiptArgs, registry, trust::VerifiedBundleArgs,
+};
 use crate::{
     cli::{
         registry_args::{LoginArgs, OfflineRegistryArgs},
@@ -29,7 +31,7 @@ use rune_core::{command::CommandError, duration::parse_duration};
 #[derive(Debug, Args)]
 pub(super) struct Install {
     #[command(flatten)]
-    bundle: BundleArgs,
+    bundle: VerifiedBundleArgs,
     /// Name of the release [default: the name of the chart]
     #[arg(long, value_name = "NAME")]
     release: Option<String>,

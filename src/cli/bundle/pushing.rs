@@ -1,8 +1,8 @@
-//! The verb that fills a registry: `push`.
+//! The verbs that fill a registry: `push`, `publish`.
 
 use clap::{Args, ValueEnum};
 
-use super::{receipts::ReceiptArgs, registry, trust::BundleArgs};
+use super::{receipts::ReceiptArgs, registry, trust::VerifiedBundleArgs};
 use crate::{
     cli::{
         image_signature_args::ImageSignatureArgs,
@@ -11,7 +11,7 @@ use crate::{
     },
     commands::bundle::{
         PushOptions,
-        push::{Destination, IndexChoice, PushSettings},
+        push::{BundleArtifacts, Destination, IndexChoice, PushSettings},
     },
 };
 use rune_core::command::CommandError;
@@ -20,13 +20,30 @@ use rune_core::command::CommandError;
 ///
 /// Nothing is unpacked: the bytes go from the file to the registry, and are checked there afterwards.
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an option of its own"
-)]
 pub(super) struct Push {
     #[command(flatten)]
-    bundle: BundleArgs,
+    transfer: TransferArgs,
+    /// Leave out the bundle index and its signatures, for registries that accept images and charts
+    /// only
+    #[arg(long)]
+    no_index_artifact: bool,
+}
+
+/// Push a bundle into a registry, so that `fetch` gets it back byte for byte.
+///
+/// Images, charts, index and signatures are those of `push`, which has nothing to send afterwards.
+/// What else the bundle has is one artifact about the bundle index.
+#[derive(Debug, Args)]
+pub(super) struct Publish {
+    #[command(flatten)]
+    transfer: TransferArgs,
+}
+
+/// A bundle that goes into a registry.
+#[derive(Debug, Args)]
+struct TransferArgs {
+    #[command(flatten)]
+    bundle: VerifiedBundleArgs,
     /// Registry: HOST[:PORT][/PREFIX] [env: RUNE_BUNDLE_REGISTRY]
     #[arg(value_name = "REGISTRY[/PREFIX]")]
     destination: Option<String>,
@@ -39,10 +56,6 @@ pub(super) struct Push {
     /// Overwrite tags that point to different content
     #[arg(long)]
     overwrite_tags: bool,
-    /// Leave out the bundle index and its signatures, for registries that accept images and charts
-    /// only
-    #[arg(long)]
-    no_index_artifact: bool,
     /// Number of requests at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
@@ -77,13 +90,30 @@ enum IndexArg {
 
 impl Push {
     pub(super) fn options(self, site: &Site) -> Result<PushOptions, CommandError> {
+        let mut options = self.transfer.options(site)?;
+        if self.no_index_artifact {
+            options.settings.artifacts = BundleArtifacts::Nothing;
+        }
+        Ok(options)
+    }
+}
+
+impl Publish {
+    pub(super) fn options(self, site: &Site) -> Result<PushOptions, CommandError> {
+        let mut options = self.transfer.options(site)?;
+        options.settings.artifacts = BundleArtifacts::Everything;
+        Ok(options)
+    }
+}
+
+impl TransferArgs {
+    fn options(self, site: &Site) -> Result<PushOptions, CommandError> {
         let Self {
             bundle,
             destination,
             flatten,
             index,
             overwrite_tags,
-            no_index_artifact,
             jobs,
             chunk_size,
             dry_run,
@@ -108,7 +138,7 @@ impl Push {
                     IndexArg::Reduced => IndexChoice::Reduced,
                 },
                 overwrites_tags: overwrite_tags,
-                with_index: !no_index_artifact,
+                artifacts: BundleArtifacts::Index,
                 image_signatures: image_signatures.into(),
                 jobs: usize::from(jobs),
                 chunk_bytes: chunk_size,

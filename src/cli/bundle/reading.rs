@@ -7,9 +7,11 @@ use super::trust::{BundleArgs, StreamArgs};
 use crate::{
     cli::{
         annotation::{AnnotateArgs, Annotator},
-        site::Site,
+        site::{Site, verified_files},
     },
-    commands::bundle::{Expectation, InspectOptions, UnpackOptions, VerifyOptions, cat},
+    commands::bundle::{
+        BundleOptions, Expectation, InspectOptions, UnpackOptions, VerifyOptions, cat,
+    },
 };
 use rune_core::cli::output_path::output_path;
 use rune_core::{command::CommandError, progress::Progress};
@@ -95,7 +97,10 @@ impl Verify {
 
     pub(super) fn options(self, site: &Site) -> VerifyOptions {
         VerifyOptions {
-            bundle: self.bundle.options(site),
+            bundle: BundleOptions {
+                verified: verified_files(),
+                ..self.bundle.options(site)
+            },
             expect: self.expect,
             policy: self.policy,
             is_set: self.set,

@@ -8,7 +8,7 @@ use std::{
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::{receipts::now, trust::BundleArgs};
+use super::{receipts::now, trust::VerifiedBundleArgs};
 use crate::{
     cli::{image_signature_args::ImageSignatureArgs, site::Site},
     commands::bundle::{BundleOptions, ServeOptions},
@@ -19,7 +19,7 @@ use rune_core::progress::Progress;
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     #[command(flatten)]
-    bundle: BundleArgs,
+    bundle: VerifiedBundleArgs,
     /// More bundles, verified with the same keys
     #[arg(value_name = "BUNDLE")]
     more: Vec<Utf8PathBuf>,

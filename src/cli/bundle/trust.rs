@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
 use crate::{
-    cli::site::Site,
+    cli::site::{Site, verified_files},
     commands::bundle::{BundleOptions, Digest, Origin, Parts, SignerOptions},
 };
 use rune_core::digest::DigestError;
@@ -44,6 +44,16 @@ pub(super) struct DeltaArgs {
     trust: TrustArgs,
 }
 
+/// A bundle that is given to somebody who hashes what he gets, and what it is checked with.
+#[derive(Debug, Args)]
+pub(super) struct VerifiedBundleArgs {
+    #[command(flatten)]
+    bundle: BundleArgs,
+    /// Hash all blobs even if `verify` did it before and the file has not changed since
+    #[arg(long)]
+    rehash: bool,
+}
+
 /// Where the other parts of a bundle are.
 #[derive(Debug, Args)]
 pub(super) struct PartArgs {
@@ -55,7 +65,7 @@ pub(super) struct PartArgs {
 
 /// Keys or a digest from outside a bundle.
 #[derive(Debug, Args)]
-struct TrustArgs {
+pub(super) struct TrustArgs {
     #[command(flatten)]
     signers: SignerArgs,
     /// Bundle digest (sha256:…), known out of band
@@ -119,6 +129,15 @@ impl BundleArgs {
     }
 }
 
+impl VerifiedBundleArgs {
+    pub(super) fn options(self, site: &Site) -> BundleOptions {
+        BundleOptions {
+            verified: verified_files().filter(|_| !self.rehash),
+            ..self.bundle.options(site)
+        }
+    }
+}
+
 impl StreamArgs {
     pub(super) fn path(&self) -> &Utf8Path {
         &self.bundle
@@ -161,12 +180,13 @@ impl PartArgs {
 }
 
 impl TrustArgs {
-    fn of(self, bundle: Utf8PathBuf, parts: Parts, site: &Site) -> BundleOptions {
+    pub(super) fn of(self, bundle: Utf8PathBuf, parts: Parts, site: &Site) -> BundleOptions {
         BundleOptions {
             bundle,
             parts,
             signers: self.signers.options(site, self.bundle_digest.is_some()),
             digest: self.bundle_digest,
+            verified: None,
         }
     }
 }

@@ -53,10 +53,20 @@ pub struct ApplyReport {
 
 /// What a base had.
 #[derive(Debug, Serialize)]
-struct Used {
-    base: String,
+pub(super) struct Used {
+    pub(super) base: String,
     #[serde(flatten)]
-    tally: Tally,
+    pub(super) tally: Tally,
+}
+
+impl Used {
+    pub(super) fn all(used: Vec<(&str, Tally)>) -> Vec<Self> {
+        let used = used.into_iter().map(|(base, tally)| Self {
+            base: base.to_owned(),
+            tally,
+        });
+        used.collect()
+    }
 }
 
 impl Report for ApplyReport {
@@ -125,7 +135,7 @@ pub fn run(
         .output
         .clone()
         .unwrap_or_else(|| format!("{}-{}.bundle.tar", index.name, index.version).into());
-    let kept = write(&plan, &client, &output, options.is_dry_run, progress)
+    let kept = write(&plan, Some(&client), &output, options.is_dry_run, progress)
         .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(ApplyReport {
         name: index.name.clone(),
@@ -134,13 +144,7 @@ pub fn run(
         trust: options.delta.trust_source(),
         bytes: plan.total_bytes(),
         from_delta: Tally::of(index.entries.iter().filter(|entry| contents.has(entry))),
-        from_bases: used
-            .into_iter()
-            .map(|(base, tally)| Used {
-                base: base.to_owned(),
-                tally,
-            })
-            .collect(),
+        from_bases: Used::all(used),
         kept,
         output,
         dry_run: options.is_dry_run,

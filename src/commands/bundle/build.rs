@@ -183,7 +183,7 @@ pub fn run(
     } else {
         Some(block_on(bundle::materialise(
             &plan,
-            &client,
+            Some(&client),
             &destination,
             options.jobs,
             progress,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bundle::{self, Base, BaseRecord, DeltaPlan, Held, Plan, Tally},
-    registry::{Client, ClientConfig},
+    registry::Client,
 };
 use rune_core::{
     command::{CommandError, Report, block_on},
@@ -120,8 +120,7 @@ pub fn run(
         .output
         .clone()
         .unwrap_or_else(|| format!("{}-{}.delta.tar", index.name, index.version).into());
-    let client = Client::new(ClientConfig::default())?;
-    write(&plan, &client, &output, options.is_dry_run, progress)
+    write(&plan, None, &output, options.is_dry_run, progress)
         .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(DeltaReport {
         name: index.name.clone(),
@@ -141,7 +140,7 @@ pub fn run(
 /// Writes a plan; says how many an earlier run had written.
 pub(super) fn write(
     plan: &Plan,
-    client: &Client,
+    client: Option<&Client>,
     output: &Utf8PathBuf,
     is_dry_run: bool,
     progress: &Arc<dyn Progress>,

@@ -20,7 +20,10 @@ pub use self::{mapping::MapMode, report::InstallReport};
 use super::{
     cluster_access::{ClusterAccess, ClusterAccessOptions},
     open::{BundleOptions, threads},
-    push::{Destination as Registry, IndexChoice, PushOptions, PushSettings, push_opened},
+    push::{
+        BundleArtifacts, Destination as Registry, IndexChoice, PushOptions, PushSettings,
+        push_opened,
+    },
     receipt_place::{Deed, ReceiptPlace},
 };
 use crate::{
@@ -129,15 +132,18 @@ pub fn run(
     let (source, head) = options.bundle.authenticate()?;
     let file = options.bundle.file(source)?;
     let refusing = || format!("refusing `{}`", options.bundle.bundle);
-    bundle::verify(
-        BundleSource::File(file.clone()),
-        &head,
-        threads(),
-        progress.as_ref(),
-    )
-    .map_err(|error| CommandError::from(error).context(refusing()))?;
+    let verified = options.bundle.verified(&file, &head);
+    if verified.is_none() {
+        bundle::verify(
+            BundleSource::File(file.clone()),
+            &head,
+            threads(),
+            progress.as_ref(),
+        )
+        .map_err(|error| CommandError::from(error).context(refusing()))?;
+    }
     let verified_bytes = head.layout().total_bytes();
-    let bundle = OpenBundle::open(file, head)
+    let bundle = OpenBundle::open(file, head, verified)
         .map_err(|error| CommandError::from(error).context(refusing()))?;
     let chosen = Chosen::all(&bundle, options)?;
     if !options.is_dry_run {
@@ -307,7 +313,11 @@ impl Installation<'_> {
                 destination,
                 index: IndexChoice::Auto,
                 overwrites_tags: false,
-                with_index,
+                artifacts: if with_index {
+                    BundleArtifacts::Index
+                } else {
+                    BundleArtifacts::Nothing
+                },
                 image_signatures: ImageSignatureChoice::Auto,
                 jobs: PUSH_JOBS,
                 chunk_bytes: None,

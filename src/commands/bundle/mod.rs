@@ -11,6 +11,7 @@ mod cosign;
 pub mod delta;
 pub mod diff;
 pub mod doctor;
+pub mod fetch;
 pub mod fingerprint;
 pub mod have;
 pub mod init;
@@ -28,6 +29,7 @@ mod open;
 pub mod policy;
 mod project;
 pub mod prune;
+pub mod publish;
 pub mod push;
 mod receipt_place;
 pub mod receipts;
@@ -50,10 +52,11 @@ mod volumes;
 pub use crate::install::{ClusterOptions, POST_RENDERER, map_rendered};
 pub use crate::{
     bundle::{
-        ComponentChoice, FORMAT as BUNDLE_FORMAT, HelmOptions, ImageSignatureChoice, VolumeSize,
+        ComponentChoice, FORMAT as BUNDLE_FORMAT, HelmOptions, ImageSignatureChoice, VerifiedFiles,
+        VolumeSize,
     },
     manifest::LOCK_FORMAT_VERSION,
-    oci::Platform,
+    oci::{Platform, Reference},
 };
 pub use apply::ApplyOptions;
 pub use attach::AttachOptions;
@@ -64,6 +67,7 @@ pub use cluster_access::ClusterAccessOptions;
 pub use delta::{DeltaOptions, HeldOptions};
 pub use diff::DiffOptions;
 pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
+pub use fetch::FetchOptions;
 pub use have::HaveOptions;
 pub use init::InitOptions;
 pub use inspect::InspectOptions;

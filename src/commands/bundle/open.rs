@@ -10,12 +10,13 @@ use super::{
 };
 use crate::bundle::{
     AuthenticatedHead, BundleFile, BundleSource, HeadError, OpenBundle, Trust, UnverifiedHead,
+    VerifiedFiles,
 };
 use rune_core::{
     command::CommandError,
     digest::Digest,
     failure::{Failure, FailureKind},
-    fsx,
+    fsx::{self, Stamp},
 };
 
 /// Which bundle, and what it is checked with.
@@ -28,6 +29,8 @@ pub struct BundleOptions {
     pub signers: SignerOptions,
     /// The digest that the bundle must have.
     pub digest: Option<Digest>,
+    /// Where it is on record that the file was verified before; without it, blobs are hashed.
+    pub verified: Option<VerifiedFiles>,
 }
 
 /// Where the other parts of a bundle are.
@@ -148,9 +151,20 @@ impl BundleOptions {
     pub(super) fn open_in_place(&self) -> Result<Arc<OpenBundle>, CommandError> {
         let (source, head) = self.authenticate()?;
         let file = self.file(source)?;
-        OpenBundle::open(file, head).map_err(|error| {
+        let verified = self.verified(&file, &head);
+        OpenBundle::open(file, head, verified).map_err(|error| {
             CommandError::from(error).context(format!("refusing `{}`", self.bundle))
         })
+    }
+
+    /// What the file looks like, if it was verified before and nobody wrote to it since.
+    pub(super) fn verified(
+        &self,
+        file: &BundleFile,
+        head: &AuthenticatedHead,
+    ) -> Option<Arc<[Stamp]>> {
+        let records = self.verified.as_ref()?;
+        records.find(head.digest(), file)
     }
 
     /// The file that the bundle lies in.

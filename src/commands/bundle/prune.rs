@@ -147,6 +147,7 @@ const fn word(kind: TargetKind) -> &'static str {
         TargetKind::Referrer => "referrer",
         TargetKind::Index => "index",
         TargetKind::Signature => "signature",
+        TargetKind::Files => "files",
         TargetKind::List => "list",
     }
 }

@@ -24,7 +24,7 @@ use rune_core::{
     text::size,
 };
 
-pub use crate::push::{Destination, DestinationError, IndexChoice, PushSettings};
+pub use crate::push::{BundleArtifacts, Destination, DestinationError, IndexChoice, PushSettings};
 
 #[derive(Debug, Clone)]
 pub struct PushOptions {
@@ -153,6 +153,7 @@ const fn word(kind: PushedKind) -> &'static str {
         PushedKind::Chart => "chart",
         PushedKind::Referrer => "referrer",
         PushedKind::Index => "index",
+        PushedKind::Files => "files",
         PushedKind::ImageSignature | PushedKind::Signature => "signature",
     }
 }
@@ -188,12 +189,20 @@ pub fn run(
     options: &PushOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<PushReport, CommandError> {
-    let bundle = match open_delta(options, progress)? {
+    // Whoever publishes a bundle has all of it.
+    let has_everything = options.settings.artifacts == BundleArtifacts::Everything;
+    let delta = if has_everything {
+        None
+    } else {
+        open_delta(options, progress)?
+    };
+    let bundle = match delta {
         Some(bundle) => bundle,
         None => options.bundle.open_in_place()?,
     };
     let report = block_on(push_opened(&bundle, options, progress))?;
-    if report.refused.iter().any(RefusedArtifact::is_of_bundle) {
+    let is_refused = report.refused.iter().any(RefusedArtifact::is_of_bundle);
+    if is_refused && !has_everything {
         progress.announce("help: the registry takes images and no other artifacts: add --no-index-artifact to leave out the bundle index and its signatures");
     }
     Ok(report)
@@ -253,6 +262,16 @@ impl Failure for ArtifactsRefused {
 }
 
 impl PushReport {
+    /// Where the bundle index is, if the registry has it now and took all that is about it.
+    pub(super) fn bundle_index(&self) -> Option<&str> {
+        let is_there = !self.dry_run && !self.refused.iter().any(RefusedArtifact::is_of_bundle);
+        let index = |reference: &&PushedReference| reference.kind == PushedKind::Index;
+        let found = self.references.iter().find(index);
+        found
+            .filter(|_| is_there)
+            .map(|reference| reference.destination.as_str())
+    }
+
     /// Everything of the bundle, or an error. What is about images was announced if it was refused;
     /// the images run without it.
     pub(super) fn whole(self) -> Result<(), ArtifactsRefused> {

@@ -321,6 +321,8 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         }
     }
     let (source, head) = options.bundle.authenticate()?;
+    let record = options.bundle.verified.as_ref();
+    let record = record.and_then(|records| records.begin(&source));
     let volumes = source.volumes().cloned();
     let index = head.index();
     check_expected(options, index)?;
@@ -328,6 +330,9 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
     let documents = bundle::verify(source, &head, threads(), progress).map_err(|error| {
         CommandError::from(error).context(format!("refusing `{}`", options.bundle.bundle))
     })?;
+    if let Some(record) = record {
+        record.keep(head.digest());
+    }
     let evaluation = policy
         .as_ref()
         .map(|policy| bundle::judge(index, &documents, policy).into_result())

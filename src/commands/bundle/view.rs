@@ -52,6 +52,7 @@ impl ViewOptions {
             parts: self.parts.clone(),
             signers: self.signers.clone(),
             digest: None,
+            verified: None,
         };
         let (source, head) = options.open()?;
         let BundleSource::File(file) = source else {

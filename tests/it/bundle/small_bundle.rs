@@ -17,7 +17,6 @@ use rune_bundle::{
     },
     chart::{ChartTree, package},
     oci::{Descriptor, media_type},
-    registry::{Client, ClientConfig},
     sign::PrivateKey,
 };
 use rune_core::{digest::Digest, progress::Silent};
@@ -165,10 +164,9 @@ pub(crate) fn write(plan: &Plan, path: &Utf8Path) {
         .enable_all()
         .build()
         .unwrap();
-    let client = Client::new(ClientConfig::default()).unwrap();
     let progress: Arc<dyn rune_core::progress::Progress> = Arc::new(Silent);
     runtime
-        .block_on(materialise(plan, &client, &path.into(), 2, &progress))
+        .block_on(materialise(plan, None, &path.into(), 2, &progress))
         .unwrap();
 }
 

@@ -428,6 +428,16 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
         10,
     );
     reader.has_seen_all(&["## `push`", "### `blobTally`"]);
+    let publish = ["publish", file, &destination, "--key", "release.pub"];
+    reader.read(&bundle(&sandbox, &publish), "publish", 0);
+    let host = picky.host();
+    let refused = [&["publish", file, &host], &publish[3..]].concat();
+    reader.read(&bundle(&sandbox, &refused), "publish", 10);
+    let published = format!("{destination}/bundles/rune:0.1.0");
+    let fetch = ["fetch", &published, "--key", "release.pub", "--output"];
+    let fetched = bundle(&sandbox, &[&fetch[..], &["fetched.tar"]].concat());
+    reader.read(&fetched, "fetch", 0);
+    reader.has_seen_all(&["## `publish`", "## `fetch`"]);
     reader.read(&bundle(&sandbox, &["receipts", "list"]), "receipts-list", 0);
     reader.read(
         &bundle(&sandbox, &["receipts", "show", "1"]),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use rune_testkit::sample::Sample;
+use serde_json::Value;
 
 use crate::{
     bundle::foreign_support::Distribution,
@@ -15,6 +16,43 @@ fn keep_all_but(versions: [bool; 4]) -> Vec<(String, bool)> {
     named
         .map(|(kept, major)| (format!("{major}.0.0"), *kept))
         .collect()
+}
+
+/// The digest of what `publish` adds to the images and charts of a version.
+fn publish(shop: &Shop, host: &str, file: &str) -> String {
+    let publish = [
+        "publish",
+        file,
+        host,
+        "--key",
+        "release.pub",
+        "--json",
+        "--quiet",
+    ];
+    let output = shop.project.run(&publish);
+    ends_with(&output, 0);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let references = report["references"].as_array().unwrap();
+    let files = references
+        .iter()
+        .find(|reference| reference["kind"] == "files");
+    files.unwrap()["digest"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_publish_added_goes_with_its_bundle_and_stays_with_the_others() {
+    for program in ["distribution2", "distribution3"] {
+        let shop = Shop::new();
+        let registry = Distribution::start_program(program, "plain");
+        let (host, crane) = (registry.host(), Crane::new());
+        let files = ["1.tar", "2.tar"].map(|file| publish(&shop, host, file));
+        let clusters = [shop.cluster("one", &[2])];
+        let pruned = shop.pruned(host, &clusters, &["--keep", "1", "--yes"]);
+        let there = files.map(|digest| crane.has(host, INDEXES, &digest));
+        assert_eq!(there, [false, true], "{program}: {pruned:#}");
+        let index = format!("{INDEXES}:1.0.0");
+        assert!(!crane.listing(host).contains_key(&index), "{program}");
+    }
 }
 
 /// Four versions, the last two of which stay.

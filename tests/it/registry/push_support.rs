@@ -7,7 +7,7 @@ use rune_bundle::{
     commands::{
         bundle::{
             BundleOptions, ImageSignatureChoice, Origin, Parts, PushOptions, SignerOptions,
-            push::{self, IndexChoice, PushSettings},
+            push::{self, BundleArtifacts, IndexChoice, PushSettings},
         },
         registry_access::ClientConfig,
     },
@@ -90,12 +90,13 @@ impl Shipped {
                     origin: Origin::Options,
                 },
                 digest: None,
+                verified: None,
             },
             settings: PushSettings {
                 destination: destination.parse().unwrap(),
                 index: IndexChoice::Auto,
                 overwrites_tags: false,
-                with_index: true,
+                artifacts: BundleArtifacts::Index,
                 image_signatures: ImageSignatureChoice::Auto,
                 jobs: 4,
                 chunk_bytes: None,

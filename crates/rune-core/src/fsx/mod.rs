@@ -6,6 +6,7 @@
 
 mod editable;
 mod exclusive;
+mod file_state;
 mod identity;
 mod lacking;
 mod line_log;
@@ -24,6 +25,7 @@ mod temporary;
 mod whole;
 
 pub use editable::EditableFile;
+pub use file_state::{FileState, boot_id};
 pub use identity::{
     FileIdentity, check_readable, identity, is_link, is_mount_point, is_writable, remove_if_same,
     resolve,
@@ -32,7 +34,7 @@ pub use line_log::LineLog;
 pub use linked::list_linked_files;
 pub use lock::DirectoryLock;
 pub use new_file::NewFile;
-pub use ownership::check_only_ours;
+pub use ownership::{check_only_ours, read_only_ours};
 pub use partial::PartialFile;
 pub use path_error::{Action, PathError};
 pub use publish::{

@@ -6,12 +6,13 @@
 )]
 
 use std::{
-    fs::{self, Metadata},
-    io,
-    os::unix::fs::MetadataExt as _,
+    fs::{self, Metadata, OpenOptions},
+    io::{self, Read as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
 };
 
 use camino::Utf8Path;
+use rustix::fs::OFlags;
 
 use super::{Action, PathError, resolve};
 
@@ -30,17 +31,48 @@ pub fn check_only_ours(path: &Utf8Path) -> Result<(), PathError> {
     let target = resolve(&whole)?;
     for part in whole.ancestors().chain(target.ancestors()) {
         let found = fs::symlink_metadata(part).map_err(PathError::of(Action::Inspect, part))?;
-        if let Some(problem) = problem(&found) {
-            return Err(PathError::of(Action::Trust, part)(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                problem,
-            )));
-        }
+        check(&found, part)?;
     }
     Ok(())
 }
 
-fn problem(found: &Metadata) -> Option<String> {
+/// Reads a file of at most `max_bytes` bytes that belongs to root or to this user and that nobody
+/// else may write, without following a link to it.
+///
+/// # Errors
+/// When it cannot be read, is larger, is a link or special file, or somebody else may write it.
+pub fn read_only_ours(path: &Utf8Path, max_bytes: u64) -> Result<Vec<u8>, PathError> {
+    // A pipe in its place is not waited for.
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let failed = |error| PathError::of(Action::Read, path)(error);
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
+    check(&found, path)?;
+    if !found.is_file() || found.len() > max_bytes {
+        return Err(failed(io::ErrorKind::InvalidData.into()));
+    }
+    let mut bytes = Vec::new();
+    file.take(max_bytes)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok(bytes)
+}
+
+fn check(found: &Metadata, path: &Utf8Path) -> Result<(), PathError> {
+    who_else_may_write(found).map_or(Ok(()), |problem| {
+        Err(PathError::of(Action::Trust, path)(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            problem,
+        )))
+    })
+}
+
+/// Says who may write it besides root and this user, if anybody may.
+pub(super) fn who_else_may_write(found: &Metadata) -> Option<String> {
     let user = rustix::process::geteuid().as_raw();
     let is_shared_directory = found.is_dir() && found.mode() & STICKY != 0;
     if found.uid() != 0 && found.uid() != user {

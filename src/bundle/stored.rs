@@ -1,0 +1,209 @@
+//! A bundle that `publish` stored in a registry.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Base, DeltaError, INDEX_ARTIFACT, MAX_INDEX_BYTES, RegistryBase, UnverifiedHead,
+    attached::{Attached, is_signature_over},
+    delta::{Missing, missing_lines},
+    index::BundleIndex,
+};
+use crate::{
+    oci::{Descriptor, Manifest, ManifestKind, Reference},
+    registry::{Client, ReferrerList, RegistryError, RepositoryName},
+};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure, FailureKind},
+};
+
+/// What is read first of a bundle in a registry, and where the rest is.
+#[derive(Debug)]
+pub struct StoredBundle {
+    name: RepositoryName,
+    head: UnverifiedHead,
+    /// What neither an image nor a chart leads to.
+    layers: Vec<Descriptor>,
+    /// The slots that are blank and for which somebody signed since.
+    later: Vec<usize>,
+}
+
+/// Why a bundle cannot be had from a registry.
+#[derive(Debug, thiserror::Error)]
+pub enum StoredError {
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
+    #[error("`{0}` was not found, or is not the index of a bundle")]
+    NotABundle(String),
+    #[error("`{0}` was pushed and not published: the registry has its images and charts alone")]
+    NotPublished(String),
+    #[error("the signature in slot {slot} of `{reference}` is not in the registry any more")]
+    LostSignature { reference: String, slot: usize },
+    #[error("`{reference}` has two different signatures for slot {slot}")]
+    TwoSignatures { reference: String, slot: usize },
+    #[error("the bundle of `{reference}` is called {name}, and would be published as {repository}")]
+    OtherName {
+        reference: String,
+        name: String,
+        repository: String,
+    },
+    #[error("the registry lacks {}", missing_lines(.0))]
+    Missing(Vec<Missing>),
+}
+
+impl Failure for StoredError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Registry(error) => error.kind(),
+            Self::Delta(error) => error.kind(),
+            Self::NotABundle(_)
+            | Self::NotPublished(_)
+            | Self::LostSignature { .. }
+            | Self::Missing(_) => FailureKind::NotFound,
+            Self::TwoSignatures { .. } => FailureKind::Conflict,
+            Self::OtherName { .. } => FailureKind::Input,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Registry(error) => return error.help(),
+            Self::Delta(error) => return error.help(),
+            Self::NotABundle(_) => {
+                "write HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle publish` prints it".to_owned()
+            }
+            Self::OtherName { repository, .. } => format!("write HOST[:PORT][/PREFIX]/{repository}:VERSION"),
+            Self::TwoSignatures { .. } => {
+                "fetch it without --with-later-signatures, or delete one of them at the registry".to_owned()
+            }
+            Self::NotPublished(_) | Self::LostSignature { .. } | Self::Missing(_) => {
+                "publish the bundle again: `rune-bundle publish BUNDLE REGISTRY`".to_owned()
+            }
+        })
+    }
+}
+
+impl StoredBundle {
+    /// Reads the head: the bundle index, and the slots as they were when the bundle was published,
+    /// or with all signatures that came since. Nothing of it is trusted.
+    ///
+    /// # Errors
+    /// When the registry cannot be asked, has no bundle there, or two signatures for one slot.
+    pub async fn read(
+        client: &Client,
+        reference: &Reference,
+        with_later: bool,
+    ) -> Result<Self, StoredError> {
+        let name = RepositoryName::new(reference.registry(), reference.repository());
+        let digest = reference.digest().map(|digest| digest.to_string());
+        let tag = digest.as_deref().or_else(|| reference.tag());
+        let not_a_bundle = || StoredError::NotABundle(reference.to_string());
+        let writer = client.writer(&name);
+        let bytes = writer.manifest(tag.unwrap_or("latest")).await?;
+        let manifest = Manifest::parse(bytes.ok_or_else(not_a_bundle)?, None);
+        let manifest = manifest.map_err(|_| not_a_bundle())?;
+        let ManifestKind::Image { layers, .. } = manifest.kind() else {
+            return Err(not_a_bundle());
+        };
+        let layer = match layers.as_slice() {
+            [layer] if layer.media_type == INDEX_ARTIFACT => layer,
+            _ => return Err(not_a_bundle()),
+        };
+        let index_bytes = client.blob_bytes(&name, layer, MAX_INDEX_BYTES).await?;
+        let artifact = manifest.digest();
+        let mut attached = Vec::new();
+        for referrer in referrers(client, &name, artifact).await? {
+            attached.extend(Attached::read(client, &name, referrer, artifact).await?);
+        }
+        let (mut signatures, mut files) = (Vec::new(), Vec::new());
+        for attached in attached {
+            match attached {
+                Attached::Signature { slot, content } => signatures.push((slot, content)),
+                Attached::Files(found) => files.push(found),
+            }
+        }
+        if files.is_empty() {
+            return Err(StoredError::NotPublished(reference.to_string()));
+        }
+        let published: BTreeSet<(usize, Digest)> = files
+            .iter()
+            .flat_map(|files| files.slots.iter().map(|(slot, digest)| (*slot, *digest)))
+            .collect();
+        let index = Digest::of(&index_bytes);
+        let mut slots: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
+        let mut later = Vec::new();
+        for (slot, content) in signatures {
+            let is_published = published.contains(&(slot, Digest::of(&content)));
+            if !is_published && !is_signature_over(&content, index) {
+                continue;
+            }
+            if !is_published && !with_later {
+                later.push(slot);
+                continue;
+            }
+            if let Some(other) = slots.insert(slot, content.clone())
+                && other != content
+            {
+                return Err(StoredError::TwoSignatures {
+                    reference: reference.to_string(),
+                    slot,
+                });
+            }
+        }
+        if let Some((slot, _)) = published.iter().find(|(slot, _)| !slots.contains_key(slot)) {
+            return Err(StoredError::LostSignature {
+                reference: reference.to_string(),
+                slot: *slot,
+            });
+        }
+        Ok(Self {
+            name,
+            head: UnverifiedHead::published(index_bytes, slots),
+            layers: files.into_iter().flat_map(|files| files.layers).collect(),
+            later,
+        })
+    }
+
+    pub const fn head(&self) -> &UnverifiedHead {
+        &self.head
+    }
+
+    /// The slots for which somebody signed after the bundle was published.
+    pub fn later(&self) -> &[usize] {
+        &self.later
+    }
+
+    /// Where the registry has the entries.
+    ///
+    /// # Errors
+    /// When the registry cannot be asked.
+    pub async fn entries(
+        &self,
+        registry: &RegistryBase<'_>,
+        index: &BundleIndex,
+    ) -> Result<Base, StoredError> {
+        Ok(registry
+            .with_layers(index, &self.name, &self.layers)
+            .await?)
+    }
+}
+
+/// What the registry lists about a manifest, itself or under a tag.
+async fn referrers(
+    client: &Client,
+    name: &RepositoryName,
+    artifact: Digest,
+) -> Result<BTreeSet<Digest>, RegistryError> {
+    let listed = client.referrers(name, artifact).await?;
+    let tagged = client
+        .manifest_if_tagged(name, &ReferrerList::tag(artifact))
+        .await?;
+    let tagged = tagged.as_ref().and_then(ReferrerList::of);
+    let lists = [listed, tagged].into_iter().flatten();
+    Ok(lists
+        .flat_map(|list| list.manifests)
+        .map(|entry| entry.digest)
+        .collect())
+}
