@@ -8,7 +8,6 @@ use crate::{
     oci::Manifest,
     policy::{Policy, SignedImage},
     registry::{Client, RegistryError, RepositoryName},
-    sign::PublicKey,
 };
 use rune_core::{
     digest::Digest,
@@ -32,7 +31,8 @@ enum Builder {
     #[default]
     Unknown,
     Nobody,
-    Key(PublicKey),
+    /// The key with this fingerprint.
+    Key(Digest),
 }
 
 /// Why signatures could not be fetched.
@@ -61,10 +61,10 @@ impl Failure for EvidenceError {
 }
 
 impl Evidence {
-    /// Says who signs the images when the bundle is built.
+    /// Says with which key, if any, the builder signs the images when the bundle is built.
     #[must_use]
-    pub fn with_builder(mut self, key: Option<&PublicKey>) -> Self {
-        self.builder = key.map_or(Builder::Nobody, |key| Builder::Key(key.clone()));
+    pub fn with_builder(mut self, fingerprint: Option<Digest>) -> Self {
+        self.builder = fingerprint.map_or(Builder::Nobody, Builder::Key);
         self
     }
 
@@ -162,9 +162,9 @@ impl Evidence {
         }
     }
 
-    fn builder_key(&self) -> Option<PublicKey> {
-        match &self.builder {
-            Builder::Key(key) => Some(key.clone()),
+    const fn builder_key(&self) -> Option<Digest> {
+        match self.builder {
+            Builder::Key(fingerprint) => Some(fingerprint),
             Builder::Unknown | Builder::Nobody => None,
         }
     }

@@ -30,8 +30,8 @@ pub struct SignedImage {
     pub digest: Option<Digest>,
     /// Nothing when they were not looked for.
     pub signatures: Option<Vec<ImageSignature>>,
-    /// Who signs it when the bundle is built.
-    pub builder: Option<PublicKey>,
+    /// The fingerprint of the key that signs it when the bundle is built.
+    pub builder: Option<Digest>,
 }
 
 impl fmt::Display for SignatureKey {
@@ -76,8 +76,7 @@ impl Judge<'_> {
         let is_of_image =
             |signature: &ImageSignature| image.digest.is_some_and(|digest| signature.is_of(digest));
         let is_signed_by = |key: &&SignatureKey| {
-            let builder = image.builder.as_ref().map(PublicKey::fingerprint);
-            builder == Some(key.key.fingerprint())
+            image.builder == Some(key.key.fingerprint())
                 || signatures
                     .iter()
                     .any(|signature| is_of_image(signature) && signature.is_by(&key.key))

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     bundle::{
-        self, BundleIndex, ComponentChoice, DeltaPlan, Destination, Gathered, Held, ImageSigner,
-        Plan, PolicyRecord, VolumeSize,
+        self, BundleIndex, ComponentChoice, DeltaPlan, Destination, Gathered, Held, Plan,
+        PolicyRecord, VolumeSize,
     },
     manifest::{self, Evidence, FetchedCharts, Lock, Programs},
     registry::{Client, ClientConfig},
@@ -115,7 +115,9 @@ pub fn run(
     let fetched =
         block_on(FetchedCharts::default().complete(&project, &lock, &client, &**progress))?;
     let is_final = !matches!(options.image_signing, Some(ImageSigning::Emit(_)));
-    let builder = image_signer.as_ref().map(ImageSigner::key);
+    let builder = image_signer
+        .as_ref()
+        .map(|signer| signer.key().fingerprint());
     let evidence = if is_final {
         Evidence::default().with_builder(builder)
     } else {

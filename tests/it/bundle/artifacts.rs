@@ -99,7 +99,7 @@ fn an_artifact_is_a_root_of_its_own_and_listed() {
     ends_with(&shop.project.run(&report), 0);
     let page = fs::read_to_string(shop.project.path("page.html")).unwrap();
     assert!(
-        page.contains("Artifacts that are not run") && page.contains(KIND),
+        page.contains("Artifacts that are not run") && page.contains("vnd.acme.policy"),
         "{page}"
     );
 }

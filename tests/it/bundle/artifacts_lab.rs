@@ -198,8 +198,15 @@ fn oras_copies_an_artifact_out_of_an_unpacked_bundle() {
     let out = project.path("out");
     // The artifacts are roots of an index of their own, which oras reads in place of the other.
     fs::copy(out.join("artifacts/index.json"), out.join("index.json")).unwrap();
-    let place = format!("{}:docker.io/acme/trivy-db:2", out.display());
-    let pull = ["pull", "--oci-layout", "--output", "pulled", &place];
+    let (layout, name) = (out.to_str().unwrap(), "docker.io/acme/trivy-db:2");
+    let pull = [
+        "pull",
+        "--oci-layout-path",
+        layout,
+        "--output",
+        "pulled",
+        name,
+    ];
     lab.tools.run("oras", pull);
     let pulled = fs::read_to_string(lab.tools.path("pulled/db.tar.gz")).unwrap();
     assert_eq!(pulled, "a database");
