@@ -85,7 +85,7 @@ impl PublicationKind {
 }
 
 /// Everything that the bundle publishes: images and artifacts in their order, charts, what is about
-/// them, the index, its signatures.
+/// them, the bundle index, its signatures.
 pub(super) fn publications(
     head: &AuthenticatedHead,
 ) -> Result<(Vec<Publication>, Made), IndexError> {

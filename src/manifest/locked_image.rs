@@ -55,7 +55,7 @@ pub struct PulledImage {
     /// The indexes within the index; what they list is among the other lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<LockedIndex>,
-    /// Everything else that the index lists, such as artifacts beside the images; exactly the root
+    /// Everything else that the image index lists, such as artifacts beside the images; exactly the root
     /// for a single artifact.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<LockedArtifact>,

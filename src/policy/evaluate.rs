@@ -67,7 +67,7 @@ pub enum ImageContent {
         sboms: Vec<(String, Vec<FoundSbom>)>,
         signed: SignedImage,
     },
-    /// The packager makes it of pinned files: nothing is attested about it, and nobody but the
+    /// It is built of pinned files: nothing is attested about it, and nobody but the
     /// builder signs it.
     Built {
         platforms: Vec<String>,
