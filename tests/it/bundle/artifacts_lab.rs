@@ -66,7 +66,7 @@ impl Lab {
         ];
         lab.tools.run("oras", index);
         lab.cosign(&["generate-key-pair"]);
-        let manifests = lab.at(
+        let manifests = Self::at(
             lab.source.host(),
             "manifests",
             &lab.digest("manifests", "1"),
@@ -77,8 +77,8 @@ impl Lab {
             "--yes",
             "--key",
             "cosign.key",
-            &offline[0],
-            &offline[1],
+            offline[0],
+            offline[1],
         ];
         lab.cosign(&[&sign[..], &[&manifests]].concat());
         lab
@@ -105,7 +105,7 @@ impl Lab {
         self.source.digest(&format!("acme/{name}"), tag)
     }
 
-    fn at(&self, host: &str, name: &str, digest: &str) -> String {
+    fn at(host: &str, name: &str, digest: &str) -> String {
         format!("{host}/acme/{name}@{digest}")
     }
 
@@ -121,8 +121,8 @@ impl Lab {
         for (place, file) in [
             (format!("{host}/acme/trivy-db:2"), "db.tar.gz"),
             (format!("{host}/acme/manifests:1"), "flux.tgz"),
-            (self.at(host, "model", &one), "one.bin"),
-            (self.at(host, "model", &two), "two.bin"),
+            (Self::at(host, "model", &one), "one.bin"),
+            (Self::at(host, "model", &two), "two.bin"),
         ] {
             let pull = ["pull", "--plain-http", "--output", "pulled", &place];
             self.tools.run("oras", pull);
@@ -130,7 +130,7 @@ impl Lab {
             seen.push(fs::read_to_string(&pulled).unwrap());
             fs::remove_file(pulled).unwrap();
         }
-        let manifests = self.at(host, "manifests", &self.digest("manifests", "1"));
+        let manifests = Self::at(host, "manifests", &self.digest("manifests", "1"));
         let verify = [
             "verify",
             "--key",
