@@ -9,9 +9,9 @@ use std::{
 };
 
 use super::{
-    BundleIndex,
+    BundleIndex, ImageRecord,
     archive::Documents,
-    compose::{ARTIFACT_KIND, REFERRER},
+    compose::{ARTIFACT, ARTIFACT_KIND, REFERRER},
     index::blob_path,
 };
 use crate::{
@@ -62,6 +62,8 @@ enum Gap {
         subject: Digest,
         tag: String,
     },
+    #[error("`artifacts/index.json` does not list the artifacts that `bundle.json` lists")]
+    Artifacts,
     #[error("`artifacts/index.json` does not list the referrers that `bundle.json` lists")]
     Referrers,
     #[error("`artifacts/index.json` does not list the image signatures that `bundle.json` lists")]
@@ -135,7 +137,7 @@ impl<'a> Walk<'a> {
             .filter_map(|entry| Some((blob(&entry.path)?, entry.size)))
             .collect();
         let digests = |carried: bool| {
-            let manifests = index.images.iter().flat_map(|image| &image.manifests);
+            let manifests = index.from_registries().flat_map(|image| &image.manifests);
             manifests
                 .filter(move |manifest| manifest.carried == carried)
                 .map(|manifest| manifest.digest)
@@ -158,10 +160,13 @@ impl<'a> Walk<'a> {
         };
         match Manifest::parse(bytes.clone(), Some(media_type::INDEX)) {
             Ok(root) => {
-                if name == "index.json" && !lists_images(&root, index) {
+                if name == "index.json" && !lists(root.children(), &index.images) {
                     self.gaps.push(Gap::Images);
                 }
                 if name == "artifacts/index.json" {
+                    if !lists(of_kind(&root, ARTIFACT), &index.artifacts) {
+                        self.gaps.push(Gap::Artifacts);
+                    }
                     self.check_referrers(&root, index);
                     self.check_image_signatures(&root, index);
                 }
@@ -177,7 +182,7 @@ impl<'a> Walk<'a> {
     /// What is about something comes with that, and says so itself unless it is found by its tag.
     fn check_referrers(&mut self, root: &Manifest, index: &BundleIndex) {
         let mut stated = BTreeSet::new();
-        for image in &index.images {
+        for image in index.from_registries() {
             for record in image.carried_referrers() {
                 let (referrer, subject) = (record.target.digest, record.subject);
                 stated.insert(referrer);
@@ -257,13 +262,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The roots that say they are of this kind.
+/// The digests of the roots that say they are of this kind.
 fn roots_of_kind(root: &Manifest, kind: &str) -> BTreeSet<Digest> {
-    let is_one = |child: &&Descriptor| {
-        child.annotations.get(ARTIFACT_KIND).map(String::as_str) == Some(kind)
-    };
-    let roots = root.children().filter(is_one);
-    roots.map(|child| child.digest).collect()
+    of_kind(root, kind).map(|child| child.digest).collect()
+}
+
+fn of_kind<'r>(root: &'r Manifest, kind: &str) -> impl Iterator<Item = &'r Descriptor> {
+    root.children()
+        .filter(move |child| child.annotations.get(ARTIFACT_KIND).map(String::as_str) == Some(kind))
 }
 
 /// Whether a media type is that of a manifest or index.
@@ -277,12 +283,9 @@ pub(super) fn is_manifest(media_type: &str) -> bool {
     .contains(&media_type)
 }
 
-fn lists_images(root: &Manifest, index: &BundleIndex) -> bool {
-    let listed = root
-        .children()
-        .map(|child| (child.annotations.get(REF_NAME).cloned(), child.digest));
-    let stated = index
-        .images
+fn lists<'r>(roots: impl Iterator<Item = &'r Descriptor>, records: &[ImageRecord]) -> bool {
+    let listed = roots.map(|child| (child.annotations.get(REF_NAME).cloned(), child.digest));
+    let stated = records
         .iter()
         .map(|image| (Some(image.reference.to_string()), image.target.digest));
     listed.eq(stated)

@@ -24,7 +24,7 @@ use crate::{
     chart::{self, ChartTree, Package, Renderer},
     manifest::{
         self, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock,
-        LockedContent, Project,
+        LockedContent, LockedImage, Project,
     },
 };
 use rune_core::{
@@ -96,6 +96,7 @@ pub fn gather(
         built,
         available,
     } = images(project, lock, &left_out, migrations.as_ref())?;
+    let artifacts = artifacts(lock, &left_out);
     let mut context = context(manifest, Some(lock), &built);
     let renderer = renderer(project)?;
     let charts = charts(project, fetched, &renderer, &mut context)?;
@@ -142,6 +143,7 @@ pub fn gather(
         version: manifest.version.clone(),
         predecessor: manifest.predecessor,
         images,
+        artifacts,
         charts,
         profiles,
         releases: releases(manifest, &context),
@@ -404,6 +406,26 @@ pub(super) fn images(
         }
     }
     Ok(gathered)
+}
+
+/// The artifacts whose component is not left out.
+fn artifacts(lock: &Lock, left_out: &BTreeSet<String>) -> Vec<ImageIngredient> {
+    let ingredient = |artifact: &LockedImage| match &artifact.content {
+        LockedContent::Registry(pulled) => Some(ImageIngredient {
+            name: artifact.name.clone(),
+            reference: artifact.reference.clone(),
+            component: artifact.component.clone(),
+            license: artifact.license.clone(),
+            source: ImageSource::Registry(pulled.clone()),
+        }),
+        LockedContent::Build(_) => None,
+    };
+    let is_included = |artifact: &&LockedImage| {
+        let component = artifact.component.as_ref();
+        component.is_none_or(|component| !left_out.contains(component))
+    };
+    let artifacts = lock.artifacts.iter().filter(is_included);
+    artifacts.filter_map(ingredient).collect()
 }
 
 /// Where charts, programs and files from elsewhere come from, by their path in the bundle. The

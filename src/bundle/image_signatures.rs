@@ -59,7 +59,7 @@ pub enum ImageSignatureChoice {
 }
 
 impl ImageSigner {
-    pub(super) const fn key(&self) -> &PublicKey {
+    pub(crate) const fn key(&self) -> &PublicKey {
         match self {
             Self::Key(key) => key.public_key(),
             Self::Finished { key, .. } => key,

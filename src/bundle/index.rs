@@ -15,6 +15,7 @@ use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
     oci::{Descriptor, Platform, Reference},
+    policy::SubjectKind,
     sign::{SLOT_BYTES, SLOTS},
 };
 use rune_core::{
@@ -48,6 +49,9 @@ const IMAGE_SIGNATURES: &str = "image-signatures";
 
 /// The ability to say which entries are advisories.
 const ADVISORIES: &str = "advisories";
+/// The ability to publish artifacts that are not run.
+const ARTIFACTS: &str = "artifacts";
+
 /// The ability to create namespaces with settings.
 const NAMESPACES: &str = "namespaces";
 
@@ -74,6 +78,9 @@ pub struct BundleIndex {
     /// Every entry after the index and the slots, in the order of the archive.
     pub entries: Vec<EntryRecord>,
     pub images: Vec<ImageRecord>,
+    /// Other artifacts of registries; all of each is included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<ImageRecord>,
     pub charts: Vec<ChartRecord>,
     /// The ways in which the charts are meant to be installed.
     pub profiles: Vec<ProfileRecord>,
@@ -115,7 +122,7 @@ pub struct EntryRecord {
     pub mode: Mode,
 }
 
-/// One image: what it is called, what its reference resolved to, and what of it is carried.
+/// One image or artifact: what it is called, what its reference resolved to, and what of it is included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageRecord {
@@ -309,7 +316,9 @@ impl BundleIndex {
             .profiles
             .iter()
             .any(|profile| !profile.charts.is_empty());
-        let has_referrers = self.images.iter().any(|image| !image.referrers.is_empty());
+        let has_referrers = self
+            .from_registries()
+            .any(|image| !image.referrers.is_empty());
         let abilities = [
             (CHART_EXCEPTIONS, self.completeness.has_exceptions()),
             (IMAGE_PLACES, self.completeness.has_places()),
@@ -320,25 +329,33 @@ impl BundleIndex {
             (NAMESPACES, !self.namespaces.is_empty()),
             (IMAGE_SIGNATURES, self.image_signatures.is_some()),
             (ADVISORIES, !self.advisories.is_empty()),
+            (ARTIFACTS, !self.artifacts.is_empty()),
         ];
         let needed = abilities.into_iter().filter(|(_, is_needed)| *is_needed);
         needed.map(|(word, _)| word.to_owned()).collect()
     }
 
-    /// The names of the images whose licence nobody stated, and that no waiver lets through either.
+    /// Images, then artifacts.
+    pub fn from_registries(&self) -> impl Iterator<Item = &ImageRecord> {
+        self.images.iter().chain(&self.artifacts)
+    }
+
+    /// The names of the images and artifacts whose licence nobody stated, and that no waiver lets
+    /// through either.
     pub fn not_reviewed(&self) -> Vec<&str> {
-        let is_waived = |image: &ImageRecord| {
-            let beginning = format!("image `{}`: rule `licenses`:", image.name);
+        let is_waived = |kind: SubjectKind, image: &ImageRecord| {
+            let beginning = format!("{}: rule `licenses`:", kind.label(&image.name));
             self.policy
                 .waived
                 .iter()
                 .any(|waived| waived.starts_with(&beginning))
         };
-        let images = self
-            .images
-            .iter()
-            .filter(|image| image.license.is_none() && !is_waived(image));
-        images.map(|image| image.name.as_str()).collect()
+        let images = self.images.iter().map(|image| (SubjectKind::Image, image));
+        let artifacts = self.artifacts.iter();
+        let unstated = images
+            .chain(artifacts.map(|artifact| (SubjectKind::Artifact, artifact)))
+            .filter(|(kind, image)| image.license.is_none() && !is_waived(*kind, image));
+        unstated.map(|(_, image)| image.name.as_str()).collect()
     }
 
     /// Reads an index from bytes that must be its canonical form.
@@ -360,6 +377,7 @@ impl BundleIndex {
             RELEASES,
             IMAGE_SIGNATURES,
             ADVISORIES,
+            ARTIFACTS,
             NAMESPACES,
         ];
         if let Some(word) = preamble
@@ -487,6 +505,7 @@ mod tests {
             predecessor: None,
             entries: Vec::new(),
             images: Vec::new(),
+            artifacts: Vec::new(),
             charts: Vec::new(),
             profiles: Vec::new(),
             releases: Vec::new(),

@@ -10,14 +10,16 @@ use super::{
 use crate::{
     evidence::signatures_of,
     oci::Manifest,
-    policy::{self, Evaluation, ImageContent, ImageSubject, Policy, SignedImage, Subject},
+    policy::{
+        self, Evaluation, ImageContent, ImageSubject, Policy, SignedImage, Subject, SubjectKind,
+    },
 };
 use rune_core::digest::Digest;
 
 /// Judges every image of a verified bundle, and where its charts come from. What is attested about
 /// an image is read from the attestation manifests inside.
 pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Evaluation {
-    let subject = |image: &ImageRecord| {
+    let subject = |kind: SubjectKind, image: &ImageRecord| {
         let content = ImageContent::Pinned {
             attested: attested(image, documents),
             sboms: sboms::of_image(image, documents)
@@ -27,6 +29,7 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
             signed: signed(index, image, documents),
         };
         Subject::Image(ImageSubject {
+            kind,
             name: image.name.clone(),
             reference: image.reference.clone(),
             license: image.license.clone(),
@@ -55,15 +58,14 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
             place,
         })
     });
+    let images = index.images.iter();
+    let images = images.map(|image| subject(SubjectKind::Image, image));
+    let artifacts = index.artifacts.iter();
+    let artifacts = artifacts.map(|artifact| subject(SubjectKind::Artifact, artifact));
     policy::evaluate(
         policy,
         &index.version,
-        &index
-            .images
-            .iter()
-            .map(subject)
-            .chain(charts)
-            .collect::<Vec<_>>(),
+        &images.chain(artifacts).chain(charts).collect::<Vec<_>>(),
     )
 }
 
@@ -84,7 +86,8 @@ fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> Si
         Manifest::parse(bytes, Some(&target.media_type)).ok()
     });
     SignedImage {
-        digest: image.target.digest,
+        digest: Some(image.target.digest),
+        builder: None,
         signatures: Some(
             manifests
                 .flat_map(|manifest| signatures_of(&manifest, content))

@@ -61,6 +61,7 @@ pub use completeness::{
     HelmOptions, Incomplete, Survey, check_completeness, meant_image, survey,
 };
 pub use completeness_record::{CheckValuesRecord, Completeness, ExceptionRecord};
+pub(crate) use compose::SBOM_NAME;
 pub use compose::{
     BinaryContent, BinaryIngredient, BundlePayload, ComposeError, Draft, FileIngredient,
     FileOrigin, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, ProfileIngredient,

@@ -47,6 +47,11 @@ pub enum PublicationKind {
         /// sparse.
         reduced_index: Option<Descriptor>,
     },
+    /// An artifact that is not run.
+    Artifact {
+        /// Where it comes from.
+        reference: Reference,
+    },
     /// An artifact about an image.
     Referrer {
         /// The reference by which charts know the image.
@@ -83,8 +88,8 @@ impl PublicationKind {
     }
 }
 
-/// Everything that the bundle publishes: images in their order, charts, what is about images, the
-/// index, its signatures.
+/// Everything that the bundle publishes: images and artifacts in their order, charts, what is about
+/// them, the bundle index, its signatures.
 pub(super) fn publications(
     head: &AuthenticatedHead,
 ) -> Result<(Vec<Publication>, Made), IndexError> {
@@ -145,17 +150,19 @@ pub(super) fn publications(
     Ok((published, made))
 }
 
-/// What a bundle publishes of its entries: images in their order, charts, what is about images.
+/// What a bundle publishes of its entries: images and artifacts in their order, charts,
+/// what is about them.
 pub(super) fn published(index: &BundleIndex) -> Vec<Publication> {
     let images = index.images.iter().map(image);
+    let artifacts = index.artifacts.iter().map(artifact);
     let charts = index.charts.iter().map(|chart| Publication {
         repository: chart_repository(&chart.name),
         tag: Some(tag(&chart.version)),
         target: chart.artifact.clone(),
         kind: PublicationKind::Chart,
     });
-    let mut published: Vec<Publication> = images.chain(charts).collect();
-    for referrer in index.images.iter().flat_map(referrers) {
+    let mut published: Vec<Publication> = images.chain(artifacts).chain(charts).collect();
+    for referrer in index.from_registries().flat_map(referrers) {
         // Several images may be the same one, and have the same referrers.
         let is_known = published.iter().any(|known| {
             (&known.repository, &known.tag, known.target.digest)
@@ -177,6 +184,17 @@ fn image(image: &ImageRecord) -> Publication {
         kind: PublicationKind::Image {
             reference: image.reference.clone(),
             reduced_index: image.reduced_index.clone(),
+        },
+    }
+}
+
+fn artifact(artifact: &ImageRecord) -> Publication {
+    Publication {
+        repository: artifact.reference.repository().to_owned(),
+        tag: artifact.reference.tag().map(str::to_owned),
+        target: artifact.target.clone(),
+        kind: PublicationKind::Artifact {
+            reference: artifact.reference.clone(),
         },
     }
 }
@@ -215,7 +233,7 @@ fn image_signatures(index: &BundleIndex) -> Vec<Publication> {
     };
     for record in index.image_signatures() {
         let subject = record.subject;
-        let images = index.images.iter();
+        let images = index.from_registries();
         for image in images.filter(|image| image.has_signable(subject)) {
             let repository = image.reference.repository().to_owned();
             let hides_tags = image.is_signed_in_tags_alone(subject);

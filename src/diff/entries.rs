@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Change, pairs::paired};
 use crate::{
     archive::EntryName,
-    bundle::{BinaryRecord, BundleIndex, EntryRecord, MigrationRecord},
+    bundle::{BinaryRecord, BundleIndex, EntryRecord, MigrationRecord, SBOM_NAME},
 };
 use rune_core::digest::Digest;
 
@@ -121,12 +121,12 @@ pub(super) fn programs(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> {
 }
 
 /// Every named entry that no other part of the comparison is about. What merely lists the others
-/// (`SHA256SUMS`, and the two OCI indexes when images or charts changed) follows from them.
+/// (`SHA256SUMS`, the SBOM, and the two OCI indexes when images or charts changed) follows from them.
 pub(super) fn others(old: &BundleIndex, new: &BundleIndex, lists_changed: bool) -> Vec<FileDiff> {
     let told: BTreeSet<&str> = [old, new].into_iter().flat_map(told_elsewhere).collect();
     let is_other = |entry: &&EntryRecord| {
         let path = entry.path.as_str();
-        let follows = path == "SHA256SUMS"
+        let follows = ["SHA256SUMS", SBOM_NAME].contains(&path)
             || (lists_changed && ["index.json", "artifacts/index.json"].contains(&path));
         !(follows || path.starts_with("blobs/") || told.contains(path))
     };

@@ -8,7 +8,7 @@ use super::{
     Change, DiffError, Difference, ListDiff, PackagesDiff, packages,
     pairs::{Pair, paired},
 };
-use crate::bundle::{BundleView, ImageRecord, ManifestRecord, ReferrerRecord};
+use crate::bundle::{BundleIndex, BundleView, ImageRecord, ManifestRecord, ReferrerRecord, Role};
 use rune_core::digest::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,8 +93,13 @@ pub enum LayerState {
     Gone,
 }
 
-pub(super) fn between(old: &BundleView, new: &BundleView) -> Result<Vec<ImageDiff>, DiffError> {
-    let pairs = paired(&old.index().images, &new.index().images, |image| {
+/// What changed among the images, or among the artifacts.
+pub(super) fn between(
+    old: &BundleView,
+    new: &BundleView,
+    list: impl Fn(&BundleIndex) -> &[ImageRecord],
+) -> Result<Vec<ImageDiff>, DiffError> {
+    let pairs = paired(list(old.index()), list(new.index()), |image| {
         image.name.clone()
     });
     let changed = pairs
@@ -192,8 +197,10 @@ fn platforms<'a>(
 
 /// The distinct layers of what is carried of an image.
 fn layers(view: &BundleView, image: Option<&ImageRecord>) -> BTreeMap<Digest, u64> {
-    let manifests = image.into_iter().flat_map(ImageRecord::carried_runnable);
+    let manifests = image.into_iter().flat_map(|image| &image.manifests);
     let layers = manifests
+        .filter(|manifest| manifest.carried)
+        .filter(|manifest| matches!(manifest.role, Role::Image | Role::Artifact))
         .filter_map(|manifest| view.parts(manifest.digest))
         .flat_map(|(_, layers)| layers);
     layers.map(|layer| (layer.digest, layer.size)).collect()

@@ -50,6 +50,8 @@ pub struct Diff {
     pub exceptions: ListDiff,
     /// The images that changed, by name.
     pub images: Vec<ImageDiff>,
+    /// The artifacts that changed, by name.
+    pub artifacts: Vec<ImageDiff>,
     /// The charts that changed, by name.
     pub charts: Vec<ChartDiff>,
     /// The profiles that changed, with the names of their values files.
@@ -153,7 +155,8 @@ impl Diff {
     pub fn between(old: &BundleView, new: &BundleView) -> Result<Self, DiffError> {
         let (before, after) = (old.index(), new.index());
         let (left, right) = (Side::of(old), Side::of(new));
-        let images = images::between(old, new)?;
+        let images = images::between(old, new, |index| &index.images)?;
+        let artifacts = images::between(old, new, |index| &index.artifacts)?;
         let charts = charts::between(old, new)?;
         let signers = ListDiff::between(&left.signers, &right.signers);
         let different = left.digest != right.digest || signers != ListDiff::default();
@@ -177,9 +180,14 @@ impl Diff {
             migrations: entries::migrations(before, after),
             programs: entries::programs(before, after),
             origins: summary::origins(before, after),
-            files: entries::others(before, after, !(images.is_empty() && charts.is_empty())),
+            files: entries::others(
+                before,
+                after,
+                !(images.is_empty() && artifacts.is_empty() && charts.is_empty()),
+            ),
             carry: Carry::between(before, after),
             images,
+            artifacts,
             charts,
             old: left,
             new: right,

@@ -17,7 +17,7 @@ use rune_core::{
 pub struct Change {
     /// What it is about: an image, a chart, a file.
     pub subject: String,
-    /// Its reference, when it is an image.
+    /// Its reference, when it is an image or artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
     /// Which of its properties: `digest`, `version`.
@@ -37,9 +37,9 @@ pub struct StaleLock {
 impl Lock {
     /// What is different in `new`, sorted by subject.
     pub fn changes(&self, new: &Self) -> Vec<Change> {
-        let images = self.images.iter().chain(&new.images);
-        let references: BTreeMap<String, &Reference> = images
-            .map(|image| (subject_of(image), &image.reference))
+        let both = self.from_registries().chain(new.from_registries());
+        let references: BTreeMap<String, &Reference> = both
+            .map(|(kind, image)| (kind.label(&image.name), &image.reference))
             .collect();
         let (old, new) = (self.facts(new), new.facts(self));
         let change = |subject: &str, property, old: Option<&String>, new: Option<&String>| Change {
@@ -72,10 +72,11 @@ impl Lock {
         facts.add("the bundle", "name", &self.bundle.name);
         facts.add("the bundle", "version", &self.bundle.version);
         facts.add("the bundle", "platforms", &platforms(self));
-        for image in &self.images {
-            facts.image(image);
-            for referrer in image.referrers_beside(other.image(&image.name)) {
-                facts.referrer(&subject_of(image), referrer);
+        for (kind, image) in self.from_registries() {
+            let subject = kind.label(&image.name);
+            facts.image(&subject, image);
+            for referrer in image.referrers_beside(other.named(kind, &image.name)) {
+                facts.referrer(&subject, referrer);
             }
         }
         for chart in &self.charts {
@@ -165,20 +166,19 @@ impl Facts {
         }
     }
 
-    fn image(&mut self, image: &LockedImage) {
-        let subject = subject_of(image);
-        self.add(&subject, "reference", &image.reference);
+    fn image(&mut self, subject: &str, image: &LockedImage) {
+        self.add(subject, "reference", &image.reference);
         for (property, value) in [("component", &image.component), ("license", &image.license)] {
             if let Some(value) = value {
-                self.add(&subject, property, value);
+                self.add(subject, property, value);
             }
         }
         if image.extra {
-            self.add(&subject, "extra", &true);
+            self.add(subject, "extra", &true);
         }
         match &image.content {
             LockedContent::Registry(pulled) => {
-                self.add(&subject, "digest", &pulled.root.digest);
+                self.add(subject, "digest", &pulled.root.digest);
                 let left_out: Vec<String> = pulled
                     .manifests
                     .iter()
@@ -186,7 +186,7 @@ impl Facts {
                     .map(|entry| text(entry.platform.as_ref()))
                     .collect();
                 if !left_out.is_empty() {
-                    self.add(&subject, "platforms left out", &left_out.join(", "));
+                    self.add(subject, "platforms left out", &left_out.join(", "));
                 }
             }
             LockedContent::Build(built) => {
@@ -212,10 +212,6 @@ impl Change {
     pub fn is_new_referrer(&self) -> bool {
         self.property == REFERRER && self.old.is_none()
     }
-}
-
-fn subject_of(image: &LockedImage) -> String {
-    format!("image `{}`", image.name)
 }
 
 fn platforms(lock: &Lock) -> String {

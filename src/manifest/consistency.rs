@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::{Lock, LockedChartSource, LockedContent, LockedReferrer};
-use crate::evidence::CosignTag;
+use crate::{evidence::CosignTag, policy::SubjectKind};
 use rune_core::digest::Digest;
 
 /// The largest size that every JSON reader keeps exactly; the bundle's index is JSON.
@@ -15,8 +15,9 @@ const MAX_SIZE: u64 = (1 << 53) - 1;
 /// What does not fit within one lock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
-    #[error("there are two images `{0}`")]
-    DuplicateImage(String),
+    /// An image or artifact, as messages call it.
+    #[error("{0} is there twice")]
+    Duplicate(String),
     #[error("{digest} has {one} bytes in one place and {other} in another")]
     Sizes {
         digest: Digest,
@@ -27,14 +28,14 @@ pub enum Contradiction {
     #[error("{digest} is said to have {size} bytes")]
     Size { digest: Digest, size: u64 },
     /// What is carried is not what the platforms say.
-    #[error("image `{image}`: whether {manifest} is included does not follow from `platforms`")]
-    Carried { image: String, manifest: Digest },
+    #[error("{of}: whether {manifest} is included does not follow from `platforms`")]
+    Carried { of: String, manifest: Digest },
     /// Something is carried that is about something that is not.
-    #[error("image `{image}`: {referrer} is included, and what it is about is not")]
-    Referrer { image: String, referrer: Digest },
-    #[error("image `{image}`: `{tag}` is not a tag for what is about {subject}")]
+    #[error("{of}: {referrer} is included, and what it is about is not")]
+    Referrer { of: String, referrer: Digest },
+    #[error("{of}: `{tag}` is not a tag for what is about {subject}")]
     ReferrerTag {
-        image: String,
+        of: String,
         subject: Digest,
         tag: String,
     },
@@ -42,8 +43,11 @@ pub enum Contradiction {
     #[error("program `{0}` needs either `path` or `url`")]
     Program(String),
     /// A single image whose manifest is not its root.
-    #[error("image `{0}` is not an index, but its only manifest is not its root")]
+    #[error("{0} is not an index, but its only manifest is not its root")]
     Root(String),
+    /// All of an artifact is included.
+    #[error("{0} is an artifact, but not all of it is included")]
+    Artifact(String),
 }
 
 impl Lock {
@@ -76,12 +80,16 @@ impl Lock {
         {
             return Err(Contradiction::Size { digest, size });
         }
-        for image in &self.images {
-            if !names.insert(&image.name) {
-                return Err(Contradiction::DuplicateImage(image.name.clone()));
+        for (kind, image) in self.from_registries() {
+            let of = kind.label(&image.name);
+            if !names.insert(of.clone()) {
+                return Err(Contradiction::Duplicate(of));
             }
-            let LockedContent::Registry(pulled) = &image.content else {
-                continue;
+            let is_artifact = kind == SubjectKind::Artifact;
+            let pulled = match &image.content {
+                LockedContent::Registry(pulled) => pulled,
+                LockedContent::Build(_) if is_artifact => return Err(Contradiction::Artifact(of)),
+                LockedContent::Build(_) => continue,
             };
             for blob in pulled.blobs() {
                 if blob.size > MAX_SIZE {
@@ -102,16 +110,17 @@ impl Lock {
                     Entry::Vacant(place) => _ = place.insert(blob.size),
                 }
             }
-            if !pulled.is_index()
+            if is_artifact && !pulled.is_whole_artifact() {
+                return Err(Contradiction::Artifact(of));
+            }
+            if !is_artifact
+                && !pulled.is_index()
                 && !matches!(pulled.manifests.as_slice(), [only] if only.manifest == pulled.root)
             {
-                return Err(Contradiction::Root(image.name.clone()));
+                return Err(Contradiction::Root(of));
             }
             if let Some(referrer) = pulled.first_stray_referrer() {
-                return Err(Contradiction::Referrer {
-                    image: image.name.clone(),
-                    referrer,
-                });
+                return Err(Contradiction::Referrer { of, referrer });
             }
             let is_misplaced = |referrer: &&LockedReferrer| {
                 let tag = referrer.tag.as_ref();
@@ -119,17 +128,14 @@ impl Lock {
             };
             if let Some(referrer) = pulled.referrers.iter().find(is_misplaced) {
                 return Err(Contradiction::ReferrerTag {
-                    image: image.name.clone(),
+                    of,
                     subject: referrer.subject,
                     tag: referrer.tag.clone().unwrap_or_default(),
                 });
             }
             let wrong = pulled.first_wrongly_carried(&self.platforms);
             if let Some(manifest) = wrong {
-                return Err(Contradiction::Carried {
-                    image: image.name.clone(),
-                    manifest,
-                });
+                return Err(Contradiction::Carried { of, manifest });
             }
         }
         Ok(())

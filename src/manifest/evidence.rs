@@ -19,7 +19,21 @@ const MAX_STATEMENT_BYTES: u64 = 1 << 20;
 
 /// Manifests of signatures, and what was signed.
 #[derive(Debug, Clone, Default)]
-pub struct Evidence(BTreeMap<Digest, Vec<u8>>);
+pub struct Evidence {
+    documents: BTreeMap<Digest, Vec<u8>>,
+    builder: Builder,
+}
+
+/// Who signs the images when the bundle is built.
+#[derive(Debug, Clone, Default)]
+enum Builder {
+    /// A bundle is not built, or not yet.
+    #[default]
+    Unknown,
+    Nobody,
+    /// The key with this fingerprint.
+    Key(Digest),
+}
 
 /// Why signatures could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -47,22 +61,35 @@ impl Failure for EvidenceError {
 }
 
 impl Evidence {
-    /// Fetches the signatures of all images of which the policy demands some.
+    /// Says with which key, if any, the builder signs the images when the bundle is built.
+    #[must_use]
+    pub fn with_builder(mut self, fingerprint: Option<Digest>) -> Self {
+        self.builder = fingerprint.map_or(Builder::Nobody, Builder::Key);
+        self
+    }
+
+    /// Adds what was read already, by digest.
+    pub(super) fn extend(&mut self, documents: BTreeMap<Digest, Vec<u8>>) {
+        self.documents.extend(documents);
+    }
+
+    /// Fetches what is missing of the signatures of all images and artifacts of which the policy
+    /// demands some.
     ///
     /// # Errors
     /// When the registry does not have them any more, or cannot be asked.
-    pub async fn fetch(
+    pub async fn completed(
+        mut self,
         policy: &Policy,
         lock: &Lock,
         client: &Client,
     ) -> Result<Self, EvidenceError> {
-        let mut evidence = Self::default();
-        for image in &lock.images {
+        for (_, image) in lock.from_registries() {
             let LockedContent::Registry(pulled) = &image.content else {
                 continue;
             };
             if policy.demands_signatures(&image.reference.name()) {
-                let fetched = evidence.add(image, pulled, client).await;
+                let fetched = self.add(image, pulled, client).await;
                 fetched.map_err(|error| {
                     LockedImageGone::from_missing(&image.name, error)
                         .map_or_else(EvidenceError::Registry, |gone| {
@@ -71,7 +98,7 @@ impl Evidence {
                 })?;
             }
         }
-        Ok(evidence)
+        Ok(self)
     }
 
     async fn add(
@@ -86,14 +113,16 @@ impl Evidence {
             let Blob {
                 digest, media_type, ..
             } = &referrer.manifest;
-            let manifest = client.manifest(name, *digest, Some(media_type)).await?;
-            self.0.insert(*digest, manifest.into_bytes());
+            if !self.documents.contains_key(digest) {
+                let manifest = client.manifest(name, *digest, Some(media_type)).await?;
+                self.documents.insert(*digest, manifest.into_bytes());
+            }
             let is_statement = |blob: &&Blob| referrer.statements.contains(&blob.digest);
             for blob in referrer.blobs.iter().filter(is_statement) {
                 let bytes = client
                     .blob_bytes(name, &blob.descriptor(), MAX_STATEMENT_BYTES)
                     .await?;
-                self.0.insert(blob.digest, bytes);
+                self.documents.insert(blob.digest, bytes);
             }
         }
         Ok(())
@@ -105,15 +134,38 @@ impl Evidence {
             let Blob {
                 digest, media_type, ..
             } = &referrer.manifest;
-            let bytes = self.0.get(digest).cloned();
+            let bytes = self.documents.get(digest).cloned();
             let manifest = bytes.and_then(|bytes| Manifest::parse(bytes, Some(media_type)).ok());
             manifest
-                .map(|manifest| signatures_of(&manifest, |layer| self.0.get(&layer).cloned()))
+                .map(|manifest| {
+                    signatures_of(&manifest, |layer| self.documents.get(&layer).cloned())
+                })
                 .unwrap_or_default()
         };
         SignedImage {
-            digest: pulled.root.digest,
+            digest: Some(pulled.root.digest),
             signatures: Some(signatures(pulled).flat_map(in_referrer).collect()),
+            builder: self.builder_key(),
+        }
+    }
+
+    /// The signatures of an image that is about to be built: not judged as long as nobody knows who
+    /// signs it.
+    pub(super) fn of_built(&self) -> SignedImage {
+        SignedImage {
+            digest: None,
+            signatures: match self.builder {
+                Builder::Unknown => None,
+                Builder::Nobody | Builder::Key(_) => Some(Vec::new()),
+            },
+            builder: self.builder_key(),
+        }
+    }
+
+    const fn builder_key(&self) -> Option<Digest> {
+        match self.builder {
+            Builder::Key(fingerprint) => Some(fingerprint),
+            Builder::Unknown | Builder::Nobody => None,
         }
     }
 }

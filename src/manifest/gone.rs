@@ -5,22 +5,23 @@ use rune_core::failure::{Failure, FailureKind};
 
 /// A tag was moved, and the registry has deleted what it named before; or somebody has deleted it.
 #[derive(Debug, thiserror::Error)]
-#[error("the registry no longer has what the lock pins for image `{image}`")]
+#[error("the registry no longer has what the lock pins for `{name}`")]
 pub struct LockedImageGone {
-    image: String,
+    /// Of an image or artifact.
+    name: String,
     source: RegistryError,
 }
 
 impl LockedImageGone {
-    /// Takes an error for this one if it says that a digest of the image is missing; else gives it
-    /// back.
+    /// Takes an error for this one if it says that a digest of the image or artifact is
+    /// missing; else gives it back.
     ///
     /// # Errors
     /// The error, when it is another one.
-    pub fn from_missing(image: &str, error: RegistryError) -> Result<Self, RegistryError> {
+    pub fn from_missing(name: &str, error: RegistryError) -> Result<Self, RegistryError> {
         if error.is_missing_digest() {
             Ok(Self {
-                image: image.to_owned(),
+                name: name.to_owned(),
                 source: error,
             })
         } else {
@@ -36,9 +37,9 @@ impl Failure for LockedImageGone {
 
     fn help(&self) -> Option<String> {
         Some(format!(
-            "have that image pushed again, or run `rune-bundle lock --update {}` to pin what the registry has now; some registries also \
+            "have it pushed again, or run `rune-bundle lock --update {}` to pin what the registry has now; some registries also \
              say this to those who may not read it",
-            self.image
+            self.name
         ))
     }
 }

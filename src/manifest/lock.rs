@@ -13,6 +13,7 @@ use super::{Blob, Contradiction, LockedContent, LockedImage, Platforms, platform
 use crate::{
     chart::ChartVersion,
     oci::{Platform, Reference},
+    policy::SubjectKind,
 };
 use rune_core::{
     digest::Digest,
@@ -34,7 +35,7 @@ const HEADER: &str = "# written by rune-bundle lock; do not edit\n";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lock {
-    /// 1; with other tags, charts or files from elsewhere 2; with referrers
+    /// 1; with other tags, charts or files from elsewhere 2; with referrers or artifacts
     /// [`LOCK_FORMAT_VERSION`].
     pub format_version: u32,
     /// The manifest that was locked.
@@ -44,6 +45,9 @@ pub struct Lock {
     /// Images, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<LockedImage>,
+    /// Other artifacts of registries, sorted by name; all of each is included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<LockedImage>,
     /// Charts, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub charts: Vec<LockedChart>,
@@ -303,7 +307,8 @@ impl Lock {
             || self.binaries.iter().any(|binary| binary.url.is_some())
             || !self.files.is_empty();
         let has_referrers = |image: &LockedImage| matches!(&image.content, LockedContent::Registry(pulled) if !pulled.referrers.is_empty());
-        self.format_version = if self.images.iter().any(has_referrers) {
+        let is_newest = !self.artifacts.is_empty() || self.images.iter().any(has_referrers);
+        self.format_version = if is_newest {
             LOCK_FORMAT_VERSION
         } else if has_other_tags || is_from_elsewhere {
             Self::SECOND_FORMAT
@@ -314,6 +319,24 @@ impl Lock {
 
     pub fn image(&self, name: &str) -> Option<&LockedImage> {
         self.images.iter().find(|image| image.name == name)
+    }
+
+    pub fn artifact(&self, name: &str) -> Option<&LockedImage> {
+        self.artifacts.iter().find(|artifact| artifact.name == name)
+    }
+
+    pub fn named(&self, kind: SubjectKind, name: &str) -> Option<&LockedImage> {
+        match kind {
+            SubjectKind::Image => self.image(name),
+            SubjectKind::Artifact => self.artifact(name),
+        }
+    }
+
+    /// Images and artifacts, with what each is.
+    pub fn from_registries(&self) -> impl Iterator<Item = (SubjectKind, &LockedImage)> {
+        let images = self.images.iter().map(|image| (SubjectKind::Image, image));
+        let artifacts = self.artifacts.iter();
+        images.chain(artifacts.map(|artifact| (SubjectKind::Artifact, artifact)))
     }
 }
 
@@ -405,7 +428,7 @@ mod tests {
         ));
         assert!(matches!(
             contradiction(&SAMPLE.replacen("name: rune-db", "name: postgres", 1)),
-            Contradiction::DuplicateImage(_)
+            Contradiction::Duplicate(_)
         ));
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// An image of the bundle, pinned.
+/// An image or artifact of the bundle, pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedImage {
@@ -46,7 +46,8 @@ pub enum LockedContent {
 pub struct PulledImage {
     /// What the reference resolves to: an image index, or a single image manifest.
     pub root: Blob,
-    /// The image manifests, in the order of the index; exactly the root for a single image.
+    /// The image manifests, in the order of the index; exactly the root for a single image, none of
+    /// an artifact.
     pub manifests: Vec<LockedManifest>,
     /// The attestation manifests of the index, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -54,7 +55,8 @@ pub struct PulledImage {
     /// The indexes within the index; what they list is among the other lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<LockedIndex>,
-    /// Everything else that the index lists, such as artifacts beside the images.
+    /// Everything else that the image index lists, such as artifacts beside the images; exactly the root
+    /// for a single artifact.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<LockedArtifact>,
     /// Digests of entries that cannot be verified here, because they are of an algorithm other than
@@ -220,6 +222,21 @@ impl PulledImage {
     /// Whether every manifest of the index is carried.
     pub fn is_complete(&self) -> bool {
         self.unsupported.is_empty() && self.contents().all(|content| content.carried)
+    }
+
+    /// What kind of artifact it is, when it is a single one.
+    pub fn artifact_type(&self) -> Option<&str> {
+        match self.artifacts.as_slice() {
+            [only] if only.manifest == self.root => only.artifact_type.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing of it runs, and nothing is left out.
+    pub(super) fn is_whole_artifact(&self) -> bool {
+        let is_rooted = self.is_index()
+            || matches!(self.artifacts.as_slice(), [only] if only.manifest == self.root);
+        is_rooted && self.manifests.is_empty() && self.attestations.is_empty() && self.is_complete()
     }
 
     /// Image manifests, attestation manifests, artifacts, and the indexes between them and the

@@ -40,9 +40,9 @@ pub use locked_image::{
 };
 pub use locked_referrer::LockedReferrer;
 pub use model::{
-    Advisory, Binary, BuildImage, BundleManifest, Chart, ChartSource, Component, Direction,
-    Download, ExtraFile, FileSource, Image, ImageSource, Namespace, Platforms, PodSecurity,
-    Profile, Release,
+    Advisory, Artifact, Binary, BuildImage, BundleManifest, Chart, ChartSource, Component,
+    Direction, Download, ExtraFile, FileSource, Image, ImageSource, Namespace, Platforms,
+    PodSecurity, Profile, Release,
 };
 pub use project::{ManifestError, Programs, Project};
 pub use resolve::{

@@ -28,6 +28,8 @@ pub struct BundleManifest {
     pub components: BTreeMap<String, Component>,
     /// Images, in the order of the manifest.
     pub images: Vec<Image>,
+    /// Other artifacts of registries, such as vulnerability databases.
+    pub artifacts: Vec<Artifact>,
     /// Helm charts; subcharts are found inside them.
     pub charts: Vec<Chart>,
     /// Every way the charts are meant to be installed.
@@ -94,6 +96,18 @@ pub struct BuildImage {
     pub reference: Reference,
     /// The program for each platform.
     pub binaries: BTreeMap<Platform, Utf8PathBuf>,
+}
+
+/// Something of a registry that is not run: a vulnerability database, a model, a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Name within the manifest and the lock.
+    pub name: String,
+    pub reference: Reference,
+    /// The component it belongs to; without one it is always included.
+    pub component: Option<String>,
+    /// Its licence as an SPDX expression.
+    pub license: Option<String>,
 }
 
 /// A Helm chart to include.

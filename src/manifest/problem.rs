@@ -21,6 +21,8 @@ pub(super) enum ManifestProblem {
     BinaryName(String),
     #[error("`{0}` cannot be the name of an advisory")]
     AdvisoryName(String),
+    #[error("an image is named `{0}` too")]
+    ImageName(String),
     #[error("unknown kind of advisory `{0}`")]
     AdvisoryKind(String),
     #[error("there are two {what} `{name}`, the first in line {first}")]
@@ -176,7 +178,7 @@ impl Problem for ManifestProblem {
             Self::AdvisoryKind(found) => {
                 suggestion(found, &AdvisoryKind::ALL.map(AdvisoryKind::name))
             }
-            Self::Duplicate { .. } => "give each its own name".to_owned(),
+            Self::Duplicate { .. } | Self::ImageName(_) => "give each its own name".to_owned(),
             Self::UnknownComponent { name, known } if !known.is_empty() => suggestion(name, known),
             Self::UnknownComponent { .. } => "declare it under `components`, or remove the key".to_owned(),
             Self::UnknownChart { path, known } if !known.is_empty() => suggestion(path, known),

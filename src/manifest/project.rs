@@ -123,12 +123,12 @@ impl Project {
             .map_or(Version::new(0, 0, 0), |manifest| manifest.version.clone());
         for NamedReference {
             place,
-            image,
+            subject,
             reference,
             ..
         } in &references
         {
-            let decision = policy::evaluate_tag(&policy, &version, image, reference);
+            let decision = policy::evaluate_tag(&policy, &version, subject, reference);
             if let Some(decision) = decision.filter(|decision| decision.verdict == Verdict::Denied)
             {
                 let tag = reference.tag().unwrap_or_default().to_owned();
@@ -152,7 +152,7 @@ impl Project {
                 programs,
                 places: references
                     .into_iter()
-                    .map(|named| (format!("image `{}`", named.image), named.place))
+                    .map(|named| (named.subject, named.place))
                     .chain(charts)
                     .collect(),
             }),

@@ -4,6 +4,7 @@
 //! check, with the places that are handed on here.
 
 mod advisories;
+mod artifacts;
 mod charts;
 mod files;
 mod images;
@@ -33,6 +34,7 @@ const KEYS: &[&str] = &[
     "platforms",
     "components",
     "images",
+    "artifacts",
     "charts",
     "profiles",
     "releases",
@@ -59,10 +61,11 @@ pub(super) struct Draft {
     pub(super) policy: Option<(Place, Utf8PathBuf)>,
 }
 
-/// The reference of an image.
+/// The reference of an image or artifact.
 pub(super) struct NamedReference {
     pub(super) place: Place,
-    pub(super) image: String,
+    /// What messages call it.
+    pub(super) subject: String,
     pub(super) reference: Reference,
     /// As it stands in the manifest: several spellings mean the same.
     written: String,
@@ -146,6 +149,14 @@ impl Reader {
             .optional("images")
             .map(|node| self.images(node, &components, platforms.as_ref()))
             .unwrap_or_default();
+        let artifacts = self.named_list(
+            &map,
+            "artifacts",
+            "artifacts",
+            |reader, node| reader.artifact(node, &components, &images),
+            |artifact| artifact.name.clone(),
+        );
+        self.collisions();
         let charts = self.list(&map, "charts", Self::chart);
         let profiles = self.named_list(&map, "profiles", "profiles", Self::profile, |profile| {
             profile.name.clone()
@@ -193,6 +204,7 @@ impl Reader {
             platforms: platforms?,
             components,
             images,
+            artifacts,
             charts,
             profiles,
             releases,

@@ -1,15 +1,17 @@
 //! What the policy has to judge of a manifest, with what its lock knows.
 
 use super::{
-    BundleManifest, Chart, Evidence, ImageSource, Lock, LockedContent, LockedManifest, PulledImage,
+    BundleManifest, Chart, Evidence, ImageSource, Lock, LockedContent, LockedImage, LockedManifest,
+    PulledImage,
 };
 use crate::{
     evidence::FoundSbom,
-    policy::{ImageContent, ImageSubject, SignedImage, Subject},
+    oci::Platform,
+    policy::{ImageContent, ImageSubject, SignedImage, Subject, SubjectKind},
 };
 use rune_core::digest::Digest;
 
-/// Every image and every chart from elsewhere of a manifest as the policy sees it. Without a lock,
+/// Every image, every artifact and every chart from elsewhere of a manifest as the policy sees it. Without a lock,
 /// pins and attestations are not judged; with one, an image that it does not have counts as
 /// unpinned. Signatures are judged when they were fetched.
 pub fn subjects(
@@ -17,26 +19,29 @@ pub fn subjects(
     lock: Option<&Lock>,
     evidence: Option<&Evidence>,
 ) -> Vec<Subject> {
-    let subject = |image: &super::Image| {
+    let content = |locked: Option<&LockedImage>| match locked.map(|locked| &locked.content) {
+        Some(LockedContent::Registry(pulled)) => ImageContent::Pinned {
+            attested: attested(pulled),
+            sboms: sboms(pulled),
+            signed: evidence.map_or_else(
+                || SignedImage {
+                    digest: Some(pulled.root.digest),
+                    signatures: None,
+                    builder: None,
+                },
+                |evidence| evidence.of(pulled),
+            ),
+        },
+        _ => ImageContent::Unpinned,
+    };
+    let image = |image: &super::Image| {
         let content = match (&image.source, lock) {
-            (ImageSource::Build(_), _) => ImageContent::Built,
+            (ImageSource::Build(build), _) => ImageContent::Built {
+                platforms: build.binaries.keys().map(Platform::to_string).collect(),
+                signed: evidence.map_or_else(|| Evidence::default().of_built(), Evidence::of_built),
+            },
             (ImageSource::Registry(_), None) => ImageContent::Unresolved,
-            (ImageSource::Registry(_), Some(lock)) => {
-                match lock.image(&image.name).map(|locked| &locked.content) {
-                    Some(LockedContent::Registry(pulled)) => ImageContent::Pinned {
-                        attested: attested(pulled),
-                        sboms: sboms(pulled),
-                        signed: evidence.map_or_else(
-                            || SignedImage {
-                                digest: pulled.root.digest,
-                                signatures: None,
-                            },
-                            |evidence| evidence.of(pulled),
-                        ),
-                    },
-                    _ => ImageContent::Unpinned,
-                }
-            }
+            (ImageSource::Registry(_), Some(lock)) => content(lock.image(&image.name)),
         };
         let (name, reference, license) = (
             image.name.clone(),
@@ -44,6 +49,7 @@ pub fn subjects(
             image.effective_license().map(str::to_owned),
         );
         Subject::Image(ImageSubject {
+            kind: SubjectKind::Image,
             name,
             reference,
             license,
@@ -51,12 +57,26 @@ pub fn subjects(
             content,
         })
     };
+    let artifact = |artifact: &super::Artifact| {
+        Subject::Image(ImageSubject {
+            kind: SubjectKind::Artifact,
+            name: artifact.name.clone(),
+            reference: artifact.reference.clone(),
+            license: artifact.license.clone(),
+            tag_pin: None,
+            content: lock.map_or(ImageContent::Unresolved, |lock| {
+                content(lock.artifact(&artifact.name))
+            }),
+        })
+    };
     let charts = manifest.charts.iter().filter_map(Chart::remote);
     let charts = charts.map(|chart| Subject::Chart {
         name: chart.name().to_owned(),
         place: chart.place(),
     });
-    manifest.images.iter().map(subject).chain(charts).collect()
+    let images = manifest.images.iter().map(image);
+    let artifacts = manifest.artifacts.iter().map(artifact);
+    images.chain(artifacts).chain(charts).collect()
 }
 
 /// Each carried platform with the predicate types of what is attested about it.

@@ -27,28 +27,35 @@ struct Typed {
     media_type: String,
 }
 
+impl Document {
+    fn kind(&self) -> Option<String> {
+        let config = || self.config.as_ref().map(|config| config.media_type.clone());
+        self.artifact_type.clone().or_else(config)
+    }
+}
+
 #[derive(Deserialize)]
 struct Named {
     digest: Digest,
 }
 
 impl Manifest {
+    /// What kind of artifact it is: what it says itself, else the type of its configuration.
+    pub fn artifact_type(&self) -> Option<String> {
+        let document = go_json::read(self.bytes(), Shape::Manifest).ok()?;
+        serde_json::from_value::<Document>(document).ok()?.kind()
+    }
+
     /// What this manifest is about, and the descriptor under which it is listed among the referrers
     /// of that, with its type and its annotations; nothing when it is about nothing.
     pub fn as_referrer(&self) -> Option<(Digest, Descriptor)> {
         let document = go_json::read(self.bytes(), Shape::Manifest).ok()?;
-        let Document {
-            artifact_type,
-            config,
-            subject,
-            annotations,
-        } = serde_json::from_value(document).ok()?;
-        let artifact_type = artifact_type.or_else(|| config.map(|config| config.media_type));
+        let document: Document = serde_json::from_value(document).ok()?;
         Some((
-            subject?.digest,
+            document.subject.as_ref()?.digest,
             Descriptor {
-                artifact_type,
-                annotations,
+                artifact_type: document.kind(),
+                annotations: document.annotations,
                 ..self.descriptor()
             },
         ))

@@ -31,9 +31,18 @@ pub enum Subject {
     },
 }
 
-/// What a policy has to know of an image.
+/// What of a registry a policy judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectKind {
+    Image,
+    /// An artifact that no platform runs: what is attested about platforms is not asked of it.
+    Artifact,
+}
+
+/// What a policy has to know of an image or artifact.
 #[derive(Debug, Clone)]
 pub struct ImageSubject {
+    pub kind: SubjectKind,
     pub name: String,
     pub reference: Reference,
     pub license: Option<String>,
@@ -58,8 +67,12 @@ pub enum ImageContent {
         sboms: Vec<(String, Vec<FoundSbom>)>,
         signed: SignedImage,
     },
-    /// The packager makes it of pinned files.
-    Built,
+    /// It is built of pinned files: nothing is attested about it, and nobody but the
+    /// builder signs it.
+    Built {
+        platforms: Vec<String>,
+        signed: SignedImage,
+    },
 }
 
 /// Judges all subjects by all rules. `version` is the bundle's; waivers end with it.
@@ -87,14 +100,20 @@ pub fn evaluate(policy: &Policy, version: &Version, subjects: &[Subject]) -> Eva
 pub fn evaluate_tag(
     policy: &Policy,
     version: &Version,
-    name: &str,
+    subject: &str,
     reference: &Reference,
 ) -> Option<Decision> {
-    Judge { policy, version }.tag(&subject_of(name), reference)
+    Judge { policy, version }.tag(subject, reference)
 }
 
-fn subject_of(image: &str) -> String {
-    format!("image `{image}`")
+impl SubjectKind {
+    /// What messages call an image or artifact of this name.
+    pub fn label(self, name: &str) -> String {
+        match self {
+            Self::Image => format!("image `{name}`"),
+            Self::Artifact => format!("artifact `{name}`"),
+        }
+    }
 }
 
 pub(super) struct Judge<'a> {
@@ -112,7 +131,7 @@ enum LicenseStanding {
 
 impl Judge<'_> {
     fn image(&self, image: &ImageSubject) -> Vec<Decision> {
-        let subject = subject_of(&image.name);
+        let subject = image.kind.label(&image.name);
         let source = image.reference.name();
         let mut decisions = vec![
             self.license(&subject, &source, image.license.as_deref()),
@@ -120,9 +139,30 @@ impl Judge<'_> {
         ];
         decisions.extend(self.tag(&subject, &image.reference));
         decisions.extend(self.pin(&subject, &source, image));
-        decisions.extend(self.attestations(&subject, &source, &image.content));
-        if let ImageContent::Pinned { signed, sboms, .. } = &image.content {
-            decisions.extend(self.signatures(&subject, &source, signed));
+        let (attested, sboms): (Vec<_>, Vec<_>);
+        let (attested, sboms, signed) = match &image.content {
+            ImageContent::Unresolved | ImageContent::Unpinned => return decisions,
+            ImageContent::Pinned {
+                attested,
+                sboms,
+                signed,
+            } => (attested, sboms, signed),
+            ImageContent::Built { platforms, signed } => {
+                let nothing = |platform: &String| (platform.clone(), Vec::new());
+                attested = platforms.iter().map(nothing).collect();
+                sboms = platforms
+                    .iter()
+                    .map(|platform| (platform.clone(), Vec::new()))
+                    .collect();
+                (&attested, &sboms, signed)
+            }
+        };
+        let has_platforms = image.kind == SubjectKind::Image;
+        if has_platforms {
+            decisions.extend(self.attestations(&subject, &source, attested));
+        }
+        decisions.extend(self.signatures(&subject, &source, signed));
+        if has_platforms {
             decisions.extend(self.sboms(&subject, &source, sboms));
         }
         decisions
@@ -317,7 +357,7 @@ impl Judge<'_> {
                 matched,
                 "the lock holds its digest".to_owned(),
             ),
-            ImageContent::Built => allow(
+            ImageContent::Built { .. } => allow(
                 subject,
                 source,
                 rule,
@@ -348,10 +388,12 @@ impl Judge<'_> {
         }
     }
 
-    fn attestations(&self, subject: &str, source: &str, content: &ImageContent) -> Vec<Decision> {
-        let ImageContent::Pinned { attested, .. } = content else {
-            return Vec::new();
-        };
+    fn attestations(
+        &self,
+        subject: &str,
+        source: &str,
+        attested: &[(String, Vec<String>)],
+    ) -> Vec<Decision> {
         let rule = Rule::Attestations;
         let mut decisions = Vec::new();
         for required in self

@@ -71,7 +71,7 @@ impl Evaluation {
         })
     }
 
-    /// The images whose licence nobody stated, and that the policy allows all the same.
+    /// The images and artifacts whose licence nobody stated, and that the policy allows all the same.
     pub fn not_reviewed(&self) -> Vec<String> {
         let is_unstated =
             |decision: &&Decision| decision.rule == Rule::Licenses && decision.matched == UNSTATED;
@@ -82,11 +82,8 @@ impl Evaluation {
             .filter(is_unstated);
         allowed
             .map(|decision| {
-                decision
-                    .subject
-                    .trim_start_matches("image ")
-                    .trim_matches('`')
-                    .to_owned()
+                let name = decision.subject.split('`').nth(1);
+                name.unwrap_or(&decision.subject).to_owned()
             })
             .collect()
     }

@@ -18,7 +18,7 @@ mod read;
 mod referrers;
 mod signatures;
 
-pub use evaluate::{ImageContent, ImageSubject, Subject, evaluate, evaluate_tag};
+pub use evaluate::{ImageContent, ImageSubject, Subject, SubjectKind, evaluate, evaluate_tag};
 pub use evaluation::{Decision, Evaluation, PolicyViolation, Verdict};
 pub use field_path::{FieldStep, MAX_FIELD_PATH, below_item, below_key, field_steps};
 pub use glob::Glob;

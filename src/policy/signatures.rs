@@ -26,10 +26,12 @@ pub struct SignatureKey {
 /// What comes with an image and says that it is a signature.
 #[derive(Debug, Clone)]
 pub struct SignedImage {
-    /// What its reference resolved to.
-    pub digest: Digest,
+    /// What its reference resolved to; not known yet of one that is about to be built.
+    pub digest: Option<Digest>,
     /// Nothing when they were not looked for.
     pub signatures: Option<Vec<ImageSignature>>,
+    /// The fingerprint of the key that signs it when the bundle is built.
+    pub builder: Option<Digest>,
 }
 
 impl fmt::Display for SignatureKey {
@@ -55,7 +57,7 @@ impl Judge<'_> {
         let rules = self.policy.signatures.iter();
         rules
             .filter(|rule| rule.pattern.matches(source))
-            .map(|rule| self.signature(subject, source, image.digest, rule, signatures))
+            .map(|rule| self.signature(subject, source, image, rule, signatures))
             .collect()
     }
 
@@ -63,15 +65,21 @@ impl Judge<'_> {
         &self,
         subject: &str,
         source: &str,
-        digest: Digest,
+        image: &SignedImage,
         rule: &SignatureRule,
         signatures: &[ImageSignature],
     ) -> Decision {
-        let matched = format!("`{source}@{digest}` matches `{}`", rule.pattern);
+        let matched = match image.digest {
+            Some(digest) => format!("`{source}@{digest}` matches `{}`", rule.pattern),
+            None => format!("`{source}` matches `{}`", rule.pattern),
+        };
+        let is_of_image =
+            |signature: &ImageSignature| image.digest.is_some_and(|digest| signature.is_of(digest));
         let is_signed_by = |key: &&SignatureKey| {
-            signatures
-                .iter()
-                .any(|signature| signature.is_of(digest) && signature.is_by(&key.key))
+            image.builder == Some(key.key.fingerprint())
+                || signatures
+                    .iter()
+                    .any(|signature| is_of_image(signature) && signature.is_by(&key.key))
         };
         let mut counted = BTreeSet::new();
         let signers: Vec<String> = rule
@@ -87,7 +95,7 @@ impl Judge<'_> {
         }
         let others = signatures
             .iter()
-            .filter(|signature| !signature.is_of(digest))
+            .filter(|signature| !is_of_image(signature))
             .count();
         let found = match (signatures.len(), others) {
             (0, _) => "no signature of it is there".to_owned(),

@@ -40,12 +40,16 @@ impl Needs {
             for publication in &bundle.publications {
                 needs.add(destination, publication);
             }
-            for image in &bundle.head.index().images {
+            let index = bundle.head.index();
+            let images = index.images.iter().map(|image| (TargetKind::Image, image));
+            let artifacts = index.artifacts.iter();
+            let artifacts = artifacts.map(|artifact| (TargetKind::Artifact, artifact));
+            for (kind, image) in images.chain(artifacts) {
                 let name = destination.name(image.reference.repository());
                 let shelf = needs.0.entry(name).or_default();
                 for manifest in image.manifests.iter().filter(|manifest| manifest.carried) {
                     let rank = if manifest.role == Role::Index { 1 } else { 2 };
-                    shelf.add(manifest.digest, rank, TargetKind::Image);
+                    shelf.add(manifest.digest, rank, kind);
                 }
             }
         }
@@ -57,6 +61,7 @@ impl Needs {
         let shelf = self.0.entry(name).or_default();
         let (rank, kind) = match &publication.kind {
             PublicationKind::Image { .. } => (0, TargetKind::Image),
+            PublicationKind::Artifact { .. } => (0, TargetKind::Artifact),
             PublicationKind::Chart => (0, TargetKind::Chart),
             PublicationKind::Index => (0, TargetKind::Index),
             PublicationKind::Referrer { .. } | PublicationKind::ImageSignature { .. } => {

@@ -43,6 +43,8 @@ pub(crate) struct Fate {
 #[serde(rename_all = "camelCase")]
 pub(crate) enum TargetKind {
     Image,
+    /// An artifact that is not run.
+    Artifact,
     Chart,
     /// An artifact about an image: a signature, an attestation, an SBOM.
     Referrer,

@@ -62,6 +62,8 @@ pub struct PushedReference {
 #[serde(rename_all = "camelCase")]
 pub enum PushedKind {
     Image,
+    /// An artifact that is not run.
+    Artifact,
     Chart,
     /// An artifact about an image: a signature, an attestation, an SBOM.
     Referrer,
@@ -169,7 +171,9 @@ pub(super) fn summary(
             (None, None) => false,
         };
         let source = match &item.publication.kind {
-            PublicationKind::Image { reference, .. } => Some(reference.clone()),
+            PublicationKind::Image { reference, .. } | PublicationKind::Artifact { reference } => {
+                Some(reference.clone())
+            }
             _ => None,
         };
         references.push(PushedReference {
@@ -240,6 +244,7 @@ impl PushedKind {
     const fn of(kind: &PublicationKind) -> Self {
         match kind {
             PublicationKind::Image { .. } => Self::Image,
+            PublicationKind::Artifact { .. } => Self::Artifact,
             PublicationKind::Chart => Self::Chart,
             PublicationKind::Referrer { .. } => Self::Referrer,
             PublicationKind::ImageSignature { .. } => Self::ImageSignature,

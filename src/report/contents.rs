@@ -25,6 +25,7 @@ pub(super) struct Contents {
     volumes: Option<(usize, u64)>,
     entries: usize,
     images: Vec<Image>,
+    artifacts: Vec<Image>,
     advisories: Vec<ShownAdvisory>,
     has_referrers: bool,
     /// How many images and charts the builder signed, and the fingerprint of the key.
@@ -77,6 +78,12 @@ impl Contents {
             .iter()
             .map(|image| Image::of(view, image))
             .collect::<Result<Vec<_>, _>>()?;
+        let artifacts = index
+            .artifacts
+            .iter()
+            .map(|artifact| Image::of(view, artifact))
+            .collect::<Result<Vec<_>, _>>()?;
+        let all: Vec<&Image> = images.iter().chain(&artifacts).collect();
         let hex = view.digest().hex();
         let charts = index.charts.iter().map(|chart| Chart {
             name: chart.name.clone(),
@@ -144,14 +151,15 @@ impl Contents {
             is_complete: index.completeness.checked,
             left_out: index.completeness.left_out.clone(),
             exceptions: index.completeness.exceptions(),
-            unproven: unproven::sentences(view, &images),
+            unproven: unproven::sentences(view, &all),
             advisories: view.advisories()?,
             image_signatures: index
                 .image_signatures
                 .as_ref()
                 .map(|signatures| (signatures.manifests.len(), signatures.key)),
-            has_referrers: images.iter().any(|image| !image.referrers.is_empty()),
+            has_referrers: all.iter().any(|image| !image.referrers.is_empty()),
             images,
+            artifacts,
         })
     }
 }

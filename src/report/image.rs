@@ -1,4 +1,4 @@
-//! What the page says about one image.
+//! What the page says about one image or artifact.
 
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ pub(super) struct Image {
     pub(super) name: String,
     reference: String,
     digest: Digest,
+    artifact_type: Option<String>,
     pub(super) license: Option<String>,
     component: Option<String>,
     platforms: Vec<String>,
@@ -68,6 +69,7 @@ impl Image {
             name: image.name.clone(),
             reference: image.reference.to_string(),
             digest: image.target.digest,
+            artifact_type: image.target.artifact_type.clone(),
             license: image.license.clone(),
             component: image.component.clone(),
             platforms: names(&carried),

@@ -4,7 +4,7 @@ use super::image::Image;
 use crate::bundle::{BundleView, SlotState};
 
 /// One sentence for each thing that is not proven.
-pub(super) fn sentences(view: &BundleView, images: &[Image]) -> Vec<String> {
+pub(super) fn sentences(view: &BundleView, images: &[&Image]) -> Vec<String> {
     let index = view.index();
     let count =
         |of: fn(&SlotState) -> bool| view.signatures().iter().filter(|state| of(state)).count();

@@ -21,7 +21,10 @@ use crate::{
     bundle::{self, GatherError, PinnedCharts},
     chart::{self, ChartTree},
     manifest::{Chart, ChartSource, FetchedCharts, Project},
-    policy::{self, ImageContent, ImageSubject, LicenseExpression, Policy, Rule, Subject, Verdict},
+    policy::{
+        self, ImageContent, ImageSubject, LicenseExpression, Policy, Rule, Subject, SubjectKind,
+        Verdict,
+    },
 };
 use rune_core::{
     fsx,
@@ -288,6 +291,7 @@ impl Plan {
                 None
             };
             let subject = Subject::Image(ImageSubject {
+                kind: SubjectKind::Image,
                 name: image.name.clone(),
                 reference: image.reference.clone(),
                 license: license.clone(),

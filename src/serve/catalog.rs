@@ -40,7 +40,7 @@ pub struct Served {
     pub name: String,
     /// The digest of the manifest or index.
     pub digest: Digest,
-    /// The reference by which charts know it, when it is an image.
+    /// The reference by which charts know it, when it is an image or artifact.
     pub source: Option<String>,
 }
 
@@ -117,7 +117,8 @@ impl Catalog {
                 ),
                 digest,
                 source: match &publication.kind {
-                    PublicationKind::Image { reference, .. } => Some(reference.to_string()),
+                    PublicationKind::Image { reference, .. }
+                    | PublicationKind::Artifact { reference } => Some(reference.to_string()),
                     PublicationKind::Chart
                     | PublicationKind::Referrer { .. }
                     | PublicationKind::ImageSignature { .. }
@@ -232,7 +233,9 @@ impl Contents {
                 reference,
                 reduced_index,
             } => (Some(reference.registry()), reduced_index.as_ref()),
-            PublicationKind::Referrer { reference } => (Some(reference.registry()), None),
+            PublicationKind::Artifact { reference } | PublicationKind::Referrer { reference } => {
+                (Some(reference.registry()), None)
+            }
             PublicationKind::ImageSignature { reference, .. } => {
                 (reference.as_ref().map(Reference::registry), None)
             }

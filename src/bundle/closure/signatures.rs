@@ -32,7 +32,9 @@ impl Walk<'_> {
 }
 
 fn is_inside(index: &BundleIndex, subject: Digest) -> bool {
-    index.images.iter().any(|image| image.has_signable(subject))
+    index
+        .from_registries()
+        .any(|image| image.has_signable(subject))
         || index
             .charts
             .iter()

@@ -86,6 +86,11 @@ impl Entries {
             .or_insert((descriptor.size, content));
     }
 
+    /// The digest of an entry that has a name of its own.
+    pub(super) fn digest(&self, name: &EntryName) -> Option<Digest> {
+        self.named.get(name).map(|(record, _)| record.sha256)
+    }
+
     /// Ends collecting: the list of digests is made, and everything stands in the order of the
     /// archive.
     pub(super) fn in_order(mut self) -> Result<(Vec<EntryRecord>, Vec<Content>), ComposeError> {

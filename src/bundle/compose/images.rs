@@ -10,6 +10,7 @@ use crate::{
     },
     manifest::{Blob, LockedReferrer, PulledImage},
     oci::{Descriptor, LAYOUT, Platform, REF_NAME, Reference, index_document, media_type},
+    policy::SubjectKind,
     registry::RepositoryName,
 };
 use rune_core::digest::Digest;
@@ -17,12 +18,16 @@ use rune_core::digest::Digest;
 /// The annotation that says what a root in `artifacts/index.json` is.
 pub(in crate::bundle) const ARTIFACT_KIND: &str = "rune-bundle.artifact.kind";
 
+/// What it says of an artifact that stands for itself.
+pub(in crate::bundle) const ARTIFACT: &str = "artifact";
+
 /// What it says of an artifact about an image.
 pub(in crate::bundle) const REFERRER: &str = "referrer";
 
 /// What it says of a signature by whoever built the bundle.
 pub(in crate::bundle) const IMAGE_SIGNATURE: &str = "image-signature";
 
+/// An image, or an artifact that is not run.
 #[derive(Debug)]
 pub struct ImageIngredient {
     /// Its name in the bundle manifest.
@@ -94,9 +99,13 @@ impl Roots {
         });
     }
 
-    fn add_image(&mut self, target: &Descriptor, reference: &Reference) {
-        self.images.push(target.named(&reference.to_string()));
-        self.subjects.add(target, reference.to_string());
+    fn add_target(&mut self, kind: SubjectKind, target: &Descriptor, reference: &Reference) {
+        let name = reference.to_string();
+        match kind {
+            SubjectKind::Image => self.images.push(target.named(&name)),
+            SubjectKind::Artifact => self.add_artifact(target, &name, ARTIFACT),
+        }
+        self.subjects.add(target, name);
     }
 
     /// Writes the three files of the OCI layout that are no blobs.
@@ -112,8 +121,9 @@ impl Roots {
     }
 }
 
-/// Adds an image's blobs to the entries and its index to the roots.
+/// Adds the blobs of an image or artifact to the entries and its root to the roots.
 pub(super) fn add_image(
+    kind: SubjectKind,
     image: ImageIngredient,
     entries: &mut Entries,
     roots: &mut Roots,
@@ -161,7 +171,7 @@ pub(super) fn add_image(
             (target, manifests.into_iter().map(record).collect(), None)
         }
     };
-    roots.add_image(&target, &reference);
+    roots.add_target(kind, &target, &reference);
     Ok(ImageRecord {
         name,
         reference,
@@ -228,7 +238,11 @@ fn add_pulled(
             .add(&descriptor, format!("reduced index of {reference}"));
         descriptor
     });
-    Ok((image.root.descriptor(), records(image), reduced))
+    let target = Descriptor {
+        artifact_type: image.artifact_type().map(str::to_owned),
+        ..image.root.descriptor()
+    };
+    Ok((target, records(image), reduced))
 }
 
 /// The manifests below the root that a node may be asked to run.

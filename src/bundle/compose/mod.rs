@@ -5,6 +5,7 @@
 
 mod entries;
 mod images;
+mod sbom;
 mod signatures;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -14,6 +15,7 @@ use camino::Utf8PathBuf;
 use self::{
     entries::Entries,
     images::{Roots, add_image},
+    sbom::{Delivered, add_sbom},
     signatures::add_signatures,
 };
 use super::{
@@ -28,6 +30,7 @@ use crate::{
     canonical_json::CanonicalJsonError,
     chart::{ChartArtifact, Package},
     oci::Platform,
+    policy::SubjectKind,
     registry::WebUrl,
     sign::{PrivateKey, SLOTS, SignError, Slot, SlotSignature},
 };
@@ -36,8 +39,9 @@ use rune_core::{
     failure::{Failure, FailureKind},
 };
 
-pub(super) use images::{ARTIFACT_KIND, IMAGE_SIGNATURE, REFERRER};
+pub(super) use images::{ARTIFACT, ARTIFACT_KIND, IMAGE_SIGNATURE, REFERRER};
 pub use images::{ImageIngredient, ImageSource};
+pub(crate) use sbom::SBOM_NAME;
 pub use signatures::BundlePayload;
 
 /// Everything that goes into a bundle.
@@ -50,6 +54,8 @@ pub struct Ingredients {
     pub predecessor: Option<Digest>,
     /// The images, in the order in which they are listed.
     pub images: Vec<ImageIngredient>,
+    /// Artifacts that are not run, in the order in which they are listed.
+    pub artifacts: Vec<ImageIngredient>,
     pub charts: Vec<Package>,
     pub profiles: Vec<ProfileIngredient>,
     /// What is installed together, in this order.
@@ -227,7 +233,12 @@ impl Ingredients {
         let images = self
             .images
             .into_iter()
-            .map(|image| add_image(image, &mut entries, &mut roots))
+            .map(|image| add_image(SubjectKind::Image, image, &mut entries, &mut roots))
+            .collect::<Result<Vec<_>, _>>()?;
+        let artifacts = self
+            .artifacts
+            .into_iter()
+            .map(|artifact| add_image(SubjectKind::Artifact, artifact, &mut entries, &mut roots))
             .collect::<Result<Vec<_>, _>>()?;
         let charts: Vec<_> = self
             .charts
@@ -248,7 +259,8 @@ impl Ingredients {
             .binaries
             .into_iter()
             .map(|binary| add_binary(binary, &mut entries))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut files = Vec::new();
         for file in self.files {
             let content = match file.source {
                 FileOrigin::Path(path) => Content::File {
@@ -257,13 +269,13 @@ impl Ingredients {
                 },
                 FileOrigin::Web(url) => web_content(url, file.size, file.digest),
             };
-            entries.add(
+            files.push(entries.add(
                 &format!("files/{}", file.path),
                 content,
                 file.size,
                 file.digest,
                 Mode::Regular,
-            )?;
+            )?);
         }
         let advisories = self.advisories.into_iter().map(|advisory| {
             let path = entries.add_bytes(&advisory.path, advisory.bytes)?;
@@ -274,6 +286,18 @@ impl Ingredients {
         });
         let advisories = advisories.collect::<Result<_, ComposeError>>()?;
         entries.add_bytes("INSTALL.md", self.install.into_bytes())?;
+        let delivered = Delivered {
+            name: &self.name,
+            version: &self.version,
+            tool: env!("CARGO_PKG_VERSION"),
+            images: &images,
+            artifacts: &artifacts,
+            charts: &charts,
+            migrations: migrations.as_ref(),
+            binaries: &binaries,
+            files: &files,
+        };
+        add_sbom(&delivered, &mut entries)?;
         let payloads = roots.subjects.payloads()?;
         let image_signatures = self
             .image_signer
@@ -296,6 +320,7 @@ impl Ingredients {
             predecessor: self.predecessor,
             entries: records,
             images,
+            artifacts,
             charts,
             profiles,
             releases: self.releases,

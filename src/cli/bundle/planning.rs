@@ -67,7 +67,7 @@ pub(super) struct Lock {
     /// does not have
     #[arg(long, requires = "check")]
     strict: bool,
-    /// Resolve this image, chart, program or file only and keep the rest of the lock
+    /// Resolve this image, artifact, chart, program or file only and keep the rest of the lock
     #[arg(long, value_name = "NAME")]
     update: Option<String>,
     /// Show what would be written, and write nothing

@@ -114,7 +114,16 @@ pub fn run(
     progress.plan(if options.is_dry_run { 2 } else { 4 });
     let fetched =
         block_on(FetchedCharts::default().complete(&project, &lock, &client, &**progress))?;
-    let evidence = block_on(Evidence::fetch(project.policy(), &lock, &client))?;
+    let is_final = !matches!(options.image_signing, Some(ImageSigning::Emit(_)));
+    let builder = image_signer
+        .as_ref()
+        .map(|signer| signer.key().fingerprint());
+    let evidence = if is_final {
+        Evidence::default().with_builder(builder)
+    } else {
+        Evidence::default()
+    };
+    let evidence = block_on(evidence.completed(project.policy(), &lock, &client))?;
     let evaluation = manifest::judge(&project, Some(&lock), &fetched, Some(&evidence))?
         .into_result()
         .map_err(remarks::located(&project))?;

@@ -108,7 +108,10 @@ impl Lines {
         self.list("left out", &diff.left_out);
         self.list("exception", &diff.exceptions);
         for image in &diff.images {
-            self.image(image);
+            self.image("image", image);
+        }
+        for artifact in &diff.artifacts {
+            self.image("artifact", artifact);
         }
         for chart in &diff.charts {
             self.add(
@@ -175,9 +178,9 @@ impl Lines {
         }
     }
 
-    fn image(&mut self, image: &ImageDiff) {
+    fn image(&mut self, label: &str, image: &ImageDiff) {
         self.add(
-            "image",
+            label,
             &format!("{}, {}", image.reference, change_text(image.change)),
         );
         self.differences(&image.differences);

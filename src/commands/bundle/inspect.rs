@@ -10,8 +10,8 @@ use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     archive::EntryName,
     bundle::{
-        BundleFile, BundleIndex, BundleSource, BundleView, Delta, ImageSignatures, PlatformSboms,
-        ShownAdvisory, SlotState, UnverifiedHead, Volume, Volumes,
+        BundleFile, BundleIndex, BundleSource, BundleView, Delta, ImageRecord, ImageSignatures,
+        PlatformSboms, ShownAdvisory, SlotState, UnverifiedHead, Volume, Volumes,
     },
 };
 use rune_core::{
@@ -63,6 +63,8 @@ pub struct InspectReport {
     /// For each image, how many bytes of contents the bundle has of it; null when that is not
     /// known.
     image_bytes: Vec<Option<u64>>,
+    /// The same for each artifact.
+    artifact_bytes: Vec<Option<u64>>,
     #[serde(skip)]
     with_entries: bool,
     #[serde(skip)]
@@ -240,6 +242,9 @@ impl InspectReport {
                 self.from(path)
             );
         }
+        for (artifact, bytes) in index.artifacts.iter().zip(&self.artifact_bytes) {
+            let _ = writeln!(text, "artifact       {}", table::artifact(artifact, *bytes));
+        }
         for path in index
             .origins
             .keys()
@@ -300,7 +305,7 @@ impl InspectReport {
                 attestations.join(", ")
             }
         );
-        for image in &index.images {
+        for image in index.from_registries() {
             for referrer in &image.referrers {
                 let _ = writeln!(text, "referrer       {}", table::referrer(image, referrer));
             }
@@ -460,6 +465,7 @@ fn report(
     bytes: u64,
     view: Option<&BundleView>,
 ) -> InspectReport {
+    let bytes_of = |image: &ImageRecord| view.map(|view| view.carried_bytes(image));
     InspectReport {
         verified,
         digest,
@@ -472,11 +478,8 @@ fn report(
             .collect(),
         sboms: view.map(sboms),
         advisories: view.and_then(|view| view.advisories().ok()),
-        image_bytes: index
-            .images
-            .iter()
-            .map(|image| view.map(|view| view.carried_bytes(image)))
-            .collect(),
+        image_bytes: index.images.iter().map(bytes_of).collect(),
+        artifact_bytes: index.artifacts.iter().map(bytes_of).collect(),
         index,
         bytes,
         volumes: None,

@@ -13,11 +13,11 @@ use super::{
 use crate::{
     bundle::{self, PinnedCharts},
     manifest::{
-        self, Earlier, Evidence, FetchedCharts, Lock, LockedContent, LockedImage, Programs,
-        Project, Resolved, Subject,
+        self, Earlier, FetchedCharts, Lock, LockedContent, LockedImage, Programs, Project,
+        Resolved, Subject,
     },
     oci::Reference,
-    policy,
+    policy::{self, SubjectKind},
     registry::{Client, ClientConfig, RegistryError, RepositoryName},
 };
 use rune_core::{
@@ -49,14 +49,15 @@ pub enum LockMode {
     Write,
     /// Compare it with the lock that is there; write nothing.
     Check,
-    /// Resolve this image, or this chart, program or file from elsewhere; keep everything else.
+    /// Resolve this image or artifact, or this chart, program or file from elsewhere; keep everything
+    /// else.
     Update(String),
 }
 
 /// Why a lock cannot be made, beside what the parts of it say.
 #[derive(Debug, thiserror::Error)]
 enum LockVerbError {
-    #[error("the manifest has no image, chart or file `{name}`")]
+    #[error("the manifest has no image, artifact, chart or file `{name}`")]
     NoSuchSubject { name: String, known: Vec<String> },
 }
 
@@ -122,12 +123,13 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     let Resolved {
         lock: mut new,
         charts: fetched,
+        evidence,
     } = new?;
     // What `rune-db` would refuse on the far side is refused here.
     if let Some(migrations) = &new.migrations {
         Migrations::from_dir(&project.path(&migrations.path))?;
     }
-    let evidence = block_on(Evidence::fetch(project.policy(), &new, &client))?;
+    let evidence = block_on(evidence.completed(project.policy(), &new, &client))?;
     let evaluation = manifest::judge(&project, Some(&new), &fetched, Some(&evidence))?;
     // An update of one image leaves others to a later `lock`; what the lock lacks is then not this
     // verb's to refuse.
@@ -165,21 +167,17 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     Ok(report)
 }
 
-/// The images whose tag was moved, and whose pinned digest the registry has deleted since.
+/// The images and artifacts whose tag was moved, and whose pinned digest the registry has deleted since.
 fn gone(old: &Lock, new: &Lock, client: &Client) -> Vec<String> {
     let root = |image: &LockedImage| match &image.content {
         LockedContent::Registry(pulled) => Some(pulled.root.clone()),
         LockedContent::Build(_) => None,
     };
-    let is_gone = |image: &&LockedImage| {
+    let is_gone = |(kind, image): &(SubjectKind, &LockedImage)| {
         let Some(pinned) = root(image) else {
             return false;
         };
-        let now = new
-            .images
-            .iter()
-            .find(|other| other.name == image.name)
-            .and_then(root);
+        let now = new.named(*kind, &image.name).and_then(root);
         let asked = async {
             let found = client
                 .manifest(
@@ -192,10 +190,9 @@ fn gone(old: &Lock, new: &Lock, client: &Client) -> Vec<String> {
         };
         now.is_some_and(|now| now.digest != pinned.digest) && block_on(asked).unwrap_or(false)
     };
-    old.images
-        .iter()
+    old.from_registries()
         .filter(is_gone)
-        .map(|image| image.name.clone())
+        .map(|(_, image)| image.name.clone())
         .collect()
 }
 

@@ -143,6 +143,7 @@ impl Report for PruneReport {
 const fn word(kind: TargetKind) -> &'static str {
     match kind {
         TargetKind::Image => "image",
+        TargetKind::Artifact => "artifact",
         TargetKind::Chart => "chart",
         TargetKind::Referrer => "referrer",
         TargetKind::Index => "index",

@@ -150,6 +150,7 @@ impl Report for PushReport {
 const fn word(kind: PushedKind) -> &'static str {
     match kind {
         PushedKind::Image => "image",
+        PushedKind::Artifact => "artifact",
         PushedKind::Chart => "chart",
         PushedKind::Referrer => "referrer",
         PushedKind::Index => "index",

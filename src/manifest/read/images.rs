@@ -8,7 +8,7 @@ use super::{NamedReference, Reader, Role};
 use crate::{
     manifest::{BuildImage, Component, Image, ImageSource, Platforms, problem::ManifestProblem},
     oci::{Platform, Reference},
-    policy::LicenseExpression,
+    policy::{LicenseExpression, SubjectKind},
 };
 use rune_core::yaml::{self, Mapping, Node};
 
@@ -27,7 +27,6 @@ impl Reader {
             };
             images.push(image);
         }
-        self.collisions();
         images
     }
 
@@ -52,19 +51,12 @@ impl Reader {
             self.unique(first_lines, node.place, "images", name.clone());
             Some(name)
         });
-        let label = name.clone().unwrap_or_default();
+        let label = SubjectKind::Image.label(name.as_deref().unwrap_or_default());
         let source = self.source(&map, &label, platforms);
         let component = map
             .optional("component")
             .and_then(|node| self.component(node, components));
-        let license = map.optional("license").and_then(|node| {
-            let text = yaml::text(node, "`license`", &mut self.findings)?;
-            self.parsed(
-                node.place,
-                LicenseExpression::parse(text).map_err(Into::into),
-            )
-            .map(|expression| expression.to_string())
-        });
+        let license = map.optional("license").and_then(|node| self.license(node));
         let extra = map
             .optional("extra")
             .and_then(|node| yaml::boolean(node, "`extra`", &mut self.findings))
@@ -81,13 +73,13 @@ impl Reader {
     fn source(
         &mut self,
         map: &Mapping<'_>,
-        image: &str,
+        subject: &str,
         platforms: Option<&Platforms>,
     ) -> Option<ImageSource> {
         let (what, one, other) = ("an image", "reference", "build");
         match (map.optional(one), map.optional(other)) {
-            (Some(node), None) => self.reference(node, image).map(ImageSource::Registry),
-            (None, Some(node)) => self.build(node, image, platforms).map(ImageSource::Build),
+            (Some(node), None) => self.reference(node, subject).map(ImageSource::Registry),
+            (None, Some(node)) => self.build(node, subject, platforms).map(ImageSource::Build),
             (Some(_), Some(node)) => {
                 self.add(node.place, &ManifestProblem::Both { what, one, other });
                 None
@@ -102,7 +94,7 @@ impl Reader {
     fn build(
         &mut self,
         node: &Node,
-        image: &str,
+        subject: &str,
         platforms: Option<&Platforms>,
     ) -> Option<BuildImage> {
         let map = Mapping::open(
@@ -114,7 +106,7 @@ impl Reader {
         let reference = map
             .required("reference", &mut self.findings)
             .and_then(|node| {
-                let reference = self.reference(node, image)?;
+                let reference = self.reference(node, subject)?;
                 if reference.digest().is_some() {
                     self.add(node.place, &ManifestProblem::BuiltWithDigest);
                 }
@@ -168,7 +160,16 @@ impl Reader {
         programs
     }
 
-    fn component(
+    pub(super) fn license(&mut self, node: &Node) -> Option<String> {
+        let text = yaml::text(node, "`license`", &mut self.findings)?;
+        self.parsed(
+            node.place,
+            LicenseExpression::parse(text).map_err(Into::into),
+        )
+        .map(|expression| expression.to_string())
+    }
+
+    pub(super) fn component(
         &mut self,
         node: &Node,
         components: &BTreeMap<String, Component>,
@@ -189,13 +190,13 @@ impl Reader {
         )
     }
 
-    fn reference(&mut self, node: &Node, image: &str) -> Option<Reference> {
+    pub(super) fn reference(&mut self, node: &Node, subject: &str) -> Option<Reference> {
         let text = yaml::text(node, "`reference`", &mut self.findings)?;
         let reference: Reference =
             self.parsed(node.place, text.parse().map_err(ManifestProblem::Reference))?;
         let named = NamedReference {
             place: node.place,
-            image: image.to_owned(),
+            subject: subject.to_owned(),
             reference: reference.clone(),
             written: text.to_owned(),
         };
@@ -203,10 +204,10 @@ impl Reader {
         Some(reference)
     }
 
-    /// At the destination an image is `[prefix/]repository:tag`, whatever registry it came from.
+    /// At the destination an image or artifact is `[prefix/]repository:tag`, whatever registry it came from.
     /// Two that share both would overwrite each other; two registries that share a repository could
     /// not be told apart by those who pull.
-    fn collisions(&mut self) {
+    pub(super) fn collisions(&mut self) {
         let mut problems = Vec::new();
         for (
             position,

@@ -60,6 +60,11 @@ pub enum ResolveError {
     /// The digest of something that is to be carried cannot be verified.
     #[error("the image index lists `{0}`; only sha256 digests are supported")]
     UnsupportedDigest(String),
+    /// What an artifact consists of cannot all be included.
+    #[error("it lists {digest}, a manifest of the unknown type `{media_type}`")]
+    UnknownManifest { digest: Digest, media_type: String },
+    #[error("it consists of more than {0} manifests")]
+    TooManyManifests(usize),
     /// An index lists nothing that could run.
     #[error("the image index lists no image")]
     EmptyIndex,
@@ -123,6 +128,7 @@ impl Failure for ResolveError {
             Self::Chart(error) => error.kind(),
             Self::Remote(error) => error.kind(),
             Self::NotAnImage { .. }
+            | Self::UnknownManifest { .. }
             | Self::DuplicateChart(_)
             | Self::ForeignLayer { .. }
             | Self::UnsupportedDigest(_)
@@ -133,6 +139,7 @@ impl Failure for ResolveError {
             Self::OtherContent { .. }
             | Self::EmptyIndex
             | Self::TooManyIndexes { .. }
+            | Self::TooManyManifests(_)
             | Self::TooManyReferrers(_)
             | Self::ReferrersTag { .. }
             | Self::UnexpectedIndex(_)
@@ -156,7 +163,7 @@ impl Failure for ResolveError {
                 Some("compare with what its publisher says; if the file was meant to change, correct `sha256`".to_owned())
             }
             Self::UnsupportedDigest(_) => Some("choose `platforms`: what is not chosen does not matter".to_owned()),
-            Self::NotAnImage { .. } => Some("name container images under `images` only".to_owned()),
+            Self::NotAnImage { .. } => Some("name it under `artifacts`; `images` are container images".to_owned()),
             Self::ForeignLayer { .. } => {
                 Some("choose `platforms` without that image, or ask its publisher for one that is whole".to_owned())
             }

@@ -4,6 +4,8 @@
 //! decided what is carried, and only that is fetched: an entry that nobody wants never stops an
 //! image.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{
@@ -32,6 +34,8 @@ const MAX_CONFIG_BYTES: u64 = 4 << 20;
 /// An image, and what a person should know about the choice of its platforms.
 pub(super) struct Resolved {
     pub(super) image: PulledImage,
+    /// Manifests of what may be signatures.
+    pub(super) signatures: BTreeMap<Digest, Vec<u8>>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -42,16 +46,9 @@ pub(super) async fn resolve(
     platforms: &Platforms,
     elsewhere: &[RepositoryName],
 ) -> Result<Resolved, ResolveError> {
-    let root = client.resolve(reference).await.map_err(|error| {
-        let is_pinned_here = reference.digest().is_some() && error.is_missing_digest();
-        if is_pinned_here {
-            ResolveError::PinnedGone(error)
-        } else {
-            error.into()
-        }
-    })?;
+    let root = resolve_root(client, reference).await?;
     let name = RepositoryName::from(reference);
-    let mut image = match root.kind() {
+    let image = match root.kind() {
         ManifestKind::Index { .. } => {
             let listing = Listing::read(client, &name, &root, platforms).await?;
             index(client, &name, &root, listing, platforms).await?
@@ -71,19 +68,50 @@ pub(super) async fn resolve(
         }
     };
     check_choice(&image, platforms)?;
+    let warnings = other_architectures(reference, &image, platforms);
+    with_referrers(client, reference, elsewhere, image, warnings).await
+}
+
+/// What a reference leads to.
+pub(super) async fn resolve_root(
+    client: &Client,
+    reference: &Reference,
+) -> Result<Manifest, ResolveError> {
+    client.resolve(reference).await.map_err(|error| {
+        let is_pinned_here = reference.digest().is_some() && error.is_missing_digest();
+        if is_pinned_here {
+            ResolveError::PinnedGone(error)
+        } else {
+            error.into()
+        }
+    })
+}
+
+/// Adds what is about it.
+pub(super) async fn with_referrers(
+    client: &Client,
+    reference: &Reference,
+    elsewhere: &[RepositoryName],
+    mut image: PulledImage,
+    mut warnings: Vec<String>,
+) -> Result<Resolved, ResolveError> {
+    let name = RepositoryName::from(reference);
     let found = referrers::find(client, &name, elsewhere, &image).await?;
     image.referrers = found.list;
-    let mut warnings = other_architectures(reference, &image, platforms);
     warnings.extend(found.warnings);
     warnings.extend(image.referrers.iter().filter_map(|referrer| {
         let (reason, digest) = (referrer.omitted.as_ref()?, referrer.manifest.digest);
         let (kind, subject) = (referrer.kind(), referrer.subject);
         Some(format!("warning: `{reference}` has {kind} {digest} about {subject}, which is not included: {reason}"))
     }));
-    Ok(Resolved { image, warnings })
+    Ok(Resolved {
+        image,
+        signatures: found.manifests,
+        warnings,
+    })
 }
 
-fn empty(root: &Manifest) -> PulledImage {
+pub(super) fn empty(root: &Manifest) -> PulledImage {
     PulledImage {
         root: Blob::from(&root.descriptor()),
         manifests: Vec::new(),
@@ -276,14 +304,7 @@ fn image_entry(
     platform: Option<Platform>,
 ) -> Result<LockedManifest, ResolveError> {
     let (config, layers) = parts(manifest)?;
-    if let Some(layer) = layers.iter().find(|layer| is_foreign(&layer.media_type)) {
-        let (layer, media_type) = (layer.digest, layer.media_type.clone());
-        return Err(ResolveError::ForeignLayer {
-            manifest: manifest.digest(),
-            layer,
-            media_type,
-        });
-    }
+    check_layers(manifest)?;
     Ok(LockedManifest {
         platform,
         carried: true,
@@ -291,6 +312,19 @@ fn image_entry(
         config: Some(Blob::from(config)),
         layers: layers.iter().map(Blob::from).collect(),
     })
+}
+
+/// Every layer must be in the registry.
+pub(super) fn check_layers(manifest: &Manifest) -> Result<(), ResolveError> {
+    let (_, layers) = parts(manifest)?;
+    match layers.iter().find(|layer| is_foreign(&layer.media_type)) {
+        None => Ok(()),
+        Some(layer) => Err(ResolveError::ForeignLayer {
+            manifest: manifest.digest(),
+            layer: layer.digest,
+            media_type: layer.media_type.clone(),
+        }),
+    }
 }
 
 fn parts(manifest: &Manifest) -> Result<(&Descriptor, &[Descriptor]), ResolveError> {

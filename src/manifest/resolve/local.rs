@@ -4,10 +4,11 @@
 use super::{ResolveError, ResolveFailures, error::Problems, files};
 use crate::{
     manifest::{
-        BundleIdentity, Change, Chart, Download, FileSource, Image, ImageSource, Lock,
+        Artifact, BundleIdentity, Change, Chart, Download, FileSource, Image, ImageSource, Lock,
         LockedBinary, LockedChart, LockedChartSource, LockedContent, LockedFile, LockedImage,
         Programs, Project, StaleLock,
     },
+    policy::SubjectKind,
     remote::RemoteChart,
 };
 use rune_core::failure::{Failure, FailureKind};
@@ -81,6 +82,21 @@ pub fn check_current(project: &Project, lock: &Lock) -> Result<(), LockCheckErro
                     new,
                 });
             }
+        }
+    }
+    for artifact in &project.manifest().artifacts {
+        let known = lock.artifact(&artifact.name);
+        match known {
+            Some(known) => expected
+                .artifacts
+                .push(locked_artifact(artifact, known.content.clone())),
+            None => changes.push(Change {
+                subject: SubjectKind::Artifact.label(&artifact.name),
+                reference: Some(artifact.reference.clone()),
+                property: "reference",
+                old: None,
+                new: Some(artifact.reference.to_string()),
+            }),
         }
     }
     changes.extend(remote(project, lock, &mut expected));
@@ -163,6 +179,7 @@ pub(super) fn local(project: &Project, known: Option<&Lock>, problems: &mut Prob
         },
         platforms: manifest.platforms.clone(),
         images,
+        artifacts: Vec::new(),
         charts,
         migrations,
         binaries,
@@ -283,6 +300,19 @@ pub(super) fn locked(image: &Image, content: LockedContent) -> LockedImage {
         component: image.component.clone(),
         license: image.effective_license().map(str::to_owned),
         extra: image.extra,
+        other_tags: Vec::new(),
+        content,
+    }
+}
+
+/// The lock's entry of an artifact.
+pub(super) fn locked_artifact(artifact: &Artifact, content: LockedContent) -> LockedImage {
+    LockedImage {
+        name: artifact.name.clone(),
+        reference: artifact.reference.clone(),
+        component: artifact.component.clone(),
+        license: artifact.license.clone(),
+        extra: false,
         other_tags: Vec::new(),
         content,
     }

@@ -4,6 +4,7 @@
 //! The only place that resolves a tag. Everything that goes wrong is collected, so that one run
 //! names it all.
 
+mod artifact;
 mod error;
 mod files;
 mod image;
@@ -22,12 +23,16 @@ pub use subject::Subject;
 
 use self::{
     error::Problems,
-    local::{local, locked},
+    local::{local, locked, locked_artifact},
     remote::Fetcher,
 };
-use super::{FetchedCharts, ImageSource, Lock, LockedContent, LockedImage, Project, PulledImage};
+use super::{
+    Artifact, Evidence, FetchedCharts, Image, ImageSource, Lock, LockedContent, Platforms, Project,
+    PulledImage,
+};
 use crate::{
     oci::Reference,
+    policy::SubjectKind,
     registry::{Client, RepositoryName},
 };
 use rune_core::progress::Progress;
@@ -40,6 +45,8 @@ const MAX_CONCURRENT_IMAGES: usize = 8;
 pub struct Resolved {
     pub lock: Lock,
     pub charts: FetchedCharts,
+    /// What was read of signatures.
+    pub evidence: Evidence,
 }
 
 /// Resolves everything that a manifest names.
@@ -54,13 +61,17 @@ pub async fn resolve(
 ) -> Result<Resolved, ResolveFailures> {
     let mut problems = Problems::default();
     let mut lock = local(project, None, &mut problems);
-    let registry_images = images(project, client, progress, &mut problems).await;
-    lock.images.extend(registry_images);
+    let mut evidence = Evidence::default();
+    for (subject, resolved) in pulled(project, client, progress, &mut problems).await {
+        evidence.extend(resolved.signatures);
+        subject.add_to(&mut lock, resolved.image);
+    }
     let mut fetcher = Fetcher::new(client, progress, earlier);
     fetcher.all(project, &mut lock, &mut problems).await;
     Ok(Resolved {
         lock: finish(lock, problems)?,
         charts: fetcher.charts,
+        evidence,
     })
 }
 
@@ -77,39 +88,102 @@ pub async fn resolve_one(
 ) -> Result<Resolved, ResolveFailures> {
     let mut problems = Problems::default();
     let mut lock = old.clone();
-    let Subject::Image(image) = subject else {
+    let (mut charts, mut evidence) = (FetchedCharts::default(), Evidence::default());
+    if let Some(pulled) = Pulled::of(subject) {
+        let resolved = pulled
+            .resolve(
+                client,
+                &project.manifest().platforms,
+                &elsewhere(project, pulled.reference()),
+            )
+            .await;
+        if let Some(resolved) = problems.keep(subject.label(), resolved) {
+            announce(&resolved, progress);
+            evidence.extend(resolved.signatures);
+            pulled.add_to(&mut lock, resolved.image);
+        }
+    } else if let Subject::Image(image) = subject {
+        if let ImageSource::Build(build) = &image.source {
+            let built = problems.keep(subject.label(), files::built(project, build));
+            if let Some(built) = built {
+                lock.images.retain(|known| known.name != image.name);
+                lock.images.push(locked(image, LockedContent::Build(built)));
+            }
+        }
+    } else {
         let mut fetcher = Fetcher::new(client, progress, Earlier::Nothing);
         let fetched = fetcher.one(subject, &mut lock).await;
         problems.keep(subject.label(), fetched);
-        return Ok(Resolved {
-            lock: finish(lock, problems)?,
-            charts: fetcher.charts,
-        });
-    };
-    let resolved = match &image.source {
-        ImageSource::Registry(reference) => {
-            let elsewhere = elsewhere(project, reference);
-            image::resolve(client, reference, &project.manifest().platforms, &elsewhere)
-                .await
-                .map(|resolved| {
-                    locked(
-                        image,
-                        LockedContent::Registry(announced(resolved, progress)),
-                    )
-                })
-        }
-        ImageSource::Build(build) => {
-            files::built(project, build).map(|built| locked(image, LockedContent::Build(built)))
-        }
-    };
-    if let Some(resolved) = problems.keep(subject.label(), resolved) {
-        lock.images.retain(|known| known.name != image.name);
-        lock.images.push(resolved);
+        charts = fetcher.charts;
     }
     Ok(Resolved {
         lock: finish(lock, problems)?,
-        charts: FetchedCharts::default(),
+        charts,
+        evidence,
     })
+}
+
+/// What a registry is asked for.
+#[derive(Debug, Clone)]
+enum Pulled {
+    Image(Image, Reference),
+    Artifact(Artifact),
+}
+
+impl Pulled {
+    fn of(subject: &Subject<'_>) -> Option<Self> {
+        match subject {
+            Subject::Image(image) => match &image.source {
+                ImageSource::Registry(reference) => {
+                    Some(Self::Image((*image).clone(), reference.clone()))
+                }
+                ImageSource::Build(_) => None,
+            },
+            Subject::Artifact(artifact) => Some(Self::Artifact((*artifact).clone())),
+            _ => None,
+        }
+    }
+
+    const fn reference(&self) -> &Reference {
+        match self {
+            Self::Image(_, reference) => reference,
+            Self::Artifact(artifact) => &artifact.reference,
+        }
+    }
+
+    fn label(&self) -> String {
+        match self {
+            Self::Image(image, _) => SubjectKind::Image.label(&image.name),
+            Self::Artifact(artifact) => SubjectKind::Artifact.label(&artifact.name),
+        }
+    }
+
+    async fn resolve(
+        &self,
+        client: &Client,
+        platforms: &Platforms,
+        elsewhere: &[RepositoryName],
+    ) -> Result<image::Resolved, ResolveError> {
+        match self {
+            Self::Image(_, reference) => {
+                image::resolve(client, reference, platforms, elsewhere).await
+            }
+            Self::Artifact(artifact) => {
+                artifact::resolve(client, &artifact.reference, elsewhere).await
+            }
+        }
+    }
+
+    /// Puts what was found into a lock, in place of what it had.
+    fn add_to(&self, lock: &mut Lock, pulled: PulledImage) {
+        let content = LockedContent::Registry(pulled);
+        let (list, new) = match self {
+            Self::Image(image, _) => (&mut lock.images, locked(image, content)),
+            Self::Artifact(artifact) => (&mut lock.artifacts, locked_artifact(artifact, content)),
+        };
+        list.retain(|known| known.name != new.name);
+        list.push(new);
+    }
 }
 
 /// Where artifacts about an image are kept besides it, as the policy says.
@@ -121,43 +195,37 @@ fn elsewhere(project: &Project, reference: &Reference) -> Vec<RepositoryName> {
         .collect()
 }
 
-/// Asks for all images that come from registries, several at a time.
-async fn images(
+/// Asks for all images and artifacts that come from registries, several at a time.
+async fn pulled(
     project: &Project,
     client: &Client,
     progress: &dyn Progress,
     problems: &mut Problems,
-) -> Vec<LockedImage> {
+) -> Vec<(Pulled, image::Resolved)> {
     let manifest = project.manifest();
-    let mut waiting = manifest
-        .images
-        .iter()
-        .filter_map(|image| match &image.source {
-            ImageSource::Registry(reference) => Some((image.clone(), reference.clone())),
-            ImageSource::Build(_) => None,
-        });
+    let mut waiting = Subject::all(manifest).filter_map(|(_, subject)| Pulled::of(&subject));
     let mut running = JoinSet::new();
     let mut resolved = Vec::new();
     loop {
         while running.len() < MAX_CONCURRENT_IMAGES {
-            let Some((image, reference)) = waiting.next() else {
+            let Some(subject) = waiting.next() else {
                 break;
             };
-            progress.note(&format!("asking for {reference}"));
+            progress.note(&format!("asking for {}", subject.reference()));
             let (client, platforms) = (client.clone(), manifest.platforms.clone());
-            let elsewhere = elsewhere(project, &reference);
+            let elsewhere = elsewhere(project, subject.reference());
             running.spawn(async move {
-                let pulled = image::resolve(&client, &reference, &platforms, &elsewhere).await;
-                (image, pulled)
+                let pulled = subject.resolve(&client, &platforms, &elsewhere).await;
+                (subject, pulled)
             });
         }
         match running.join_next().await {
             None => return resolved,
-            Some(Ok((image, pulled))) => {
-                let pulled = problems.keep(format!("image `{}`", image.name), pulled);
-                resolved.extend(pulled.map(|pulled| {
-                    locked(&image, LockedContent::Registry(announced(pulled, progress)))
-                }));
+            Some(Ok((subject, pulled))) => {
+                if let Some(pulled) = problems.keep(subject.label(), pulled) {
+                    announce(&pulled, progress);
+                    resolved.push((subject, pulled));
+                }
             }
             Some(Err(error)) => {
                 problems.keep::<()>("an image".to_owned(), Err(ResolveError::Task(error)));
@@ -166,17 +234,18 @@ async fn images(
     }
 }
 
-/// The image, once what there is to know about it was said.
-fn announced(resolved: image::Resolved, progress: &dyn Progress) -> PulledImage {
+/// Says what there is to know about what was found.
+fn announce(resolved: &image::Resolved, progress: &dyn Progress) {
     for warning in &resolved.warnings {
         progress.announce(warning);
     }
-    resolved.image
 }
 
 /// Brings a lock into its canonical order and makes sure that it could be read again.
 fn finish(mut lock: Lock, mut problems: Problems) -> Result<Lock, ResolveFailures> {
     lock.images.sort_by(|one, other| one.name.cmp(&other.name));
+    lock.artifacts
+        .sort_by(|one, other| one.name.cmp(&other.name));
     lock.charts.sort_by(|one, other| one.name.cmp(&other.name));
     lock.binaries
         .sort_by(|one, other| (&one.platform, &one.name).cmp(&(&other.platform, &other.name)));

@@ -29,6 +29,8 @@ const PREDICATE_TYPES: [&str; 2] = ["dev.sigstore.bundle.predicateType", "predic
 #[derive(Debug, Default)]
 pub(super) struct Referrers {
     pub(super) list: Vec<LockedReferrer>,
+    /// The manifests of those that may be signatures: who verifies them need not ask again.
+    pub(super) manifests: BTreeMap<Digest, Vec<u8>>,
     /// What a person should know: what could not even be named in a lock.
     pub(super) warnings: Vec<String>,
 }
@@ -62,10 +64,15 @@ pub(super) async fn find(
             }
         }
         while let Some(finished) = running.join_next().await {
-            let Referrers { list, warnings } = finished.map_err(ResolveError::Task)??;
+            let Referrers {
+                list,
+                manifests,
+                warnings,
+            } = finished.map_err(ResolveError::Task)??;
             let carried = list.iter().filter(|referrer| referrer.is_carried());
             subjects.extend(carried.map(|referrer| referrer.manifest.digest));
             found.list.extend(list);
+            found.manifests.extend(manifests);
             found.warnings.extend(warnings);
         }
         subjects.retain(|subject| seen.insert(*subject));
@@ -133,15 +140,16 @@ async fn about(
     for tag in CosignTag::ALL.map(|kind| kind.of(subject)) {
         if let Some(manifest) = client.manifest_if_tagged(name, &tag).await? {
             tagged.insert(manifest.digest(), tag.clone());
-            found.list.push(of_manifest(&manifest, subject, Some(tag)));
+            found.add(manifest, subject, Some(tag));
         }
     }
     let mut known: BTreeSet<Digest> = tagged.into_keys().collect();
     for descriptor in &listed.manifests {
         if known.insert(descriptor.digest) {
-            found
-                .list
-                .push(of_descriptor(client, name, descriptor, subject).await?);
+            match fetch(client, name, descriptor).await? {
+                Ok(manifest) => found.add(manifest, subject, None),
+                Err(reason) => found.list.push(omitted(descriptor, subject, reason)),
+            }
         }
     }
     Ok(found)
@@ -163,12 +171,23 @@ async fn fallback(
     }
 }
 
-async fn of_descriptor(
+impl Referrers {
+    fn add(&mut self, manifest: Manifest, subject: Digest, tag: Option<String>) {
+        let referrer = of_manifest(&manifest, subject, tag);
+        if !referrer.statements.is_empty() {
+            let digest = manifest.digest();
+            self.manifests.insert(digest, manifest.into_bytes());
+        }
+        self.list.push(referrer);
+    }
+}
+
+/// The manifest of an entry in a list, or why it cannot be included.
+async fn fetch(
     client: &Client,
     name: &RepositoryName,
     descriptor: &Descriptor,
-    subject: Digest,
-) -> Result<LockedReferrer, ResolveError> {
+) -> Result<Result<Manifest, String>, ResolveError> {
     let stated = descriptor.media_type.as_str();
     let is_known = [
         "",
@@ -179,18 +198,16 @@ async fn of_descriptor(
     ]
     .contains(&stated);
     if !is_known {
-        let reason = format!(
+        return Ok(Err(format!(
             "manifests of type `{}` are not known",
             stated.escape_debug()
-        );
-        return Ok(omitted(descriptor, subject, reason));
+        )));
     }
     let stated = Some(stated).filter(|stated| !stated.is_empty());
     match client.manifest(name, descriptor.digest, stated).await {
-        Ok(manifest) => Ok(of_manifest(&manifest, subject, None)),
+        Ok(manifest) => Ok(Ok(manifest)),
         Err(error) if error.is_missing_digest() => {
-            let reason = "the registry lists it and does not have it".to_owned();
-            Ok(omitted(descriptor, subject, reason))
+            Ok(Err("the registry lists it and does not have it".to_owned()))
         }
         Err(error) => Err(error.into()),
     }

@@ -79,7 +79,7 @@ impl<'a> Fetcher<'a> {
         lock: &mut Lock,
     ) -> Result<(), ResolveError> {
         match subject {
-            Subject::Image(_) => {}
+            Subject::Image(_) | Subject::Artifact(_) => {}
             Subject::Chart(chart, remote) => {
                 let locked = self.chart(chart, remote).await?;
                 lock.charts.retain(|known| known.name != remote.name());

@@ -1,7 +1,8 @@
 //! One thing of a manifest that can be locked on its own.
 
 use crate::{
-    manifest::{Binary, BundleManifest, Chart, Download, ExtraFile, FileSource, Image},
+    manifest::{Artifact, Binary, BundleManifest, Chart, Download, ExtraFile, FileSource, Image},
+    policy::SubjectKind,
     remote::RemoteChart,
 };
 
@@ -9,6 +10,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Subject<'m> {
     Image(&'m Image),
+    Artifact(&'m Artifact),
     Chart(&'m Chart, &'m RemoteChart),
     /// A program from a web server.
     Binary(&'m Binary, &'m Download),
@@ -18,12 +20,16 @@ pub enum Subject<'m> {
 
 impl<'m> Subject<'m> {
     /// Everything of a manifest that can be locked on its own, with what it is called: images, then
-    /// charts, programs and files from elsewhere. An image goes before a chart of the same name.
+    /// artifacts, charts, programs and files from elsewhere. An image goes before a chart of the same name.
     pub fn all(manifest: &'m BundleManifest) -> impl Iterator<Item = (String, Self)> {
         let images = manifest
             .images
             .iter()
             .map(|image| (image.name.clone(), Self::Image(image)));
+        let artifacts = manifest
+            .artifacts
+            .iter()
+            .map(|artifact| (artifact.name.clone(), Self::Artifact(artifact)));
         let charts = manifest.charts.iter().filter_map(|chart| {
             let remote = chart.remote()?;
             Some((remote.name().to_owned(), Self::Chart(chart, remote)))
@@ -41,12 +47,17 @@ impl<'m> Subject<'m> {
             FileSource::Url(download) => Some((file.path.to_string(), Self::File(file, download))),
             FileSource::Path(_) => None,
         });
-        images.chain(charts).chain(binaries).chain(files)
+        images
+            .chain(artifacts)
+            .chain(charts)
+            .chain(binaries)
+            .chain(files)
     }
 
     pub fn label(&self) -> String {
         match self {
-            Self::Image(image) => format!("image `{}`", image.name),
+            Self::Image(image) => SubjectKind::Image.label(&image.name),
+            Self::Artifact(artifact) => SubjectKind::Artifact.label(&artifact.name),
             Self::Chart(_, remote) => format!("chart `{}`", remote.name()),
             Self::Binary(binary, _) => format!("program `{}`", binary.name),
             Self::File(file, _) => format!("file `{}`", file.path),

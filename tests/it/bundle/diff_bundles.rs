@@ -308,7 +308,10 @@ fn what_has_to_be_carried_is_what_the_old_bundle_does_not_have() {
         .filter(|entry| !known.contains(&entry.sha256))
         .collect();
     let paths: Vec<&str> = missing.iter().map(|entry| entry.path.as_str()).collect();
-    assert_eq!(paths, ["SHA256SUMS", "bin/linux-amd64/rune-db"]);
+    assert_eq!(
+        paths,
+        ["SHA256SUMS", "bin/linux-amd64/rune-db", "sbom.cdx.json"]
+    );
     assert_eq!(
         report["carry"]["bytes"],
         missing.iter().map(|entry| entry.size).sum::<u64>()

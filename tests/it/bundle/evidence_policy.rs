@@ -7,6 +7,7 @@ use rune_bundle::commands::bundle::LockMode;
 
 use crate::bundle::{
     evidence_support::{SIGN, Shop, VERIFY},
+    project::Project,
     small_bundle::ends_with,
 };
 
@@ -119,4 +120,49 @@ fn mistakes_in_a_rule_are_named_with_their_place() {
             "{rule}: {said}"
         );
     }
+}
+
+/// The example project, of which one image is built, with more rules in its policy.
+fn project_that_builds(rules: &str) -> Project {
+    let project = Project::new();
+    let policy = project.path("bundle-manifests/policy.yaml");
+    let text = fs::read_to_string(&policy).unwrap();
+    fs::write(&policy, format!("{text}{rules}")).unwrap();
+    project
+}
+
+#[test]
+fn an_image_that_is_built_is_judged_by_one_rule_when_it_is_built_and_received() {
+    let project =
+        project_that_builds("signatures: [{ match: '**/rune-db', keys: [release.pub] }]\n");
+    fs::copy(
+        project.path("release.pub"),
+        project.path("bundle-manifests/release.pub"),
+    )
+    .unwrap();
+    project.lock();
+    let unsigned = project.build_arguments("no.tar");
+    let said = ends_with(&project.run(&unsigned), 8);
+    assert!(
+        said.contains("image `rune-db`: rule `signatures`")
+            && said.contains("no signature of it is there"),
+        "{said}"
+    );
+    let mut signed = project.build_arguments("rune.tar");
+    signed.extend(["--image-key", "release.key"]);
+    ends_with(&project.run(&signed), 0);
+    let verify = [
+        "verify",
+        "rune.tar",
+        "--key",
+        "release.pub",
+        "--policy",
+        "bundle-manifests/policy.yaml",
+    ];
+    ends_with(&project.run(&verify), 0);
+    // It has no SBOM on either side.
+    let project = project_that_builds("sboms: [{ match: '**/rune-db' }]\n");
+    let lock = ["lock", "--registry-config", "registries.yaml"];
+    let said = ends_with(&project.run(&lock), 8);
+    assert!(said.contains("image `rune-db`: rule `sboms`"), "{said}");
 }

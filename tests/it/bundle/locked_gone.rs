@@ -52,7 +52,7 @@ fn locked() -> (Project, Image) {
 
 fn says_how_to_lock_again(said: &str) {
     assert!(
-        said.contains("no longer has what the lock pins for image `postgres`")
+        said.contains("no longer has what the lock pins for `postgres`")
             && said.contains("`rune-bundle lock --update postgres`"),
         "{said}"
     );

@@ -2,9 +2,12 @@
 //! read them.
 
 pub(crate) mod advisories;
+pub(crate) mod artifacts;
+pub(crate) mod artifacts_lab;
 pub(crate) mod build_resume;
 pub(crate) mod build_verb;
 pub(crate) mod build_volumes;
+pub(crate) mod bundle_sbom;
 pub(crate) mod cat_verb;
 mod delta_crash;
 mod delta_have;

@@ -1,12 +1,14 @@
 //! What the built-in policy decides, case by case.
 
 use rune_bundle::policy::{
-    Decision, ImageContent, ImageSubject, Policy, Rule, SignedImage, Subject, Verdict, evaluate,
+    Decision, ImageContent, ImageSubject, Policy, Rule, SignedImage, Subject, SubjectKind, Verdict,
+    evaluate,
 };
 use rune_core::digest::Digest;
 
 fn image(reference: &str, license: Option<&str>, content: ImageContent) -> Subject {
     Subject::Image(ImageSubject {
+        kind: SubjectKind::Image,
         tag_pin: None,
         name: "it".to_owned(),
         reference: reference.parse().unwrap(),
@@ -164,13 +166,40 @@ fn what_the_lock_does_not_pin_is_denied() {
     assert_eq!(verdict(ImageContent::Unresolved), None);
     assert_eq!(verdict(ImageContent::Unpinned), Some(Verdict::Denied));
     assert_eq!(verdict(pinned(Vec::new())), Some(Verdict::Allowed));
-    assert_eq!(verdict(ImageContent::Built), Some(Verdict::Allowed));
+    assert_eq!(verdict(built()), Some(Verdict::Allowed));
+}
+
+/// An image that is about to be built, when nobody knows yet who signs it.
+fn built() -> ImageContent {
+    let signed = SignedImage {
+        digest: None,
+        signatures: None,
+        builder: None,
+    };
+    let platforms = vec!["linux/amd64".to_owned()];
+    ImageContent::Built { platforms, signed }
+}
+
+#[test]
+fn what_is_built_has_no_sbom_and_no_attestation() {
+    let policy = policy(
+        "sboms: [{ match: '**' }]\nattestations: [{ match: '**', require: [provenance] }]\n",
+    );
+    let image = image("docker.io/library/postgres:17", Some("MIT"), built());
+    let denied: Vec<Rule> = decisions(&policy, "0.1.0", image)
+        .into_iter()
+        .filter(|decision| decision.verdict == Verdict::Denied)
+        .map(|decision| decision.rule)
+        .filter(|rule| [Rule::Attestations, Rule::Sboms].contains(rule))
+        .collect();
+    assert_eq!(denied, [Rule::Attestations, Rule::Sboms]);
 }
 
 fn pinned(attested: Vec<(String, Vec<String>)>) -> ImageContent {
     let signed = SignedImage {
-        digest: Digest::of(b"an image"),
+        digest: Some(Digest::of(b"an image")),
         signatures: None,
+        builder: None,
     };
     let sboms = Vec::new();
     ImageContent::Pinned {

@@ -84,6 +84,7 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
         version: "1.2.3".parse().unwrap(),
         predecessor: None,
         images: vec![image()],
+        artifacts: Vec::new(),
         charts: vec![package("small", &ChartTree::new(chart)).unwrap()],
         profiles: vec![ProfileIngredient {
             name: "lab".to_owned(),

@@ -44,8 +44,12 @@ const IMAGE_SIGNATURES: &str = "docs/operations/image-signatures.md";
 /// The page about signatures by the builder, which has one too.
 const CLUSTER_SIGNATURES: &str = "docs/operations/cluster-signatures.md";
 
+/// The page about artifacts, which has one too.
+const ARTIFACTS: &str = "docs/operations/artifacts.md";
+
 /// Pages below the paths with a database server that are not about databases.
-const ABOUT_BUNDLES: [&str; 6] = [
+const ABOUT_BUNDLES: [&str; 7] = [
+    ARTIFACTS,
     CLUSTER_SIGNATURES,
     "docs/operations/signing.md",
     IMAGE_SIGNATURES,
@@ -188,8 +192,8 @@ fn check(document: &Document) -> usize {
             (false, true) => Sandbox::clone().with_a_shop().with_a_chart_of_a_shop(),
             (false, false)
                 if document.path.starts_with(WITH_A_DISTRIBUTION)
-                    || document.path == IMAGE_SIGNATURES
-                    || document.path == CLUSTER_SIGNATURES =>
+                    || [ARTIFACTS, IMAGE_SIGNATURES, CLUSTER_SIGNATURES]
+                        .contains(&document.path.as_str()) =>
             {
                 Sandbox::after_a_build().with_a_distribution()
             }
@@ -217,7 +221,8 @@ fn the_commands_of_the_readme_do_what_it_says() {
 }
 
 /// Pages, or directories of pages, that have a test of their own, because each page takes a while.
-const GROUPS: [&str; 6] = [
+const GROUPS: [&str; 7] = [
+    ARTIFACTS,
     "docs/airgap/",
     "docs/operations/",
     "docs/reference/diff-and-report.md",
@@ -271,6 +276,11 @@ fn the_way_by_hand_is_the_same_for_images_with_dockers_media_types() {
 #[test]
 fn the_commands_of_the_page_about_signatures_of_images_do_what_they_say() {
     check_all(|path| path == IMAGE_SIGNATURES);
+}
+
+#[test]
+fn the_commands_of_the_page_about_artifacts_do_what_they_say() {
+    check_all(|path| path == ARTIFACTS);
 }
 
 #[test]

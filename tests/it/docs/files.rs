@@ -80,6 +80,8 @@ fn project_of_the_page() -> Sandbox {
         .current_dir(sandbox.path("."))
         .output();
     ends_with(&packed.unwrap(), 0);
+    // Any content of a registry can be an artifact.
+    sandbox.put("aquasecurity/trivy-db", "2", &Sample::default());
     sandbox.put(
         "library/python",
         "3.14-alpine",

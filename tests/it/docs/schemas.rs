@@ -100,7 +100,10 @@ fn leaf(kind: &Kind, path: &str) -> Value {
     match (kind.name, path) {
         (_, "apiVersion") => json!({"const": "rune-bundle/v1"}),
         (_, "kind") => json!({"const": kind.kind}),
-        ("manifest", "name" | "images[].name" | "profiles[].name" | "namespaces[].name") => {
+        (
+            "manifest",
+            "name" | "images[].name" | "artifacts[].name" | "profiles[].name" | "namespaces[].name",
+        ) => {
             json!({"type": "string", "pattern": NAME})
         }
         ("manifest", "predecessor") => {

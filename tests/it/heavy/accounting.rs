@@ -64,7 +64,7 @@ fn large_project() -> Project {
     project
 }
 
-fn counted(directory: &Path, arguments: &[&str]) -> Value {
+pub(super) fn counted(directory: &Path, arguments: &[&str]) -> Value {
     let mut command = Command::new("python3");
     command
         .args(["-c", COUNT, env!("CARGO_BIN_EXE_rune-bundle")])

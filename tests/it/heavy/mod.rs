@@ -1,6 +1,7 @@
 //! Tests that take seconds and gigabytes, one at a time.
 
 mod accounting;
+mod evidence;
 mod serving;
 
 use std::{fs, path::PathBuf};

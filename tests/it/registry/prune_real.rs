@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use rune_testkit::sample::Sample;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     bundle::foreign_support::Distribution,
@@ -390,4 +390,43 @@ fn an_installed_bundle_without_an_index_ends_the_run() {
     let planned = shop.pruned(host, &clusters, &["--keep", "1"]);
     let notes = planned["notes"].to_string();
     assert!(notes.contains("goes back to shop 3.0.0"), "{notes}");
+}
+
+#[test]
+fn artifacts_go_with_the_bundles_that_alone_need_them() {
+    let shop = Shop::new();
+    let registry = &shop.project.registry;
+    let blob = |media_type: &str, bytes: &[u8]| {
+        registry.put_blob("lpasquali/rules", bytes);
+        json!({"mediaType": media_type, "digest": rune_testkit::sha256(bytes), "size": bytes.len()})
+    };
+    for major in 1..=4 {
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "artifactType": "application/vnd.acme.rules",
+            "config": blob("application/vnd.oci.empty.v1+json", b"{}"),
+            "layers": [blob("text/plain", format!("rules {major}").as_bytes())]});
+        let (tag, bytes) = (format!("v{major}"), manifest.to_string());
+        registry.put_manifest("lpasquali/rules", Some(&tag), media_type, bytes.as_bytes());
+        let file = format!("{major}.tar");
+        fs::remove_file(shop.project.path(&file)).unwrap();
+        let artifact = format!(
+            "artifacts: [{{ name: rules, reference: 'ghcr.io/lpasquali/rules:{tag}', license: MIT }}]\n"
+        );
+        shop.build_with(major, &file, &artifact);
+    }
+    let destination = Distribution::start_program("distribution3", "plain");
+    let (host, crane) = (destination.host(), Crane::new());
+    shop.push(host, 1..=4);
+    let clusters = [shop.cluster("one", &[1, 2, 3, 4])];
+    let planned = shop.pruned(host, &clusters, &["--keep", "2"]);
+    assert!(
+        planned.to_string().contains("\"kind\":\"artifact\""),
+        "{planned:#}"
+    );
+    shop.pruned(host, &clusters, &["--keep", "2", "--yes"]);
+    let left = crane.listing(host);
+    for (major, stays) in [(1, false), (2, false), (3, true), (4, true)] {
+        let name = format!("lpasquali/rules:v{major}");
+        assert_eq!(left.contains_key(&name), stays, "{name} {left:?}");
+    }
 }

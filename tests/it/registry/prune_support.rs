@@ -51,9 +51,15 @@ impl Shop {
 
     /// Builds a version; the same one twice is the same bundle.
     pub(crate) fn build(&self, major: u32, file: &str) {
+        self.build_with(major, file, "");
+    }
+
+    /// The same with more in the manifest.
+    pub(crate) fn build_with(&self, major: u32, file: &str, more: &str) {
         let manifest = MANIFEST
             .replace("VERSION", &format!("{major}.0.0"))
             .replace("MAJOR", &major.to_string());
+        let manifest = format!("{manifest}{more}");
         fs::write(self.project.path("bundle-manifests/rune.yaml"), manifest).unwrap();
         let seed = format!("rune {major}");
         self.project

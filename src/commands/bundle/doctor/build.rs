@@ -107,14 +107,14 @@ fn lock(project: &Project, checks: &mut Vec<Check>) -> Option<Lock> {
             return None;
         }
     };
+    let mut pinned = counted(lock.images.len(), "image");
+    if !lock.artifacts.is_empty() {
+        pinned = format!("{pinned}, {}", counted(lock.artifacts.len(), "artifact"));
+    }
     checks.push(Check::ok(
         "lock",
         needed,
-        format!(
-            "`{}` pins {}",
-            project.lock_path(),
-            counted(lock.images.len(), "image")
-        ),
+        format!("`{}` pins {}", project.lock_path(), pinned),
     ));
     let judged = || -> Result<String, CommandError> {
         let waived = manifest::judge(project, Some(&lock), &FetchedCharts::default(), None)?
@@ -188,7 +188,7 @@ pub(super) fn version_of_helm(
 fn registries(lock: &Lock, options: &DoctorBuildOptions) -> Vec<Check> {
     let needed = |what: &str| format!("{what} in the lock, by digest");
     let mut hosts: BTreeMap<&str, Vec<(&LockedImage, &manifest::Blob)>> = BTreeMap::new();
-    for image in &lock.images {
+    for (_, image) in lock.from_registries() {
         if let LockedContent::Registry(pulled) = &image.content {
             hosts
                 .entry(image.reference.registry())

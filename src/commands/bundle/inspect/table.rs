@@ -96,6 +96,22 @@ pub(super) fn of(rows: &[ImageRow]) -> String {
     lines.into_iter().map(written).collect()
 }
 
+/// An artifact that is not run: where it comes from, what it is, how large.
+pub(super) fn artifact(artifact: &ImageRecord, bytes: Option<u64>) -> String {
+    let kind = artifact.target.artifact_type.as_deref();
+    format!(
+        "{} {}, {}, {}, {}",
+        shown(&artifact.reference.to_string()),
+        artifact.target.digest,
+        kind.map_or_else(|| "several manifests".to_owned(), shown),
+        bytes.map_or_else(|| "?".to_owned(), size),
+        artifact
+            .license
+            .as_deref()
+            .map_or_else(|| "licence not stated".to_owned(), shown),
+    )
+}
+
 /// An artifact about an image: what it is, of which image, and whether it is in the bundle.
 pub(super) fn referrer(image: &ImageRecord, referrer: &ReferrerRecord) -> String {
     let (kind, digest) = (referrer.kind(), referrer.target.digest);

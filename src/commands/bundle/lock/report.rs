@@ -22,7 +22,7 @@ use rune_core::{
     digest::Digest,
     failure::FailureKind,
     remark::Remark,
-    text::size,
+    text::{shown, size},
 };
 
 /// What was locked, or what moved.
@@ -35,6 +35,7 @@ pub struct LockReport {
     version: semver::Version,
     outcome: LockOutcome,
     images: Vec<ImageSummary>,
+    artifacts: Vec<ArtifactSummary>,
     /// Charts, programs and files from elsewhere.
     fetched: Vec<FetchedSummary>,
     charts: usize,
@@ -45,7 +46,7 @@ pub struct LockReport {
     changes: Vec<Change>,
     /// Artifacts about images that the lock does not have: signatures, scans.
     pub(super) new_referrers: Vec<Change>,
-    /// Images whose pinned digest the registry does not have any more.
+    /// Images and artifacts whose pinned digest the registry does not have any more.
     pub(super) gone: Vec<String>,
     policy: Evaluation,
     /// Images whose licence nobody stated, as the policy allows.
@@ -82,6 +83,21 @@ struct ImageSummary {
     platforms_missing: Vec<Platform>,
     attestations: usize,
     /// Artifacts about what is carried: signatures, attestations, SBOMs.
+    referrers: Vec<ReferrerSummary>,
+    /// Bytes of the distinct blobs that the bundle includes.
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ArtifactSummary {
+    name: String,
+    reference: Reference,
+    digest: Digest,
+    /// What kind it is, as its manifest says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<String>,
+    /// Artifacts about it: signatures, attestations, SBOMs.
     referrers: Vec<ReferrerSummary>,
     /// Bytes of the distinct blobs that the bundle includes.
     bytes: u64,
@@ -132,7 +148,7 @@ impl Report for LockReport {
         for name in &self.gone {
             let _ = writeln!(
                 text,
-                "gone        image `{name}`: the registry no longer has what the lock pins; run `rune-bundle lock --update {name}`"
+                "gone        `{name}`: the registry no longer has what the lock pins; run `rune-bundle lock --update {name}`"
             );
         }
         if self.outcome == LockOutcome::Drifted {
@@ -172,6 +188,20 @@ impl Report for LockReport {
                     "            it has no {}",
                     listed(&image.platforms_missing)
                 );
+            }
+        }
+        for artifact in &self.artifacts {
+            let kind = artifact.artifact_type.as_deref().unwrap_or("no type");
+            let _ = writeln!(
+                text,
+                "artifact    {}  {}\n            {}, {}",
+                artifact.reference,
+                artifact.digest,
+                shown(kind),
+                size(artifact.bytes)
+            );
+            for (kind, count) in kinds(&artifact.referrers) {
+                let _ = writeln!(text, "            {count} x {kind}");
             }
         }
         for FetchedSummary {
@@ -244,10 +274,12 @@ pub(super) fn report(
     policy: Evaluation,
     completeness: CompletenessReport,
 ) -> LockReport {
-    let pulled = lock.images.iter().filter_map(|image| match &image.content {
-        LockedContent::Registry(pulled) => Some(pulled),
-        LockedContent::Build(_) => None,
-    });
+    let pulled = lock
+        .from_registries()
+        .filter_map(|(_, image)| match &image.content {
+            LockedContent::Registry(pulled) => Some(pulled),
+            LockedContent::Build(_) => None,
+        });
     let downloads = fetched(lock).iter().map(|fetched| fetched.bytes).sum();
     let mut remarks = remarks::ending_waivers(project, &policy);
     if outcome == LockOutcome::Drifted {
@@ -269,6 +301,7 @@ pub(super) fn report(
             .iter()
             .map(|image| summary(image, &lock.platforms))
             .collect(),
+        artifacts: lock.artifacts.iter().filter_map(artifact_summary).collect(),
         fetched: fetched(lock),
         charts: lock.charts.len(),
         migrations: lock
@@ -402,6 +435,20 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
             bytes: built.binaries.iter().map(|binary| binary.size).sum(),
         },
     }
+}
+
+fn artifact_summary(artifact: &LockedImage) -> Option<ArtifactSummary> {
+    let LockedContent::Registry(pulled) = &artifact.content else {
+        return None;
+    };
+    Some(ArtifactSummary {
+        name: artifact.name.clone(),
+        reference: artifact.reference.clone(),
+        digest: pulled.root.digest,
+        artifact_type: pulled.artifact_type().map(str::to_owned),
+        referrers: pulled.referrers.iter().map(ReferrerSummary::of).collect(),
+        bytes: distinct_bytes(pulled.carried_blobs()),
+    })
 }
 
 fn distinct_bytes<'a>(blobs: impl Iterator<Item = &'a Blob>) -> u64 {
