@@ -14,6 +14,7 @@ pub(crate) mod install;
 pub(crate) mod install_objects;
 pub(crate) mod install_tags;
 pub(crate) mod install_ways;
+pub(crate) mod kills;
 pub(crate) mod move_to_postgres;
 pub(crate) mod namespaces;
 pub(crate) mod network;
