@@ -42,6 +42,7 @@ pub(crate) mod inspect_verb;
 pub(crate) mod install_push;
 pub(crate) mod install_refusals;
 mod lengths;
+pub(crate) mod lock_export;
 pub(crate) mod lock_real;
 pub(crate) mod lock_verb;
 pub(crate) mod locked_gone;
