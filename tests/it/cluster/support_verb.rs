@@ -106,18 +106,19 @@ impl<'a> Site<'a> {
         command
     }
 
-    fn report(&self, output: &Output) -> Value {
-        ends_with(output, 0);
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        Reader::new().report("support", report.clone());
-        report
-    }
-
     /// What tar finds in a file: the names, or the content of one.
     fn tar(&self, arguments: &[&str]) -> String {
         let mut tar = Command::new("tar");
         succeeded(tar.args(arguments).current_dir(self.files.path()))
     }
+}
+
+/// The report of a run, whose fields are documented.
+fn report(output: &Output) -> Value {
+    ends_with(output, 0);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    Reader::new().report("support", report.clone());
+    report
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn the_vendor_gets_what_happened_and_no_secret() {
     let site = Site::new(&cluster, "support");
     let name = site.namespace.name();
     let given = ["--namespace", name, "--json"];
-    let report = site.report(&site.command(&given).output().unwrap());
+    let report = report(&site.command(&given).output().unwrap());
     let file = site.files.path().join("rune-support.tar");
     let raw = fs::read(&file).unwrap();
     assert_eq!(report["bytes"], raw.len());
@@ -249,7 +250,7 @@ fn what_an_account_may_not_read_is_named_and_the_rest_is_collected() {
     let kubeconfig = site.files.path().join("kubeconfig");
     fs::write(&kubeconfig, config.to_string()).unwrap();
     let given = ["--namespace", name, "--json", "--kubeconfig", "kubeconfig"];
-    let report = site.report(&site.command(&given).output().unwrap());
+    let report = report(&site.command(&given).output().unwrap());
     let refused = report["refused"].to_string();
     for what in [
         "list nodes",

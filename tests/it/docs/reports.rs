@@ -235,8 +235,6 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
         0,
     );
     reader.read(&bundle(&sandbox, &["lock", "--suggest"]), "suggest", 0);
-    let export = ["lock", "--export", "hauler"];
-    reader.read(&bundle(&sandbox, &export), "export", 0);
     reader.read(&bundle(&sandbox, &["policy"]), "policy", 0);
     replace(
         &sandbox,
@@ -260,6 +258,8 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     fs::write(policy, format!("{text}\n{elsewhere}")).unwrap();
     reader.read(&bundle(&sandbox, &["lock", "--dry-run", &plain]), "lock", 0);
     reader.read(&bundle(&sandbox, &["lock", &plain]), "lock", 0);
+    let export = ["lock", "--export", "hauler"];
+    reader.read(&bundle(&sandbox, &export), "export", 0);
     reader.read(&bundle(&sandbox, &["policy", "--all"]), "policy", 0);
     reader.read(&bundle(&sandbox, &["render", "--dry-run"]), "render", 0);
     reader.read(
