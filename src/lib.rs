@@ -31,3 +31,4 @@ pub mod report;
 pub mod scaffold;
 pub mod serve;
 pub mod sign;
+mod support;

@@ -31,15 +31,16 @@ use std::{
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use self::planning::LockTask;
 use super::{
     guide::GUIDE,
     passphrase,
     site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
-    apply, attach, build, cat, delta as delta_verb, diff, fetch, fingerprint, have, init, inspect,
-    install, join, keygen, load, lock, mirror, policy, prune, publish, push, render, report,
-    rollback, serve, sign, split, status, suggest, unpack, verify,
+    apply, attach, build, cat, delta as delta_verb, diff, export, fetch, fingerprint, have, init,
+    inspect, install, join, keygen, load, lock, mirror, policy, prune, publish, push, render,
+    report, rollback, serve, sign, split, status, suggest, support, unpack, verify,
 };
 use rune_core::{
     cli::{GlobalArgs, arguments, documents},
@@ -121,7 +122,7 @@ enum Verb {
     Unpack(reading::Unpack),
     /// Serve bundles as a read-only registry
     Serve(serving::Serve),
-    /// Load images into containerd, k3s or RKE2 without a registry
+    /// Load images into containerd, k3s, RKE2 or k0s without a registry
     Load(loading::Load),
     /// Write the configuration with which nodes pull from your registry
     Mirror(loading::Mirror),
@@ -143,6 +144,8 @@ enum Verb {
     Status(installed::Status),
     /// Roll back to the release before, after checking the schema of its database
     Rollback(installed::Rollback),
+    /// Collect diagnostics for the vendor, without secrets
+    Support(installed::Support),
     /// Show and verify receipts of pushes and installations
     Receipts(receipts::Receipts),
     /// Print completions for a shell
@@ -169,9 +172,14 @@ pub(super) fn main() -> ExitCode {
             .finish(site().and_then(|site| init::run(&verb.options(&site), progress.as_ref()))),
         Verb::Lock(verb) => {
             let annotator = verb.annotator();
-            match site().map(|site| verb.suggestion(&site)) {
-                Ok(Ok(options)) => printer.finish(suggest::run(&options, progress.as_ref())),
-                Ok(Err(options)) => {
+            match site().map(|site| verb.task(&site)) {
+                Ok(LockTask::Suggest(options)) => {
+                    printer.finish(suggest::run(&options, progress.as_ref()))
+                }
+                Ok(LockTask::Export(options)) => {
+                    printer.finish(export::run(&options, progress.as_ref()))
+                }
+                Ok(LockTask::Lock(options)) => {
                     annotator.finish(printer, lock::run(&options, progress.as_ref()))
                 }
                 Err(error) => annotator.finish::<lock::LockReport>(printer, Err(error)),
@@ -266,6 +274,8 @@ pub(super) fn main() -> ExitCode {
             .finish(site().and_then(|site| status::run(&verb.options(&site), progress.as_ref()))),
         Verb::Rollback(verb) => printer
             .finish(site().and_then(|site| rollback::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Support(verb) => printer
+            .finish(site().and_then(|site| support::run(&verb.options(&site), progress.as_ref()))),
         Verb::Receipts(verb) => verb.run(printer, site),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), &GUIDE, printer),

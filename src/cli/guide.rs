@@ -84,7 +84,7 @@ const GROUPS: &[Group] = &[
     },
     Group {
         heading: "Install",
-        verbs: &["install", "status", "rollback", "receipts"],
+        verbs: &["install", "status", "rollback", "receipts", "support"],
     },
     Group {
         heading: "Inspect",
@@ -111,6 +111,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "rune-bundle lock",
             "rune-bundle lock --check",
             "rune-bundle lock --update postgres",
+            "rune-bundle lock --export hauler",
         ],
     ),
     (
@@ -195,6 +196,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "rune-bundle mirror k3s rune-0.1.0.bundle.tar registry.example:5000 --key release.pub",
             "rune-bundle mirror containerd rune-0.1.0.bundle.tar registry.example:5000 --key release.pub --output certs.d",
+            "rune-bundle mirror openshift rune-0.1.0.bundle.tar registry.example:5000/rune --key release.pub",
         ],
     ),
     (
@@ -282,6 +284,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "rune-bundle rollback rune --namespace rune --dry-run",
             "rune-bundle rollback rune --namespace rune",
+        ],
+    ),
+    (
+        "support",
+        &[
+            "rune-bundle support --namespace rune",
+            "rune-bundle support --all-namespaces --output diagnostics.tar",
         ],
     ),
     (
@@ -430,6 +439,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("get", "cat"),
     ("export", "unpack"),
     ("uninstall", "helm uninstall"),
+    ("diagnose", "support"),
+    ("must-gather", "support"),
     ("version", "--version"),
 ];
 

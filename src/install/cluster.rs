@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Config,
+    client::Body,
     config::{KubeConfigOptions, Kubeconfig},
 };
 
@@ -202,6 +203,31 @@ impl Cluster {
         K::DynamicType: Default,
     {
         Api::namespaced(self.client(), &self.namespace)
+    }
+
+    /// What the API server answers to a GET of a path, as it comes.
+    ///
+    /// # Errors
+    /// When it refuses or does not answer.
+    pub async fn get(&self, doing: &str, path: &str) -> Result<Vec<u8>, ClusterError> {
+        let refused = |code: u16, message: String| ClusterError::Refused {
+            doing: doing.to_owned(),
+            code,
+            message,
+        };
+        let request = http::Request::get(path)
+            .body(Body::empty())
+            .map_err(|error| refused(400, error.to_string()))?;
+        let answer = self.client.send(request).await;
+        let (head, body) = answer.map_err(self.failed(doing))?.into_parts();
+        let bytes = body.collect_bytes().await.map_err(self.failed(doing))?;
+        if head.status.is_success() {
+            return Ok(bytes.to_vec());
+        }
+        let status: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let message = status.get("message").and_then(serde_json::Value::as_str);
+        let message = message.unwrap_or("no reason given").to_owned();
+        Err(refused(head.status.as_u16(), message))
     }
 
     /// What a failed request means; `doing` completes "cannot …".

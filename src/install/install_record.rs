@@ -291,6 +291,41 @@ impl InstallRecord {
         self.earlier.truncate(MAX_EARLIER);
     }
 
+    /// Whether this was finished by an installation that was cut off before it had finished
+    /// `other`, a release of the same set.
+    pub fn is_ahead_of(&self, other: &Self, namespace: &str, release: &str) -> bool {
+        let begun = other.attempt.as_ref().and_then(|attempt| attempt.before);
+        let (Some(installed), Some(before)) = (&self.installed, begun) else {
+            return false;
+        };
+        let is_it =
+            |member: &&SetMember| member.namespace == namespace && member.release == release;
+        let member = installed.set.iter().find(is_it);
+        member.is_some_and(|member| member.revision > before)
+    }
+
+    /// Makes what is installed an attempt again, so that the way back of a set that was cut off is
+    /// the same for all of its releases.
+    pub fn reopen(&mut self) {
+        let before = (!self.earlier.is_empty()).then(|| self.earlier.remove(0));
+        let revision = before.as_ref().and_then(|before| before.revision);
+        let installed = std::mem::replace(&mut self.installed, before);
+        self.attempt = installed.map(|installed| Attempt {
+            bundle: installed.bundle,
+            version: installed.version,
+            digest: installed.digest,
+            schema_version: installed.schema_version,
+            before: Some(revision.unwrap_or_default()),
+        });
+    }
+
+    /// The bundle whose installation was cut off, or is going on; a rollback does not count.
+    pub fn begun_install(&self) -> Option<&Attempt> {
+        self.attempt
+            .as_ref()
+            .filter(|attempt| attempt.before.is_some())
+    }
+
     /// Notes that what was installed before runs again, as a revision of its own; nothing when
     /// there was nothing before.
     pub fn go_back(&mut self, revision: Option<u64>) {
@@ -369,6 +404,16 @@ impl InstallRecord {
         )
     }
 
+    /// Everything that is kept, to be read by people.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "installed": self.installed,
+            "attempt": self.attempt,
+            "earlier": self.earlier,
+            "left": self.left,
+        })
+    }
+
     /// Writes it, unless somebody else has written it since it was read.
     ///
     /// # Errors
@@ -436,7 +481,7 @@ fn put<T: Serialize>(data: &mut BTreeMap<String, String>, key: &str, value: Opti
 
 #[cfg(test)]
 mod tests {
-    use super::{Attempt, Conflict, InstallKind, InstallRecord, Installed};
+    use super::{Attempt, Conflict, InstallKind, InstallRecord, Installed, SetMember};
     use crate::install::RunningImages;
     use rune_core::digest::Digest;
     use std::collections::BTreeMap;
@@ -482,6 +527,37 @@ mod tests {
         assert_eq!(kept.installed.as_ref().unwrap().revision, Some(4));
         kept.go_back(None);
         assert_eq!(versions(&kept), [] as [String; 0]);
+    }
+
+    #[test]
+    fn what_a_set_finished_before_it_was_cut_off_is_begun_again() {
+        let mut finished = kept("1.0.0");
+        finished.installed.as_mut().unwrap().revision = Some(1);
+        let mut cut_off = finished.clone();
+        let mut second = installed("2.0.0", Some(3));
+        second.set = vec![SetMember {
+            namespace: "shop".to_owned(),
+            release: "front".to_owned(),
+            revision: 5,
+        }];
+        finished.install(second);
+        let attempt = |before| Attempt {
+            bundle: "rune".to_owned(),
+            version: "2.0.0".parse().unwrap(),
+            digest: Digest::of(b"2.0.0"),
+            schema_version: None,
+            before,
+        };
+        for (before, expected) in [(Some(4), true), (Some(5), false), (None, false)] {
+            cut_off.attempt = Some(attempt(before));
+            let is_ahead = finished.is_ahead_of(&cut_off, "shop", "front");
+            assert_eq!(is_ahead, expected, "{before:?}");
+        }
+        assert!(!finished.is_ahead_of(&cut_off, "shop", "back"));
+        finished.reopen();
+        assert_eq!(finished.attempt, Some(attempt(Some(1))));
+        assert_eq!(finished.installed.unwrap().version.to_string(), "1.0.0");
+        assert!(finished.earlier.is_empty());
     }
 
     fn judge(

@@ -1,5 +1,5 @@
-//! A file of images where k3s and RKE2 import them from when they start: whole or not at all, never
-//! instead of another.
+//! A file of images where k3s, RKE2 and k0s import them from: whole or not at all, never instead of
+//! another. The same file is not written twice: they import what has another time or size.
 
 use std::io::Read as _;
 

@@ -12,10 +12,13 @@ mod docker;
 mod error;
 mod files;
 mod k3s;
+mod openshift;
 
 use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
+
+use crate::oci::Reference;
 
 pub use destination::{Destination, DestinationError};
 pub use error::MirrorError;
@@ -31,12 +34,14 @@ pub enum Format {
     Crio,
     /// Docker: `daemon.json`.
     Docker,
+    /// OpenShift: an `ImageDigestMirrorSet` and an `ImageTagMirrorSet`.
+    OpenShift,
 }
 
 /// The files of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
-    /// The directory on a node in which they belong.
+    /// The directory on a node in which they belong; empty when it is not for a node.
     pub place: &'static str,
     pub files: Vec<ConfigurationFile>,
     /// The source registries for which the runtime cannot be told another place.
@@ -53,26 +58,33 @@ pub struct ConfigurationFile {
 }
 
 impl Format {
-    /// Makes the configuration that sends a node to `destination` for everything that it looks for
-    /// at the source registries.
+    /// Makes the configuration that sends nodes to `destination` for the images of a bundle.
     ///
     /// # Errors
-    /// When there is no source registry, or the runtime can be told nothing of the kind.
+    /// When there is no image, or the runtime can be told nothing of the kind.
     pub fn configuration(
         self,
-        sources: &BTreeSet<&str>,
+        bundle: &str,
+        images: &[&Reference],
         destination: &Destination,
     ) -> Result<Configuration, MirrorError> {
-        if sources.is_empty() {
+        if images.is_empty() {
             return Err(MirrorError::NoImages);
         }
+        let sources = &source_registries(images);
         match self {
             Self::Containerd => Ok(containerd::configuration(sources, destination)),
             Self::K3s => Ok(k3s::configuration(sources, destination)),
             Self::Crio => Ok(containers::configuration(sources, destination)),
             Self::Docker => docker::configuration(sources, destination),
+            Self::OpenShift => Ok(openshift::configuration(bundle, images, destination)),
         }
     }
+}
+
+/// The registries that images are from.
+pub fn source_registries<'a>(images: &[&'a Reference]) -> BTreeSet<&'a str> {
+    images.iter().map(|image| image.registry()).collect()
 }
 
 /// A text in double quotes, which YAML and TOML read as JSON does.

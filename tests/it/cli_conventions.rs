@@ -113,6 +113,7 @@ const FAILING: &[(&str, &[&str], i32)] = &[
         &["rollback", "rune", "--helm", "no", "--kubeconfig", "no"],
         4,
     ),
+    (RUNE_BUNDLE, &["support", "--kubeconfig", "no"], 4),
     (RUNE_BUNDLE, &["receipts", "list"], 4),
     (RUNE_BUNDLE, &["receipts", "show", "1"], 4),
     (RUNE_BUNDLE, &["fingerprint", "no.pub"], 4),

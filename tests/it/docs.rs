@@ -13,7 +13,7 @@ mod markdown;
 mod messages;
 mod pages;
 mod recording;
-mod reports;
+pub(crate) mod reports;
 pub(crate) mod sandbox;
 mod schemas;
 mod server;

@@ -1,18 +1,19 @@
-//! The verbs about what is installed: `status`, `rollback`.
+//! The verbs about what is installed: `status`, `rollback`, `support`.
 
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use clap::Args;
 
 use super::{
-    installing::{ClusterArgs, PermissionArgs},
+    installing::{ClusterArgs, KubeArgs, PermissionArgs},
     receipts::ReceiptArgs,
 };
 use crate::{
     cli::site::Site,
-    commands::bundle::{RollbackOptions, StatusOptions},
+    commands::bundle::{RollbackOptions, StatusOptions, SupportOptions},
 };
-use rune_core::duration::parse_duration;
+use rune_core::{cli::output_path::output_path, duration::parse_duration};
 
 /// Shows what is installed.
 #[derive(Debug, Args)]
@@ -50,6 +51,23 @@ pub(super) struct Rollback {
     cluster: ClusterArgs,
 }
 
+/// Collects diagnostics of a namespace for the vendor, without secrets.
+///
+/// Versions, states of pods and workloads, events and logs go into one tar, which begins with the
+/// list of what is in it and how much was redacted. Secrets, ConfigMaps and environment variables are
+/// not collected. What may not be read is named.
+#[derive(Debug, Args)]
+pub(super) struct Support {
+    /// File to write; an existing file is never overwritten
+    #[arg(long, short, value_name = "FILE", default_value = "rune-support.tar", value_parser = output_path)]
+    output: Utf8PathBuf,
+    /// Collect from all namespaces with a release that this program installed
+    #[arg(long, short = 'A', conflicts_with = "namespace")]
+    all_namespaces: bool,
+    #[command(flatten)]
+    cluster: KubeArgs,
+}
+
 impl Status {
     pub(super) fn options(self, site: &Site) -> StatusOptions {
         StatusOptions {
@@ -70,6 +88,16 @@ impl Rollback {
             patience: self.timeout,
             is_dry_run: self.dry_run,
             receipts: self.receipts.place(site),
+        }
+    }
+}
+
+impl Support {
+    pub(super) fn options(self, site: &Site) -> SupportOptions {
+        SupportOptions {
+            cluster: self.cluster.options(site),
+            in_all_namespaces: self.all_namespaces,
+            output: self.output,
         }
     }
 }

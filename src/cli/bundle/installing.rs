@@ -123,10 +123,26 @@ pub(super) struct PermissionArgs {
     take_over: bool,
 }
 
-/// Which cluster.
+/// Which cluster, and Helm for it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(super) struct ClusterArgs {
+    #[command(flatten)]
+    kube: KubeArgs,
+    /// Helm 3 or 4 [default: `helm` in PATH]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RUNE_BUNDLE_HELM",
+        hide_env_values = true
+    )]
+    helm: Option<Utf8PathBuf>,
+}
+
+/// Which cluster.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(super) struct KubeArgs {
     /// Cluster and credentials [default: `KUBECONFIG`, `~/.kube/config`, or the service account of
     /// the pod]
     #[arg(long, value_name = "FILE")]
@@ -137,14 +153,6 @@ pub(super) struct ClusterArgs {
     /// Namespace [env: RUNE_BUNDLE_NAMESPACE] [default: that of the context]
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
-    /// Helm 3 or 4 [default: `helm` in PATH]
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "RUNE_BUNDLE_HELM",
-        hide_env_values = true
-    )]
-    helm: Option<Utf8PathBuf>,
 }
 
 impl ImageArgs {
@@ -158,12 +166,18 @@ impl ClusterArgs {
     /// What Helm and this program are to find the cluster by.
     pub(super) fn options(self, site: &Site) -> ClusterAccessOptions {
         ClusterAccessOptions {
-            cluster: ClusterOptions {
-                kubeconfigs: kubeconfigs(self.kubeconfig),
-                context: self.context,
-                namespace: site.namespace(self.namespace),
-            },
+            cluster: self.kube.options(site),
             helm: helm_program(self.helm),
+        }
+    }
+}
+
+impl KubeArgs {
+    pub(super) fn options(self, site: &Site) -> ClusterOptions {
+        ClusterOptions {
+            kubeconfigs: kubeconfigs(self.kubeconfig),
+            context: self.context,
+            namespace: site.namespace(self.namespace),
         }
     }
 }

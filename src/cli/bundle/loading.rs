@@ -18,7 +18,7 @@ use crate::{
 use rune_core::cli::output_path::output_path;
 use rune_core::command::CommandError;
 
-/// Load images into containerd, k3s or RKE2 without a registry.
+/// Load images into containerd, k3s, RKE2 or k0s without a registry.
 ///
 /// Images keep their names and get one with their digest too, under which the kubelet looks for
 /// pinned ones. Only what this node can run is loaded; nothing is unpacked on the way.
@@ -29,8 +29,8 @@ pub(super) struct Load {
     /// Platform of the node [default: the one of this machine]
     #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
     platform: Option<Platform>,
-    /// Write a file that k3s or RKE2 imports when it starts, such as into
-    /// /var/lib/rancher/k3s/agent/images
+    /// Write a file that k3s, RKE2 or k0s imports, such as into /var/lib/rancher/k3s/agent/images or
+    /// /var/lib/k0s/images
     #[arg(long, value_name = "DIR", conflicts_with_all = ["ctr", "address", "namespace"], value_parser = output_path)]
     images_dir: Option<Utf8PathBuf>,
     /// containerd's client, or k3s or k0s, which include it [default: the first of ctr, k3s, k0s in
@@ -87,6 +87,9 @@ enum FormatArg {
     Crio,
     /// daemon.json of Docker, which can be sent elsewhere for docker.io only
     Docker,
+    /// `ImageDigestMirrorSet` and `ImageTagMirrorSet` of OpenShift, for oc apply
+    #[value(name = "openshift", aliases = ["idms", "okd"])]
+    OpenShift,
 }
 
 impl Load {
@@ -115,6 +118,7 @@ impl Mirror {
             FormatArg::K3s => MirrorFormat::K3s,
             FormatArg::Crio => MirrorFormat::Crio,
             FormatArg::Docker => MirrorFormat::Docker,
+            FormatArg::OpenShift => MirrorFormat::OpenShift,
         };
         registry::check_order(self.bundle.path(), self.registry.as_deref())?;
         let registry: MirrorDestination = registry::required(site.registry(self.registry))?;

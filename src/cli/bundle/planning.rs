@@ -1,7 +1,7 @@
 //! The verbs that decide what a bundle will be: `lock`, `render`, `policy`.
 
 use camino::Utf8PathBuf;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{
     chart_check::{ChartCheckArgs, HelmArgs},
@@ -14,8 +14,8 @@ use crate::{
         site::Site,
     },
     commands::bundle::{
-        InitOptions, LockMode, LockOptions, PolicyOptions, RenderForm, RenderMode, RenderOptions,
-        SuggestOptions,
+        ExportFormat, ExportOptions, InitOptions, LockMode, LockOptions, PolicyOptions, RenderForm,
+        RenderMode, RenderOptions, SuggestOptions,
     },
     oci::Reference,
 };
@@ -77,12 +77,33 @@ pub(super) struct Lock {
     /// values that pin them, and lines of the policy. Write nothing
     #[arg(long, conflicts_with_all = ["check", "update", "dry_run", "no_chart_check"])]
     suggest: bool,
+    /// Print the images of the lock in the format of another tool. Resolve and write nothing
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["check", "update", "dry_run", "suggest", "no_chart_check"])]
+    export: Option<ExportArg>,
     #[command(flatten)]
     chart_check: ChartCheckArgs,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
     annotate: AnnotateArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ExportArg {
+    /// References of images, one a line
+    List,
+    /// The manifest of hauler
+    Hauler,
+    /// `ImageSetConfiguration` of oc-mirror v2
+    #[value(name = "imageset")]
+    ImageSet,
+}
+
+/// What `lock` is asked for.
+pub(super) enum LockTask {
+    Lock(Box<LockOptions>),
+    Suggest(Box<SuggestOptions>),
+    Export(ExportOptions),
 }
 
 /// Render charts and values from templates, manifest and lock.
@@ -157,17 +178,25 @@ impl Lock {
         self.project.annotator(&self.annotate)
     }
 
-    /// What is to be suggested, when that is asked for.
-    pub(super) fn suggestion(self, site: &Site) -> Result<SuggestOptions, Box<LockOptions>> {
+    pub(super) fn task(self, site: &Site) -> LockTask {
+        if let Some(format) = self.export {
+            let format = match format {
+                ExportArg::List => ExportFormat::List,
+                ExportArg::Hauler => ExportFormat::Hauler,
+                ExportArg::ImageSet => ExportFormat::ImageSet,
+            };
+            let project = self.project.into();
+            return LockTask::Export(ExportOptions { project, format });
+        }
         if !self.suggest {
-            return Err(Box::new(self.options(site)));
+            return LockTask::Lock(Box::new(self.options(site)));
         }
         let registry = self.registry.into_online_config(site);
-        Ok(SuggestOptions {
+        LockTask::Suggest(Box::new(SuggestOptions {
             project: self.project.into(),
             helm: self.chart_check.helm.into(),
             registry,
-        })
+        }))
     }
 
     fn options(self, site: &Site) -> LockOptions {

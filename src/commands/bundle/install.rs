@@ -15,7 +15,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use camino::Utf8PathBuf;
 
-use self::{choice::Chosen, look::Inspection};
+use self::{
+    choice::Chosen,
+    look::{Inspection, Permitted},
+};
 pub use self::{mapping::MapMode, report::InstallReport};
 use super::{
     cluster_access::{ClusterAccess, ClusterAccessOptions},
@@ -243,6 +246,7 @@ impl Installation<'_> {
             let asked = work.may_change().await;
             permitted.push(asked.map_err(|error| self.about(work, error))?);
         }
+        self.reopen(&mut permitted);
         self.push().await?;
         let images = destination::Images::at(self.bundle, self.options).await?;
         // Kinds of objects that one release brings along are there for the next.
@@ -265,6 +269,22 @@ impl Installation<'_> {
         let checks: Vec<Check> = all.iter().flat_map(|found| found.checks.clone()).collect();
         Problems::among(&checks).map_err(InstallError::from)?;
         Ok(all)
+    }
+
+    /// A run that was cut off while it put its releases on record has finished some of them; they
+    /// go on, and back, with the others.
+    fn reopen(&self, permitted: &mut [Permitted]) {
+        let is_ahead = |one: &Permitted| {
+            let mut others = self.works.iter().zip(&*permitted);
+            others.any(|(work, other)| {
+                let (namespace, release) = (work.cluster.namespace(), work.helm.release());
+                one.kept.is_ahead_of(&other.kept, namespace, release)
+            })
+        };
+        let ahead: Vec<bool> = permitted.iter().map(is_ahead).collect();
+        for (one, _) in permitted.iter_mut().zip(ahead).filter(|(_, ahead)| *ahead) {
+            one.kept.reopen();
+        }
     }
 
     /// Says which of several releases an error is about.

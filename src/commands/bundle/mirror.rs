@@ -1,6 +1,6 @@
 //! `mirror`: the configuration of nodes with which charts need no change.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::fmt::Write as _;
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
@@ -95,14 +95,10 @@ pub fn run(options: &MirrorOptions, progress: &dyn Progress) -> Result<MirrorRep
         progress.announce(&format!("trust: {trust}"));
     }
     let index = head.index();
-    let sources: BTreeSet<&str> = index
-        .images
-        .iter()
-        .map(|image| image.reference.registry())
-        .collect();
+    let images: Vec<_> = index.images.iter().map(|image| &image.reference).collect();
     let configuration = options
         .format
-        .configuration(&sources, &options.destination)?;
+        .configuration(&index.name, &images, &options.destination)?;
     let states = match &options.out {
         Some(directory) => mirror::write_files(&configuration, directory)?
             .into_iter()
@@ -130,7 +126,10 @@ pub fn run(options: &MirrorOptions, progress: &dyn Progress) -> Result<MirrorRep
         version: index.version.clone(),
         digest: head.digest(),
         trust,
-        sources: sources.into_iter().map(str::to_owned).collect(),
+        sources: mirror::source_registries(&images)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         files: configuration
             .files
             .into_iter()

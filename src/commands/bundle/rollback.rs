@@ -49,6 +49,8 @@ enum RollbackError {
     NoRevision { release: String, revision: u64 },
     #[error("release {release} was installed together with {other}, and {other} was changed since")]
     Changed { release: String, other: String },
+    #[error("the installation of {bundle} was not finished: release {release} was begun")]
+    NotFinished { release: String, bundle: String },
     #[error("{before} works with {}, which the cluster does not serve any more", .missing.join(", "))]
     Definitions {
         before: String,
@@ -69,9 +71,10 @@ impl Failure for RollbackError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::NothingBefore { .. } | Self::NoRevision { .. } => FailureKind::NotFound,
-            Self::Changed { .. } | Self::NewerSchema { .. } | Self::Definitions { .. } => {
-                FailureKind::Conflict
-            }
+            Self::Changed { .. }
+            | Self::NotFinished { .. }
+            | Self::NewerSchema { .. }
+            | Self::Definitions { .. } => FailureKind::Conflict,
         }
     }
 
@@ -86,6 +89,9 @@ impl Failure for RollbackError {
             Self::Definitions { .. } => {
                 "nothing was changed; custom resource definitions do not go back: install a newer bundle instead".to_owned()
             }
+            Self::NotFinished { bundle, .. } => format!(
+                "nothing was changed; `rune-bundle install` of {bundle} finishes it, `rune-bundle install` of the earlier bundle with --allow-downgrade goes back"
+            ),
             Self::Changed { other, .. } => format!("roll back {other} first"),
             Self::NewerSchema { .. } => {
                 "nothing was changed; an older RUNE may not know this schema: with a backup at hand, --allow-downgrade does it".to_owned()

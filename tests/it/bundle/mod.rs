@@ -46,6 +46,7 @@ pub(crate) mod install_push;
 pub(crate) mod install_refusals;
 mod lengths;
 mod lock_early;
+pub(crate) mod lock_export;
 pub(crate) mod lock_real;
 pub(crate) mod lock_verb;
 pub(crate) mod locked_gone;

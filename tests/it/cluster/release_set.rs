@@ -3,12 +3,13 @@
 
 use std::fs;
 
-use rune_testkit::cluster::{Cluster, Helm, ImageLayout, Namespace};
+use rune_testkit::cluster::{Cluster, Helm, ImageLayout, Namespace, Program};
 use serde_json::{Value, json};
 
 use crate::{
     bundle::small_bundle::ends_with,
     cluster::install::{REGISTRY, Works},
+    docs::reports::Reader,
 };
 
 const NAMES: [&str; 3] = ["first", "second", "third"];
@@ -26,7 +27,7 @@ spec:
       securityContext: {runAsNonRoot: true, runAsUser: 70, seccompProfile: {type: RuntimeDefault}}
       containers:
         - name: main
-          image: docker.io/tests/set:1
+          image: 'docker.io/tests/set:{{ .Chart.Version }}'
           command: [sleep, '3600']
           readinessProbe: {exec: {command: ['{{ .Values.probe }}']}, periodSeconds: 1}
           securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
@@ -37,7 +38,7 @@ const MANIFEST: &str = "apiVersion: rune-bundle/v1
 kind: BundleManifest
 name: set
 version: VERSION
-images: [{ name: set, reference: 'docker.io/tests/set:1', license: MIT }]
+images: [{ name: set, reference: 'docker.io/tests/set:VERSION', license: MIT }]
 charts: [{ path: charts/first }, { path: charts/second }, { path: charts/third }]
 releases:
   - { name: third, chart: charts/third, after: [second] }
@@ -54,6 +55,7 @@ pins: [{ image: docker.io/tests/set, pin: tag, reason: 'no value for a digest' }
 ";
 
 pub(crate) struct Site<'a> {
+    cluster: &'a Cluster,
     pub(crate) works: Works<'a>,
     pub(crate) namespace: Namespace<'a>,
 }
@@ -66,9 +68,9 @@ impl<'a> Site<'a> {
             "helm4"
         };
         let works = Works::new(cluster, program);
-        cluster.push(&ImageLayout::postgres(), "tests/set:1");
         fs::write(works.path("policy.yaml"), POLICY).unwrap();
         Self {
+            cluster,
             works,
             namespace: cluster.namespace("set"),
         }
@@ -81,6 +83,13 @@ impl<'a> Site<'a> {
     /// The same with more in the manifest.
     pub(crate) fn build_with(&self, version: &str, more: &str) {
         let works = &self.works;
+        // Another image in each version.
+        let file = Program {
+            path: "/etc/set-version",
+            content: version.as_bytes(),
+        };
+        let image = ImageLayout::postgres().with_programs(&[file]);
+        self.cluster.push(&image, &format!("tests/set:{version}"));
         for name in NAMES {
             let write = |file: &str, text: &str| {
                 let path = works.path(&format!("charts/{name}/{file}"));
@@ -118,7 +127,11 @@ impl<'a> Site<'a> {
         let printed = String::from_utf8_lossy(&output.stdout);
         let ended = output.status.code();
         assert_eq!(ended, Some(code), "{verb:?}: {said}\n{printed}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        if report.get("error").is_none() {
+            Reader::new().report(verb[0], report.clone());
+        }
+        report
     }
 
     pub(crate) fn install(&self, version: &str, options: &[&str], code: i32) -> Value {

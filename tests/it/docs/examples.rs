@@ -14,7 +14,7 @@ use super::sandbox::Sandbox;
 use crate::bundle::small_bundle::ends_with;
 
 /// Examples that need what a sandbox does not have, and the test that runs the same.
-const RUN_ELSEWHERE: [(&str, &str); 11] = [
+const RUN_ELSEWHERE: [(&str, &str); 13] = [
     (
         "rune-bundle load rune-0.1.0.bundle.tar --key release.pub",
         "registry::load_containerd",
@@ -55,6 +55,14 @@ const RUN_ELSEWHERE: [(&str, &str); 11] = [
     (
         "rune-bundle rollback rune --namespace rune",
         "cluster::day_after",
+    ),
+    (
+        "rune-bundle support --namespace rune",
+        "cluster::support_verb",
+    ),
+    (
+        "rune-bundle support --all-namespaces --output diagnostics.tar",
+        "cluster::support_verb",
     ),
 ];
 

@@ -50,13 +50,13 @@ impl Table {
 }
 
 /// Compares reports with the page and remembers which fields it has seen.
-struct Reader {
+pub(crate) struct Reader {
     page: Document,
     seen: BTreeSet<(String, String)>,
 }
 
 impl Reader {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             page: document("docs/reference/reports.md"),
             seen: BTreeSet::new(),
@@ -75,7 +75,7 @@ impl Reader {
     }
 
     /// Compares a report.
-    fn report(&mut self, verb: &str, mut report: Value) {
+    pub(crate) fn report(&mut self, verb: &str, mut report: Value) {
         let schema = report.as_object_mut().unwrap().remove("schema");
         assert_eq!(
             schema,
@@ -258,6 +258,8 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     fs::write(policy, format!("{text}\n{elsewhere}")).unwrap();
     reader.read(&bundle(&sandbox, &["lock", "--dry-run", &plain]), "lock", 0);
     reader.read(&bundle(&sandbox, &["lock", &plain]), "lock", 0);
+    let export = ["lock", "--export", "hauler"];
+    reader.read(&bundle(&sandbox, &export), "export", 0);
     reader.read(&bundle(&sandbox, &["policy", "--all"]), "policy", 0);
     reader.read(&bundle(&sandbox, &["render", "--dry-run"]), "render", 0);
     reader.read(
@@ -313,6 +315,7 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     reader.has_seen_all(&[
         "## `init`",
         "## `suggest`",
+        "## `export`",
         "## `keygen`",
         "## `lock`",
         "## `render`",

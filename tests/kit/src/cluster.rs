@@ -4,6 +4,7 @@
 //! The first test brings it up; it ends by itself a while after the last one. It has a network of
 //! its own, so programs that talk to it are run in there: [`Cluster::command`].
 
+mod fresh_node;
 mod image;
 mod namespace;
 
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 use crate::lock::lock;
 
 pub use self::{
+    fresh_node::FreshNode,
     image::{ImageLayout, Program},
     namespace::{Helm, Namespace},
 };
@@ -145,6 +147,11 @@ impl Cluster {
     /// is dropped.
     pub fn adopt_namespace(&self, name: &str) -> Namespace<'_> {
         Namespace::adopt(self, name.to_owned())
+    }
+
+    /// Adds a node with an empty image store, on which no pod is scheduled.
+    pub fn fresh_node(&self, purpose: &str) -> FreshNode<'_> {
+        FreshNode::start(self, purpose)
     }
 
     /// Puts an image into the registry from which the cluster pulls every name, and gives its

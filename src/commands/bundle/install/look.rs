@@ -19,7 +19,7 @@ use rune_core::{command::CommandError, digest::Digest, failure::FailureKind};
 
 /// That a release may be changed, and what it is now.
 pub(super) struct Permitted {
-    kept: InstallRecord,
+    pub(super) kept: InstallRecord,
     install_kind: InstallKind,
     history: Vec<Revision>,
     namespace_exists: bool,

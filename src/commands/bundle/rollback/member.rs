@@ -36,7 +36,7 @@ enum Place {
 }
 
 impl Member {
-    /// Reads the record of a release.
+    /// Reads the record of a release, whose installation must be over.
     pub(super) async fn read(
         access: &ClusterAccess<'_>,
         namespace: &str,
@@ -46,6 +46,13 @@ impl Member {
         let record = InstallRecord::read(&cluster, release)
             .await
             .map_err(InstallError::from)?;
+        if let Some(begun) = record.begun_install() {
+            return Err(RollbackError::NotFinished {
+                release: release.to_owned(),
+                bundle: format!("{} {}", begun.bundle, begun.version),
+            }
+            .into());
+        }
         // Without what is installed now, it was removed when its first installation went back.
         let place = match &record.installed {
             Some(_) => Place::Installed,
