@@ -14,18 +14,20 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     AvailableImage, BinaryContent, BinaryIngredient, BuiltDigests, CheckValues, Completeness,
-    FileIngredient, FileOrigin, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
-    PolicyRecord, ProfileIngredient, ReleaseRecord, advisories, check_static_program, context,
+    FileIngredient, FileOrigin, ImageIngredient, ImageProgram, ImageSource, Ingredients,
+    MigrationsIngredient, PolicyRecord, ProfileIngredient, ReleaseRecord, advisories,
+    check_static_program, context,
     context::{add_charts, binary_path, chart_context, charts_of, values_paths},
-    rune_db_image,
+    program_image,
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
     chart::{self, ChartTree, Package, Renderer},
     manifest::{
-        self, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock,
+        self, BuiltImage, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock,
         LockedContent, Project,
     },
+    oci::Platform,
 };
 use rune_core::{
     digest::{Digest, Sha256},
@@ -308,6 +310,32 @@ pub(super) fn migrations(
     }))
 }
 
+/// The programs of an image that the packager makes, by platform.
+fn image_programs(
+    project: &Project,
+    recipe: &BuiltImage,
+) -> Result<Vec<(Platform, Vec<ImageProgram>)>, GatherError> {
+    let mut programs: Vec<(Platform, Vec<ImageProgram>)> = Vec::new();
+    for binary in &recipe.binaries {
+        let bytes = locked_file(project, &binary.path, binary.digest, MAX_PROGRAM_BYTES)?;
+        let refused = |source| GatherError::NotStatic {
+            path: binary.path.clone(),
+            platform: binary.platform.clone(),
+            source,
+        };
+        check_static_program(&bytes, &binary.platform).map_err(refused)?;
+        let program = ImageProgram {
+            name: binary.name().to_owned(),
+            bytes,
+        };
+        match programs.last_mut() {
+            Some((platform, beside)) if *platform == binary.platform => beside.push(program),
+            _ => programs.push((binary.platform.clone(), vec![program])),
+        }
+    }
+    Ok(programs)
+}
+
 pub(super) fn images(
     project: &Project,
     lock: &Lock,
@@ -333,21 +361,10 @@ pub(super) fn images(
                 )
             }
             LockedContent::Build(recipe) => {
-                let programs = recipe.binaries.iter().map(|binary| {
-                    let bytes =
-                        locked_file(project, &binary.path, binary.digest, MAX_PROGRAM_BYTES)?;
-                    let refused = |source| GatherError::NotStatic {
-                        path: binary.path.clone(),
-                        platform: binary.platform.clone(),
-                        source,
-                    };
-                    check_static_program(&bytes, &binary.platform).map_err(refused)?;
-                    Ok((binary.platform.clone(), bytes))
-                });
-                let programs = programs.collect::<Result<Vec<_>, GatherError>>()?;
                 let files = migrations.map_or(&[][..], |migrations| &migrations.files);
-                let made = rune_db_image(
-                    programs,
+                let made = program_image(
+                    image.license.as_deref().unwrap_or_default(),
+                    image_programs(project, recipe)?,
                     files
                         .iter()
                         .map(|(_, file, bytes)| (file.as_str(), bytes.as_slice())),
