@@ -35,6 +35,9 @@ use rune_core::{
     progress::Progress,
 };
 
+/// What the only program of an image is called in it.
+const RUNE_DB: &str = "rune-db";
+
 /// The largest program or packed chart that is read, in bytes.
 const MAX_PROGRAM_BYTES: u64 = 256 << 20;
 
@@ -310,7 +313,7 @@ pub(super) fn migrations(
     }))
 }
 
-/// The programs of an image that the packager makes, by platform.
+/// The programs of an image that is built, by platform. A single one is RUNE's database tool, whatever its file is called.
 fn image_programs(
     project: &Project,
     recipe: &BuiltImage,
@@ -324,8 +327,13 @@ fn image_programs(
             source,
         };
         check_static_program(&bytes, &binary.platform).map_err(refused)?;
+        let name = if recipe.beside().next().is_some() {
+            binary.name()
+        } else {
+            RUNE_DB
+        };
         let program = ImageProgram {
-            name: binary.name().to_owned(),
+            name: name.to_owned(),
             bytes,
         };
         match programs.last_mut() {

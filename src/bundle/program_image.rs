@@ -1,4 +1,4 @@
-//! An image that the packager makes: static programs, CA roots, the migrations; nothing else.
+//! An image that is built: static programs, CA roots, the migrations; nothing else.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 

@@ -148,7 +148,7 @@ pub struct BuiltImage {
     pub binaries: Vec<BuiltBinary>,
 }
 
-/// A program of one platform in an image that the packager makes.
+/// A program of one platform in an image that is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuiltBinary {
@@ -163,7 +163,7 @@ pub struct BuiltBinary {
 }
 
 impl BuiltBinary {
-    /// Its name in the image: that of the file.
+    /// Its name in an image of several programs: that of the file.
     pub fn name(&self) -> &str {
         self.path.file_name().unwrap_or_default()
     }

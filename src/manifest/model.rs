@@ -87,12 +87,12 @@ pub enum ImageSource {
     Build(BuildImage),
 }
 
-/// An image that the packager makes: static programs, CA roots and the migrations.
+/// An image that is built: static programs, CA roots and the migrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildImage {
     /// What it is called; nothing is fetched from there.
     pub reference: Reference,
-    /// The programs for each platform, of the same names for all. The first one is what a container runs.
+    /// The programs for each platform; several have the same names for all. The first one is what a container runs.
     pub binaries: BTreeMap<Platform, Vec<Utf8PathBuf>>,
 }
 

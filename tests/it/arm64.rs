@@ -77,7 +77,7 @@ fn migrate_makes_the_schema_of_amd64_in_an_sqlite_file_on_arm64() {
 }
 
 #[test]
-fn the_multiarch_manifest_carries_rune_db_for_both_platforms_and_that_of_arm64_runs() {
+fn the_multiarch_manifest_includes_rune_db_for_both_platforms_and_that_of_arm64_runs() {
     let project = Project::new();
     fs::create_dir(project.path("dist/linux-arm64")).unwrap();
     fs::copy(program("rune-db"), project.path("dist/linux-arm64/rune-db")).unwrap();

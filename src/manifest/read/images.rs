@@ -163,6 +163,7 @@ impl Reader {
             // Every platform has the entrypoint of the first.
             if let Some((first, known)) = programs.first_key_value()
                 && !paths.is_empty()
+                && known.len().max(paths.len()) > 1
                 && !names(known).eq(names(&paths))
             {
                 let problem = ManifestProblem::BuiltDifferently {
