@@ -41,8 +41,8 @@ bench: ## Measure build, verify, push and the move against the machine's own lim
 fuzz: ## Fuzz the readers of what others may choose, FUZZ_SECONDS (60) for each target
 	@tools/fuzz
 
-release: ## Build static dist/rune-bundle and dist/rune-db; KEY=FILE signs their checksums
-	@KEY="$(KEY)" tools/release
+release: ## Build static dist/rune-bundle and dist/rune-db; PLATFORMS="linux/amd64 linux/arm64", KEY=FILE signs their checksums
+	@KEY="$(KEY)" PLATFORMS="$(PLATFORMS)" tools/release
 
 setup: ## Install what the tests need, into a cache outside this clone
 	@tools/setup

@@ -14,18 +14,20 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     AvailableImage, BinaryContent, BinaryIngredient, BuiltDigests, CheckValues, Completeness,
-    FileIngredient, FileOrigin, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
-    PolicyRecord, ProfileIngredient, ReleaseRecord, advisories, check_static_program, context,
+    FileIngredient, FileOrigin, ImageIngredient, ImageProgram, ImageSource, Ingredients,
+    MigrationsIngredient, PolicyRecord, ProfileIngredient, ReleaseRecord, advisories,
+    check_static_program, context,
     context::{add_charts, binary_path, chart_context, charts_of, values_paths},
-    rune_db_image,
+    program_image,
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
     chart::{self, ChartTree, Package, Renderer},
     manifest::{
-        self, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock,
+        self, BuiltImage, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock,
         LockedContent, LockedImage, Project,
     },
+    oci::Platform,
 };
 use rune_core::{
     digest::{Digest, Sha256},
@@ -33,6 +35,9 @@ use rune_core::{
     progress::Progress,
     yaml::parse_rendered,
 };
+
+/// What the only program of an image is called in it.
+const RUNE_DB: &str = "rune-db";
 
 /// The largest program or packed chart that is read, in bytes.
 const MAX_PROGRAM_BYTES: u64 = 256 << 20;
@@ -314,6 +319,37 @@ pub(super) fn migrations(
     }))
 }
 
+/// The programs of an image that is built, by platform. A single one is RUNE's database tool, whatever its file is called.
+fn image_programs(
+    project: &Project,
+    recipe: &BuiltImage,
+) -> Result<Vec<(Platform, Vec<ImageProgram>)>, GatherError> {
+    let mut programs: Vec<(Platform, Vec<ImageProgram>)> = Vec::new();
+    for binary in &recipe.binaries {
+        let bytes = locked_file(project, &binary.path, binary.digest, MAX_PROGRAM_BYTES)?;
+        let refused = |source| GatherError::NotStatic {
+            path: binary.path.clone(),
+            platform: binary.platform.clone(),
+            source,
+        };
+        check_static_program(&bytes, &binary.platform).map_err(refused)?;
+        let name = if recipe.beside().next().is_some() {
+            binary.name()
+        } else {
+            RUNE_DB
+        };
+        let program = ImageProgram {
+            name: name.to_owned(),
+            bytes,
+        };
+        match programs.last_mut() {
+            Some((platform, beside)) if *platform == binary.platform => beside.push(program),
+            _ => programs.push((binary.platform.clone(), vec![program])),
+        }
+    }
+    Ok(programs)
+}
+
 pub(super) fn images(
     project: &Project,
     lock: &Lock,
@@ -339,21 +375,10 @@ pub(super) fn images(
                 )
             }
             LockedContent::Build(recipe) => {
-                let programs = recipe.binaries.iter().map(|binary| {
-                    let bytes =
-                        locked_file(project, &binary.path, binary.digest, MAX_PROGRAM_BYTES)?;
-                    let refused = |source| GatherError::NotStatic {
-                        path: binary.path.clone(),
-                        platform: binary.platform.clone(),
-                        source,
-                    };
-                    check_static_program(&bytes, &binary.platform).map_err(refused)?;
-                    Ok((binary.platform.clone(), bytes))
-                });
-                let programs = programs.collect::<Result<Vec<_>, GatherError>>()?;
                 let files = migrations.map_or(&[][..], |migrations| &migrations.files);
-                let made = rune_db_image(
-                    programs,
+                let made = program_image(
+                    image.license.as_deref().unwrap_or_default(),
+                    image_programs(project, recipe)?,
                     files
                         .iter()
                         .map(|(_, file, bytes)| (file.as_str(), bytes.as_slice())),

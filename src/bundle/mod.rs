@@ -34,11 +34,11 @@ mod materialise;
 mod namespace_record;
 mod opened;
 mod parts;
+mod program_image;
 mod publication;
 mod referrer_record;
 mod release_record;
 mod render;
-mod rune_db_image;
 mod sboms;
 mod static_program;
 mod stored;
@@ -95,6 +95,7 @@ pub use materialise::{
 pub use namespace_record::NamespaceRecord;
 pub use opened::{OpenBundle, OpenError};
 pub use parts::PartsError;
+pub use program_image::{ImageProgram, program_image};
 pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
 pub use referrer_record::ReferrerRecord;
 pub use release_record::ReleaseRecord;
@@ -102,7 +103,6 @@ pub use render::{
     Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development,
     render_pinned,
 };
-pub use rune_db_image::rune_db_image;
 pub use sboms::PlatformSboms;
 pub use static_program::{NotStatic, check_static_program};
 pub use stored::{StoredBundle, StoredError};

@@ -191,11 +191,11 @@ impl Facts {
             }
             LockedContent::Build(built) => {
                 for binary in &built.binaries {
-                    self.add(
-                        &format!("{subject}, program for {}", binary.platform),
-                        "path",
-                        &binary.path,
-                    );
+                    let mut program = format!("{subject}, program for {}", binary.platform);
+                    if built.beside().any(|beside| beside == binary) {
+                        program = format!("{subject}, {} for {}", binary.name(), binary.platform);
+                    }
+                    self.add(&program, "path", &binary.path);
                     self.file(&binary.path, binary.digest);
                 }
             }

@@ -24,7 +24,7 @@ use rune_core::{
 
 /// The newest format that this version of the tool reads. It writes the oldest that holds what
 /// there is to say.
-pub const LOCK_FORMAT_VERSION: u32 = 3;
+pub const LOCK_FORMAT_VERSION: u32 = 4;
 
 /// A lock of a few hundred images has well below a megabyte.
 const MAX_LOCK_BYTES: u64 = 16 << 20;
@@ -35,8 +35,8 @@ const HEADER: &str = "# written by rune-bundle lock; do not edit\n";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lock {
-    /// 1; with other tags, charts or files from elsewhere 2; with referrers or artifacts
-    /// [`LOCK_FORMAT_VERSION`].
+    /// 1; with other tags, charts or files from elsewhere 2; with referrers or artifacts 3; with
+    /// images of several programs [`LOCK_FORMAT_VERSION`].
     pub format_version: u32,
     /// The manifest that was locked.
     pub bundle: BundleIdentity,
@@ -234,6 +234,9 @@ impl Lock {
     /// The format of locks with other tags, or charts or files from elsewhere.
     const SECOND_FORMAT: u32 = 2;
 
+    /// The format of locks with artifacts about images.
+    const THIRD_FORMAT: u32 = 3;
+
     /// Reads a lock file.
     ///
     /// # Errors
@@ -307,9 +310,11 @@ impl Lock {
             || self.binaries.iter().any(|binary| binary.url.is_some())
             || !self.files.is_empty();
         let has_referrers = |image: &LockedImage| matches!(&image.content, LockedContent::Registry(pulled) if !pulled.referrers.is_empty());
-        let is_newest = !self.artifacts.is_empty() || self.images.iter().any(has_referrers);
-        self.format_version = if is_newest {
+        let has_programs_beside = |image: &LockedImage| matches!(&image.content, LockedContent::Build(built) if built.beside().next().is_some());
+        self.format_version = if self.images.iter().any(has_programs_beside) {
             LOCK_FORMAT_VERSION
+        } else if !self.artifacts.is_empty() || self.images.iter().any(has_referrers) {
+            Self::THIRD_FORMAT
         } else if has_other_tags || is_from_elsewhere {
             Self::SECOND_FORMAT
         } else {

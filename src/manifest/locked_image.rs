@@ -146,11 +146,11 @@ pub struct LockedAttestation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuiltImage {
-    /// The program for each platform, sorted by platform.
+    /// The programs, sorted by platform. The first one of a platform is what a container runs.
     pub binaries: Vec<BuiltBinary>,
 }
 
-/// The program of one platform in an image that the packager makes.
+/// A program of one platform in an image that is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuiltBinary {
@@ -162,6 +162,23 @@ pub struct BuiltBinary {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+}
+
+impl BuiltBinary {
+    /// Its name in an image of several programs: that of the file.
+    pub fn name(&self) -> &str {
+        self.path.file_name().unwrap_or_default()
+    }
+}
+
+impl BuiltImage {
+    /// The programs beside the first one of their platform.
+    pub fn beside(&self) -> impl Iterator<Item = &BuiltBinary> {
+        let pairs = self.binaries.iter().zip(self.binaries.iter().skip(1));
+        pairs
+            .filter(|(before, binary)| before.platform == binary.platform)
+            .map(|(_, binary)| binary)
+    }
 }
 
 /// A blob in a registry: what it is, which digest it has, how large it is.

@@ -89,13 +89,13 @@ pub enum ImageSource {
     Build(BuildImage),
 }
 
-/// An image that the packager makes: a static program, CA roots and the migrations.
+/// An image that is built: static programs, CA roots and the migrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildImage {
     /// What it is called; nothing is fetched from there.
     pub reference: Reference,
-    /// The program for each platform.
-    pub binaries: BTreeMap<Platform, Utf8PathBuf>,
+    /// The programs for each platform; several have the same names for all. The first one is what a container runs.
+    pub binaries: BTreeMap<Platform, Vec<Utf8PathBuf>>,
 }
 
 /// Something of a registry that is not run: a vulnerability database, a model, a policy.

@@ -3,7 +3,10 @@
 use camino::Utf8PathBuf;
 
 use crate::{
-    evidence::AdvisoryKind, oci::ReferenceError, policy::LicenseError, registry::WebUrlError,
+    evidence::AdvisoryKind,
+    oci::{Platform, ReferenceError},
+    policy::LicenseError,
+    registry::WebUrlError,
 };
 use rune_core::{
     failure::Failure as _,
@@ -80,6 +83,13 @@ pub(super) enum ManifestProblem {
     BuiltWithDigest,
     #[error("an image that the packager makes needs at least one program")]
     BuiltFromNothing,
+    #[error("two programs of an image are called `{0}`")]
+    BuiltTwice(String),
+    #[error("the programs are not called as those for {platform}")]
+    BuiltDifferently {
+        platform: Platform,
+        names: Vec<String>,
+    },
     #[error(transparent)]
     License(#[from] LicenseError),
     #[error("`{0}` is not a path within the project")]
@@ -208,6 +218,10 @@ impl Problem for ManifestProblem {
             Self::Neither { .. } | Self::NoChartSource => "give one of them".to_owned(),
             Self::BuiltWithDigest => "write a tag only".to_owned(),
             Self::BuiltFromNothing => "write binaries: { linux/amd64: path/to/program }".to_owned(),
+            Self::BuiltTwice(_) => "programs have the names of their files in the image; rename one of them".to_owned(),
+            Self::BuiltDifferently { names, .. } => {
+                format!("name the files {} in a directory of their own, such as dist/linux-arm64/", names.join(", "))
+            }
             Self::License(error) => match error.meant() {
                 Some(ids) => format!("write an SPDX identifier: {ids}"),
                 None => "write an SPDX expression, such as Apache-2.0 or MIT AND PostgreSQL".to_owned(),

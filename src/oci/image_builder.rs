@@ -177,7 +177,7 @@ mod tests {
         let file = |path: &str, mode| ImageFile {
             path: path.into(),
             mode,
-            bytes: path.as_bytes().to_vec(),
+            content: Some(path.as_bytes().to_vec()),
         };
         let files = [file("usr/local/bin/x", 0o755), file("etc/passwd", 0o644)];
         let platforms = ["linux/amd64", "linux/arm64/v8"].map(|platform| {

@@ -26,7 +26,8 @@ pub struct ImageFile {
     /// Its path without a leading slash.
     pub path: String,
     pub mode: u32,
-    pub bytes: Vec<u8>,
+    /// Its bytes; `None` for an empty directory.
+    pub content: Option<Vec<u8>>,
 }
 
 /// Why files do not make a layer.
@@ -90,13 +91,22 @@ impl ImageLayer {
             )?;
         }
         for (path, file) in files {
-            append(
-                &mut archive,
-                tar::EntryType::Regular,
-                &path,
-                file.mode,
-                &file.bytes,
-            )?;
+            match file.content {
+                Some(bytes) => append(
+                    &mut archive,
+                    tar::EntryType::Regular,
+                    &path,
+                    file.mode,
+                    &bytes,
+                )?,
+                None => append(
+                    &mut archive,
+                    tar::EntryType::Directory,
+                    &format!("{path}/"),
+                    file.mode,
+                    &[],
+                )?,
+            }
         }
         let Hashed { hasher, inner } = archive.into_inner().map_err(ImageLayerError::Compress)?;
         Ok(Self {
@@ -197,7 +207,7 @@ mod tests {
         ImageFile {
             path: path.to_owned(),
             mode,
-            bytes: path.as_bytes().to_vec(),
+            content: Some(path.as_bytes().to_vec()),
         }
     }
 
@@ -266,7 +276,7 @@ mod tests {
         let layer = ImageLayer::of(vec![ImageFile {
             path: "x".to_owned(),
             mode: 0o644,
-            bytes,
+            content: Some(bytes),
         }])
         .unwrap();
         assert_eq!(

@@ -2,6 +2,7 @@
 //! are complete.
 
 mod ci;
+mod ci_image;
 pub(crate) mod cluster;
 mod commands;
 mod connections;

@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod arm64;
 mod bundle;
 mod charts;
 mod cli_conventions;

@@ -26,6 +26,7 @@ debian_packages=(
     pgbouncer:pgbouncer
     postgresql-client:psql
     python3-pip:pip3
+    qemu-user:qemu-aarch64
     runc:runc
     skopeo:skopeo
     sqlite3:sqlite3
@@ -36,10 +37,14 @@ debian_packages=(
 )
 debian_services=(containerd docker-registry pgbouncer)
 
+# missing_packages PACKAGE:PROGRAM...
 missing_packages() {
-    local pair
-    for pair in "${debian_packages[@]}"; do
-        command -v "${pair#*:}" >/dev/null 2>&1 || printf '%s\n' "${pair%%:*}"
+    local pair program
+    for pair; do
+        program=${pair#*:}
+        if ! command -v "$program" >/dev/null 2>&1 && ! [[ $program == /* && -e $program ]]; then
+            printf '%s\n' "${pair%%:*}"
+        fi
     done | sort -u
 }
 
@@ -74,9 +79,10 @@ disable_services() {
     done
 }
 
+# install_debian_packages PACKAGE:PROGRAM...
 install_debian_packages() {
     local missing
-    mapfile -t missing < <(missing_packages)
+    mapfile -t missing < <(missing_packages "$@")
     [ "${#missing[@]}" -gt 0 ] || return 0
     command -v apt-get >/dev/null 2>&1 || die "install these by hand, this is no Debian: ${missing[*]}"
     if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then

@@ -10,7 +10,7 @@ use crate::{
     oci::{Platform, Reference},
     policy::{LicenseExpression, SubjectKind},
 };
-use rune_core::yaml::{self, Mapping, Node};
+use rune_core::yaml::{self, Mapping, Node, Value};
 
 impl Reader {
     pub(super) fn images(
@@ -124,26 +124,23 @@ impl Reader {
         &mut self,
         node: &Node,
         platforms: Option<&Platforms>,
-    ) -> BTreeMap<Platform, Utf8PathBuf> {
+    ) -> BTreeMap<Platform, Vec<Utf8PathBuf>> {
         let Some(entries) = yaml::named_items(node, "`binaries`", &mut self.findings) else {
             return BTreeMap::new();
         };
         if entries.is_empty() {
             self.add(node.place, &ManifestProblem::BuiltFromNothing);
         }
-        let mut programs = BTreeMap::new();
+        let mut programs: BTreeMap<Platform, Vec<Utf8PathBuf>> = BTreeMap::new();
         for (key, place, value) in entries {
-            let path = self.file(value, "a program", Role::Binary);
+            let paths = self.beside_each_other(value);
             let Some(platform) = self.platform(place, key) else {
                 continue;
             };
             if platforms.is_some_and(|platforms| !platforms.include(&platform)) {
                 self.add(place, &ManifestProblem::PlatformNotCarried(key.to_owned()));
             }
-            if programs
-                .keys()
-                .any(|known: &Platform| known.matches(&platform))
-            {
+            if programs.keys().any(|known| known.matches(&platform)) {
                 let (what, name) = ("programs for", key.to_owned());
                 self.add(
                     place,
@@ -153,11 +150,48 @@ impl Reader {
                         first: node.place.line,
                     },
                 );
-            } else if let Some(path) = path {
-                programs.insert(platform, path);
+                continue;
+            }
+            // Every platform has the entrypoint of the first.
+            if let Some((first, known)) = programs.first_key_value()
+                && !paths.is_empty()
+                && known.len().max(paths.len()) > 1
+                && !names(known).eq(names(&paths))
+            {
+                let problem = ManifestProblem::BuiltDifferently {
+                    platform: first.clone(),
+                    names: names(known).map(str::to_owned).collect(),
+                };
+                self.add(place, &problem);
+            }
+            if !paths.is_empty() {
+                programs.insert(platform, paths);
             }
         }
         programs
+    }
+
+    /// One program, or several that lie beside each other in an image.
+    fn beside_each_other(&mut self, node: &Node) -> Vec<Utf8PathBuf> {
+        let Value::Sequence(items) = &node.value else {
+            let path = self.file(node, "a program", Role::Binary);
+            return path.into_iter().collect();
+        };
+        if items.is_empty() {
+            self.add(node.place, &ManifestProblem::BuiltFromNothing);
+        }
+        let mut paths: Vec<Utf8PathBuf> = Vec::new();
+        for item in items {
+            let Some(path) = self.file(item, "a program", Role::Binary) else {
+                continue;
+            };
+            if names(&paths).any(|name| path.file_name() == Some(name)) {
+                let name = path.file_name().unwrap_or_default().to_owned();
+                self.add(item.place, &ManifestProblem::BuiltTwice(name));
+            }
+            paths.push(path);
+        }
+        paths
     }
 
     pub(super) fn license(&mut self, node: &Node) -> Option<String> {
@@ -252,4 +286,9 @@ fn collide(one: &Reference, other: &Reference) -> bool {
     let is_same_digest = one.digest().is_some() && one.digest() == other.digest();
     one.repository() == other.repository()
         && (is_same_tag || is_same_digest || one.registry() != other.registry())
+}
+
+/// The names that programs have in an image.
+fn names(paths: &[Utf8PathBuf]) -> impl Iterator<Item = &str> {
+    paths.iter().filter_map(|path| path.file_name())
 }

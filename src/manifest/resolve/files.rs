@@ -22,14 +22,16 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// The programs of an image that the packager makes.
 pub(super) fn built(project: &Project, build: &BuildImage) -> Result<BuiltImage, ResolveError> {
     let mut binaries = Vec::new();
-    for (platform, path) in &build.binaries {
-        let (digest, size) = identify(&project.path(path))?;
-        binaries.push(BuiltBinary {
-            platform: platform.clone(),
-            path: path.clone(),
-            digest,
-            size,
-        });
+    for (platform, paths) in &build.binaries {
+        for path in paths {
+            let (digest, size) = identify(&project.path(path))?;
+            binaries.push(BuiltBinary {
+                platform: platform.clone(),
+                path: path.clone(),
+                digest,
+                size,
+            });
+        }
     }
     Ok(BuiltImage { binaries })
 }

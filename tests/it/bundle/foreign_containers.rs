@@ -150,25 +150,30 @@ impl<'a> Unpacked<'a> {
             self.config.to_string(),
         )
         .unwrap();
-        // However the test ends, the kernel ends this and all processes in it.
-        let alone = [
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-        ];
-        let container = format!("rune-foreign-{}-{}", std::process::id(), self.name);
-        let runc = [
-            "runc", "--root", "runc", "run", "--bundle", self.name, &container,
-        ];
-        let mut command = self.tools.unbounded("setpriv");
-        command.args(alone).args(runc);
-        command
+        runc(self.tools, self.name)
     }
+}
+
+/// Runs what umoci has unpacked as `name`.
+pub(crate) fn runc(tools: &Foreign, name: &str) -> Command {
+    // However the test ends, the kernel ends this and all processes in it.
+    let alone = [
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ];
+    let container = format!("rune-foreign-{}-{name}", std::process::id());
+    let runc = [
+        "runc", "--root", "runc", "run", "--bundle", name, &container,
+    ];
+    let mut command = tools.unbounded("setpriv");
+    command.args(alone).args(runc);
+    command
 }
 
 /// Asks runc, which `unshare` started, to end its container: only then does it remove the control

@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
-use rune_bundle::{bundle::rune_db_image, oci::Descriptor};
+use rune_bundle::{
+    bundle::{ImageProgram, program_image},
+    oci::Descriptor,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -11,9 +14,15 @@ const MIGRATION: &[u8] = b"-- migrate:all\nSELECT 1;\n";
 /// An OCI layout with the image for two platforms. The programs in it are mere words: nothing here
 /// runs them. `index` names the whole index, `amd64` and `arm64` the manifest of one platform.
 fn layout() -> (TempDir, PathBuf) {
-    let programs = ["linux/amd64", "linux/arm64/v8"]
-        .map(|platform| (platform.parse().unwrap(), platform.as_bytes().to_vec()));
-    let image = rune_db_image(
+    let programs = ["linux/amd64", "linux/arm64/v8"].map(|platform| {
+        let program = ImageProgram {
+            name: "rune-db".to_owned(),
+            bytes: platform.as_bytes().to_vec(),
+        };
+        (platform.parse().unwrap(), vec![program])
+    });
+    let image = program_image(
+        "Apache-2.0",
         programs.to_vec(),
         [("0001_first.sql", MIGRATION)].into_iter(),
     )

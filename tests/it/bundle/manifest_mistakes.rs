@@ -230,6 +230,14 @@ images:
     build: {{ reference: 'ghcr.io/lpasquali/b:1', binaries: {{}} }}
   - name: c
     build: {{ reference: 'ghcr.io/lpasquali/c:edge', binaries: {{ linux/amd64: dist/none }} }}
+  - name: d
+    build:
+      reference: ghcr.io/lpasquali/d:1
+      binaries:
+        linux/amd64: [dist/rune-db, bin/rune-db]
+        linux/arm64: dist/rune-db
+  - name: e
+    build: {{ reference: 'ghcr.io/lpasquali/e:1', binaries: {{ linux/amd64: [] }} }}
 "
     )));
 }

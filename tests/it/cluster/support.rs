@@ -4,7 +4,7 @@
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use rune_bundle::bundle::rune_db_image;
+use rune_bundle::bundle::{ImageProgram, program_image};
 use rune_testkit::cluster::{Cluster, Helm, ImageLayout, Namespace};
 use serde_json::{Value, json};
 
@@ -113,12 +113,16 @@ pub(crate) fn wait_until(what: &str, holds: impl FnMut() -> bool) {
 /// The image of `rune-db` as the project builds it, with a program of this checkout that needs no
 /// libraries.
 fn rune_db() -> ImageLayout {
-    let program = stripped("rune-db");
+    let program = ImageProgram {
+        name: "rune-db".to_owned(),
+        bytes: stripped("rune-db"),
+    };
+    let programs = vec![("linux/amd64".parse().unwrap(), vec![program])];
     let migrations = migrations();
     let migrations = migrations
         .iter()
         .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-    let image = rune_db_image(vec![("linux/amd64".parse().unwrap(), program)], migrations).unwrap();
+    let image = program_image("Apache-2.0", programs, migrations).unwrap();
     let target = serde_json::to_value(&image.target).unwrap();
     ImageLayout::of_blobs(
         &target,

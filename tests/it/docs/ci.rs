@@ -19,20 +19,20 @@ use crate::{bundle::small_bundle::ends_with, charts::support::tool};
 
 pub(super) const PAGE: &str = "docs/operations/ci.md";
 
-const MANIFEST: &str = "bundle-manifests/shop-bundle.yaml";
+pub(super) const MANIFEST: &str = "bundle-manifests/shop-bundle.yaml";
 const POLICY: &str = "bundle-manifests/policy.yaml";
-const GITLAB_REPORT: &str = "gl-code-quality-report.json";
+pub(super) const GITLAB_REPORT: &str = "gl-code-quality-report.json";
 
 /// For which of the two a job runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Forge {
+pub(super) enum Forge {
     Github,
     Gitlab,
 }
 
 /// What a forge shows beside a line.
 #[derive(Debug, PartialEq, Eq)]
-struct Annotation {
+pub(super) struct Annotation {
     is_error: bool,
     path: String,
     line: u64,
@@ -84,7 +84,7 @@ impl Forge {
         })
     }
 
-    fn drift(self) -> String {
+    pub(super) fn drift(self) -> String {
         self.script(match self {
             Self::Github => "Nothing has moved",
             Self::Gitlab => "drift",
@@ -93,13 +93,13 @@ impl Forge {
 }
 
 /// A project that was made as the tutorial says, in a directory of its own like a checkout.
-struct Checkout {
-    sandbox: Sandbox,
+pub(super) struct Checkout {
+    pub(super) sandbox: Sandbox,
     forge: Forge,
 }
 
 impl Checkout {
-    fn new(forge: Forge) -> Self {
+    pub(super) fn new(forge: Forge) -> Self {
         let sandbox = Sandbox::clone().with_a_shop().with_a_chart_of_a_shop();
         for arguments in [
             &["keygen", "--out", "release"][..],
@@ -117,7 +117,7 @@ impl Checkout {
         Self { sandbox, forge }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.sandbox.path("shop-bundle").join(name)
     }
 
@@ -135,7 +135,7 @@ impl Checkout {
     }
 
     /// Types commands as the runner of the forge does.
-    fn run(&self, script: &str, more: &[(&str, &str)]) -> Output {
+    pub(super) fn run(&self, script: &str, more: &[(&str, &str)]) -> Output {
         let file = self.forge.file();
         let variables = &file[match self.forge {
             Forge::Github => "env",

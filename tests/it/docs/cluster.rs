@@ -4,7 +4,7 @@
 use super::markdown::{Block, document, documents};
 
 /// Commands that a test types, by the page and how they begin.
-const TYPED: [(&str, &str); 14] = [
+const TYPED: [(&str, &str); 15] = [
     (
         "docs/operations/backup-restore.md",
         "kubectl -n rune create job",
@@ -18,6 +18,7 @@ const TYPED: [(&str, &str); 14] = [
         "docs/operations/from-another-chart.md",
         "kubectl -n rune wait --for=condition=Ready pod/old-data",
     ),
+    ("docs/operations/ci.md", "docker run "),
     (
         "docs/operations/from-published-chart.md",
         "kubectl -n rune-new exec -i bring-a-dump",
@@ -129,6 +130,7 @@ fn every_command_for_a_cluster_is_typed_or_has_a_reason() {
     }
     assert!(known.is_empty(), "no longer there: {known:?}");
     let tests: String = [
+        "../docs/ci_image.rs",
         "backup.rs",
         "first_release.rs",
         "move_to_postgres.rs",

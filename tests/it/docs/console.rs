@@ -16,9 +16,13 @@ use crate::bundle::project::repository;
 
 /// Commands that are stages of `tools/test` of their own, with the stage; `make test` is
 /// `tools/test` itself.
-const RUN_ELSEWHERE: [(&str, &str); 3] = [
+const RUN_ELSEWHERE: [(&str, &str); 4] = [
     ("make demo", "demo"),
     ("make release", "release"),
+    (
+        "make release PLATFORMS=\"linux/amd64 linux/arm64\"",
+        "release",
+    ),
     ("make test", "tests"),
 ];
 
@@ -201,6 +205,9 @@ fn check(document: &Document) -> usize {
                 Sandbox::after_a_build().with_sources()
             }
             (false, false) if document.path == RELEASE => Sandbox::after_a_build().with_programs(),
+            (false, false) if document.path == super::ci::PAGE => {
+                Sandbox::after_a_build().with_helm()
+            }
             (false, false) if document.path == OWN_CHART => Sandbox::after_a_build().with_a_shop(),
             (false, false) => Sandbox::after_a_build(),
         };
@@ -334,7 +341,7 @@ fn commands_that_run_elsewhere_do_run_there() {
         .unwrap()
         .trim_end_matches(')');
     for (command, stage) in RUN_ELSEWHERE {
-        let target = command.strip_prefix("make ").unwrap();
+        let target = command.split(' ').nth(1).unwrap();
         assert!(
             makefile
                 .lines()

@@ -247,12 +247,26 @@ impl Sandbox {
         registry.put_manifest(name, Some(&tag), INDEX, list.to_string().as_bytes());
     }
 
-    /// The same with both programs in `dist`, here small files, and with the scripts of the project.
+    /// The same with both programs for two platforms in `dist`, here small files, and with the scripts of the project.
     pub(super) fn with_programs(self) -> Self {
-        fs::write(self.path("dist/rune-bundle"), "program").unwrap();
-        fs::write(self.path("dist/rune-db"), "program").unwrap();
+        fs::create_dir(self.path("dist/linux-arm64")).unwrap();
+        for directory in ["dist", "dist/linux-arm64"] {
+            for name in ["rune-bundle", "rune-db"] {
+                fs::write(self.path(directory).join(name), "program").unwrap();
+            }
+        }
         let tools = crate::bundle::project::repository().join("tools");
         std::os::unix::fs::symlink(tools, self.path("tools")).unwrap();
+        self
+    }
+
+    /// The same with what looks like static programs: ours in `dist`, and Helm where its archive has it.
+    pub(super) fn with_helm(self) -> Self {
+        let program = self.path("dist/rune-db");
+        fs::create_dir(self.path("linux-amd64")).unwrap();
+        for name in ["dist/rune-bundle", "linux-amd64/helm"] {
+            fs::copy(&program, self.path(name)).unwrap();
+        }
         self
     }
 

@@ -112,6 +112,9 @@ fn leaf(kind: &Kind, path: &str) -> Value {
         ("manifest", "binaries[].sha256" | "files[].sha256") => {
             json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
         }
+        ("manifest", "images[].build.binaries.<platform>") => {
+            json!({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
+        }
         ("manifest", "namespaces[].podSecurity") => {
             words(&["privileged", "baseline", "restricted"])
         }

@@ -421,6 +421,7 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
             platforms: built
                 .binaries
                 .iter()
+                .filter(|binary| !built.beside().any(|beside| beside == *binary))
                 .map(|binary| binary.platform.clone())
                 .collect(),
             platforms_left_out: Vec::new(),

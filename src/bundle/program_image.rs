@@ -1,4 +1,4 @@
-//! The image of `rune-db`: the static program, CA roots, the migrations; nothing else.
+//! An image that is built: static programs, CA roots, the migrations; nothing else.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -6,7 +6,7 @@ use base64ct::{Base64, Encoding as _};
 
 use crate::oci::{BuiltImage, ImageBuilderError, ImageConfig, ImageFile, Platform, build_image};
 
-const PROGRAM: &str = "usr/local/bin/rune-db";
+const PROGRAMS: &str = "usr/local/bin";
 
 /// Where TLS libraries look for CA certificates.
 const CA_ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -14,52 +14,71 @@ const CA_ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
 /// Where the migrations lie, for looking at; the program has the same ones built in.
 const MIGRATIONS: &str = "usr/share/rune-db/migrations";
 
+/// Where programs that call each other leave files for each other.
+const TEMPORARY: &str = "tmp";
+
 /// A user without rights or name; any other user works as well.
 const USER: &str = "65532:65532";
 
-/// Makes the image from the program of each platform and the migrations.
+/// A program by the name that it has in the image.
+#[derive(Debug, Clone)]
+pub struct ImageProgram {
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// Makes the image from the programs of each platform and the migrations. The first program of the first platform is the entrypoint of all.
 ///
 /// # Errors
-/// When the name of a migration is too long for the layer.
-pub fn rune_db_image<'a>(
-    programs: Vec<(Platform, Vec<u8>)>,
+/// When the name of a program or migration is too long for the layer, or two programs have the same one.
+pub fn program_image<'a>(
+    license: &str,
+    platforms: Vec<(Platform, Vec<ImageProgram>)>,
     migrations: impl Iterator<Item = (&'a str, &'a [u8])>,
 ) -> Result<BuiltImage, ImageBuilderError> {
     let file = |path: String, bytes: Vec<u8>| ImageFile {
         path,
         mode: 0o644,
-        bytes,
+        content: Some(bytes),
     };
+    let programs = platforms.first().map_or(&[][..], |(_, programs)| programs);
+    let name = programs.first().map_or("", |program| program.name.as_str());
     let mut shared: Vec<ImageFile> = migrations
         .map(|(name, bytes)| file(format!("{MIGRATIONS}/{name}"), bytes.to_vec()))
         .collect();
     shared.push(file(CA_ROOTS.to_owned(), ca_roots().into_bytes()));
+    let mut env = vec![format!("SSL_CERT_FILE=/{CA_ROOTS}")];
+    if programs.len() > 1 {
+        env.push(format!("PATH=/{PROGRAMS}"));
+        shared.push(ImageFile {
+            path: TEMPORARY.to_owned(),
+            mode: 0o1777,
+            content: None,
+        });
+    }
     let config = ImageConfig {
         user: USER.to_owned(),
-        entrypoint: vec![format!("/{PROGRAM}")],
-        env: vec![format!("SSL_CERT_FILE=/{CA_ROOTS}")],
+        entrypoint: vec![format!("/{PROGRAMS}/{name}")],
+        env,
         labels: BTreeMap::from([
             (
                 "org.opencontainers.image.licenses".to_owned(),
-                "Apache-2.0".to_owned(),
+                license.to_owned(),
             ),
-            (
-                "org.opencontainers.image.title".to_owned(),
-                "rune-db".to_owned(),
-            ),
+            ("org.opencontainers.image.title".to_owned(), name.to_owned()),
             (
                 "org.opencontainers.image.version".to_owned(),
                 env!("CARGO_PKG_VERSION").to_owned(),
             ),
         ]),
     };
-    let platforms = programs.into_iter().map(|(platform, bytes)| {
-        let program = ImageFile {
-            path: PROGRAM.to_owned(),
+    let platforms = platforms.into_iter().map(|(platform, programs)| {
+        let programs = programs.into_iter().map(|program| ImageFile {
+            path: format!("{PROGRAMS}/{}", program.name),
             mode: 0o755,
-            bytes,
-        };
-        (platform, shared.iter().cloned().chain([program]).collect())
+            content: Some(program.bytes),
+        });
+        (platform, shared.iter().cloned().chain(programs).collect())
     });
     build_image(&config, platforms.collect())
 }
