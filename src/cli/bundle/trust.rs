@@ -130,6 +130,10 @@ impl BundleArgs {
 }
 
 impl VerifiedBundleArgs {
+    pub(super) fn path(&self) -> &Utf8Path {
+        self.bundle.path()
+    }
+
     pub(super) fn options(self, site: &Site) -> BundleOptions {
         BundleOptions {
             verified: verified_files().filter(|_| !self.rehash),
