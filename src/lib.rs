@@ -1,9 +1,9 @@
-//! The library behind `rune-bundle` and `rune-db`.
+//! The library behind `rune-bundle`.
 //!
-//! Modules depend on each other in one direction only: `bin -> cli -> commands -> domain ->
-//! {archive, oci, sign, registry} -> {net, fsx, yaml, canonical_json, secret} -> tls`, and the two
-//! domains (the bundle's and the database's) do not know each other. `docs/ARCHITECTURE.md` says
-//! why; `tests/it/architecture.rs` fails on an arrow that points up.
+//! Modules depend on each other in one direction only: `main -> cli -> commands -> domain ->
+//! {archive, oci, sign, registry} -> net -> rune_core`. `docs/ARCHITECTURE.md` says why;
+//! `tests/it/architecture.rs` fails on an arrow that points up. What is public here is what tests,
+//! benchmarks and fuzz targets use.
 //!
 //! Nothing here but `cli` prints, reads the environment, or knows what a terminal is.
 

@@ -1,13 +1,17 @@
 //! Which bundles stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use semver::Version;
 
 use super::{
     Fate, PruneError, PruneSettings, UseKind, needs::Needs, plan::look, published::PublishedBundle,
+    snapshot::Snapshot,
 };
-use crate::{bundle::PublicationKind, registry::Client};
+use crate::{
+    bundle::PublicationKind,
+    registry::{Client, RepositoryName},
+};
 use rune_core::digest::Digest;
 
 /// Which bundles stay, and why.
@@ -92,6 +96,9 @@ impl<'a> Choice<'a> {
         &mut self,
         client: &Client,
     ) -> Result<(), PruneError> {
+        // What stays only grows here: what was looked at for the first bundle of a repository has
+        // everything that the next ones ask for.
+        let mut snapshots: BTreeMap<&RepositoryName, Snapshot> = BTreeMap::new();
         for (position, bundle) in self.bundles.iter().enumerate() {
             let Some(artifact) = bundle
                 .artifact()
@@ -101,7 +108,12 @@ impl<'a> Choice<'a> {
             };
             let shelf = |stays| self.needs(stays).shelf(&bundle.repository);
             let (kept, old) = (shelf(true), shelf(false));
-            let snapshot = look(client, &bundle.repository, &kept, &old).await?;
+            let snapshot = match snapshots.entry(&bundle.repository) {
+                Entry::Occupied(taken) => taken.into_mut(),
+                Entry::Vacant(place) => {
+                    place.insert(look(client, &bundle.repository, &kept, &old).await?)
+                }
+            };
             if let Some(reason) = snapshot.staying(&kept, &old).get(&artifact.target.digest) {
                 self.keep(position, reason.to_string());
             }

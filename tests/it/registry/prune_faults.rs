@@ -1,7 +1,7 @@
 //! What `prune` does when it is killed, when somebody is quicker, and when a registry does not
 //! delete.
 
-use std::{collections::BTreeMap, process::Stdio};
+use std::{collections::BTreeMap, ops::RangeInclusive, process::Stdio};
 
 use rune_testkit::registry::{Fault, Registry};
 
@@ -15,9 +15,13 @@ const REPOSITORIES: [&str; 3] = [PROGRAM, "library/postgres", INDEXES];
 
 /// A registry with four versions, which keeps lists of referrers itself or leaves them to tags.
 fn stocked(shop: &Shop, lists_referrers: bool) -> Registry {
+    stocked_with(shop, 1..=4, lists_referrers)
+}
+
+fn stocked_with(shop: &Shop, versions: RangeInclusive<u32>, lists_referrers: bool) -> Registry {
     let registry = Registry::start();
     registry.behave(|behaviour| behaviour.lists_referrers = lists_referrers);
-    shop.push(&registry.host(), 1..=4);
+    shop.push(&registry.host(), versions);
     registry.forget_requests();
     registry
 }
@@ -129,6 +133,24 @@ fn what_is_tagged_while_others_are_deleted_stays() {
     assert!(registry.manifest(PROGRAM, "wanted").is_some(), "{pruned:#}");
     let held = pruned["held"].to_string();
     assert!(held.contains("the tag wanted leads to it"), "{held}");
+}
+
+#[test]
+fn the_tags_of_the_indexes_are_read_as_often_for_three_old_bundles_as_for_one() {
+    let shop = Shop::new();
+    let clusters: [RecordsOf; 1] = [shop.cluster("one", &[4])];
+    let readings = |versions| {
+        let registry = stocked_with(&shop, versions, false);
+        let pruned = shop.pruned(&registry.host(), &clusters, &["--keep", "1"]);
+        assert_eq!(pruned["dryRun"], true, "{pruned}");
+        let requests = registry.requests();
+        let of_indexes = format!("/v2/{INDEXES}/tags/list");
+        requests
+            .iter()
+            .filter(|request| request.path.starts_with(&of_indexes))
+            .count()
+    };
+    assert_eq!(readings(1..=4), readings(3..=4));
 }
 
 #[test]

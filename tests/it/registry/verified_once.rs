@@ -110,7 +110,7 @@ impl Site {
 
     /// Verifies the file when it is old enough for a record, and says how many there are.
     fn verify(&self) -> usize {
-        self.verify_at(SystemTime::now() + Duration::from_secs(3600))
+        self.verify_at(SystemTime::now() + Duration::from_hours(1))
     }
 
     fn records(&self) -> Vec<PathBuf> {
@@ -240,7 +240,7 @@ fn unpack_hashes_everything_whatever_is_on_record() {
 #[test]
 fn the_program_keeps_a_record_of_a_file_that_is_two_seconds_old() {
     let site = Site::on(Path::new(TMPFS));
-    wait_until("a record", Duration::from_secs(60), || {
+    wait_until("a record", Duration::from_mins(1), || {
         ends_with(&site.run("verify", &[]), 0);
         !site.records().is_empty()
     });
