@@ -122,7 +122,7 @@ impl Placed {
 ///
 /// # Errors
 /// When it does not.
-pub fn check_end(source: &mut impl Read) -> Result<(), CheckError> {
+pub(crate) fn check_end(source: &mut impl Read) -> Result<(), CheckError> {
     let mut blocks = [0xff_u8; 1024];
     source
         .read_exact(&mut blocks)

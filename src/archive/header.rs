@@ -5,7 +5,7 @@ use rune_core::failure::{Failure, FailureKind};
 use super::EntryName;
 
 /// The size of a tar block in bytes.
-pub const BLOCK_BYTES: u64 = 512;
+pub(crate) const BLOCK_BYTES: u64 = 512;
 
 /// The same for arrays in memory.
 const BLOCK: usize = 512;
@@ -37,7 +37,7 @@ impl Mode {
 /// The first header is not that of a `bundle.json` of acceptable size.
 #[derive(Debug, thiserror::Error)]
 #[error("the file does not begin as a bundle does")]
-pub struct NotABundle;
+pub(crate) struct NotABundle;
 
 impl Failure for NotABundle {
     fn kind(&self) -> FailureKind {
@@ -110,7 +110,7 @@ fn block(name: &str, size: u64, mode: u32, kind: u8) -> [u8; BLOCK] {
 ///
 /// # Errors
 /// When the header is anything else, or the size is above `max_bytes`.
-pub fn first_entry_size(
+pub(crate) fn first_entry_size(
     header: &[u8],
     name: &EntryName,
     max_bytes: u64,

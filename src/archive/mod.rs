@@ -15,7 +15,11 @@ mod header;
 mod layout;
 mod name;
 
-pub use check::{CheckError, EntryReader, check_end};
-pub use header::{BLOCK_BYTES, Mode, first_entry_size};
-pub use layout::{Entry, Layout, LayoutError, Placed};
-pub use name::{EntryName, EntryNameError};
+pub(crate) use check::check_end;
+pub use check::{CheckError, EntryReader};
+pub use header::Mode;
+pub(crate) use header::{BLOCK_BYTES, first_entry_size};
+pub use layout::{Entry, Layout};
+pub(crate) use layout::{LayoutError, Placed};
+pub use name::EntryName;
+pub(crate) use name::EntryNameError;

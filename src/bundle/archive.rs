@@ -35,7 +35,7 @@ pub(super) const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 const MAX_DOCUMENTS_BYTES: u64 = 32 << 20;
 
 /// The documents of a bundle: name of the entry, verified content.
-pub type Documents = BTreeMap<EntryName, Vec<u8>>;
+pub(crate) type Documents = BTreeMap<EntryName, Vec<u8>>;
 
 /// Where the bytes of a bundle come from.
 pub enum BundleSource {

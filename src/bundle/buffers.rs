@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// Buffers that are used again: fresh memory for every piece costs more than reading it. Clones
 /// share them.
 #[derive(Debug, Clone, Default)]
-pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
 /// A buffer that goes back when nobody needs what is in it any more.
 struct Lent {
@@ -17,7 +17,7 @@ struct Lent {
 
 impl Buffers {
     /// A buffer with anything in it.
-    pub fn take(&self) -> Vec<u8> {
+    pub(crate) fn take(&self) -> Vec<u8> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -26,7 +26,7 @@ impl Buffers {
     }
 
     /// What a buffer holds, to be given away; the buffer comes back.
-    pub fn lend(&self, bytes: Vec<u8>) -> Bytes {
+    pub(crate) fn lend(&self, bytes: Vec<u8>) -> Bytes {
         Bytes::from_owner(Lent {
             bytes,
             home: self.clone(),

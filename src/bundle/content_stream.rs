@@ -19,7 +19,7 @@ use rune_core::digest::Digest;
 
 /// A place in a content, from its beginning to its end. A clone is another place, at the same byte.
 #[derive(Debug)]
-pub struct ContentStream {
+pub(crate) struct ContentStream {
     bundle: Arc<OpenBundle>,
     /// Behind the piece that was given away last; nothing behind the last piece.
     reader: Option<ContentReader>,
@@ -47,7 +47,7 @@ struct Piece {
 
 impl ContentStream {
     /// The beginning of the content with this digest, if the bundle has it.
-    pub fn open(bundle: &Arc<OpenBundle>, digest: Digest) -> Option<Self> {
+    pub(crate) fn open(bundle: &Arc<OpenBundle>, digest: Digest) -> Option<Self> {
         let reader = bundle.read(digest)?;
         Some(Self {
             bundle: Arc::clone(bundle),
@@ -58,7 +58,7 @@ impl ContentStream {
     }
 
     /// Whether the last piece was given away: everything was right then.
-    pub const fn is_at_end(&self) -> bool {
+    pub(crate) const fn is_at_end(&self) -> bool {
         self.reader.is_none()
     }
 
@@ -67,7 +67,7 @@ impl ContentStream {
     ///
     /// # Errors
     /// When the content is not what the index says.
-    pub fn poll_piece(
+    pub(crate) fn poll_piece(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, StreamError>> {

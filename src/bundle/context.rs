@@ -16,14 +16,18 @@ use rune_core::digest::Digest;
 
 /// Images that the packager makes, by their name in the manifest: the digest of the index, and of
 /// the manifest of each platform.
-pub type BuiltDigests = BTreeMap<String, (Digest, Vec<(Platform, Digest)>)>;
+pub(crate) type BuiltDigests = BTreeMap<String, (Digest, Vec<(Platform, Digest)>)>;
 
 /// Makes the context of all templates. Without a lock it is the development form: tags, no digests.
 #[expect(
     clippy::indexing_slicing,
     reason = "every values file of a profile has a place"
 )]
-pub fn context(manifest: &BundleManifest, lock: Option<&Lock>, built: &BuiltDigests) -> Context {
+pub(crate) fn context(
+    manifest: &BundleManifest,
+    lock: Option<&Lock>,
+    built: &BuiltDigests,
+) -> Context {
     let values_paths = values_paths(manifest);
     let files_of = |profile: &Profile| {
         profile

@@ -30,7 +30,7 @@ use rune_core::{
 /// A bundle, in one file or in volumes, that somebody is about to sign; only its head was read, and
 /// nothing in it is trusted.
 #[derive(Debug)]
-pub struct FileToSign {
+pub(crate) struct FileToSign {
     files: Vec<HeadFile>,
     bundle: BundleFile,
     head: UnverifiedHead,
@@ -48,14 +48,14 @@ struct HeadFile {
 /// A bundle file that was checked to its last byte against its own index, on the word of whoever
 /// signs it now.
 #[derive(Debug)]
-pub struct CheckedFile {
+pub(crate) struct CheckedFile {
     files: Vec<HeadFile>,
     head: AuthenticatedHead,
 }
 
 /// What became of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placement {
+pub(crate) enum Placement {
     /// It took a blank slot.
     New(usize),
     /// It was there in part, from a run that was cut off.
@@ -66,7 +66,7 @@ pub enum Placement {
 
 /// Why a bundle was not signed.
 #[derive(Debug, thiserror::Error)]
-pub enum CosignError {
+pub(crate) enum CosignError {
     /// The file cannot be opened, locked or written.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -147,7 +147,7 @@ impl FileToSign {
     ///
     /// # Errors
     /// When it may not be written, is no bundle, or a volume is missing.
-    pub fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, CosignError> {
+    pub(crate) fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, CosignError> {
         let file = EditableFile::open(path)?;
         let places = Places::new(path, more);
         if let Some(volumes) = find_set(&places, true)? {
@@ -182,11 +182,11 @@ impl FileToSign {
     }
 
     /// The exact bytes that signatures are made over: the index as it stands in the file.
-    pub fn message(&self) -> &[u8] {
+    pub(crate) fn message(&self) -> &[u8] {
         self.head.index_bytes()
     }
 
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         self.head.digest()
     }
 
@@ -194,7 +194,7 @@ impl FileToSign {
     ///
     /// # Errors
     /// When the index is not understood, or any byte differs from what it says.
-    pub fn check(
+    pub(crate) fn check(
         self,
         threads: usize,
         progress: &dyn Progress,
@@ -209,11 +209,11 @@ impl FileToSign {
 }
 
 impl CheckedFile {
-    pub const fn index(&self) -> &BundleIndex {
+    pub(crate) const fn index(&self) -> &BundleIndex {
         self.head.index()
     }
 
-    pub const fn digest(&self) -> Digest {
+    pub(crate) const fn digest(&self) -> Digest {
         self.head.digest()
     }
 
@@ -224,7 +224,7 @@ impl CheckedFile {
     /// # Errors
     /// When no slot is blank, a slot is damaged, a key that `trust` has made a bad signature, or
     /// the disk refuses.
-    pub fn add(
+    pub(crate) fn add(
         &self,
         trust: &Trust,
         signature: &SlotSignature,

@@ -6,7 +6,7 @@
 
 mod error;
 
-pub use error::GatherError;
+pub(crate) use error::GatherError;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,21 +53,21 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// Which components a bundle has beyond or without what the manifest says.
 #[derive(Debug, Clone, Default)]
-pub struct ComponentChoice {
+pub(crate) struct ComponentChoice {
     /// Components to carry although they are off by default.
-    pub with: Vec<String>,
-    pub without: Vec<String>,
+    pub(crate) with: Vec<String>,
+    pub(crate) without: Vec<String>,
 }
 
 /// What a bundle is made of, and what its charts may ask for.
 #[derive(Debug)]
-pub struct Gathered {
+pub(crate) struct Gathered {
     /// The ingredients. Nothing says yet that the charts were checked.
-    pub ingredients: Ingredients,
+    pub(crate) ingredients: Ingredients,
     /// Every image of the lock, those that are left out too.
-    pub available: Vec<AvailableImage>,
+    pub(crate) available: Vec<AvailableImage>,
     /// Values for the check of the charts alone.
-    pub check_values: CheckValues,
+    pub(crate) check_values: CheckValues,
 }
 
 /// The images of a lock.
@@ -84,7 +84,7 @@ pub(super) struct GatheredImages {
 /// # Errors
 /// When the lock does not fit, a file changed since it was locked, or a template, chart or program
 /// is wrong.
-pub fn gather(
+pub(crate) fn gather(
     project: &Project,
     lock: &Lock,
     fetched: &FetchedCharts,

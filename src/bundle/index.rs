@@ -24,7 +24,7 @@ use rune_core::{
 };
 
 /// The version of the format that this program writes and reads.
-pub const FORMAT: u64 = 1;
+pub(crate) const FORMAT: u64 = 1;
 
 /// The ability to act on exceptions from the check of the charts, such as images that are named by
 /// their tag.

@@ -51,69 +51,75 @@ mod verify;
 mod view;
 mod volume;
 
-pub use advisories::{AdvisoryIngredient, AdvisoryRecord, ShownAdvisory};
-pub use archive::{BundleSource, Documents};
+pub(crate) use advisories::{AdvisoryIngredient, AdvisoryRecord, ShownAdvisory};
+pub use archive::BundleSource;
+pub(crate) use archive::Documents;
 pub(crate) use attached::{Attached, is_signature_over};
-pub use buffers::Buffers;
-pub use closure::ClosureError;
-pub use completeness::{
+pub(crate) use buffers::Buffers;
+pub(crate) use closure::ClosureError;
+pub(crate) use completeness::{
     AvailableImage, CheckValues, Complete, CompletenessError, CompletenessFinding, Exceptions,
-    HelmOptions, Incomplete, Survey, check_completeness, meant_image, survey,
+    HelmOptions, Survey, check_completeness, meant_image, survey,
 };
-pub use completeness_record::{CheckValuesRecord, Completeness, ExceptionRecord};
+pub use completeness_record::Completeness;
+pub(crate) use completeness_record::{CheckValuesRecord, ExceptionRecord};
+pub(crate) use compose::BundlePayload;
 pub(crate) use compose::SBOM_NAME;
 pub use compose::{
-    BinaryContent, BinaryIngredient, BundlePayload, ComposeError, Draft, FileIngredient,
-    FileOrigin, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, ProfileIngredient,
+    BinaryContent, BinaryIngredient, Draft, FileIngredient, FileOrigin, ImageIngredient,
+    ImageSource, Ingredients, MigrationsIngredient, ProfileIngredient,
 };
-pub use compression::Compression;
-pub use content_error::ContentError;
-pub use content_reader::ContentReader;
-pub use content_stream::{ContentStream, StreamError};
-pub use context::{BuiltDigests, context};
-pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
-pub use delta::{
-    Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Held, Missing, RegistryBase,
-    Tally,
+
+pub(crate) use content_error::ContentError;
+pub(crate) use content_reader::ContentReader;
+pub(crate) use content_stream::{ContentStream, StreamError};
+pub(crate) use context::{BuiltDigests, context};
+pub(crate) use cosign::{CosignError, FileToSign, Placement};
+pub(crate) use delta::{
+    Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Held, RegistryBase, Tally,
 };
-pub use file::{BundleFile, Volumes};
-pub use gather::{ComponentChoice, GatherError, Gathered, gather};
-pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
-pub use image_signatures::{
-    ImageSignatureChoice, ImageSignatureRecord, ImageSignatures, ImageSigner,
-};
+pub use file::BundleFile;
+pub(crate) use file::Volumes;
+pub(crate) use gather::{ComponentChoice, GatherError, Gathered, gather};
+pub use head::UnverifiedHead;
+pub(crate) use head::{AuthenticatedHead, AuthenticationError, HeadError};
+pub(crate) use image_signatures::ImageSignatureRecord;
+pub use image_signatures::{ImageSignatureChoice, ImageSignatures, ImageSigner};
 pub(crate) use index::MAX_INDEX_BYTES;
-pub use index::{
-    BinaryRecord, BundleIndex, ChartRecord, EntryRecord, FORMAT, ImageRecord, IndexError,
-    ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, Role,
+pub(crate) use index::{
+    BinaryRecord, EntryRecord, FORMAT, IndexError, MigrationRecord, Migrations, ProfileRecord,
 };
-pub use judge::judge;
-pub use materialise::{
-    Content, MaterialiseError, Plan, Transferred, check_destination as check_output,
-    check_name as check_output_name, materialise,
+pub use index::{BundleIndex, ChartRecord, ImageRecord, ManifestRecord, PolicyRecord, Role};
+pub(crate) use judge::judge;
+pub(crate) use materialise::{
+    MaterialiseError, Transferred, check_destination as check_output,
+    check_name as check_output_name,
 };
-pub use namespace_record::NamespaceRecord;
-pub use opened::{OpenBundle, OpenError};
-pub use parts::PartsError;
+pub use materialise::{Plan, materialise};
+pub(crate) use namespace_record::NamespaceRecord;
+pub(crate) use opened::{OpenBundle, OpenError};
+pub(crate) use parts::PartsError;
 pub use program_image::{ImageProgram, program_image};
-pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
-pub use referrer_record::ReferrerRecord;
-pub use release_record::ReleaseRecord;
-pub use render::{
+pub(crate) use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
+pub(crate) use referrer_record::ReferrerRecord;
+pub(crate) use release_record::ReleaseRecord;
+pub(crate) use render::{
     Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development,
     render_pinned,
 };
-pub use sboms::PlatformSboms;
-pub use static_program::{NotStatic, check_static_program};
-pub use stored::{StoredBundle, StoredError};
-pub use trust::{SlotState, Trust};
-pub use trust_error::TrustError;
-pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
+pub(crate) use sboms::PlatformSboms;
+pub(crate) use static_program::{NotStatic, check_static_program};
+pub(crate) use stored::{StoredBundle, StoredError};
+pub(crate) use trust::SlotState;
+pub use trust::Trust;
+pub(crate) use trust_error::TrustError;
+pub(crate) use unpack::{check_destination as check_unpack_destination, unpack};
 pub use verified_files::VerifiedFiles;
-pub use verify::{VerifyError, verify};
-pub use view::{BundleView, OwnSignature};
-pub use volume::{
-    CheckedVolume, Destination, Joined, RewriteError, SharedEntry, Volume, VolumeError, VolumePlan,
-    VolumeSize, VolumeSizeError, VolumesToJoin, check_split, join, split, verify_volume,
-    volume_numbers,
+pub(crate) use verify::VerifyError;
+pub use verify::verify;
+pub(crate) use view::{BundleView, OwnSignature};
+pub(crate) use volume::{
+    CheckedVolume, Destination, Joined, SharedEntry, VolumeError, VolumeSize, VolumesToJoin,
+    check_split, join, split, volume_numbers,
 };
+pub use volume::{Volume, verify_volume};

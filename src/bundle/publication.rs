@@ -21,7 +21,7 @@ use crate::{
 use rune_core::digest::Digest;
 
 /// The type of the artifact that holds a bundle's index.
-pub const INDEX_ARTIFACT: &str = "application/vnd.rune-bundle.index.v1+json";
+pub(crate) const INDEX_ARTIFACT: &str = "application/vnd.rune-bundle.index.v1+json";
 
 /// Contents that are made when a bundle is opened.
 pub(super) type Made = BTreeMap<Digest, Arc<[u8]>>;

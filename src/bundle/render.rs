@@ -28,15 +28,15 @@ const INSTALL_FILE: &str = "INSTALL.md";
 const README: &str = "README.md";
 
 /// Files by their path, relative to wherever they are written to.
-pub type RenderedFiles = BTreeMap<Utf8PathBuf, Vec<u8>>;
+pub(crate) type RenderedFiles = BTreeMap<Utf8PathBuf, Vec<u8>>;
 
 /// The development form of a project's charts.
 #[derive(Debug)]
-pub struct Development {
+pub(crate) struct Development {
     /// What is made of templates, values and schemas.
-    pub files: RenderedFiles,
+    pub(crate) files: RenderedFiles,
     /// Version and content that the charts have with that, subcharts included.
-    pub charts: Vec<ChartState>,
+    pub(crate) charts: Vec<ChartState>,
 }
 
 /// Renders the development form: what the templates of the charts make without a lock, tags and no
@@ -44,7 +44,7 @@ pub struct Development {
 ///
 /// # Errors
 /// When a template is wrong, or names what the manifest does not have, or a chart cannot be read.
-pub fn render_development(project: &Project) -> Result<Development, GatherError> {
+pub(crate) fn render_development(project: &Project) -> Result<Development, GatherError> {
     let renderer = renderer(project)?;
     let context = context(project.manifest(), None, &BuiltDigests::new());
     let mut development = Development {
@@ -96,14 +96,14 @@ fn readme(directory: &Utf8Path, chart: &ChartTree) -> Result<Option<String>, Gat
 /// Charts as a bundle carries them, the ways to install them, and the images that are there for
 /// them.
 #[derive(Debug)]
-pub struct PinnedCharts {
-    pub charts: Vec<Package>,
+pub(crate) struct PinnedCharts {
+    pub(crate) charts: Vec<Package>,
     /// The ways to install them.
-    pub profiles: Vec<ProfileIngredient>,
+    pub(crate) profiles: Vec<ProfileIngredient>,
     /// Every image of the lock.
-    pub available: Vec<AvailableImage>,
+    pub(crate) available: Vec<AvailableImage>,
     /// Values for the check of the charts alone.
-    pub check_values: CheckValues,
+    pub(crate) check_values: CheckValues,
 }
 
 /// Packs the charts in the pinned form and renders the values of all profiles, without anything
@@ -111,7 +111,7 @@ pub struct PinnedCharts {
 ///
 /// # Errors
 /// When the lock is not current, or a template, chart or program is wrong.
-pub fn pin_charts(
+pub(crate) fn pin_charts(
     project: &Project,
     lock: &Lock,
     fetched: &FetchedCharts,
@@ -141,7 +141,7 @@ pub fn pin_charts(
 ///
 /// # Errors
 /// When a template or chart is wrong.
-pub fn preview_charts(
+pub(crate) fn preview_charts(
     project: &Project,
     fetched: &FetchedCharts,
     digest_of: impl Fn(&Reference) -> Digest,
@@ -170,7 +170,7 @@ pub fn preview_charts(
 ///
 /// # Errors
 /// When the lock is not current, or a template, chart or program is wrong.
-pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, GatherError> {
+pub(crate) fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, GatherError> {
     manifest::check_current(project, lock)?;
     let renderer = renderer(project)?;
     let left_out = left_out(project.manifest(), &ComponentChoice::default())?;

@@ -13,7 +13,7 @@ const PT_INTERP: u32 = 3;
 
 /// Why a program does not fit into an image made from scratch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotStatic {
+pub(crate) enum NotStatic {
     /// It is not a 64-bit little-endian ELF file.
     #[error("it is not a Linux program")]
     NotElf,
@@ -28,7 +28,7 @@ pub enum NotStatic {
 ///
 /// # Errors
 /// When it is not.
-pub fn check_static_program(program: &[u8], platform: &Platform) -> Result<(), NotStatic> {
+pub(crate) fn check_static_program(program: &[u8], platform: &Platform) -> Result<(), NotStatic> {
     let header = program
         .get(..FILE_HEADER_BYTES)
         .filter(|header| header.starts_with(b"\x7fELF\x02\x01\x01"))

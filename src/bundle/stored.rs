@@ -19,7 +19,7 @@ use rune_core::{
 
 /// What is read first of a bundle in a registry, and where the rest is.
 #[derive(Debug)]
-pub struct StoredBundle {
+pub(crate) struct StoredBundle {
     name: RepositoryName,
     head: UnverifiedHead,
     /// What neither an image nor a chart leads to.
@@ -30,7 +30,7 @@ pub struct StoredBundle {
 
 /// Why a bundle cannot be had from a registry.
 #[derive(Debug, thiserror::Error)]
-pub enum StoredError {
+pub(crate) enum StoredError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
@@ -91,7 +91,7 @@ impl StoredBundle {
     ///
     /// # Errors
     /// When the registry cannot be asked, has no bundle there, or two signatures for one slot.
-    pub async fn read(
+    pub(crate) async fn read(
         client: &Client,
         reference: &Reference,
         with_later: bool,
@@ -166,12 +166,12 @@ impl StoredBundle {
         })
     }
 
-    pub const fn head(&self) -> &UnverifiedHead {
+    pub(crate) const fn head(&self) -> &UnverifiedHead {
         &self.head
     }
 
     /// The slots for which somebody signed after the bundle was published.
-    pub fn later(&self) -> &[usize] {
+    pub(crate) fn later(&self) -> &[usize] {
         &self.later
     }
 
@@ -179,7 +179,7 @@ impl StoredBundle {
     ///
     /// # Errors
     /// When the registry cannot be asked.
-    pub async fn entries(
+    pub(crate) async fn entries(
         &self,
         registry: &RegistryBase<'_>,
         index: &BundleIndex,

@@ -23,7 +23,7 @@ use rune_core::{
 
 /// Why a bundle was not unpacked.
 #[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
+pub(crate) enum UnpackError {
     #[error("`{directory}` exists already, and a bundle is unpacked into a new directory")]
     Exists {
         directory: Utf8PathBuf,
@@ -89,7 +89,7 @@ impl Failure for UnpackError {
 /// # Errors
 /// When the destination exists, there is too little room, a byte differs from the index, or a write
 /// fails. The destination then does not exist.
-pub fn unpack(
+pub(crate) fn unpack(
     source: BundleSource,
     head: &AuthenticatedHead,
     only: Option<&BTreeSet<EntryName>>,
@@ -113,7 +113,7 @@ pub fn unpack(
 ///
 /// # Errors
 /// When the destination exists or there is too little room.
-pub fn check_destination(
+pub(crate) fn check_destination(
     head: &AuthenticatedHead,
     only: Option<&BTreeSet<EntryName>>,
     destination: &Utf8Path,

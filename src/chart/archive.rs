@@ -63,7 +63,7 @@ pub fn read_package(path: &Utf8Path) -> Result<Package, ChartError> {
 ///
 /// # Errors
 /// When it is no chart archive, or larger than Helm loads.
-pub fn package_from_bytes(path: &Utf8Path, bytes: Vec<u8>) -> Result<Package, ChartError> {
+pub(crate) fn package_from_bytes(path: &Utf8Path, bytes: Vec<u8>) -> Result<Package, ChartError> {
     let metadata = unpack_package(path, &bytes)?.own_metadata(path)?;
     Ok(Package {
         metadata,
@@ -79,7 +79,7 @@ pub fn package_from_bytes(path: &Utf8Path, bytes: Vec<u8>) -> Result<Package, Ch
 ///
 /// # Errors
 /// When it is no chart archive, or larger than Helm loads.
-pub fn unpack_package(path: &Utf8Path, bytes: &[u8]) -> Result<ChartTree, ChartError> {
+pub(crate) fn unpack_package(path: &Utf8Path, bytes: &[u8]) -> Result<ChartTree, ChartError> {
     let mut budget = Budget::of_a_chart();
     let files = unpack(path, bytes, &mut budget)?;
     unfold(path, files, budget)

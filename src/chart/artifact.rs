@@ -22,17 +22,17 @@ const PROVENANCE_TYPE: &str = "application/vnd.cncf.helm.chart.provenance.v1.pro
 const EARLY_LAYER_TYPE: &str = "application/tar+gzip";
 
 /// Whether a media type is that of the configuration of a chart.
-pub fn is_config_type(media_type: &str) -> bool {
+pub(crate) fn is_config_type(media_type: &str) -> bool {
     media_type == CONFIG_TYPE
 }
 
 /// Whether a media type is that of a packed chart.
-pub fn is_archive_type(media_type: &str) -> bool {
+pub(crate) fn is_archive_type(media_type: &str) -> bool {
     [LAYER_TYPE, EARLY_LAYER_TYPE].contains(&media_type)
 }
 
 /// Whether a media type is that of the provenance of a chart.
-pub fn is_provenance_type(media_type: &str) -> bool {
+pub(crate) fn is_provenance_type(media_type: &str) -> bool {
     media_type == PROVENANCE_TYPE
 }
 

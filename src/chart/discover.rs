@@ -24,11 +24,10 @@ use std::fmt;
 
 use camino::Utf8Path;
 
+pub(crate) use self::refused::has_digest_in_name_or_label;
+pub use self::replace::replace_images;
+pub(crate) use self::replace::Obstacle;
 use self::{inside::Budget, search::Search};
-pub use self::{
-    refused::has_digest_in_name_or_label,
-    replace::{Obstacle, ObstacleReason, Replacement, replace_images},
-};
 use crate::policy::{Declaration, ImagePlaces};
 use rune_core::yaml::{self, Node, Value};
 
@@ -113,7 +112,7 @@ pub fn discover(rendered: &str, places: &ImagePlaces) -> Vec<(ImagePlace, Named)
 
 /// The documents of what Helm printed: a line that begins with `---` divides them, whatever stands
 /// around it.
-pub fn documents(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn documents(text: &str) -> impl Iterator<Item = &str> {
     let is_divider = |line: &str| {
         line.strip_prefix("---")
             .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))

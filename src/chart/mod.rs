@@ -28,28 +28,32 @@ mod version;
 mod version_range;
 mod versions;
 
-pub use archive::{package_from_bytes, read_package, unpack_package};
-pub use artifact::{Blob, ChartArtifact, is_archive_type, is_config_type, is_provenance_type};
+pub use archive::read_package;
+pub(crate) use archive::{package_from_bytes, unpack_package};
+pub use artifact::ChartArtifact;
+pub(crate) use artifact::{Blob, is_archive_type, is_config_type, is_provenance_type};
+
 pub use context::{
-    BinaryContext, BundleContext, ChartContext, Context, ImageContext, PlatformContext,
-    ProfileContext, ReleaseContext,
+    BinaryContext, BundleContext, ChartContext, Context, ImageContext, ProfileContext,
+    ReleaseContext,
 };
-pub use discover::{
-    ImagePlace, Named, Obstacle, ObstacleReason, Replacement, discover, documents,
-    has_digest_in_name_or_label, replace_images,
-};
-pub use error::ChartError;
-pub use files::{OutOfStep, compare, load_templates, output_path, render_below};
-pub use helm::{Helm, HelmError, Occasion, RenderFailure};
-pub use kubernetes::fits_kubernetes;
-pub use metadata::{ChartMetadata, Dependency, Maintainer};
+pub(crate) use discover::{ImagePlace, Obstacle, documents, has_digest_in_name_or_label};
+pub use discover::{Named, discover, replace_images};
+pub(crate) use error::ChartError;
+pub(crate) use files::{OutOfStep, output_path};
+pub use files::{compare, load_templates, render_below};
+pub(crate) use helm::{Helm, HelmError, Occasion, RenderFailure};
+pub(crate) use kubernetes::fits_kubernetes;
+pub(crate) use metadata::{ChartMetadata, Dependency, Maintainer};
 pub use package::{Package, package};
 pub use provenance::{ChartKey, ProvenanceError};
 pub use render::Renderer;
-pub use template_error::TemplateError;
-pub use tree::{ChartTree, MAX_CHART_BYTES, MAX_CHART_FILES, MAX_FILE_BYTES};
-pub use value_keys::value_keys;
-pub use values_table::readme_with_values;
-pub use version::{ChartVersion, NotAVersion};
-pub use version_range::{NotARange, VersionRange};
-pub use versions::{ChartState, RELEASED_VERSIONS, ReleasedVersions, VersionsNotRaised};
+pub(crate) use template_error::TemplateError;
+pub use tree::ChartTree;
+pub(crate) use tree::{MAX_CHART_BYTES, MAX_CHART_FILES, MAX_FILE_BYTES};
+pub(crate) use value_keys::value_keys;
+pub(crate) use values_table::readme_with_values;
+pub use version::ChartVersion;
+
+pub use version_range::VersionRange;
+pub(crate) use versions::{ChartState, RELEASED_VERSIONS, ReleasedVersions};

@@ -12,11 +12,11 @@ use super::{
 use rune_core::fsx;
 
 /// The largest file that Helm 3 loads from a chart.
-pub const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
+pub(crate) const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
 /// The largest chart, unpacked, that Helm loads; packed subcharts count with what they unpack to.
-pub const MAX_CHART_BYTES: u64 = 100 * 1024 * 1024;
+pub(crate) const MAX_CHART_BYTES: u64 = 100 * 1024 * 1024;
 /// The most files of a chart, those of its subcharts included.
-pub const MAX_CHART_FILES: usize = 20_000;
+pub(crate) const MAX_CHART_FILES: usize = 20_000;
 
 /// The files of a chart, by their path relative to the chart's root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ const MAX_NODES: usize = 100_000;
 ///
 /// # Errors
 /// When the text is not YAML; what stands in it is not shown.
-pub fn value_keys(path: &Utf8Path, text: &str) -> Result<BTreeSet<String>, ChartError> {
+pub(crate) fn value_keys(path: &Utf8Path, text: &str) -> Result<BTreeSet<String>, ChartError> {
     let root = yaml::parse_rendered(path, text, MAX_NODES)?;
     let mut keys = BTreeSet::new();
     add_keys("", &root, &mut keys);

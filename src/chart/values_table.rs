@@ -21,7 +21,7 @@ const DESCRIPTION: &str = "# -- ";
 ///
 /// # Errors
 /// When the values are no YAML, or the schema is no JSON. `chart` only says where.
-pub fn readme_with_values(
+pub(crate) fn readme_with_values(
     chart: &Utf8Path,
     readme: &str,
     values: &str,

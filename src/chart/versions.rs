@@ -17,7 +17,7 @@ use rune_core::{
 };
 
 /// The file, relative to the project.
-pub const RELEASED_VERSIONS: &str = "charts/versions.lock";
+pub(crate) const RELEASED_VERSIONS: &str = "charts/versions.lock";
 
 /// Far above what it ever holds.
 const MAX_BYTES: u64 = 1 << 20;
@@ -27,21 +27,21 @@ const HEAD: &str = "# written by rune-bundle render --release; do not edit\n";
 
 /// The released versions of every chart, by the chart's directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReleasedVersions(BTreeMap<Utf8PathBuf, BTreeMap<ChartVersion, Digest>>);
+pub(crate) struct ReleasedVersions(BTreeMap<Utf8PathBuf, BTreeMap<ChartVersion, Digest>>);
 
 /// A chart as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChartState {
+pub(crate) struct ChartState {
     /// Its directory, relative to the project.
-    pub directory: Utf8PathBuf,
-    pub version: ChartVersion,
+    pub(crate) directory: Utf8PathBuf,
+    pub(crate) version: ChartVersion,
     /// The digest of its files.
-    pub content: Digest,
+    pub(crate) content: Digest,
 }
 
 /// Charts that changed although their version says that they did not.
 #[derive(Debug, thiserror::Error)]
-pub struct VersionsNotRaised {
+pub(crate) struct VersionsNotRaised {
     problems: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ impl ChartState {
     ///
     /// # Errors
     /// When a `Chart.yaml` is missing or wrong.
-    pub fn of(directory: &Utf8Path, tree: &ChartTree) -> Result<Vec<Self>, ChartError> {
+    pub(crate) fn of(directory: &Utf8Path, tree: &ChartTree) -> Result<Vec<Self>, ChartError> {
         let mut states = Vec::new();
         for root in tree.chart_roots() {
             let chart = tree.below(&root);
@@ -104,7 +104,7 @@ impl ReleasedVersions {
     ///
     /// # Errors
     /// When it cannot be read or is not what this program writes.
-    pub fn read(project: &Utf8Path) -> Result<Self, ChartError> {
+    pub(crate) fn read(project: &Utf8Path) -> Result<Self, ChartError> {
         let path = project.join(RELEASED_VERSIONS);
         if !fsx::exists(&path) {
             return Ok(Self::default());
@@ -119,7 +119,7 @@ impl ReleasedVersions {
     ///
     /// # Errors
     /// With every chart that is neither.
-    pub fn check(&self, charts: &[ChartState]) -> Result<(), VersionsNotRaised> {
+    pub(crate) fn check(&self, charts: &[ChartState]) -> Result<(), VersionsNotRaised> {
         let problem = |chart: &ChartState| {
             let ChartState {
                 directory,
@@ -151,7 +151,7 @@ impl ReleasedVersions {
     ///
     /// # Errors
     /// Never for versions and digests.
-    pub fn with_release(mut self, charts: &[ChartState]) -> Result<String, ChartError> {
+    pub(crate) fn with_release(mut self, charts: &[ChartState]) -> Result<String, ChartError> {
         for ChartState {
             directory,
             version,

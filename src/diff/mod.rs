@@ -19,13 +19,13 @@ mod values;
 
 use serde::Serialize;
 
-pub use charts::ChartDiff;
-pub use entries::{Carry, FileDiff};
-pub use error::DiffError;
-pub use images::{ImageDiff, LayerDiff, LayerState, Layers, PlatformDiff, PlatformState, Tally};
-pub use packages::{PackagesDiff, has_package_list};
-pub use summary::Side;
-pub use values::ValuesDiff;
+pub(crate) use charts::ChartDiff;
+pub(crate) use entries::{Carry, FileDiff};
+pub(crate) use error::DiffError;
+pub(crate) use images::{ImageDiff, PlatformState, Tally};
+pub(crate) use packages::{PackagesDiff, has_package_list};
+pub(crate) use summary::Side;
+pub(crate) use values::ValuesDiff;
 
 use crate::bundle::BundleView;
 

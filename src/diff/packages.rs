@@ -112,7 +112,7 @@ pub(super) fn between(
 ///
 /// # Errors
 /// When a content is not what the index says.
-pub fn has_package_list(
+pub(crate) fn has_package_list(
     view: &BundleView,
     image: &ImageRecord,
     manifest: &ManifestRecord,

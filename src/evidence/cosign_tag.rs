@@ -7,28 +7,28 @@ use rune_core::digest::Digest;
 
 /// What lies under a tag of cosign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CosignTag {
+pub(crate) enum CosignTag {
     Signatures,
     Attestations,
     Sbom,
 }
 
 impl CosignTag {
-    pub const ALL: [Self; 3] = [Self::Signatures, Self::Attestations, Self::Sbom];
+    pub(crate) const ALL: [Self; 3] = [Self::Signatures, Self::Attestations, Self::Sbom];
 
     /// The tag for an image.
-    pub fn of(self, image: Digest) -> String {
+    pub(crate) fn of(self, image: Digest) -> String {
         format!("sha256-{}.{}", image.hex(), self.suffix())
     }
 
     /// What a tag is, by its end.
-    pub fn parse(tag: &str) -> Option<Self> {
+    pub(crate) fn parse(tag: &str) -> Option<Self> {
         let (_, suffix) = tag.rsplit_once('.')?;
         Self::ALL.into_iter().find(|kind| kind.suffix() == suffix)
     }
 
     /// Whether a tag is one of those for an image.
-    pub fn is_for(tag: &str, image: Digest) -> bool {
+    pub(crate) fn is_for(tag: &str, image: Digest) -> bool {
         Self::parse(tag).is_some_and(|kind| kind.of(image) == tag)
     }
 

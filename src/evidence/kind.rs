@@ -11,7 +11,11 @@ const NOTATION: &str = "application/vnd.cncf.notary.signature";
 
 /// What an artifact is, by its type, the predicate types that it states and its tag. Words for
 /// people: nothing was verified.
-pub fn kind_of(artifact_type: Option<&str>, predicates: &[String], tag: Option<&str>) -> String {
+pub(crate) fn kind_of(
+    artifact_type: Option<&str>,
+    predicates: &[String],
+    tag: Option<&str>,
+) -> String {
     let of_tag = tag.and_then(CosignTag::parse).map(|tag| match tag {
         CosignTag::Signatures => "cosign signature",
         CosignTag::Attestations => "attestation",

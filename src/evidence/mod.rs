@@ -11,10 +11,10 @@ mod kind;
 mod sbom;
 mod signature;
 
-pub use advisory::{AdvisoryError, AdvisoryKind, AdvisoryStatement};
-pub use cosign_tag::CosignTag;
+pub(crate) use advisory::{AdvisoryError, AdvisoryKind, AdvisoryStatement};
+pub(crate) use cosign_tag::CosignTag;
 pub(crate) use image_payload::{ImagePayload, SignatureArtifact};
 pub(crate) use kind::is_sigstore_bundle;
-pub use kind::kind_of;
-pub use sbom::{FoundSbom, SbomFormat, SbomSource};
-pub use signature::{ImageSignature, is_statement, signatures_of};
+pub(crate) use kind::kind_of;
+pub(crate) use sbom::{FoundSbom, SbomFormat};
+pub(crate) use signature::{ImageSignature, is_statement, signatures_of};

@@ -58,14 +58,14 @@ impl ImageSignature {
 }
 
 /// Whether a layer of an artifact about an image may hold a signature of it.
-pub fn is_statement(layer: &Descriptor) -> bool {
+pub(crate) fn is_statement(layer: &Descriptor) -> bool {
     layer.size <= MAX_STATEMENT_BYTES
         && [SIMPLE_SIGNING, SIGSTORE_BUNDLE].contains(&layer.media_type.as_str())
 }
 
 /// The signatures of images in an artifact; `content` gives the bytes of a layer. What is malformed
 /// or says something else is no signature.
-pub fn signatures_of(
+pub(crate) fn signatures_of(
     artifact: &Manifest,
     content: impl Fn(Digest) -> Option<Vec<u8>>,
 ) -> Vec<ImageSignature> {

@@ -60,7 +60,7 @@ impl Failure for BackupError {
 ///
 /// # Errors
 /// When there is no such job, or it fails.
-pub async fn back_up(
+pub(crate) async fn back_up(
     cluster: &Cluster,
     release: &str,
     purpose: &str,

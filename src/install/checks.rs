@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use access::check_access;
+pub(crate) use access::check_access;
 
 use super::{Cluster, Object};
 use crate::chart::fits_kubernetes;
@@ -18,12 +18,12 @@ use rune_core::failure::{Failure, FailureKind};
 
 /// What is to be installed.
 #[derive(Debug, Clone, Copy)]
-pub struct Requirements<'a> {
-    pub objects: &'a [Object],
+pub(crate) struct Requirements<'a> {
+    pub(crate) objects: &'a [Object],
     /// The chart's `kubeVersion`.
-    pub kube_version: Option<&'a str>,
+    pub(crate) kube_version: Option<&'a str>,
     /// Whether the namespace is there already.
-    pub namespace_exists: bool,
+    pub(crate) namespace_exists: bool,
 }
 
 /// One thing that was looked at.
@@ -167,7 +167,7 @@ impl Verdict {
 }
 
 /// Looks at everything but rights, which come first.
-pub async fn check_cluster(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
+pub(crate) async fn check_cluster(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
     let mut checks: Vec<Check> = kubernetes(cluster, demands.kube_version)
         .into_iter()
         .collect();

@@ -30,20 +30,20 @@ const CA_BUNDLE: &str = "caBundle";
 
 /// What becomes of the definitions of a release.
 #[derive(Debug, Clone, Default)]
-pub struct Definitions {
+pub(crate) struct Definitions {
     /// What is applied, and whether fields are taken from Helm.
     apply: Vec<(Value, bool)>,
-    pub changes: Vec<ObjectChange>,
-    pub checks: Vec<Check>,
+    pub(crate) changes: Vec<ObjectChange>,
+    pub(crate) checks: Vec<Check>,
     /// The versions that each definition serves, by its name.
-    pub versions: BTreeMap<String, Vec<String>>,
+    pub(crate) versions: BTreeMap<String, Vec<String>>,
 }
 
 /// Finds out what applying definitions would change, and what would be lost.
 ///
 /// # Errors
 /// When the API server does not say.
-pub async fn plan_definitions(
+pub(crate) async fn plan_definitions(
     cluster: &Cluster,
     definitions: &[&Object],
 ) -> Result<Definitions, ClusterError> {
@@ -67,7 +67,7 @@ pub async fn plan_definitions(
 ///
 /// # Errors
 /// When the API server does not say.
-pub async fn missing_versions(
+pub(crate) async fn missing_versions(
     cluster: &Cluster,
     versions: &BTreeMap<String, Vec<String>>,
 ) -> Result<Vec<String>, ClusterError> {
@@ -157,7 +157,7 @@ impl Definitions {
     ///
     /// # Errors
     /// When the API server refuses, also because somebody else changed a definition meanwhile.
-    pub async fn apply(&self, cluster: &Cluster) -> Result<(), ClusterError> {
+    pub(crate) async fn apply(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         for (definition, from_helm) in &self.apply {
             let name = text(definition, "/metadata/name");
             let doing = format!("apply the definition {name}");

@@ -13,7 +13,7 @@ pub(super) const MAX_PATHS: usize = 12;
 /// What becomes of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Change {
+pub(crate) enum Change {
     Added,
     /// It is removed, unless its chart says that it is to be kept.
     Removed,
@@ -22,17 +22,17 @@ pub enum Change {
 
 /// An object that an installation would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ObjectChange {
+pub(crate) struct ObjectChange {
     /// `Kind/name`.
-    pub object: String,
-    pub change: Change,
+    pub(crate) object: String,
+    pub(crate) change: Change,
     /// The fields that change, without their values; the last is `…` when there are more.
-    pub paths: Vec<String>,
+    pub(crate) paths: Vec<String>,
 }
 
 /// Compares what is installed with what would be, by kind and name. Values are not said: some are
 /// secret.
-pub fn differences(installed: &[Object], wanted: &[Object]) -> Vec<ObjectChange> {
+pub(crate) fn differences(installed: &[Object], wanted: &[Object]) -> Vec<ObjectChange> {
     let keyed = |objects: &[Object]| -> BTreeMap<String, Value> {
         objects
             .iter()

@@ -11,15 +11,15 @@ use super::{
 
 /// Something that is not as it was installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Drift {
-    pub about: DriftKind,
+pub(crate) struct Drift {
+    pub(crate) about: DriftKind,
     /// What it is, for people; never a value of the release.
-    pub what: String,
+    pub(crate) what: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum DriftKind {
+pub(crate) enum DriftKind {
     /// The revision of the release.
     Release,
     /// Values that were given to Helm.
@@ -32,7 +32,7 @@ pub enum DriftKind {
 }
 
 impl Drift {
-    pub fn new(about: DriftKind, what: impl Into<String>) -> Self {
+    pub(crate) fn new(about: DriftKind, what: impl Into<String>) -> Self {
         Self {
             about,
             what: what.into(),
@@ -41,7 +41,7 @@ impl Drift {
 }
 
 impl DriftKind {
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Release => "release",
             Self::Values => "values",

@@ -12,20 +12,20 @@ use super::{Cluster, ClusterError, Object};
 
 /// A workload of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// `Kind/name`.
-    pub object: String,
-    pub state: WorkloadState,
+    pub(crate) object: String,
+    pub(crate) state: WorkloadState,
     /// How many of its pods are ready; of a job, how many succeeded.
-    pub ready: u64,
-    pub wanted: u64,
+    pub(crate) ready: u64,
+    pub(crate) wanted: u64,
     #[serde(skip)]
     pub(super) live: Option<Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum WorkloadState {
+pub(crate) enum WorkloadState {
     Ready,
     /// Too few of its pods are ready, or not of the newest template.
     NotReady,

@@ -7,22 +7,22 @@ use super::{
 
 /// A release as it is now.
 #[derive(Debug, Clone)]
-pub struct Inspection {
+pub(crate) struct Inspection {
     /// The revision that Helm has deployed, if any.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// Helm's word for the state of the last revision; none when Helm has no such release.
-    pub status: Option<String>,
-    pub workloads: Vec<Workload>,
+    pub(crate) status: Option<String>,
+    pub(crate) workloads: Vec<Workload>,
     /// What pods say that something is wrong with.
-    pub pods: Vec<String>,
+    pub(crate) pods: Vec<String>,
     /// Nothing when it was not asked for.
-    pub schema: Option<DatabaseSchema>,
-    pub drift: Vec<Drift>,
+    pub(crate) schema: Option<DatabaseSchema>,
+    pub(crate) drift: Vec<Drift>,
 }
 
 impl Inspection {
     /// Whether everything runs.
-    pub fn is_healthy(&self) -> bool {
+    pub(crate) fn is_healthy(&self) -> bool {
         let is_ready = |workload: &Workload| workload.state == WorkloadState::Ready;
         self.status.as_deref() == Some("deployed") && self.workloads.iter().all(is_ready)
     }
@@ -32,7 +32,7 @@ impl Inspection {
 ///
 /// # Errors
 /// When Helm or the API server do not say.
-pub async fn inspect(
+pub(crate) async fn inspect(
     cluster: &Cluster,
     helm: &ReleaseHelm,
     record: &InstallRecord,
@@ -94,7 +94,7 @@ fn drift_of_schema(record: &InstallRecord, schema: Option<&DatabaseSchema>) -> O
 ///
 /// # Errors
 /// When Helm cannot say.
-pub async fn deployed_objects(
+pub(crate) async fn deployed_objects(
     helm: &ReleaseHelm,
     history: &[Revision],
 ) -> Result<Vec<Object>, InstallError> {

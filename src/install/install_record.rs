@@ -37,70 +37,70 @@ const MAX_EARLIER: usize = 10;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Installed {
-    pub bundle: String,
-    pub version: Version,
-    pub digest: Digest,
+pub(crate) struct Installed {
+    pub(crate) bundle: String,
+    pub(crate) version: Version,
+    pub(crate) digest: Digest,
     /// The charts, `name-version`.
-    pub charts: Vec<String>,
+    pub(crate) charts: Vec<String>,
     /// The profile whose values were taken.
-    pub profile: Option<String>,
+    pub(crate) profile: Option<String>,
     /// The schema version that its migrations reach.
-    pub schema_version: Option<u32>,
-    pub receipt: Option<Digest>,
+    pub(crate) schema_version: Option<u32>,
+    pub(crate) receipt: Option<Digest>,
     /// Name and version of the program that installed it.
-    pub tool: String,
+    pub(crate) tool: String,
     /// The revision of the release, as Helm counts them; earlier versions of this program did not
     /// record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// By which digests the images may run that pods name by their tag alone.
     #[serde(default, skip_serializing_if = "RunningImages::is_empty")]
-    pub images: RunningImages,
+    pub(crate) images: RunningImages,
     /// The names of the chart's tests that the bundle leaves out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out_tests: Vec<String>,
+    pub(crate) left_out_tests: Vec<String>,
     /// The versions that the definitions of its `crds/` serve, by the name of each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub definitions: BTreeMap<String, Vec<String>>,
+    pub(crate) definitions: BTreeMap<String, Vec<String>>,
     /// The releases of the same installation, itself included, in the order of installation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub set: Vec<SetMember>,
+    pub(crate) set: Vec<SetMember>,
 }
 
 /// A release of an installation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetMember {
-    pub namespace: String,
-    pub release: String,
+pub(crate) struct SetMember {
+    pub(crate) namespace: String,
+    pub(crate) release: String,
     /// The revision that the installation created.
-    pub revision: u64,
+    pub(crate) revision: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Attempt {
-    pub bundle: String,
-    pub version: Version,
-    pub digest: Digest,
+pub(crate) struct Attempt {
+    pub(crate) bundle: String,
+    pub(crate) version: Version,
+    pub(crate) digest: Digest,
     /// The schema version that its migrations reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema_version: Option<u32>,
+    pub(crate) schema_version: Option<u32>,
     /// The revision that runs again when it fails, 0 when nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<u64>,
+    pub(crate) before: Option<u64>,
 }
 
 /// What is kept about a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InstallRecord {
-    pub installed: Option<Installed>,
+pub(crate) struct InstallRecord {
+    pub(crate) installed: Option<Installed>,
     /// What is being installed, or was when somebody was cut off.
-    pub attempt: Option<Attempt>,
+    pub(crate) attempt: Option<Attempt>,
     /// What was installed before, the last first.
-    pub earlier: Vec<Installed>,
+    pub(crate) earlier: Vec<Installed>,
     /// What was rolled back last.
-    pub left: Option<Installed>,
+    pub(crate) left: Option<Installed>,
     /// By which the API server knows that nobody else has written it meanwhile.
     resource_version: Option<String>,
 }
@@ -201,7 +201,7 @@ impl Failure for Conflict {
 /// What a bundle is to what is installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum InstallKind {
+pub(crate) enum InstallKind {
     First,
     Upgrade,
     Same,
@@ -211,7 +211,7 @@ pub enum InstallKind {
 
 impl InstallRecord {
     /// The name of the `ConfigMap`.
-    pub fn name(release: &str) -> String {
+    pub(crate) fn name(release: &str) -> String {
         format!("{PROGRAM}.{release}")
     }
 
@@ -219,7 +219,7 @@ impl InstallRecord {
     ///
     /// # Errors
     /// When the API server refuses, or somebody else wrote it.
-    pub async fn read(cluster: &Cluster, release: &str) -> Result<Self, InstallRecordError> {
+    pub(crate) async fn read(cluster: &Cluster, release: &str) -> Result<Self, InstallRecordError> {
         let name = Self::name(release);
         let doing = format!("read what is installed from the ConfigMap `{name}`");
         let Some(map) = cluster
@@ -254,7 +254,7 @@ impl InstallRecord {
     ///
     /// # Errors
     /// When the API server refuses, or somebody else wrote one.
-    pub async fn list(
+    pub(crate) async fn list(
         cluster: &Cluster,
         in_all_namespaces: bool,
     ) -> Result<BTreeMap<(String, String), Self>, InstallRecordError> {
@@ -281,7 +281,7 @@ impl InstallRecord {
     }
 
     /// Notes that something is installed now; what was before is kept as the way back.
-    pub fn install(&mut self, installed: Installed) {
+    pub(crate) fn install(&mut self, installed: Installed) {
         self.attempt = None;
         self.left = None;
         let before = self.installed.replace(installed);
@@ -293,7 +293,7 @@ impl InstallRecord {
 
     /// Whether this was finished by an installation that was cut off before it had finished
     /// `other`, a release of the same set.
-    pub fn is_ahead_of(&self, other: &Self, namespace: &str, release: &str) -> bool {
+    pub(crate) fn is_ahead_of(&self, other: &Self, namespace: &str, release: &str) -> bool {
         let begun = other.attempt.as_ref().and_then(|attempt| attempt.before);
         let (Some(installed), Some(before)) = (&self.installed, begun) else {
             return false;
@@ -306,7 +306,7 @@ impl InstallRecord {
 
     /// Makes what is installed an attempt again, so that the way back of a set that was cut off is
     /// the same for all of its releases.
-    pub fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         let before = (!self.earlier.is_empty()).then(|| self.earlier.remove(0));
         let revision = before.as_ref().and_then(|before| before.revision);
         let installed = std::mem::replace(&mut self.installed, before);
@@ -320,7 +320,7 @@ impl InstallRecord {
     }
 
     /// The bundle whose installation was cut off, or is going on; a rollback does not count.
-    pub fn begun_install(&self) -> Option<&Attempt> {
+    pub(crate) fn begun_install(&self) -> Option<&Attempt> {
         self.attempt
             .as_ref()
             .filter(|attempt| attempt.before.is_some())
@@ -328,7 +328,7 @@ impl InstallRecord {
 
     /// Notes that what was installed before runs again, as a revision of its own; nothing when
     /// there was nothing before.
-    pub fn go_back(&mut self, revision: Option<u64>) {
+    pub(crate) fn go_back(&mut self, revision: Option<u64>) {
         self.attempt = None;
         self.left = self.installed.take();
         let before = (!self.earlier.is_empty()).then(|| self.earlier.remove(0));
@@ -336,7 +336,7 @@ impl InstallRecord {
     }
 
     /// The highest schema version that was installed or begun to be.
-    pub fn schema_version(&self) -> Option<u32> {
+    pub(crate) fn schema_version(&self) -> Option<u32> {
         let installed = self
             .installed
             .as_ref()
@@ -349,7 +349,7 @@ impl InstallRecord {
     ///
     /// # Errors
     /// When it is older and that is not allowed, or is not the one that its version says.
-    pub fn judge(
+    pub(crate) fn judge(
         &self,
         bundle: &str,
         version: &Version,
@@ -405,7 +405,7 @@ impl InstallRecord {
     }
 
     /// Everything that is kept, to be read by people.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "installed": self.installed,
             "attempt": self.attempt,
@@ -418,7 +418,7 @@ impl InstallRecord {
     ///
     /// # Errors
     /// When somebody else has (`Conflict`), or the API server refuses.
-    pub async fn write(
+    pub(crate) async fn write(
         &mut self,
         cluster: &Cluster,
         release: &str,

@@ -29,27 +29,28 @@ mod schema;
 mod value_pins;
 mod workloads;
 
-pub use backup::{BackupError, back_up};
-pub use checks::{Check, Problems, Requirements, Verdict, check_access, check_cluster};
-pub use cluster::{Cluster, ClusterError, ClusterOptions};
-pub use definitions::{Definitions, missing_versions, plan_definitions};
-pub use difference::{Change, ObjectChange, differences};
-pub use drift::{Drift, DriftKind};
-pub use error::InstallError;
-pub use health::{Workload, WorkloadState};
-pub use helm::{ReleaseHelm, Revision};
-pub use inspect::{Inspection, deployed_objects, inspect};
-pub use install_record::{
+pub(crate) use backup::{BackupError, back_up};
+pub(crate) use checks::{Check, Problems, Requirements, Verdict, check_access, check_cluster};
+pub(crate) use cluster::{Cluster, ClusterError, ClusterOptions};
+pub(crate) use definitions::{Definitions, missing_versions, plan_definitions};
+pub(crate) use difference::{Change, ObjectChange, differences};
+pub(crate) use drift::{Drift, DriftKind};
+pub(crate) use error::InstallError;
+pub(crate) use health::{Workload, WorkloadState};
+pub(crate) use helm::{ReleaseHelm, Revision};
+pub(crate) use inspect::{Inspection, deployed_objects, inspect};
+pub(crate) use install_record::{
     Attempt, Conflict, InstallKind, InstallRecord, InstallRecordError, Installed, SetMember,
 };
-pub use namespace::{NamespacePlan, NamespaceSettings};
-pub use objects::{Object, parse_objects};
-pub use pins::{PinError, Replaced, destination_values};
-pub use post_renderer::{ImageMap, MapError, POST_RENDERER, PostRenderer, map_rendered};
-pub use rollout::{
+pub(crate) use namespace::{NamespacePlan, NamespaceSettings};
+pub(crate) use objects::{Object, parse_objects};
+pub(crate) use pins::{PinError, Replaced, destination_values};
+pub use post_renderer::{ImageMap, POST_RENDERER};
+pub(crate) use post_renderer::{PostRenderer, map_rendered};
+pub(crate) use rollout::{
     RolledOut, RolloutError, State, Wanted, check_pending, return_to, revision_before, roll_out,
     take_back, take_over,
 };
-pub use running::{RunningImage, RunningImages};
-pub use schema::{DatabaseSchema, ask_schema};
-pub use value_pins::{PlacedImage, ValuePins, value_pins};
+pub(crate) use running::{RunningImage, RunningImages};
+pub(crate) use schema::{DatabaseSchema, ask_schema};
+pub(crate) use value_pins::{PlacedImage, ValuePins, value_pins};

@@ -26,25 +26,25 @@ const LEVEL: &str = "pod-security.kubernetes.io/enforce";
 
 /// What a namespace is to have.
 #[derive(Debug, Clone, Default)]
-pub struct NamespaceSettings {
-    pub pod_security: Option<String>,
+pub(crate) struct NamespaceSettings {
+    pub(crate) pod_security: Option<String>,
     /// Amounts by resource.
-    pub quota: BTreeMap<String, String>,
+    pub(crate) quota: BTreeMap<String, String>,
     /// The types of traffic, `Ingress` and `Egress`, of which nothing passes that no policy allows.
-    pub default_deny: Vec<String>,
+    pub(crate) default_deny: Vec<String>,
     /// All of this in words.
-    pub description: String,
+    pub(crate) description: String,
 }
 
 /// What becomes of a namespace.
 #[derive(Debug, Clone, Default)]
-pub struct NamespacePlan {
+pub(crate) struct NamespacePlan {
     objects: Vec<Object>,
     /// Whether the first of them does not exist yet.
     is_new: bool,
-    pub changes: Vec<ObjectChange>,
+    pub(crate) changes: Vec<ObjectChange>,
     /// What a person has to know.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 impl NamespaceSettings {
@@ -81,7 +81,7 @@ impl NamespacePlan {
     ///
     /// # Errors
     /// When the API server does not say.
-    pub async fn new(
+    pub(crate) async fn new(
         cluster: &Cluster,
         settings: &NamespaceSettings,
     ) -> Result<Self, ClusterError> {
@@ -128,7 +128,7 @@ impl NamespacePlan {
     }
 
     /// What is applied besides the namespace, for the question whether that is allowed.
-    pub fn inner_objects(&self) -> &[Object] {
+    pub(crate) fn inner_objects(&self) -> &[Object] {
         self.objects.get(1..).unwrap_or_default()
     }
 
@@ -136,7 +136,7 @@ impl NamespacePlan {
     ///
     /// # Errors
     /// When the API server refuses.
-    pub async fn apply(&self, cluster: &Cluster) -> Result<(), ClusterError> {
+    pub(crate) async fn apply(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         for (number, object) in self.objects.iter().enumerate() {
             let applied = if number == 0 && self.is_new {
                 create(cluster, object).await

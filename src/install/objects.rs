@@ -13,7 +13,7 @@ const HIDDEN: &str = "(hidden)";
 
 /// An object of a rendered chart.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Object(Value);
+pub(crate) struct Object(Value);
 
 impl Object {
     /// An object as the API server has it.
@@ -21,45 +21,45 @@ impl Object {
         Self(value)
     }
 
-    pub const fn value(&self) -> &Value {
+    pub(crate) const fn value(&self) -> &Value {
         &self.0
     }
 
     /// `apiVersion`.
-    pub fn api_version(&self) -> &str {
+    pub(crate) fn api_version(&self) -> &str {
         self.text("/apiVersion")
     }
 
     /// Group and version of the API that it belongs to; the core group is empty.
-    pub fn group_and_version(&self) -> (&str, &str) {
+    pub(crate) fn group_and_version(&self) -> (&str, &str) {
         self.api_version()
             .split_once('/')
             .unwrap_or(("", self.api_version()))
     }
 
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         self.text("/kind")
     }
 
     /// `metadata.name`.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.text("/metadata/name")
     }
 
     /// `metadata.namespace`, when it has one of its own.
-    pub fn namespace(&self) -> Option<&str> {
+    pub(crate) fn namespace(&self) -> Option<&str> {
         Some(self.text("/metadata/namespace")).filter(|name| !name.is_empty())
     }
 
     /// Whether Helm makes it at certain moments only, such as a test.
-    pub fn is_hook(&self) -> bool {
+    pub(crate) fn is_hook(&self) -> bool {
         self.0
             .pointer("/metadata/annotations/helm.sh~1hook")
             .is_some()
     }
 
     /// Whether it is one of the chart's tests.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         let hooks = self
             .0
             .pointer("/metadata/annotations/helm.sh~1hook")
@@ -69,12 +69,12 @@ impl Object {
     }
 
     /// Whether it makes a kind of objects known.
-    pub fn is_definition(&self) -> bool {
+    pub(crate) fn is_definition(&self) -> bool {
         self.kind() == "CustomResourceDefinition"
     }
 
     /// The template of the pods that it makes, with `spec` and perhaps `metadata`.
-    pub fn pod_template(&self) -> Option<&Value> {
+    pub(crate) fn pod_template(&self) -> Option<&Value> {
         let pointer = match self.kind() {
             "Pod" => "",
             "CronJob" => "/spec/jobTemplate/spec/template",
@@ -85,7 +85,7 @@ impl Object {
     }
 
     /// The containers of those pods, init containers first.
-    pub fn containers(&self) -> impl Iterator<Item = &Value> {
+    pub(crate) fn containers(&self) -> impl Iterator<Item = &Value> {
         let lists = ["/spec/initContainers", "/spec/containers"].into_iter();
         let template = self.pod_template();
         let lists = lists.filter_map(move |list| template?.pointer(list)?.as_array());
@@ -94,7 +94,7 @@ impl Object {
 
     /// The same object without what is secret in it, for people and digests.
     #[must_use]
-    pub fn without_secrets(&self) -> Self {
+    pub(crate) fn without_secrets(&self) -> Self {
         let mut value = self.0.clone();
         if self.kind() == "Secret" {
             for field in ["/data", "/stringData"] {
@@ -126,7 +126,7 @@ impl fmt::Display for Object {
 ///
 /// # Errors
 /// When a document is not YAML.
-pub fn parse_objects(rendered: &str) -> Result<Vec<Object>, YamlError> {
+pub(crate) fn parse_objects(rendered: &str) -> Result<Vec<Object>, YamlError> {
     let mut objects = Vec::new();
     for document in chart::documents(rendered) {
         let body = document.strip_prefix("---").unwrap_or(document);

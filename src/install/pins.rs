@@ -42,11 +42,11 @@ impl Failure for PinError {
 
 /// What of the images is another at the destination.
 #[derive(Debug, Default)]
-pub struct Replaced {
+pub(crate) struct Replaced {
     /// Digests that the bundle pins, and the ones that stand for them there.
-    pub digests: BTreeMap<Digest, Digest>,
+    pub(crate) digests: BTreeMap<Digest, Digest>,
     /// Repositories, and what they are called there.
-    pub repositories: BTreeMap<String, String>,
+    pub(crate) repositories: BTreeMap<String, String>,
 }
 
 impl Replaced {
@@ -71,7 +71,7 @@ impl Replaced {
 ///
 /// # Errors
 /// When the chart or the profile cannot be read.
-pub fn destination_values(
+pub(crate) fn destination_values(
     registry: Option<&str>,
     replaced: &Replaced,
     chart: &[u8],

@@ -56,7 +56,7 @@ pub struct PostRenderer {
 
 /// Why the post-renderer gives Helm nothing to apply. No value of an object is in the message.
 #[derive(Debug, thiserror::Error)]
-pub enum MapError {
+pub(crate) enum MapError {
     #[error(transparent)]
     File(#[from] PathError),
     #[error("the image map is invalid")]
@@ -154,7 +154,7 @@ impl PostRenderer {
 ///
 /// # Errors
 /// When one image cannot be replaced: nothing is written then, and Helm applies nothing.
-pub fn map_rendered(
+pub(crate) fn map_rendered(
     map: &Utf8Path,
     input: impl Read,
     mut output: impl Write,

@@ -19,30 +19,30 @@ const FOREIGN_IMAGES: &str = "the release runs, but with other images than the b
 const NOT_BACK: &str = "the rollback failed";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RolledOut {
+pub(crate) struct RolledOut {
     /// The revision that this made.
-    pub revision: u64,
+    pub(crate) revision: u64,
     /// Whether the chart's tests were run.
-    pub is_tested: bool,
+    pub(crate) is_tested: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// The file with the chart.
-    pub chart: &'a str,
+    pub(crate) chart: &'a str,
     /// Helm's options with the values.
-    pub values: &'a [String],
+    pub(crate) values: &'a [String],
     /// What maps the images in them.
-    pub post_renderer: Option<&'a PostRenderer>,
-    pub objects: &'a [Object],
+    pub(crate) post_renderer: Option<&'a PostRenderer>,
+    pub(crate) objects: &'a [Object],
     /// By which digests images that are named by their tag may run.
-    pub running: &'a RunningImages,
+    pub(crate) running: &'a RunningImages,
     /// The names of tests that the bundle leaves out.
-    pub left_out_tests: &'a [String],
+    pub(crate) left_out_tests: &'a [String],
     /// How long it may take to run.
-    pub patience: Duration,
+    pub(crate) patience: Duration,
     /// The revision that runs again when it fails; none when there was none.
-    pub before: Option<u64>,
+    pub(crate) before: Option<u64>,
 }
 
 /// In which state a failed installation left the release.
@@ -231,7 +231,7 @@ fn sentences(pods: &[String]) -> String {
 /// # Errors
 /// When the release does not come to run, with other images, or its tests fail: says in which state
 /// it was left.
-pub async fn roll_out(
+pub(crate) async fn roll_out(
     cluster: &Cluster,
     helm: &ReleaseHelm,
     wanted: &Wanted<'_>,
@@ -331,7 +331,7 @@ pub async fn roll_out(
 ///
 /// # Errors
 /// When that fails: says in which state the release was left.
-pub async fn return_to(
+pub(crate) async fn return_to(
     cluster: &Cluster,
     helm: &ReleaseHelm,
     to: Option<u64>,
@@ -379,7 +379,7 @@ pub async fn return_to(
 ///
 /// # Errors
 /// When Helm cannot be started.
-pub async fn take_back(
+pub(crate) async fn take_back(
     helm: &ReleaseHelm,
     to: Option<u64>,
     patience: Duration,
@@ -447,7 +447,7 @@ async fn interrupted(helm: &ReleaseHelm, before: Option<u64>) -> Result<State, I
 ///
 /// # Errors
 /// When the last revision is pending.
-pub fn check_pending(
+pub(crate) fn check_pending(
     release: &str,
     history: &[Revision],
     take_over: bool,
@@ -473,7 +473,7 @@ fn pending(history: &[Revision]) -> Option<&Revision> {
 ///
 /// # Errors
 /// When Helm cannot.
-pub async fn take_over(
+pub(crate) async fn take_over(
     helm: &ReleaseHelm,
     history: &[Revision],
     before: Option<u64>,
@@ -501,7 +501,7 @@ pub async fn take_over(
 }
 
 /// The revision that ran before an installation; after one that was cut off, before that one.
-pub fn revision_before(record: &InstallRecord, history: &[Revision]) -> Option<u64> {
+pub(crate) fn revision_before(record: &InstallRecord, history: &[Revision]) -> Option<u64> {
     let begun = record.attempt.as_ref().and_then(|attempt| attempt.before);
     match begun {
         Some(0) => None,

@@ -17,14 +17,14 @@ use rune_core::digest::Digest;
 const PAGE: u32 = 500;
 
 /// Images as pods name them, without a digest, and as what each may run.
-pub type RunningImages = BTreeMap<String, RunningImage>;
+pub(crate) type RunningImages = BTreeMap<String, RunningImage>;
 
 /// By which digests an image may run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunningImage {
-    pub digest: Digest,
+pub(crate) struct RunningImage {
+    pub(crate) digest: Digest,
     /// Those of what it leads to: the reduced index, manifests, their configurations.
-    pub parts: BTreeSet<Digest>,
+    pub(crate) parts: BTreeSet<Digest>,
 }
 
 /// Every container of the objects that runs another image than it may, one sentence each.

@@ -37,7 +37,7 @@ const DATABASE: &str = "RUNE_DB_URL";
 
 /// What is known about the schema of a release's database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DatabaseSchema {
+pub(crate) enum DatabaseSchema {
     /// The release has no container of `rune-db`, so no database of ours.
     NoDatabase,
     /// The highest version that is applied; nothing in an empty database.
@@ -47,7 +47,11 @@ pub enum DatabaseSchema {
 }
 
 /// Asks the database of a release for its schema version.
-pub async fn ask_schema(cluster: &Cluster, release: &str, objects: &[Object]) -> DatabaseSchema {
+pub(crate) async fn ask_schema(
+    cluster: &Cluster,
+    release: &str,
+    objects: &[Object],
+) -> DatabaseSchema {
     match probe(release, objects) {
         Probe::NoDatabase => DatabaseSchema::NoDatabase,
         Probe::File => DatabaseSchema::Unknown("it is a SQLite file, which is in use".to_owned()),

@@ -21,26 +21,26 @@ const BESIDE: [&str; 4] = ["registry", "tag", "digest", "sha"];
 
 /// An image of the bundle and where it is at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlacedImage {
-    pub reference: Reference,
+pub(crate) struct PlacedImage {
+    pub(crate) reference: Reference,
     /// The registry of the destination.
-    pub registry: String,
-    pub repository: String,
-    pub digest: Digest,
+    pub(crate) registry: String,
+    pub(crate) repository: String,
+    pub(crate) digest: Digest,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ValuePins {
+pub(crate) struct ValuePins {
     /// The values with which they name those of the destination.
-    pub values: Map<String, Value>,
+    pub(crate) values: Map<String, Value>,
     /// For each image by its number, the values that name it: keys separated by dots, and what
     /// they are to be.
-    pub keys: BTreeMap<usize, Vec<(String, String)>>,
+    pub(crate) keys: BTreeMap<usize, Vec<(String, String)>>,
 }
 
 impl PlacedImage {
     /// What the image is called there.
-    pub fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         format!("{}/{}@{}", self.registry, self.repository, self.digest)
     }
 
@@ -53,7 +53,7 @@ impl PlacedImage {
 ///
 /// # Errors
 /// When the chart or the profile cannot be read.
-pub fn value_pins(
+pub(crate) fn value_pins(
     chart: &[u8],
     profile: &[String],
     images: &[PlacedImage],

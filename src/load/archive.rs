@@ -18,7 +18,7 @@ use rune_core::{digest::Digest, progress::Progress};
 
 /// The archive of some images.
 #[derive(Debug)]
-pub struct ImageArchive {
+pub(crate) struct ImageArchive {
     layout: Layout,
     contents: Vec<Content>,
 }
@@ -34,7 +34,7 @@ impl ImageArchive {
     ///
     /// # Errors
     /// When the bundle lacks a content, or it would be too large.
-    pub fn new<'a>(
+    pub(crate) fn new<'a>(
         bundle: &OpenBundle,
         images: impl IntoIterator<Item = &'a SelectedImage>,
     ) -> Result<Self, LoadError> {
@@ -67,7 +67,7 @@ impl ImageArchive {
     }
 
     /// Its size in bytes.
-    pub const fn total_bytes(&self) -> u64 {
+    pub(crate) const fn total_bytes(&self) -> u64 {
         self.layout.total_bytes()
     }
 

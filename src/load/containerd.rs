@@ -36,27 +36,27 @@ const MAX_LIST_BYTES: u64 = 16 << 20;
 const MAX_STDERR_BYTES: u64 = 16 << 10;
 
 #[derive(Debug, Clone)]
-pub struct ContainerdOptions {
+pub(crate) struct ContainerdOptions {
     /// `ctr`, or a program that has it inside; without one, whichever is there.
-    pub client: Option<Utf8PathBuf>,
+    pub(crate) client: Option<Utf8PathBuf>,
     /// The socket; without one, the usual places.
-    pub address: Option<Utf8PathBuf>,
+    pub(crate) address: Option<Utf8PathBuf>,
     /// The namespace of the images; that of the kubelet is `k8s.io`.
-    pub namespace: String,
+    pub(crate) namespace: String,
 }
 
 /// What containerd has under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// The digest of the index or manifest, as text.
-    pub digest: String,
+    pub(crate) digest: String,
     /// Whether everything is there that this machine needs of it, and unpacked.
-    pub is_complete: bool,
+    pub(crate) is_complete: bool,
 }
 
 /// A containerd that answers, and its client.
 #[derive(Debug)]
-pub struct Containerd {
+pub(crate) struct Containerd {
     program: Utf8PathBuf,
     address: Utf8PathBuf,
     namespace: String,
@@ -68,7 +68,7 @@ impl Containerd {
     /// # Errors
     /// When nobody listens at the address or this user may not speak to it, or the client cannot be
     /// started.
-    pub fn find(options: &ContainerdOptions) -> Result<Self, LoadError> {
+    pub(crate) fn find(options: &ContainerdOptions) -> Result<Self, LoadError> {
         let address = match &options.address {
             Some(address) => Utf8PathBuf::from(address.as_str().trim_start_matches("unix://")),
             None => usual_address(&USUAL_ADDRESSES)?,
@@ -106,12 +106,12 @@ impl Containerd {
         Err(refusals.swap_remove(0))
     }
 
-    pub fn address(&self) -> &Utf8Path {
+    pub(crate) fn address(&self) -> &Utf8Path {
         &self.address
     }
 
     /// The namespace of the images.
-    pub fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 
@@ -119,7 +119,10 @@ impl Containerd {
     ///
     /// # Errors
     /// When it cannot be found out.
-    pub fn standing(&self, names: &[String]) -> Result<BTreeMap<String, Standing>, LoadError> {
+    pub(crate) fn standing(
+        &self,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Standing>, LoadError> {
         const DOING: &str = "asking containerd for its images";
         let mut command = self.ctr(&["images", "check"]);
         command
@@ -145,7 +148,7 @@ impl Containerd {
     /// # Errors
     /// When containerd refuses, or a content of the bundle is not what its index says. There are no
     /// new names then, unless everything arrived and only unpacking failed.
-    pub fn import(
+    pub(crate) fn import(
         &self,
         archive: &ImageArchive,
         bundle: &OpenBundle,

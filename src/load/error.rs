@@ -19,7 +19,7 @@ use rune_core::{
 
 /// Why images were not loaded.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// The bundle has no image for the platform.
     #[error("the bundle has no image for {platform}, only for {}", offered.join(", "))]
     NothingForPlatform {

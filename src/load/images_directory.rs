@@ -14,10 +14,10 @@ use rune_core::{
 
 /// The file, and whether it was there.
 #[derive(Debug)]
-pub struct ImagesFile {
-    pub path: Utf8PathBuf,
+pub(crate) struct ImagesFile {
+    pub(crate) path: Utf8PathBuf,
     /// How many bytes were written; none when exactly this file was there before.
-    pub written_bytes: u64,
+    pub(crate) written_bytes: u64,
 }
 
 /// Writes the selected images into a directory that must exist, as
@@ -26,7 +26,7 @@ pub struct ImagesFile {
 /// # Errors
 /// When another file has that name, there is too little room, or a content is wrong. Nothing is
 /// written then.
-pub fn write_images_file(
+pub(crate) fn write_images_file(
     bundle: &OpenBundle,
     selection: &Selection,
     directory: &Utf8Path,

@@ -13,8 +13,8 @@ mod error;
 mod images_directory;
 mod selection;
 
-pub use archive::ImageArchive;
-pub use containerd::{Containerd, ContainerdOptions, Standing};
-pub use error::LoadError;
-pub use images_directory::{ImagesFile, write_images_file};
-pub use selection::{NotRunnable, SelectedImage, Selection, platform_of_this_machine};
+pub(crate) use archive::ImageArchive;
+pub(crate) use containerd::{Containerd, ContainerdOptions};
+pub(crate) use error::LoadError;
+pub(crate) use images_directory::write_images_file;
+pub(crate) use selection::{NotRunnable, SelectedImage, Selection, platform_of_this_machine};

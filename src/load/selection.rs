@@ -14,20 +14,20 @@ use rune_core::digest::Digest;
 
 /// The images that can run on a platform, with what they need, and those that cannot.
 #[derive(Debug)]
-pub struct Selection {
-    pub platform: Platform,
+pub(crate) struct Selection {
+    pub(crate) platform: Platform,
     /// The images of which the bundle carries this platform, in their order.
-    pub images: Vec<SelectedImage>,
+    pub(crate) images: Vec<SelectedImage>,
     /// The images of which it does not.
-    pub left_out: Vec<Reference>,
+    pub(crate) left_out: Vec<Reference>,
     /// The images of which it does, and containerd would not run it.
-    pub not_runnable: Vec<NotRunnable>,
+    pub(crate) not_runnable: Vec<NotRunnable>,
 }
 
 /// An image of which containerd would run nothing.
 #[derive(Debug, Clone)]
-pub struct NotRunnable {
-    pub reference: Reference,
+pub(crate) struct NotRunnable {
+    pub(crate) reference: Reference,
     obstacle: Obstacle,
 }
 
@@ -49,21 +49,21 @@ impl fmt::Display for NotRunnable {
 
 /// One image, and what of it goes to the node.
 #[derive(Debug)]
-pub struct SelectedImage {
+pub(crate) struct SelectedImage {
     /// The reference it is known by in charts.
-    pub reference: Reference,
+    pub(crate) reference: Reference,
     /// The index or manifest that the reference means, whichever platforms are there.
-    pub target: Descriptor,
+    pub(crate) target: Descriptor,
     /// What it is for: the platform of the node, or one that the node runs too.
-    pub platform: Platform,
+    pub(crate) platform: Platform,
     /// The digests of everything that belongs to it on this platform.
-    pub contents: BTreeSet<Digest>,
+    pub(crate) contents: BTreeSet<Digest>,
 }
 
 impl SelectedImage {
     /// The names that it gets: with its tag, for people, and with its digest. A kubelet looks for
     /// the latter, also when a pod says both.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let name = self.reference.name();
         let tagged = self.reference.tag().map(|tag| format!("{name}:{tag}"));
         tagged
@@ -79,7 +79,7 @@ impl Selection {
     ///
     /// # Errors
     /// When no image is there for it.
-    pub fn of(bundle: &OpenBundle, platform: Platform) -> Result<Self, LoadError> {
+    pub(crate) fn of(bundle: &OpenBundle, platform: Platform) -> Result<Self, LoadError> {
         let (mut images, mut left_out, mut offered, mut not_runnable) =
             (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
         for image in &bundle.index().images {
@@ -137,7 +137,7 @@ impl Selection {
     }
 
     /// What is for another architecture than the node, in words.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let others = self
             .images
             .iter()
@@ -213,7 +213,7 @@ fn gather(
 }
 
 /// The platform that this program was built for, which is the one it runs on.
-pub fn platform_of_this_machine() -> Platform {
+pub(crate) fn platform_of_this_machine() -> Platform {
     let (architecture, variant) = match std::env::consts::ARCH {
         "x86_64" => ("amd64", None),
         "aarch64" => ("arm64", None),

@@ -30,7 +30,7 @@ pub struct Change {
 
 /// A lock says something else than the manifest or the files of the project.
 #[derive(Debug, thiserror::Error)]
-pub struct StaleLock {
+pub(crate) struct StaleLock {
     pub(super) changes: Vec<Change>,
 }
 

@@ -46,7 +46,7 @@ pub fn judge(
 
 /// Where a dependency comes from, `host/path`; nothing for one without a repository, or with
 /// `file://`, which is the project's own.
-pub fn dependency_repository(dependency: &Dependency) -> Option<&str> {
+pub(crate) fn dependency_repository(dependency: &Dependency) -> Option<&str> {
     let repository = dependency.repository.trim_end_matches('/');
     if repository.is_empty() || repository.starts_with("file:") {
         return None;

@@ -24,7 +24,7 @@ use rune_core::{
 
 /// The newest format that this version of the tool reads. It writes the oldest that holds what
 /// there is to say.
-pub const LOCK_FORMAT_VERSION: u32 = 4;
+pub(crate) const LOCK_FORMAT_VERSION: u32 = 4;
 
 /// A lock of a few hundred images has well below a megabyte.
 const MAX_LOCK_BYTES: u64 = 16 << 20;

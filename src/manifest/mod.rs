@@ -24,32 +24,35 @@ mod resolve;
 mod subjects;
 mod words;
 
-pub use change::{Change, StaleLock};
-pub use consistency::Contradiction;
-pub use evidence::{Evidence, EvidenceError};
-pub use fetched::{FetchedCharts, LockedChartError};
-pub use gone::LockedImageGone;
-pub use judge::{dependency_repository, judge};
-pub use lock::{
-    BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart,
-    LockedChartSource, LockedFile, LockedMigration, LockedMigrations,
+pub(crate) use change::{Change, StaleLock};
+pub(crate) use consistency::Contradiction;
+pub(crate) use evidence::Evidence;
+pub use fetched::FetchedCharts;
+
+pub(crate) use gone::LockedImageGone;
+pub(crate) use judge::dependency_repository;
+pub use judge::judge;
+pub use lock::Lock;
+pub(crate) use lock::{
+    BundleIdentity, LOCK_FORMAT_VERSION, LockError, LockedBinary, LockedChart, LockedChartSource,
+    LockedFile, LockedMigration, LockedMigrations,
 };
-pub use locked_image::{
+pub(crate) use locked_image::{
     Blob, BuiltBinary, BuiltImage, LockedArtifact, LockedAttestation, LockedContent, LockedImage,
-    LockedIndex, LockedManifest, ManifestContent, PulledImage,
+    LockedIndex, LockedManifest, PulledImage,
 };
-pub use locked_referrer::LockedReferrer;
-pub use model::{
+pub(crate) use locked_referrer::LockedReferrer;
+pub use model::ImageSource;
+pub(crate) use model::{
     Advisory, Artifact, Binary, BuildImage, BundleManifest, Chart, ChartSource, Component,
-    Direction, Download, ExtraFile, FileSource, Image, ImageSource, Namespace, Platforms,
-    PodSecurity, Profile, Release,
+    Direction, Download, ExtraFile, FileSource, Image, Namespace, Platforms, PodSecurity, Profile,
+    Release,
 };
 pub use project::{ManifestError, Programs, Project};
-pub use resolve::{
-    Earlier, LockCheckError, ResolveError, ResolveFailures, ResolveProblem, Resolved, Subject,
-    check_current, resolve, resolve_one,
+pub(crate) use resolve::{
+    Earlier, LockCheckError, Resolved, Subject, check_current, resolve, resolve_one,
 };
-pub use subjects::subjects;
-pub use words::is_name;
+pub(crate) use subjects::subjects;
+pub(crate) use words::is_name;
 
 use locked_image::carried;

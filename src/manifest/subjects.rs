@@ -14,7 +14,7 @@ use rune_core::digest::Digest;
 /// Every image, every artifact and every chart from elsewhere of a manifest as the policy sees it. Without a lock,
 /// pins and attestations are not judged; with one, an image that it does not have counts as
 /// unpinned. Signatures are judged when they were fetched.
-pub fn subjects(
+pub(crate) fn subjects(
     manifest: &BundleManifest,
     lock: Option<&Lock>,
     evidence: Option<&Evidence>,

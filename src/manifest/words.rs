@@ -5,7 +5,7 @@ const MAX_BUNDLE_PATH_BYTES: usize = 100;
 
 /// Names of bundles, images, components and profiles: they become parts of file names and of
 /// Kubernetes names.
-pub fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&name.len())
         && name.bytes().all(is_inner)

@@ -10,7 +10,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileState {
+pub(crate) enum FileState {
     Written,
     /// It was there, with this very content.
     Unchanged,
@@ -21,7 +21,7 @@ pub enum FileState {
 ///
 /// # Errors
 /// When a file is there with other content (then nothing is written), or one cannot be written.
-pub fn write_files(
+pub(crate) fn write_files(
     configuration: &Configuration,
     directory: &Utf8Path,
 ) -> Result<Vec<FileState>, MirrorError> {

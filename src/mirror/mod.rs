@@ -20,9 +20,9 @@ use camino::Utf8PathBuf;
 
 use crate::oci::Reference;
 
-pub use destination::{Destination, DestinationError};
-pub use error::MirrorError;
-pub use files::{FileState, write_files};
+pub(crate) use destination::Destination;
+pub(crate) use error::MirrorError;
+pub(crate) use files::{FileState, write_files};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {

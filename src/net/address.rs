@@ -90,7 +90,7 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// Which classes of addresses a request may go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reach {
+pub(crate) enum Reach {
     /// Anywhere: a person named the host.
     Anywhere,
     /// Where somebody at an address of this class may send us: to public addresses and to its own
@@ -102,7 +102,7 @@ pub enum Reach {
 
 impl Reach {
     /// Whether an address of this class may be connected to.
-    pub fn allows(self, target: AddressClass) -> bool {
+    pub(crate) fn allows(self, target: AddressClass) -> bool {
         match (self, target) {
             (Self::Anywhere, _) => true,
             (Self::From(_) | Self::Only(_), AddressClass::Reserved) => false,

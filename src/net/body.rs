@@ -13,7 +13,7 @@ use futures_util::{
 };
 use tokio::time::Instant;
 
-pub enum RequestBody {
+pub(crate) enum RequestBody {
     Whole(Bytes),
     /// Bytes that come while they are sent. An error ends the connection, so that nobody takes what
     /// was sent for the whole.

@@ -17,10 +17,11 @@ mod tls;
 mod transport;
 mod web_url;
 
-pub use address::{AddressClass, Reach};
-pub use body::RequestBody;
-pub use error::{NetError, TransportError, TransportFault};
-pub use proxy::{ProxyError, ProxySettings};
-pub use tls::{Tls, TlsFiles, server_config};
-pub use transport::{Request, RequestOrigin, Response, Timeouts, Transport};
-pub use web_url::{WebUrl, WebUrlError};
+pub(crate) use address::{AddressClass, Reach};
+pub(crate) use body::RequestBody;
+pub(crate) use error::{NetError, TransportError, TransportFault};
+pub(crate) use proxy::ProxyError;
+pub use proxy::ProxySettings;
+pub(crate) use tls::{Tls, TlsFiles, server_config};
+pub(crate) use transport::{Request, RequestOrigin, Response, Timeouts, Transport};
+pub(crate) use web_url::{WebUrl, WebUrlError};

@@ -23,16 +23,16 @@ const MAX_PEM_BYTES: u64 = 4 << 20;
 /// Files that change what the built-in settings are. Each path comes with the option it was given
 /// by.
 #[derive(Debug, Clone, Default)]
-pub struct TlsFiles {
+pub(crate) struct TlsFiles {
     /// Certificates of CAs, and of servers that are trusted for themselves.
-    pub authorities: Vec<(String, Utf8PathBuf)>,
+    pub(crate) authorities: Vec<(String, Utf8PathBuf)>,
     /// Certificate and private key of the client.
-    pub identity: Option<[(String, Utf8PathBuf); 2]>,
+    pub(crate) identity: Option<[(String, Utf8PathBuf); 2]>,
 }
 
 /// TLS settings, ready to use.
 #[derive(Debug, Clone)]
-pub struct Tls {
+pub(crate) struct Tls {
     config: ClientConfig,
 }
 
@@ -41,7 +41,7 @@ impl Tls {
     ///
     /// # Errors
     /// When a file cannot be read or does not hold what it should; the error names option and file.
-    pub fn load(files: &TlsFiles) -> Result<Self, NetError> {
+    pub(crate) fn load(files: &TlsFiles) -> Result<Self, NetError> {
         let mut given: Vec<GivenCertificate> = Vec::new();
         for (option, path) in &files.authorities {
             given.extend(read(option, path, certificates)?);
@@ -80,7 +80,9 @@ impl Tls {
 ///
 /// # Errors
 /// When a file cannot be read or does not hold what it should, or they do not belong together.
-pub fn server_config(files: &[(String, Utf8PathBuf); 2]) -> Result<Arc<ServerConfig>, NetError> {
+pub(crate) fn server_config(
+    files: &[(String, Utf8PathBuf); 2],
+) -> Result<Arc<ServerConfig>, NetError> {
     let (chain, key) = identity(files)?;
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()

@@ -23,34 +23,34 @@ const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 
 #[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
-    pub connect: Duration,
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
     /// For the next bytes.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// For an answer after a body was sent whole: a server may have much to put away before it says
     /// so.
-    pub commit: Duration,
+    pub(crate) commit: Duration,
 }
 
 /// A request without credentials of its own making: what is in the headers is what is sent.
 #[derive(Debug)]
-pub struct Request {
-    pub method: Method,
-    pub url: Url,
-    pub headers: HeaderMap,
-    pub body: Option<RequestBody>,
-    pub origin: RequestOrigin,
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<RequestBody>,
+    pub(crate) origin: RequestOrigin,
 }
 
 /// How a request came about, for the log.
 #[derive(Debug, Clone, Default)]
-pub struct RequestOrigin {
+pub(crate) struct RequestOrigin {
     /// The number of the attempt, from 1; 0 for a request that is not repeated.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// The registry that the host stands in for.
-    pub mirror_of: Option<String>,
+    pub(crate) mirror_of: Option<String>,
     /// Where the credentials are from.
-    pub credentials: Option<String>,
+    pub(crate) credentials: Option<String>,
 }
 
 impl Request {
@@ -82,14 +82,14 @@ impl Request {
 
 /// A response whose body is still to be read.
 #[derive(Debug)]
-pub struct Response {
+pub(crate) struct Response {
     inner: reqwest::Response,
     origin: AddressClass,
     idle: Duration,
 }
 
 /// Connections of one set of TLS settings, kept apart by how far they may reach.
-pub struct Transport {
+pub(crate) struct Transport {
     tls: Tls,
     proxies: Arc<Proxies>,
     timeouts: Timeouts,
@@ -112,7 +112,11 @@ impl Transport {
     ///
     /// # Errors
     /// When a proxy setting is no URL, or the libraries below refuse the settings.
-    pub fn new(tls: Tls, proxy: &ProxySettings, timeouts: Timeouts) -> Result<Self, NetError> {
+    pub(crate) fn new(
+        tls: Tls,
+        proxy: &ProxySettings,
+        timeouts: Timeouts,
+    ) -> Result<Self, NetError> {
         let proxies = Arc::new(Proxies::new(proxy)?);
         let transport = Self {
             tls,
@@ -157,7 +161,11 @@ impl Transport {
     ///
     /// # Errors
     /// When there is no response, or the address is out of reach.
-    pub async fn send(&self, request: Request, reach: Reach) -> Result<Response, TransportError> {
+    pub(crate) async fn send(
+        &self,
+        request: Request,
+        reach: Reach,
+    ) -> Result<Response, TransportError> {
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return self.send_unlogged(request, reach).await;
         }
@@ -256,16 +264,16 @@ impl Response {
         }
     }
 
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         self.inner.status()
     }
 
-    pub fn headers(&self) -> &HeaderMap {
+    pub(crate) fn headers(&self) -> &HeaderMap {
         self.inner.headers()
     }
 
     /// How far away the server is that answered.
-    pub fn origin(&self) -> AddressClass {
+    pub(crate) fn origin(&self) -> AddressClass {
         self.origin
     }
 
@@ -273,7 +281,7 @@ impl Response {
     ///
     /// # Errors
     /// When the connection breaks or is silent for too long.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
         let chunk = tokio::time::timeout(self.idle, self.inner.chunk()).await;
         chunk
             .map_err(|_| TransportError::of(TransportFault::Timeout))?
@@ -284,7 +292,10 @@ impl Response {
     ///
     /// # Errors
     /// When the connection breaks or is silent for too long.
-    pub async fn whole(&mut self, max_bytes: u64) -> Result<Option<Vec<u8>>, TransportError> {
+    pub(crate) async fn whole(
+        &mut self,
+        max_bytes: u64,
+    ) -> Result<Option<Vec<u8>>, TransportError> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk().await? {
             if (bytes.len() as u64).saturating_add(chunk.len() as u64) > max_bytes {

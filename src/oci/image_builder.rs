@@ -16,14 +16,14 @@ use rune_core::failure::{Failure, FailureKind};
 /// What a container of the image runs, and as whom.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct ImageConfig {
+pub(crate) struct ImageConfig {
     /// User and group, as numbers: `65532:65532`.
-    pub user: String,
+    pub(crate) user: String,
     /// The program, with its first arguments.
-    pub entrypoint: Vec<String>,
+    pub(crate) entrypoint: Vec<String>,
     /// Variables, `NAME=value`.
-    pub env: Vec<String>,
-    pub labels: BTreeMap<String, String>,
+    pub(crate) env: Vec<String>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// A finished image: an index of one manifest for each platform.
@@ -98,7 +98,7 @@ struct Document<'a> {
 ///
 /// # Errors
 /// When the files do not make a layer, as two at the same path.
-pub fn build_image(
+pub(crate) fn build_image(
     config: &ImageConfig,
     platforms: Vec<(Platform, Vec<ImageFile>)>,
 ) -> Result<BuiltImage, ImageBuilderError> {

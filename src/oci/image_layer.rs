@@ -22,12 +22,12 @@ const GZIP_UNKNOWN_SYSTEM: u8 = 255;
 const COMPRESSION_LEVEL: u32 = 6;
 
 #[derive(Debug, Clone)]
-pub struct ImageFile {
+pub(crate) struct ImageFile {
     /// Its path without a leading slash.
-    pub path: String,
-    pub mode: u32,
+    pub(crate) path: String,
+    pub(crate) mode: u32,
     /// Its bytes; `None` for an empty directory.
-    pub content: Option<Vec<u8>>,
+    pub(crate) content: Option<Vec<u8>>,
 }
 
 /// Why files do not make a layer.

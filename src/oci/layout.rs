@@ -10,7 +10,7 @@ use super::{Descriptor, media_type};
 use crate::canonical_json::{self, CanonicalJsonError};
 
 /// The content of the file `oci-layout`.
-pub const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// The annotation under which an OCI layout names an image.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -30,7 +30,7 @@ struct IndexDocument<'a> {
 ///
 /// # Errors
 /// When it has no canonical form.
-pub fn index_document(manifests: &[Descriptor]) -> Result<Vec<u8>, CanonicalJsonError> {
+pub(crate) fn index_document(manifests: &[Descriptor]) -> Result<Vec<u8>, CanonicalJsonError> {
     canonical_json::to_bytes(&IndexDocument {
         schema_version: 2,
         media_type: media_type::INDEX,

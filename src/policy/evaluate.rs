@@ -97,7 +97,7 @@ pub fn evaluate(policy: &Policy, version: &Version, subjects: &[Subject]) -> Eva
 
 /// Judges only the tag of a reference; the reader of manifests asks, because it knows the place in
 /// the file.
-pub fn evaluate_tag(
+pub(crate) fn evaluate_tag(
     policy: &Policy,
     version: &Version,
     subject: &str,

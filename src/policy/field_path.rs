@@ -7,7 +7,7 @@
 
 /// One step of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FieldStep<'p> {
+pub(crate) enum FieldStep<'p> {
     /// To the value of a key of a mapping.
     Key(&'p str),
     /// To every item of a list, or every value of a mapping.
@@ -17,7 +17,7 @@ pub enum FieldStep<'p> {
 }
 
 /// The steps of a path; nothing when it is not well formed.
-pub fn field_steps(path: &str) -> Option<Vec<FieldStep<'_>>> {
+pub(crate) fn field_steps(path: &str) -> Option<Vec<FieldStep<'_>>> {
     let mut steps = Vec::new();
     let mut rest = path;
     while !rest.is_empty() {
@@ -48,10 +48,10 @@ pub fn field_steps(path: &str) -> Option<Vec<FieldStep<'_>>> {
 
 /// How long a path may become, in bytes: objects that nest without end do not make paths without
 /// end.
-pub const MAX_FIELD_PATH: usize = 2048;
+pub(crate) const MAX_FIELD_PATH: usize = 2048;
 
 /// The path of the value of a key below a path; a path that is too long already stays as it is.
-pub fn below_key(path: &str, key: &str) -> String {
+pub(crate) fn below_key(path: &str, key: &str) -> String {
     if path.len().saturating_add(key.len()) > MAX_FIELD_PATH {
         return path.to_owned();
     }
@@ -67,7 +67,7 @@ pub fn below_key(path: &str, key: &str) -> String {
 }
 
 /// The path of an item of a list below a path.
-pub fn below_item(path: &str, number: usize) -> String {
+pub(crate) fn below_item(path: &str, number: usize) -> String {
     if path.len() > MAX_FIELD_PATH {
         return path.to_owned();
     }

@@ -18,14 +18,19 @@ mod read;
 mod referrers;
 mod signatures;
 
-pub use evaluate::{ImageContent, ImageSubject, Subject, SubjectKind, evaluate, evaluate_tag};
-pub use evaluation::{Decision, Evaluation, PolicyViolation, Verdict};
-pub use field_path::{FieldStep, MAX_FIELD_PATH, below_item, below_key, field_steps};
-pub use glob::Glob;
-pub use license::{LicenseError, LicenseExpression};
-pub use model::{
-    AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Policy, Rule, Waiver,
-};
-pub use places::{Apart, Declaration, Exception, FieldForm, ImageField, ImagePlaces, TagPin};
-pub use referrers::{EvidenceRepository, ReferrerRules};
-pub use signatures::{SignatureKey, SignatureRule, SignedImage};
+pub use evaluate::SubjectKind;
+pub(crate) use evaluate::evaluate_tag;
+pub use evaluate::{ImageContent, ImageSubject, Subject, evaluate};
+pub use evaluation::{Decision, Verdict};
+pub(crate) use evaluation::{Evaluation, PolicyViolation};
+pub(crate) use field_path::{FieldStep, MAX_FIELD_PATH, below_item, below_key, field_steps};
+pub(crate) use glob::Glob;
+pub(crate) use license::LicenseError;
+pub use license::LicenseExpression;
+pub(crate) use model::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Waiver};
+pub use model::{Policy, Rule};
+pub use places::ImagePlaces;
+pub(crate) use places::{Apart, Declaration, Exception, FieldForm, ImageField, TagPin};
+pub(crate) use referrers::{EvidenceRepository, ReferrerRules};
+pub use signatures::SignedImage;
+pub(crate) use signatures::{SignatureKey, SignatureRule};

@@ -21,9 +21,11 @@ mod tags;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-pub use destination::{Destination, DestinationError};
-pub use error::PushError;
-pub use outcome::{BlobTally, IndexForm, Pushed, PushedKind, PushedReference, RefusedArtifact};
+pub(crate) use destination::Destination;
+pub(crate) use error::PushError;
+pub(crate) use outcome::{
+    BlobTally, IndexForm, Pushed, PushedKind, PushedReference, RefusedArtifact,
+};
 pub use plan::IndexChoice;
 
 use crate::{

@@ -10,8 +10,9 @@
 mod chain;
 mod error;
 
-pub use chain::{Appended, Chain, Earlier, Stored};
-pub use error::ReceiptError;
+pub use chain::{Appended, Chain};
+pub(crate) use chain::{Earlier, Stored};
+pub(crate) use error::ReceiptError;
 
 use serde::{Deserialize, Serialize};
 

@@ -25,7 +25,7 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoginProof {
+pub(crate) enum LoginProof {
     /// The registry refuses anonymous requests and accepts the credentials.
     Accepted,
     /// The registry accepts anonymous requests too, and does not say whether they are right.
@@ -34,7 +34,7 @@ pub enum LoginProof {
 
 /// Why credentials cannot be kept.
 #[derive(Debug, thiserror::Error)]
-pub enum LoginError {
+pub(crate) enum LoginError {
     #[error(
         "{place} keeps the credentials of `{host}` in the helper `{helper}`, and nothing is written past it"
     )]
@@ -89,7 +89,7 @@ impl Failure for LoginError {
 
 /// Why credentials cannot be removed.
 #[derive(Debug, thiserror::Error)]
-pub enum LogoutError {
+pub(crate) enum LogoutError {
     #[error("there are no credentials of `{host}` in {places}")]
     None {
         host: String,
@@ -132,7 +132,7 @@ impl Failure for LogoutError {
 ///
 /// # Errors
 /// When they are refused, or the registry does not answer.
-pub async fn try_login(config: ClientConfig) -> Result<LoginProof, RegistryError> {
+pub(crate) async fn try_login(config: ClientConfig) -> Result<LoginProof, RegistryError> {
     let registry = config
         .login
         .as_ref()
@@ -250,9 +250,9 @@ fn judged(
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredLogin {
+pub(crate) struct StoredLogin {
     /// Repositories that have credentials of their own in the same file, as its keys name them.
-    pub own: Vec<String>,
+    pub(crate) own: Vec<String>,
 }
 
 /// Keeps credentials in a file, after `try_it` said that they are good. `others` are the files that
@@ -261,7 +261,7 @@ pub struct StoredLogin {
 /// # Errors
 /// When a helper or another file stands in the way, `try_it` fails, or the file cannot be written;
 /// it is then as it was.
-pub fn store_login<E: From<LoginError>>(
+pub(crate) fn store_login<E: From<LoginError>>(
     file: &Utf8Path,
     others: &[AuthFile],
     registry: &str,
@@ -326,7 +326,10 @@ fn check_readers(file: &Utf8Path, others: &[AuthFile], host: &str) -> Result<(),
 ///
 /// # Errors
 /// When there are none, or some are where they cannot be removed. Nothing is changed then.
-pub fn forget_login(files: &[AuthFile], registry: &str) -> Result<Vec<Utf8PathBuf>, LogoutError> {
+pub(crate) fn forget_login(
+    files: &[AuthFile],
+    registry: &str,
+) -> Result<Vec<Utf8PathBuf>, LogoutError> {
     let host = wire_authority(registry);
     for file in files {
         let Some(source) = Source::load(file).map_err(LoginError::from)? else {

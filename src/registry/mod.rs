@@ -39,27 +39,28 @@ mod upload;
 mod web;
 mod writer;
 
-pub use crate::net::{ProxySettings, WebUrl, WebUrlError};
+pub use crate::net::ProxySettings;
+pub(crate) use crate::net::{WebUrl, WebUrlError};
 pub use blob::BlobStream;
 pub use challenge::Challenge;
 pub use client::Client;
-pub use config::{AuthFile, ClientConfig, Login, Password};
-pub use credential_store::{AuthFileError, CredentialError};
-pub use endpoint_error::{EndpointError, TokenProblem};
-pub use error::{EndpointFailure, RegistryError};
-pub use helper::HelperError;
-pub use login::{
-    LoginError, LoginProof, LogoutError, StoredLogin, forget_login, store_login, try_login,
-};
+pub use config::{AuthFile, ClientConfig};
+pub(crate) use config::{Login, Password};
+pub(crate) use credential_store::{AuthFileError, CredentialError};
+pub(crate) use endpoint_error::{EndpointError, TokenProblem};
+pub(crate) use error::EndpointFailure;
+pub use error::RegistryError;
+
+pub(crate) use login::{LoginProof, forget_login, store_login, try_login};
 pub use name::RepositoryName;
-pub use pieces::{Damaged, Meter, Pieces};
-pub use quirks::is_docker_hub;
-pub use referrers::ReferrerList;
-pub use registries_file::RegistriesFileError;
+pub(crate) use pieces::{Damaged, Meter, Pieces};
+pub(crate) use quirks::is_docker_hub;
+pub(crate) use referrers::ReferrerList;
+pub(crate) use registries_file::RegistriesFileError;
 pub use retry::RetryPolicy;
-pub use upload::Delivery;
-pub use web::{WebDocument, WebSource};
-pub use writer::{Accepted, RepositoryWriter};
+pub(crate) use upload::Delivery;
+pub(crate) use web::{WebDocument, WebSource};
+pub(crate) use writer::RepositoryWriter;
 
 use credential_store::CredentialStore;
 use credentials::Credentials;

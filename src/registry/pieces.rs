@@ -31,7 +31,7 @@ pub trait Pieces: Clone + Send + Sync + 'static {
 }
 
 /// Is told of each piece that is sent: where in the content it ends, and how many bytes it has.
-pub type Meter = Arc<dyn Fn(u64, u64) + Send + Sync>;
+pub(crate) type Meter = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// A place in a content, to the byte.
 #[derive(Debug, Clone)]

@@ -262,7 +262,7 @@ pub(super) fn wants_smaller_requests(cause: &EndpointError) -> bool {
 }
 
 /// Whether a host is Docker Hub, under any of its names.
-pub fn is_docker_hub(authority: &str) -> bool {
+pub(crate) fn is_docker_hub(authority: &str) -> bool {
     HUB_NAMES.contains(&authority)
 }
 

@@ -21,7 +21,7 @@ const MAX_LAYERS: usize = 8;
 ///
 /// # Errors
 /// When the registry does not give it, or it is no Helm chart.
-pub async fn fetch_artifact(
+pub(crate) async fn fetch_artifact(
     client: &Client,
     reference: &Reference,
 ) -> Result<FetchedChart, RemoteError> {
@@ -59,11 +59,9 @@ pub async fn fetch_artifact(
         config,
         layers: blobs,
     });
-    let origin = format!("oci://{}/{}", reference.registry(), reference.repository());
     Ok(FetchedChart {
         package,
         manifest: Some(descriptor),
-        origin,
         is_deprecated: false,
     })
 }

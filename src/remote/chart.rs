@@ -30,15 +30,13 @@ pub enum RemoteChart {
 }
 
 #[derive(Debug, Clone)]
-pub struct FetchedChart {
+pub(crate) struct FetchedChart {
     /// The archive as it came, and its metadata.
-    pub package: Package,
+    pub(crate) package: Package,
     /// The manifest, when it comes from an OCI registry.
-    pub manifest: Option<Descriptor>,
-    /// Where it comes from, without the query of a URL.
-    pub origin: String,
+    pub(crate) manifest: Option<Descriptor>,
     /// Whether its repository says that nobody maintains it any more.
-    pub is_deprecated: bool,
+    pub(crate) is_deprecated: bool,
 }
 
 impl RemoteChart {
@@ -98,7 +96,7 @@ impl RemoteChart {
 
 impl FetchedChart {
     /// The digest of the archive.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest::of(&self.package.bytes)
     }
 
@@ -126,7 +124,7 @@ impl FetchedChart {
 ///
 /// # Errors
 /// When it is not to be had, is no chart, or another one.
-pub async fn fetch_chart(
+pub(crate) async fn fetch_chart(
     client: &Client,
     repositories: &Repositories,
     chart: &RemoteChart,
@@ -147,7 +145,10 @@ pub async fn fetch_chart(
 ///
 /// # Errors
 /// When the text names no such place, or as for [`fetch_chart`].
-pub async fn fetch_named_chart(client: &Client, place: &str) -> Result<FetchedChart, RemoteError> {
+pub(crate) async fn fetch_named_chart(
+    client: &Client,
+    place: &str,
+) -> Result<FetchedChart, RemoteError> {
     let unknown = || RemoteError::Place(without_query(place));
     if let Some(rest) = place.strip_prefix("oci://") {
         let reference: Reference = rest.parse().map_err(|_| unknown())?;

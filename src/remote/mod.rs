@@ -10,10 +10,10 @@ mod error;
 mod index;
 mod repository;
 
-pub use artifact::fetch_artifact;
-pub use chart::{FetchedChart, RemoteChart, fetch_chart, fetch_named_chart};
-pub use error::RemoteError;
-pub use repository::Repositories;
+pub(crate) use artifact::fetch_artifact;
+pub(crate) use chart::{FetchedChart, RemoteChart, fetch_chart, fetch_named_chart};
+pub(crate) use error::RemoteError;
+pub(crate) use repository::Repositories;
 
 /// The largest index of a repository that is read.
 const MAX_INDEX_BYTES: u64 = 64 << 20;

@@ -17,7 +17,7 @@ use rune_core::digest::Digest;
 /// The indexes of the repositories that were asked in a run: each is fetched once, however many
 /// charts come from it.
 #[derive(Debug, Default)]
-pub struct Repositories {
+pub(crate) struct Repositories {
     read: Mutex<HashMap<String, Known>>,
 }
 
@@ -73,7 +73,6 @@ pub(super) async fn fetch(
                 let place = format!("what the repository `{repository}` has as `{name}` {found}");
                 let chart = chart.checked(&place, name, &found)?;
                 return Ok(FetchedChart {
-                    origin: repository,
                     is_deprecated: entry.is_deprecated(),
                     ..chart
                 });
@@ -128,7 +127,6 @@ pub(super) async fn fetch_archive(
     Ok(FetchedChart {
         package,
         manifest: None,
-        origin: url,
         is_deprecated: false,
     })
 }

@@ -23,12 +23,12 @@ pub(super) struct ChartFiles {
 
 /// A new project: its files by their path in it.
 #[derive(Debug, Clone)]
-pub struct NewProject {
+pub(crate) struct NewProject {
     files: BTreeMap<Utf8PathBuf, File>,
-    pub manifest: Utf8PathBuf,
-    pub policy: Utf8PathBuf,
+    pub(crate) manifest: Utf8PathBuf,
+    pub(crate) policy: Utf8PathBuf,
     /// The templates of values that pin images.
-    pub templates: Vec<Utf8PathBuf>,
+    pub(crate) templates: Vec<Utf8PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ struct File {
 
 impl NewProject {
     /// The files of a plan.
-    pub fn of(plan: &Plan, name: &str, version: &Version) -> Self {
+    pub(crate) fn of(plan: &Plan, name: &str, version: &Version) -> Self {
         let manifest = Utf8PathBuf::from(format!("bundle-manifests/{name}.yaml"));
         // `policy` is a good name for a bundle, too.
         let policy = if manifest == POLICY {
@@ -130,7 +130,7 @@ impl NewProject {
     ///
     /// # Errors
     /// When there is something of that name already, or the disk refuses. Then nothing is written.
-    pub fn write(&self, directory: &Utf8Path) -> Result<(), ScaffoldError> {
+    pub(crate) fn write(&self, directory: &Utf8Path) -> Result<(), ScaffoldError> {
         check_free(directory)?;
         let staging = StagingDirectory::create(directory)?;
         for (path, file) in &self.files {
@@ -156,7 +156,7 @@ impl NewProject {
 ///
 /// # Errors
 /// When there is something of that name already, be it a link.
-pub fn check_free(directory: &Utf8Path) -> Result<(), ScaffoldError> {
+pub(crate) fn check_free(directory: &Utf8Path) -> Result<(), ScaffoldError> {
     if rune_core::fsx::exists(directory) || rune_core::fsx::is_link(directory) {
         return Err(ScaffoldError::Exists(directory.to_owned()));
     }

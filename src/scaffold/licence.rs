@@ -22,7 +22,7 @@ const AT_ONCE: usize = 4;
 
 /// What is known of the licence of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum License {
+pub(crate) enum License {
     Stated(String),
     /// There is no label, or one that states no licence.
     Unknown,
@@ -33,7 +33,10 @@ pub enum License {
 }
 
 /// Asks for the licences of images. A registry that cannot be reached is asked once.
-pub async fn licenses(client: &Client, references: Vec<Reference>) -> BTreeMap<Reference, License> {
+pub(crate) async fn licenses(
+    client: &Client,
+    references: Vec<Reference>,
+) -> BTreeMap<Reference, License> {
     let mut registries: BTreeMap<String, Vec<Reference>> = BTreeMap::new();
     for reference in references {
         registries

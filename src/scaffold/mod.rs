@@ -38,10 +38,10 @@ use rune_core::{
     fsx::PathError,
 };
 
-pub use files::{NewProject, check_free};
-pub use licence::{License, licenses};
-pub use plan::{GivenChart, Plan, PlannedImage};
-pub use suggest::{Suggestion, given};
+pub(crate) use files::{NewProject, check_free};
+pub(crate) use licence::{License, licenses};
+pub(crate) use plan::{GivenChart, Plan, PlannedImage};
+pub(crate) use suggest::{Suggestion, given};
 
 /// What the release is called when a chart is rendered.
 const RELEASE: &str = "rune-bundle-check";

@@ -50,24 +50,24 @@ pub struct GivenChart {
 /// An image that is to be in the bundle.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub struct PlannedImage {
+pub(crate) struct PlannedImage {
     /// Its name in the manifest.
-    pub name: String,
-    pub reference: Reference,
+    pub(crate) name: String,
+    pub(crate) reference: Reference,
     /// Under which licence it is.
-    pub license: License,
+    pub(crate) license: License,
     /// Where it was found first; nothing for one that was asked for.
-    pub place: Option<String>,
+    pub(crate) place: Option<String>,
     /// Whether it is only a possible image: a text at a place that the policy had to declare.
-    pub is_possible: bool,
+    pub(crate) is_possible: bool,
     /// Whether no chart uses it.
-    pub is_extra: bool,
+    pub(crate) is_extra: bool,
     /// Whether the manifest has it already.
-    pub is_given: bool,
+    pub(crate) is_given: bool,
     /// The values that pin it.
-    pub pinned_by: BTreeSet<String>,
+    pub(crate) pinned_by: BTreeSet<String>,
     /// Whether charts name it by its tag alone.
-    pub is_tag_only: bool,
+    pub(crate) is_tag_only: bool,
 }
 
 impl PlannedImage {
@@ -98,7 +98,7 @@ pub(super) struct PlannedChart {
 
 /// Everything that the files of a project are written from.
 #[derive(Debug, Clone, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Images by registry, repository and tag.
     pub(super) images: BTreeMap<(String, Option<String>), PlannedImage>,
     pub(super) charts: Vec<PlannedChart>,
@@ -110,7 +110,7 @@ pub struct Plan {
 
 impl Plan {
     /// A plan with these images.
-    pub fn with_images(images: &[Reference]) -> Self {
+    pub(crate) fn with_images(images: &[Reference]) -> Self {
         let mut plan = Self::default();
         images
             .iter()
@@ -122,7 +122,7 @@ impl Plan {
     ///
     /// # Errors
     /// When Helm cannot be run, or a chart cannot be rendered.
-    pub async fn find(
+    pub(crate) async fn find(
         mut self,
         charts: Vec<GivenChart>,
         helm: Option<&Helm>,
@@ -162,17 +162,17 @@ impl Plan {
     }
 
     /// The images, by registry, repository and tag.
-    pub fn images(&self) -> impl Iterator<Item = &PlannedImage> {
+    pub(crate) fn images(&self) -> impl Iterator<Item = &PlannedImage> {
         self.images.values()
     }
 
     /// What only a person can mend, one sentence each.
-    pub fn problems(&self) -> &[String] {
+    pub(crate) fn problems(&self) -> &[String] {
         &self.problems
     }
 
     /// Images that their registries do not have.
-    pub fn missing(&self) -> impl Iterator<Item = &Reference> {
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &Reference> {
         self.images
             .values()
             .filter(|image| image.license == License::NoImage)
@@ -180,7 +180,7 @@ impl Plan {
     }
 
     /// Why registries could not be asked for licences.
-    pub fn unasked(&self) -> BTreeSet<&str> {
+    pub(crate) fn unasked(&self) -> BTreeSet<&str> {
         fn why(image: &PlannedImage) -> Option<&str> {
             if let License::Unasked(why) = &image.license {
                 Some(why.as_str())
@@ -192,7 +192,7 @@ impl Plan {
     }
 
     /// The references that a registry is to be asked for.
-    pub fn references(&self) -> Vec<Reference> {
+    pub(crate) fn references(&self) -> Vec<Reference> {
         self.images
             .values()
             .filter(|image| !image.is_given)
@@ -201,7 +201,7 @@ impl Plan {
     }
 
     /// Takes over what the registries said. A possible image that there is none of is not one.
-    pub fn set_licenses(&mut self, mut licenses: BTreeMap<Reference, License>) {
+    pub(crate) fn set_licenses(&mut self, mut licenses: BTreeMap<Reference, License>) {
         for image in self.images.values_mut().filter(|image| !image.is_given) {
             image.license = licenses
                 .remove(&image.reference)
@@ -219,7 +219,11 @@ impl Plan {
     ///
     /// # Errors
     /// When Helm cannot be run.
-    pub async fn pin(&mut self, helm: &Helm, options: &HelmOptions) -> Result<(), ScaffoldError> {
+    pub(crate) async fn pin(
+        &mut self,
+        helm: &Helm,
+        options: &HelmOptions,
+    ) -> Result<(), ScaffoldError> {
         for number in 0..self.charts.len() {
             let profiles = self
                 .charts

@@ -38,12 +38,12 @@ const POLICY: &str = "bundle-manifests/policy.yaml";
 
 /// What would make a project complete.
 #[derive(Debug, Clone)]
-pub struct Suggestion {
+pub(crate) struct Suggestion {
     /// The patch, for `patch -p1` or `git apply` in the project directory; empty when nothing is to
     /// be changed.
-    pub patch: String,
+    pub(crate) patch: String,
     /// What cannot be written as a patch, with the file.
-    pub by_hand: Vec<String>,
+    pub(crate) by_hand: Vec<String>,
 }
 
 /// The texts of a project while they are changed.
@@ -58,7 +58,7 @@ struct Texts<'p> {
 ///
 /// # Errors
 /// When a template or chart is wrong.
-pub fn given(
+pub(crate) fn given(
     project: &Project,
     fetched: &FetchedCharts,
 ) -> Result<(Plan, Vec<GivenChart>), GatherError> {
@@ -119,7 +119,7 @@ impl Suggestion {
     ///
     /// # Errors
     /// When a file of the project cannot be read.
-    pub fn of(plan: &Plan, project: &Project) -> Result<Self, ScaffoldError> {
+    pub(crate) fn of(plan: &Plan, project: &Project) -> Result<Self, ScaffoldError> {
         let mut texts = Texts {
             project,
             old: BTreeMap::new(),

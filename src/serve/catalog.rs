@@ -29,19 +29,19 @@ pub(super) struct Origin {
 }
 
 #[derive(Debug, Default)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     repositories: BTreeMap<String, Contents>,
 }
 
 /// A name under which something is served, and what it leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
+pub(crate) struct Served {
     /// `repository:tag`, or `repository@digest` where there is no tag.
-    pub name: String,
+    pub(crate) name: String,
     /// The digest of the manifest or index.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// The reference by which charts know it, when it is an image or artifact.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +81,7 @@ impl Catalog {
     ///
     /// # Errors
     /// When two bundles give one tag to different contents.
-    pub fn new(
+    pub(crate) fn new(
         bundles: impl IntoIterator<Item = (String, Arc<OpenBundle>)>,
         choice: ImageSignatureChoice,
     ) -> Result<Self, ServeError> {
@@ -104,7 +104,7 @@ impl Catalog {
     }
 
     /// The names under which a bundle's contents are served, in its order.
-    pub fn names(
+    pub(crate) fn names(
         bundle: &OpenBundle,
         choice: ImageSignatureChoice,
     ) -> impl Iterator<Item = Served> {

@@ -10,7 +10,7 @@ use rune_core::{
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// Two bundles give one tag to different contents.
     #[error("`{name}` is {} in {} and {} in {}", .first.1, .first.0, .second.1, .second.0)]
     Conflict {

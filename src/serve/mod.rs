@@ -18,8 +18,9 @@ mod server;
 mod users;
 mod verified;
 
-pub use catalog::{Catalog, Served};
-pub use error::ServeError;
-pub use route::{Page, Repository, Route, RouteError, Target, route};
-pub use server::{Listener, Server};
-pub use users::{Users, UsersError};
+pub(crate) use catalog::Catalog;
+pub(crate) use error::ServeError;
+
+pub use route::{Repository, Route, Target, route};
+pub(crate) use server::{Listener, Server};
+pub(crate) use users::Users;

@@ -44,7 +44,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// A read-only registry.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     pub(super) catalog: Catalog,
     pub(super) users: Option<Arc<Users>>,
     tls: Option<Arc<ServerConfig>>,
@@ -52,7 +52,7 @@ pub struct Server {
 
 /// An address that is listened on.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -69,7 +69,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is taken, is not of this machine, or may not be used.
-    pub async fn bind(address: SocketAddr) -> Result<Self, ServeError> {
+    pub(crate) async fn bind(address: SocketAddr) -> Result<Self, ServeError> {
         let failed = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -77,14 +77,14 @@ impl Listener {
     }
 
     /// The address, with the port that was taken.
-    pub const fn address(&self) -> SocketAddr {
+    pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
 impl Server {
     /// A server of this stock, for these users if any, with TLS if configured.
-    pub const fn new(
+    pub(crate) const fn new(
         catalog: Catalog,
         users: Option<Arc<Users>>,
         tls: Option<Arc<ServerConfig>>,
@@ -98,7 +98,7 @@ impl Server {
 
     /// Serves until `stop` is ready; then no connection is accepted any more, and responses that
     /// have begun are sent to their end.
-    pub async fn run(
+    pub(crate) async fn run(
         self: Arc<Self>,
         listener: Listener,
         lines: Arc<dyn Progress>,

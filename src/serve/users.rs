@@ -19,7 +19,7 @@ use rune_core::{
 const MOST_HASHING: usize = 1;
 
 /// The users of a registry.
-pub struct Users {
+pub(crate) struct Users {
     hashes: BTreeMap<String, String>,
     /// What was right before, as digests under a key of this process: a client sends its password
     /// with every request.
@@ -30,7 +30,7 @@ pub struct Users {
 
 /// Why a file is no list of users.
 #[derive(Debug, thiserror::Error)]
-pub enum UsersError {
+pub(crate) enum UsersError {
     /// A line is none of `user:hash` with a bcrypt hash.
     #[error("line {line} is not `user:hash` with a bcrypt hash")]
     Line {
@@ -73,7 +73,7 @@ impl Users {
     ///
     /// # Errors
     /// When a line has no bcrypt hash, or there is no user.
-    pub fn parse(text: &str) -> Result<Self, UsersError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, UsersError> {
         let mut hashes = BTreeMap::new();
         for (number, line) in text.lines().enumerate() {
             let (number, line) = (number.saturating_add(1), line.trim_end());

@@ -89,7 +89,7 @@ enum Key {
 }
 
 /// The fingerprint that the id of a key means, see [`PublicKey::key_id`].
-pub fn fingerprint_of_key_id(id: &str) -> Option<Digest> {
+pub(crate) fn fingerprint_of_key_id(id: &str) -> Option<Digest> {
     Base64::decode_vec(id)
         .ok()?
         .try_into()

@@ -17,7 +17,7 @@ use crate::canonical_json;
 use rune_core::digest::Digest;
 
 /// The media type of the one form of a signature that is written and read.
-pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+pub(crate) const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const DIGEST_ALGORITHM: &str = "SHA2_256";
 
 /// One person's signature over the exact bytes of `bundle.json`.

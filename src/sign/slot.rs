@@ -3,7 +3,7 @@
 use super::{SignError, SlotSignature};
 
 /// How many signature slots a bundle has.
-pub const SLOTS: usize = 8;
+pub(crate) const SLOTS: usize = 8;
 
 /// The size of a signature slot.
 pub const SLOT_BYTES: usize = 8192;

@@ -21,22 +21,22 @@ const SHARED_REGISTRIES: [&str; 9] = [
 
 /// An image of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AvailableImage {
+pub(crate) struct AvailableImage {
     /// Its name in the manifest.
-    pub name: String,
-    pub reference: Reference,
+    pub(crate) name: String,
+    pub(crate) reference: Reference,
     /// The digest of its index, or of its manifest where there is no index.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// The digests of what the index leads to.
-    pub manifests: Vec<Digest>,
+    pub(crate) manifests: Vec<Digest>,
     /// Whether the packager makes it, so that no registry knows it.
-    pub is_built: bool,
+    pub(crate) is_built: bool,
     /// Other tags that its registry had for this digest when it was locked.
-    pub other_tags: Vec<String>,
+    pub(crate) other_tags: Vec<String>,
     /// The component that it belongs to, when that is left out of the bundle.
-    pub left_out_with: Option<String>,
+    pub(crate) left_out_with: Option<String>,
     /// Whether it is carried although no chart asks for it.
-    pub extra: bool,
+    pub(crate) extra: bool,
 }
 
 impl AvailableImage {
@@ -102,7 +102,7 @@ pub(super) fn is_at_destination(reference: &Reference, images: &[AvailableImage]
 
 /// The image that a reference of a chart means: its digest is that of the image, or it has no
 /// digest and the tag of the image at the same source, or at a registry of one's own.
-pub fn meant_image(text: &str, images: &[AvailableImage]) -> Option<usize> {
+pub(crate) fn meant_image(text: &str, images: &[AvailableImage]) -> Option<usize> {
     let reference = Reference::parse_like_a_runtime(text).ok()?;
     let is_meant = |image: &AvailableImage| {
         is_repository_of(&reference, image, images)

@@ -13,7 +13,7 @@ use crate::{
 /// For each chart, by name: values files as path and text, later ones winning. They are not in the
 /// bundle, and only their keys are recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CheckValues(BTreeMap<String, ChartValues>);
+pub(crate) struct CheckValues(BTreeMap<String, ChartValues>);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct ChartValues {
@@ -26,7 +26,7 @@ impl CheckValues {
     ///
     /// # Errors
     /// When the text is not YAML.
-    pub fn add(&mut self, chart: &str, path: &str, text: String) -> Result<(), ChartError> {
+    pub(crate) fn add(&mut self, chart: &str, path: &str, text: String) -> Result<(), ChartError> {
         let keys = value_keys(Utf8Path::new(path), &text)?;
         let values = self.0.entry(chart.to_owned()).or_default();
         values.keys.extend(keys);
@@ -34,12 +34,12 @@ impl CheckValues {
         Ok(())
     }
 
-    pub fn files(&self, chart: &str) -> &[(String, String)] {
+    pub(crate) fn files(&self, chart: &str) -> &[(String, String)] {
         self.0.get(chart).map_or(&[], |values| &values.files)
     }
 
     /// The keys of all of them. A file without keys changes nothing.
-    pub fn records(&self) -> Vec<CheckValuesRecord> {
+    pub(crate) fn records(&self) -> Vec<CheckValuesRecord> {
         let with_keys = self.0.iter().filter(|(_, values)| !values.keys.is_empty());
         with_keys
             .map(|(chart, values)| CheckValuesRecord {

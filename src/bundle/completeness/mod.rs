@@ -23,49 +23,49 @@ use self::judge::Judge;
 use crate::{bundle::CheckValuesRecord, chart::HelmError, policy::Policy};
 use rune_core::failure::{Failure, FailureKind};
 
-pub use available::{AvailableImage, meant_image};
-pub use check_values::CheckValues;
-pub use finding::{CompletenessFinding, Incomplete};
-pub use survey::{Survey, survey};
+pub(crate) use available::{AvailableImage, meant_image};
+pub(crate) use check_values::CheckValues;
+pub(crate) use finding::{CompletenessFinding, Incomplete};
+pub(crate) use survey::{Survey, survey};
 
 /// Which Helm renders the charts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HelmOptions {
+pub(crate) struct HelmOptions {
     /// The program; nothing when none was found.
-    pub program: Option<Utf8PathBuf>,
+    pub(crate) program: Option<Utf8PathBuf>,
     /// How long one rendering may take.
-    pub time_limit: Duration,
+    pub(crate) time_limit: Duration,
 }
 
 /// That the check was made, and what it found to be remarked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Complete {
+pub(crate) struct Complete {
     /// The version of Helm; nothing when there were no charts to render.
-    pub helm: Option<String>,
+    pub(crate) helm: Option<String>,
     /// How many renderings there were.
-    pub renderings: usize,
+    pub(crate) renderings: usize,
     /// How many times an image was named in them.
-    pub references: usize,
+    pub(crate) references: usize,
     /// What the charts ask for in some profile and was left out on purpose, one sentence each.
-    pub left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
     /// What the policy lets through.
-    pub exceptions: Exceptions,
+    pub(crate) exceptions: Exceptions,
     /// The values that charts were rendered with for the check alone.
-    pub check_values: Vec<CheckValuesRecord>,
+    pub(crate) check_values: Vec<CheckValuesRecord>,
     /// The charts in which no object names an image, in any profile.
-    pub without_images: Vec<String>,
+    pub(crate) without_images: Vec<String>,
 }
 
 /// What does not fit as it is, and the policy lets through; each with the reason that the policy
 /// gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Exceptions {
+pub(crate) struct Exceptions {
     /// Images that charts name by their tag alone.
-    pub tag_pins: BTreeMap<String, String>,
+    pub(crate) tag_pins: BTreeMap<String, String>,
     /// Patterns of the names of test hooks that were left out.
-    pub tests: BTreeSet<(String, String)>,
+    pub(crate) tests: BTreeSet<(String, String)>,
     /// References that are not images to transfer.
-    pub ignored: BTreeSet<(String, String)>,
+    pub(crate) ignored: BTreeSet<(String, String)>,
 }
 
 /// Why the check was not passed.
@@ -111,7 +111,7 @@ impl Failure for CompletenessError {
 ///
 /// # Errors
 /// With everything that does not fit.
-pub fn check_completeness(
+pub(crate) fn check_completeness(
     survey: &Survey,
     images: &[AvailableImage],
     policy: &Policy,

@@ -16,7 +16,7 @@ use rune_core::{digest::Digest, progress::Progress};
 
 /// What was found in the renderings of charts.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// The version of Helm; nothing when there were no charts to render.
     pub(super) helm: Option<String>,
     pub(super) renderings: Vec<Rendering>,
@@ -38,7 +38,7 @@ pub(super) struct Rendering {
 ///
 /// # Errors
 /// When there is no Helm although there are charts, or it cannot be run.
-pub async fn survey(
+pub(crate) async fn survey(
     charts: &[Package],
     profiles: &[ProfileIngredient],
     check_values: &CheckValues,
@@ -128,7 +128,10 @@ impl Survey {
     /// The tags of references that have the digest of an image and another tag: only the registry
     /// knows whether that tag means this digest, too. Each with the name of the image and the
     /// reference to ask for.
-    pub fn unconfirmed_tags(&self, images: &[AvailableImage]) -> Vec<(String, Reference, Digest)> {
+    pub(crate) fn unconfirmed_tags(
+        &self,
+        images: &[AvailableImage],
+    ) -> Vec<(String, Reference, Digest)> {
         let mut asked = BTreeSet::new();
         for reference in self
             .references()

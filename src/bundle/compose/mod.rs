@@ -42,7 +42,7 @@ use rune_core::{
 pub(super) use images::{ARTIFACT, ARTIFACT_KIND, IMAGE_SIGNATURE, REFERRER};
 pub use images::{ImageIngredient, ImageSource};
 pub(crate) use sbom::SBOM_NAME;
-pub use signatures::BundlePayload;
+pub(crate) use signatures::BundlePayload;
 
 /// Everything that goes into a bundle.
 #[derive(Debug)]

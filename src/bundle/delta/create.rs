@@ -17,10 +17,10 @@ const ROOTS: [&str; 2] = ["index.json", "artifacts/index.json"];
 
 /// A delta that is about to be written.
 #[derive(Debug)]
-pub struct DeltaPlan {
-    pub plan: Plan,
-    pub included: Tally,
-    pub left_out: Tally,
+pub(crate) struct DeltaPlan {
+    pub(crate) plan: Plan,
+    pub(crate) included: Tally,
+    pub(crate) left_out: Tally,
 }
 
 /// How many entries, and how many bytes their entries have.
@@ -56,7 +56,7 @@ impl DeltaPlan {
     ///
     /// # Errors
     /// When the archive would be too large.
-    pub fn new(bundle: Plan, index: &BundleIndex, held: &Held) -> Result<Self, DeltaError> {
+    pub(crate) fn new(bundle: Plan, index: &BundleIndex, held: &Held) -> Result<Self, DeltaError> {
         let head = bundle.entries().saturating_sub(index.entries.len());
         let mut seen = BTreeSet::new();
         let is_included: Vec<bool> = index

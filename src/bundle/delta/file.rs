@@ -27,7 +27,7 @@ use rune_core::{
 
 /// A delta of which only record and head were read; nothing in it is trusted.
 #[derive(Debug)]
-pub struct Delta {
+pub(crate) struct Delta {
     path: Utf8PathBuf,
     file: BundleFile,
     record_bytes: u64,
@@ -51,7 +51,7 @@ impl Delta {
     ///
     /// # Errors
     /// When it cannot be read, or record or head is damaged.
-    pub fn open(
+    pub(crate) fn open(
         path: &Utf8Path,
         more: &[Utf8PathBuf],
         is_only: bool,
@@ -94,12 +94,12 @@ impl Delta {
     }
 
     /// The head as it stands in the delta.
-    pub const fn head(&self) -> &UnverifiedHead {
+    pub(crate) const fn head(&self) -> &UnverifiedHead {
         &self.head
     }
 
     /// What it was created for, as it says.
-    pub fn bases(&self) -> &[BaseRecord] {
+    pub(crate) fn bases(&self) -> &[BaseRecord] {
         &self.record.bases
     }
 
@@ -108,7 +108,7 @@ impl Delta {
     ///
     /// # Errors
     /// When something is not as bundle index and record say together.
-    pub fn contents(&self, index: &BundleIndex) -> Result<DeltaContents<'_>, DeltaError> {
+    pub(crate) fn contents(&self, index: &BundleIndex) -> Result<DeltaContents<'_>, DeltaError> {
         let mut listed = self.record.entries.iter().peekable();
         let has = |entry: &&EntryRecord| listed.next_if(|name| **name == entry.path).is_some();
         let included: Vec<&EntryRecord> = index.entries.iter().filter(has).collect();

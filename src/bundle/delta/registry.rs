@@ -35,11 +35,11 @@ struct Walked {
 }
 
 /// A registry, and what repositories of bundles are called there.
-pub struct RegistryBase<'a> {
-    pub client: &'a Client,
+pub(crate) struct RegistryBase<'a> {
+    pub(crate) client: &'a Client,
     /// As people name it.
-    pub name: String,
-    pub repository: &'a (dyn Fn(&str) -> RepositoryName + Sync),
+    pub(crate) name: String,
+    pub(crate) repository: &'a (dyn Fn(&str) -> RepositoryName + Sync),
 }
 
 impl RegistryBase<'_> {
@@ -47,7 +47,7 @@ impl RegistryBase<'_> {
     ///
     /// # Errors
     /// When the registry does not have it, or it is something else.
-    pub async fn index(&self, bundle: &str, tag: &str) -> Result<BundleIndex, DeltaError> {
+    pub(crate) async fn index(&self, bundle: &str, tag: &str) -> Result<BundleIndex, DeltaError> {
         let name = (self.repository)(&format!("bundles/{bundle}"));
         let not_there = || DeltaError::NotPushed(format!("{name}:{tag}"));
         let bytes = self.client.writer(&name).manifest(tag).await?;
@@ -65,7 +65,7 @@ impl RegistryBase<'_> {
     ///
     /// # Errors
     /// When the registry cannot be asked.
-    pub async fn base(
+    pub(crate) async fn base(
         &self,
         index: &BundleIndex,
         delta: Option<&DeltaContents<'_>>,
@@ -115,7 +115,7 @@ impl RegistryBase<'_> {
     ///
     /// # Errors
     /// When something is missing, or the registry cannot be asked.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         head: AuthenticatedHead,
         delta: &Delta,

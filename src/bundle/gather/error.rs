@@ -13,7 +13,7 @@ use rune_core::{
 };
 
 #[derive(Debug, thiserror::Error)]
-pub enum GatherError {
+pub(crate) enum GatherError {
     /// The lock does not say what the project says.
     #[error(transparent)]
     Lock(#[from] manifest::LockCheckError),

@@ -15,7 +15,7 @@ use rune_core::{
 
 /// Where in which file a content begins.
 #[derive(Debug, Clone)]
-pub struct FilePart {
+pub(crate) struct FilePart {
     path: Utf8PathBuf,
     /// Without one, the path is opened when it is read: there may be more files than a process may
     /// have open.

@@ -27,9 +27,10 @@ use rune_core::{
     progress::Progress,
 };
 
-pub use error::MaterialiseError;
+pub(crate) use error::MaterialiseError;
 pub(in crate::bundle) use file_part::FilePart;
-pub use plan::{Content, Plan};
+pub(crate) use plan::Content;
+pub use plan::Plan;
 
 /// How much is read at once of what is on the disk already.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -49,7 +50,7 @@ pub struct Transferred {
 ///
 /// # Errors
 /// When the destination exists and no interrupted run left it, or cannot be written.
-pub fn check_name(destination: &Utf8Path) -> Result<(), MaterialiseError> {
+pub(crate) fn check_name(destination: &Utf8Path) -> Result<(), MaterialiseError> {
     fsx::check_no_directory(destination)?;
     if fsx::is_taken(destination) && !fsx::exists(&journal::path_of(destination)) {
         return Err(MaterialiseError::Exists(destination.to_owned()));
@@ -61,7 +62,10 @@ pub fn check_name(destination: &Utf8Path) -> Result<(), MaterialiseError> {
 ///
 /// # Errors
 /// When it exists, cannot be written, or there is too little room.
-pub fn check_destination(plan: &Plan, destination: &Destination) -> Result<(), MaterialiseError> {
+pub(crate) fn check_destination(
+    plan: &Plan,
+    destination: &Destination,
+) -> Result<(), MaterialiseError> {
     if !is_finished(plan, destination)? {
         check_free(destination)?;
     }

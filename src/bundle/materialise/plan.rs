@@ -24,7 +24,7 @@ pub struct Plan {
 
 /// Where the content of an entry comes from.
 #[derive(Debug, Clone)]
-pub enum Content {
+pub(crate) enum Content {
     Bytes(Arc<[u8]>),
     /// From a file, which must have this digest.
     File {

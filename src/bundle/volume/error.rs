@@ -87,7 +87,7 @@ const fn are_missing(numbers: &[u64]) -> &'static str {
 }
 
 /// Numbers of volumes in a sentence, those that follow each other as a range.
-pub fn volumes(numbers: &[u64]) -> String {
+pub(crate) fn volumes(numbers: &[u64]) -> String {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for number in numbers {
         match ranges.last_mut() {

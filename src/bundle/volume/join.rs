@@ -27,7 +27,7 @@ use rune_core::{fsx, progress::Progress};
 
 /// Volumes of one set, and the head that they and what was joined before have.
 #[derive(Debug)]
-pub struct VolumesToJoin {
+pub(crate) struct VolumesToJoin {
     volumes: BTreeMap<u64, Volume>,
     plan: VolumePlan,
     head: UnverifiedHead,
@@ -36,12 +36,12 @@ pub struct VolumesToJoin {
 /// How far a bundle is put together.
 #[derive(Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Joined {
+pub(crate) struct Joined {
     /// The volumes of this run.
-    pub added: Vec<u64>,
+    pub(crate) added: Vec<u64>,
     /// The volumes that are still to come; without any the bundle has its name.
-    pub missing: Vec<u64>,
-    pub count: u64,
+    pub(crate) missing: Vec<u64>,
+    pub(crate) count: u64,
 }
 
 impl VolumesToJoin {
@@ -51,7 +51,7 @@ impl VolumesToJoin {
     /// # Errors
     /// When one is damaged at its beginning, of another set or there twice, or two have different
     /// signatures in one slot.
-    pub fn open(
+    pub(crate) fn open(
         first: &Utf8Path,
         more: &[Utf8PathBuf],
         destination: &Utf8Path,
@@ -74,7 +74,7 @@ impl VolumesToJoin {
         })
     }
 
-    pub const fn head(&self) -> &UnverifiedHead {
+    pub(crate) const fn head(&self) -> &UnverifiedHead {
         &self.head
     }
 }
@@ -102,7 +102,7 @@ fn head_before(
 /// # Errors
 /// When a volume or, with the last one, the bundle is not as signed, or the file cannot be written.
 /// What was joined of intact volumes is kept for the next run.
-pub fn join(
+pub(crate) fn join(
     source: VolumesToJoin,
     head: &AuthenticatedHead,
     destination: &Utf8Path,

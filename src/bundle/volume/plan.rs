@@ -20,7 +20,7 @@ const MAX_VOLUMES: u64 = 999;
 
 /// The places of all bytes of a bundle in its volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VolumePlan {
+pub(crate) struct VolumePlan {
     head_bytes: u64,
     bundle_bytes: u64,
     volume_bytes: u64,
@@ -81,12 +81,12 @@ impl VolumePlan {
         self.bundle_bytes
     }
 
-    pub const fn volume_bytes(&self) -> u64 {
+    pub(crate) const fn volume_bytes(&self) -> u64 {
         self.volume_bytes
     }
 
     /// How many volumes there are.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.bundle_bytes
             .saturating_sub(self.head_bytes)
             .div_ceil(self.stride)

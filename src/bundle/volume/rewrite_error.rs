@@ -14,7 +14,7 @@ use rune_core::{
 
 /// Why a bundle was not cut into volumes, or not put together from them.
 #[derive(Debug, thiserror::Error)]
-pub enum RewriteError {
+pub(crate) enum RewriteError {
     #[error(transparent)]
     Destination(#[from] MaterialiseError),
     #[error(transparent)]
@@ -37,7 +37,7 @@ pub enum RewriteError {
 
 /// An entry that several volumes have, each as its own record says, and that is not the signed one.
 #[derive(Debug)]
-pub struct WrongEntry {
+pub(crate) struct WrongEntry {
     pub(super) path: EntryName,
     pub(super) volumes: Vec<u64>,
 }

@@ -22,7 +22,7 @@ use rune_core::{fsx::PathError, progress::Progress};
 ///
 /// # Errors
 /// When a byte differs from the bundle index, or the volumes cannot be written; then none has its name.
-pub fn split(
+pub(crate) fn split(
     source: BundleSource,
     head: &AuthenticatedHead,
     destination: &Destination,
@@ -57,7 +57,7 @@ pub fn split(
 ///
 /// # Errors
 /// When a name is taken, or there is too little room.
-pub fn check_split(
+pub(crate) fn check_split(
     head: &AuthenticatedHead,
     destination: &Destination,
 ) -> Result<(), MaterialiseError> {

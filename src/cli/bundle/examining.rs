@@ -91,12 +91,12 @@ impl Doctor {
     ) -> ExitCode {
         match self.step {
             Step::Build(step) => {
-                printer.finish(site().and_then(|site| doctor::examine_build(&step.options(&site))))
+                printer.finish(site().map(|site| doctor::examine_build(&step.options(&site))))
             }
             Step::Receive(step) => printer.finish(
                 site()
                     .and_then(|site| step.options(&site))
-                    .and_then(|options| doctor::examine_receive(&options)),
+                    .map(|options| doctor::examine_receive(&options)),
             ),
         }
     }

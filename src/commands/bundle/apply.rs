@@ -23,21 +23,21 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct ApplyOptions {
+pub(crate) struct ApplyOptions {
     /// The delta, and what it is checked with.
-    pub delta: BundleOptions,
+    pub(crate) delta: BundleOptions,
     /// Where the other entries are.
-    pub bases: Vec<BaseSource>,
-    pub registry: ClientConfig,
+    pub(crate) bases: Vec<BaseSource>,
+    pub(crate) registry: ClientConfig,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
-    pub output: Option<Utf8PathBuf>,
+    pub(crate) output: Option<Utf8PathBuf>,
     /// Only check that it could be done.
-    pub is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ApplyReport {
+pub(crate) struct ApplyReport {
     name: String,
     version: semver::Version,
     digest: Digest,
@@ -101,7 +101,7 @@ impl Report for ApplyReport {
 /// # Errors
 /// When the delta or a base is not as signed, some entries are missing, or the bundle cannot be
 /// written; nothing has its name then.
-pub fn run(
+pub(crate) fn run(
     options: &ApplyOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<ApplyReport, CommandError> {

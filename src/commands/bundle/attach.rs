@@ -24,23 +24,23 @@ use rune_core::{
 const MAX_SIGNATURE_FILE_BYTES: u64 = 1 << 20;
 
 #[derive(Debug)]
-pub struct AttachOptions {
-    pub bundle: Utf8PathBuf,
+pub(crate) struct AttachOptions {
+    pub(crate) bundle: Utf8PathBuf,
     /// Where other volumes of its set are.
-    pub parts: Vec<Utf8PathBuf>,
+    pub(crate) parts: Vec<Utf8PathBuf>,
     /// The file with the signature.
-    pub signature: Utf8PathBuf,
+    pub(crate) signature: Utf8PathBuf,
     /// The file with the public key that it was made with.
-    pub key: Option<Utf8PathBuf>,
+    pub(crate) key: Option<Utf8PathBuf>,
     /// The trust file with that key.
-    pub trust_file: Option<Utf8PathBuf>,
-    pub is_dry_run: bool,
+    pub(crate) trust_file: Option<Utf8PathBuf>,
+    pub(crate) is_dry_run: bool,
 }
 
 /// A signature is in the bundle.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub struct AttachReport(CosignReport);
+pub(crate) struct AttachReport(CosignReport);
 
 impl Report for AttachReport {
     const VERB: &'static str = "attach";
@@ -77,7 +77,10 @@ impl Failure for AttachError {
 /// # Errors
 /// When the signature is not one by the key over this bundle's index, the bundle is damaged, no
 /// slot is left, or the file may not be written.
-pub fn run(options: &AttachOptions, progress: &dyn Progress) -> Result<AttachReport, CommandError> {
+pub(crate) fn run(
+    options: &AttachOptions,
+    progress: &dyn Progress,
+) -> Result<AttachReport, CommandError> {
     let file = cosign::open(&options.bundle, &options.parts)?;
     let signers = Signers::load(options.trust_file.as_deref())?;
     let unusable = |error: SignError| {

@@ -19,14 +19,14 @@ const REGISTRY: &str = "oci://";
 
 /// Something that has entries.
 #[derive(Debug, Clone)]
-pub enum BaseSource {
+pub(crate) enum BaseSource {
     Path(Utf8PathBuf),
     /// A registry with its prefix, without the scheme.
     Registry(String),
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum BaseSourceError {
+pub(crate) enum BaseSourceError {
     #[error("`oci://{0}` does not say which bundle was pushed")]
     NoBundle(String),
     // What stands before `@` is a user, and perhaps a password: it is not repeated.
@@ -66,7 +66,7 @@ impl FromStr for BaseSource {
 
 impl BaseSource {
     /// The host of the registry, with port if any.
-    pub fn host(&self) -> Option<&str> {
+    pub(crate) fn host(&self) -> Option<&str> {
         match self {
             Self::Path(_) => None,
             Self::Registry(text) => text.split('/').next(),

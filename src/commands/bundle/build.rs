@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-pub use self::{image_signing::ImageSigning, report::BuildReport};
+pub(crate) use self::{image_signing::ImageSigning, report::BuildReport};
 use self::{
     image_signing::write_payloads,
     report::{BuiltDelta, BuiltImage, BuiltSignatures, BundleReport},
@@ -36,29 +36,29 @@ use rune_core::{
 };
 
 #[derive(Debug)]
-pub struct BuildOptions {
-    pub project: ProjectOptions,
+pub(crate) struct BuildOptions {
+    pub(crate) project: ProjectOptions,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
-    pub output: Option<Utf8PathBuf>,
+    pub(crate) output: Option<Utf8PathBuf>,
     /// What the receiver has: without anything, the bundle is written; else a delta of it.
-    pub held: HeldOptions,
+    pub(crate) held: HeldOptions,
     /// Write volumes of at most this size instead of one file.
-    pub volume_size: Option<VolumeSize>,
+    pub(crate) volume_size: Option<VolumeSize>,
     /// Files with private keys; the first signs slot 0, and so on.
-    pub keys: Vec<Utf8PathBuf>,
+    pub(crate) keys: Vec<Utf8PathBuf>,
     /// Who signs the images and charts for clusters.
-    pub image_signing: Option<ImageSigning>,
+    pub(crate) image_signing: Option<ImageSigning>,
     /// The file with the OpenPGP key that signs the charts for Helm.
-    pub chart_key: Option<Utf8PathBuf>,
+    pub(crate) chart_key: Option<Utf8PathBuf>,
     /// Components to carry or leave out.
-    pub components: ComponentChoice,
+    pub(crate) components: ComponentChoice,
     /// Whether the charts are checked for images that are not inside.
-    pub chart_check: ChartCheck,
+    pub(crate) chart_check: ChartCheck,
     /// How many downloads at once.
-    pub jobs: usize,
+    pub(crate) jobs: usize,
     /// Only check and say what would be done.
-    pub is_dry_run: bool,
-    pub registry: ClientConfig,
+    pub(crate) is_dry_run: bool,
+    pub(crate) registry: ClientConfig,
 }
 
 /// Builds a bundle. Everything that can be wrong without the network is found before the first byte
@@ -68,7 +68,7 @@ pub struct BuildOptions {
 /// When the manifest, lock, policy, a key or a file is not right, the destination cannot receive
 /// the bundle, or a registry does not deliver what was locked. Nothing stands under the final name
 /// then.
-pub fn run(
+pub(crate) fn run(
     options: BuildOptions,
     passphrase: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
     progress: &Arc<dyn Progress>,

@@ -62,10 +62,10 @@ impl Failure for CatError {
 }
 
 /// Standard output, and what may be written to it.
-pub struct Output<'a> {
-    pub writer: &'a mut dyn Write,
+pub(crate) struct Output<'a> {
+    pub(crate) writer: &'a mut dyn Write,
     /// A terminal gets text only, with control characters escaped.
-    pub is_terminal: bool,
+    pub(crate) is_terminal: bool,
 }
 
 /// Writes an entry.
@@ -74,7 +74,7 @@ pub struct Output<'a> {
 /// When the bundle is not as signed, or has no such entry. Of one of up to 8 MiB nothing is written
 /// then; a larger one was right when it was read first, and its last piece is withheld when it no
 /// longer is.
-pub fn run(
+pub(crate) fn run(
     options: &BundleOptions,
     path: &str,
     output: Output<'_>,

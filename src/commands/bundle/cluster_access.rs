@@ -15,9 +15,9 @@ const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// Which cluster, and which Helm.
 #[derive(Debug, Clone)]
-pub struct ClusterAccessOptions {
-    pub cluster: ClusterOptions,
-    pub helm: Option<Utf8PathBuf>,
+pub(crate) struct ClusterAccessOptions {
+    pub(crate) cluster: ClusterOptions,
+    pub(crate) helm: Option<Utf8PathBuf>,
 }
 
 /// A cluster that answers, and Helm for its releases.

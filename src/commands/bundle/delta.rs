@@ -21,23 +21,23 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct DeltaOptions {
+pub(crate) struct DeltaOptions {
     /// Which bundle, and what it is checked with.
-    pub bundle: BundleOptions,
-    pub held: HeldOptions,
+    pub(crate) bundle: BundleOptions,
+    pub(crate) held: HeldOptions,
     /// The file to write; without one, `<name>-<version>.delta.tar` in the working directory.
-    pub output: Option<Utf8PathBuf>,
+    pub(crate) output: Option<Utf8PathBuf>,
     /// Only check that it could be done.
-    pub is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
 }
 
 /// Where it says what the receiver has.
 #[derive(Debug, Clone, Default)]
-pub struct HeldOptions {
+pub(crate) struct HeldOptions {
     /// Bundles, and directories that some were unpacked into; they are not trusted.
-    pub bases: Vec<Utf8PathBuf>,
+    pub(crate) bases: Vec<Utf8PathBuf>,
     /// Have-lists.
-    pub lists: Vec<Utf8PathBuf>,
+    pub(crate) lists: Vec<Utf8PathBuf>,
 }
 
 impl HeldOptions {
@@ -60,7 +60,7 @@ impl HeldOptions {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DeltaReport {
+pub(crate) struct DeltaReport {
     name: String,
     version: semver::Version,
     digest: Digest,
@@ -102,7 +102,7 @@ impl Report for DeltaReport {
 ///
 /// # Errors
 /// When the bundle is not as signed, a base cannot be read, or the delta cannot be written.
-pub fn run(
+pub(crate) fn run(
     options: &DeltaOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<DeltaReport, CommandError> {

@@ -16,19 +16,19 @@ use rune_core::{
 
 /// Which bundles, and what they are checked with.
 #[derive(Debug, Clone)]
-pub struct DiffOptions {
+pub(crate) struct DiffOptions {
     /// The bundle that is there.
-    pub old: Utf8PathBuf,
+    pub(crate) old: Utf8PathBuf,
     /// The bundle that is to come.
-    pub new: Utf8PathBuf,
+    pub(crate) new: Utf8PathBuf,
     /// Who must vouch for both; nobody is fine.
-    pub trust: ViewOptions,
+    pub(crate) trust: ViewOptions,
     /// Whether a difference fails the job.
-    pub is_failure: bool,
+    pub(crate) is_failure: bool,
 }
 
 #[derive(Debug, Serialize)]
-pub struct DiffReport {
+pub(crate) struct DiffReport {
     #[serde(flatten)]
     diff: Diff,
     trust: Option<TrustSource>,
@@ -41,7 +41,7 @@ pub struct DiffReport {
 /// # Errors
 /// When a bundle cannot be read, keys or a digest were given and do not vouch for it, or what is
 /// compared is damaged.
-pub fn run(options: &DiffOptions) -> Result<DiffReport, CommandError> {
+pub(crate) fn run(options: &DiffOptions) -> Result<DiffReport, CommandError> {
     let (old, new) = (
         options.trust.open(&options.old)?,
         options.trust.open(&options.new)?,

@@ -16,15 +16,15 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct ExportOptions {
-    pub project: ProjectOptions,
-    pub format: ExportFormat,
+pub(crate) struct ExportOptions {
+    pub(crate) project: ProjectOptions,
+    pub(crate) format: ExportFormat,
 }
 
 /// For whom the list is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum ExportFormat {
+pub(crate) enum ExportFormat {
     /// References of images, one a line.
     List,
     /// The manifest of hauler: `Images` and `Charts`.
@@ -36,7 +36,7 @@ pub enum ExportFormat {
 /// What is locked, for another tool.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ExportReport {
+pub(crate) struct ExportReport {
     lock: Utf8PathBuf,
     format: ExportFormat,
     content: String,
@@ -65,7 +65,10 @@ struct RemoteChart<'a> {
 ///
 /// # Errors
 /// When there is no lock, or it is not that of the manifest.
-pub fn run(options: &ExportOptions, progress: &dyn Progress) -> Result<ExportReport, CommandError> {
+pub(crate) fn run(
+    options: &ExportOptions,
+    progress: &dyn Progress,
+) -> Result<ExportReport, CommandError> {
     let project = options.project.load(Programs::NotNeeded)?;
     let path = project.lock_path();
     let lock = Lock::read(&path)?;

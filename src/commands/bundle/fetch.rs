@@ -25,24 +25,24 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct FetchOptions {
-    pub reference: Reference,
+pub(crate) struct FetchOptions {
+    pub(crate) reference: Reference,
     /// What the bundle is checked with.
-    pub trust: BundleOptions,
+    pub(crate) trust: BundleOptions,
     /// Bundles, and directories that some were unpacked into: what they have is not fetched.
-    pub bases: Vec<Utf8PathBuf>,
+    pub(crate) bases: Vec<Utf8PathBuf>,
     /// Whether slots that were blank are filled with signatures that came since.
-    pub with_later_signatures: bool,
-    pub registry: ClientConfig,
+    pub(crate) with_later_signatures: bool,
+    pub(crate) registry: ClientConfig,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
-    pub output: Option<Utf8PathBuf>,
+    pub(crate) output: Option<Utf8PathBuf>,
     /// Only check that it could be done.
-    pub is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct FetchReport {
+pub(crate) struct FetchReport {
     name: String,
     version: semver::Version,
     digest: Digest,
@@ -102,7 +102,7 @@ impl Report for FetchReport {
 /// # Errors
 /// When the registry does not have all of it, it is not as signed, or the file cannot be written;
 /// nothing has its name then.
-pub fn run(
+pub(crate) fn run(
     options: &FetchOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<FetchReport, CommandError> {

@@ -16,7 +16,7 @@ use rune_core::{
 
 /// Show the fingerprint of a public key, or of each key of a trust file, to compare out of band.
 #[derive(Debug, Args)]
-pub struct Fingerprint {
+pub(crate) struct Fingerprint {
     /// Public key (PEM), or trust file
     file: Utf8PathBuf,
 }
@@ -24,7 +24,7 @@ pub struct Fingerprint {
 /// The keys of a file.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct FingerprintReport {
+pub(crate) struct FingerprintReport {
     file: Utf8PathBuf,
     keys: Vec<Key>,
 }
@@ -81,7 +81,7 @@ impl Report for FingerprintReport {
 ///
 /// # Errors
 /// When it is neither a public key nor a trust file.
-pub fn run(options: &Fingerprint) -> Result<FingerprintReport, CommandError> {
+pub(crate) fn run(options: &Fingerprint) -> Result<FingerprintReport, CommandError> {
     let file = &options.file;
     let keys = if is_pem(file)? {
         vec![Key::of(load_public_key(file)?, None)]

@@ -16,14 +16,14 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct HaveOptions {
-    pub sources: Vec<BaseSource>,
-    pub output: Utf8PathBuf,
-    pub registry: ClientConfig,
+pub(crate) struct HaveOptions {
+    pub(crate) sources: Vec<BaseSource>,
+    pub(crate) output: Utf8PathBuf,
+    pub(crate) registry: ClientConfig,
 }
 
 #[derive(Debug, Serialize)]
-pub struct HaveReport {
+pub(crate) struct HaveReport {
     output: Utf8PathBuf,
     listed: Tally,
     damaged: Vec<Damaged>,
@@ -55,7 +55,10 @@ impl Report for HaveReport {
 ///
 /// # Errors
 /// When a source cannot be read, or the list cannot be written.
-pub fn run(options: &HaveOptions, progress: &dyn Progress) -> Result<HaveReport, CommandError> {
+pub(crate) fn run(
+    options: &HaveOptions,
+    progress: &dyn Progress,
+) -> Result<HaveReport, CommandError> {
     fsx::check_free(&options.output)?;
     let mut held = Held::default();
     let mut damaged = Vec::new();

@@ -27,20 +27,20 @@ const MAX_VALUES_BYTES: u64 = 1 << 20;
 
 /// What a new project is made of.
 #[derive(Debug, Clone)]
-pub struct InitOptions {
+pub(crate) struct InitOptions {
     /// Directories and packages of charts, `oci://HOST/PATH/CHART:VERSION`, URLs of packages.
-    pub charts: Vec<String>,
+    pub(crate) charts: Vec<String>,
     /// Values files, `FILE` for every chart or `CHART=FILE`.
-    pub values: Vec<String>,
+    pub(crate) values: Vec<String>,
     /// The same for the check of the charts alone.
-    pub check_values: Vec<String>,
+    pub(crate) check_values: Vec<String>,
     /// Images besides those of the charts.
-    pub images: Vec<Reference>,
+    pub(crate) images: Vec<Reference>,
     /// The name of the bundle, and of the directory.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Which Helm renders the charts.
-    pub helm: HelmOptions,
-    pub registry: ClientConfig,
+    pub(crate) helm: HelmOptions,
+    pub(crate) registry: ClientConfig,
 }
 
 /// Why there is nothing to begin with.
@@ -77,7 +77,7 @@ impl Failure for InitError {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct InitReport {
+pub(crate) struct InitReport {
     directory: Utf8PathBuf,
     manifest: Utf8PathBuf,
     policy: Utf8PathBuf,
@@ -186,7 +186,10 @@ impl Report for InitReport {
 /// # Errors
 /// When a chart cannot be read or rendered, or something is where the project is to be. Then
 /// nothing is written.
-pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport, CommandError> {
+pub(crate) fn run(
+    options: &InitOptions,
+    progress: &dyn Progress,
+) -> Result<InitReport, CommandError> {
     if options.charts.is_empty() && options.images.is_empty() {
         return Err(InitError::Nothing.into());
     }

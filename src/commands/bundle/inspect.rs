@@ -25,19 +25,19 @@ use rune_core::{
 
 /// Which bundle to look into.
 #[derive(Debug, Clone)]
-pub struct InspectOptions {
+pub(crate) struct InspectOptions {
     /// Which bundle; keys are optional here.
-    pub bundle: BundleOptions,
+    pub(crate) bundle: BundleOptions,
     /// Whether to list every entry.
-    pub with_entries: bool,
+    pub(crate) with_entries: bool,
     /// Whether to list the references of the images and nothing else.
-    pub only_images: bool,
+    pub(crate) only_images: bool,
 }
 
 /// What a bundle says it contains.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct InspectReport {
+pub(crate) struct InspectReport {
     /// Whether somebody trusted vouches for the index.
     verified: bool,
     digest: Digest,
@@ -330,7 +330,7 @@ impl InspectReport {
 ///
 /// # Errors
 /// When the head cannot be read, or a key was given and does not vouch for it.
-pub fn run(
+pub(crate) fn run(
     options: &InspectOptions,
     progress: &dyn Progress,
 ) -> Result<InspectReport, CommandError> {

@@ -19,7 +19,7 @@ use self::{
     choice::Chosen,
     look::{Inspection, Permitted},
 };
-pub use self::{mapping::MapMode, report::InstallReport};
+pub(crate) use self::{mapping::MapMode, report::InstallReport};
 use super::{
     cluster_access::{ClusterAccess, ClusterAccessOptions},
     open::{BundleOptions, threads},
@@ -47,58 +47,58 @@ use rune_core::{
 const PUSH_JOBS: usize = 4;
 
 #[derive(Debug, Clone)]
-pub struct InstallOptions {
+pub(crate) struct InstallOptions {
     /// Which bundle, and what it is checked with.
-    pub bundle: BundleOptions,
-    pub access: ClusterAccessOptions,
+    pub(crate) bundle: BundleOptions,
+    pub(crate) access: ClusterAccessOptions,
     /// The release; without one, the name of the chart.
-    pub release: Option<String>,
+    pub(crate) release: Option<String>,
     /// Those of the bundle's releases that are installed; without a name, all.
-    pub only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// The chart, when the bundle has several.
-    pub chart: Option<String>,
+    pub(crate) chart: Option<String>,
     /// The profile; without one, the first.
-    pub profile: Option<String>,
+    pub(crate) profile: Option<String>,
     /// Where the images are, `host[:port][/prefix]`; without it, under the names that the charts
     /// have for them.
-    pub registry: Option<Registry>,
+    pub(crate) registry: Option<Registry>,
     /// How the images are mapped to it; without a word, by values where that is enough.
-    pub map: Option<MapMode>,
+    pub(crate) map: Option<MapMode>,
     /// Where the values that map them are written to.
-    pub values_file: Option<Utf8PathBuf>,
+    pub(crate) values_file: Option<Utf8PathBuf>,
     /// What is pushed there first.
-    pub push: Option<Pushed>,
+    pub(crate) push: Option<Pushed>,
     /// How that registry is reached.
-    pub registry_access: ClientConfig,
+    pub(crate) registry_access: ClientConfig,
     /// Options of Helm that say values, in their order: `--values FILE`, `--set KEY=VALUE`. With
     /// the name of a release and a colon before it, it is for that one of several.
-    pub values: Vec<String>,
+    pub(crate) values: Vec<String>,
     /// How long the release may take to run, and a backup to be made.
-    pub patience: Duration,
+    pub(crate) patience: Duration,
     /// What may be done that is refused otherwise.
-    pub permissions: Permissions,
+    pub(crate) permissions: Permissions,
     /// Whether the database is backed up first.
-    pub with_backup: bool,
+    pub(crate) with_backup: bool,
     /// Only say what would change.
-    pub is_dry_run: bool,
-    pub receipts: ReceiptPlace,
+    pub(crate) is_dry_run: bool,
+    pub(crate) receipts: ReceiptPlace,
 }
 
 /// What of the bundle is pushed, beside images and charts.
 #[derive(Debug, Clone, Copy)]
-pub struct Pushed {
+pub(crate) struct Pushed {
     /// Whether the index of the bundle and its signatures are.
-    pub with_index: bool,
+    pub(crate) with_index: bool,
 }
 
 /// What may be done that is refused otherwise.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Permissions {
-    pub create_namespace: bool,
+pub(crate) struct Permissions {
+    pub(crate) create_namespace: bool,
     /// Replace a newer bundle by an older one.
-    pub downgrade: bool,
+    pub(crate) downgrade: bool,
     /// End an operation of somebody who is gone.
-    pub take_over: bool,
+    pub(crate) take_over: bool,
 }
 
 /// One release that is installed, and how it is reached.
@@ -127,7 +127,7 @@ struct Installation<'a> {
 /// When the bundle is not as signed, the cluster lacks something, the bundle must not be installed
 /// over what is there, or a release does not come to run: then what was there before runs again,
 /// if that is possible.
-pub fn run(
+pub(crate) fn run(
     options: &InstallOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<InstallReport, CommandError> {

@@ -16,17 +16,17 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct JoinOptions {
+pub(crate) struct JoinOptions {
     /// One of the volumes, where others are, and what the bundle is checked with.
-    pub volumes: BundleOptions,
+    pub(crate) volumes: BundleOptions,
     /// The file to write; without one, the name of the volumes with `.tar` for what is theirs, in
     /// the working directory.
-    pub output: Option<Utf8PathBuf>,
+    pub(crate) output: Option<Utf8PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct JoinReport {
+pub(crate) struct JoinReport {
     name: String,
     version: semver::Version,
     digest: Digest,
@@ -77,7 +77,10 @@ impl Report for JoinReport {
 ///
 /// # Errors
 /// When a volume is not as signed or of another set, or the file cannot be written.
-pub fn run(options: &JoinOptions, progress: &dyn Progress) -> Result<JoinReport, CommandError> {
+pub(crate) fn run(
+    options: &JoinOptions,
+    progress: &dyn Progress,
+) -> Result<JoinReport, CommandError> {
     let BundleOptions { bundle, parts, .. } = &options.volumes;
     let output = options
         .output

@@ -13,16 +13,16 @@ use rune_core::{
 };
 
 #[derive(Debug)]
-pub struct KeygenOptions {
+pub(crate) struct KeygenOptions {
     /// The path of both files without `.key` and `.pub`.
-    pub prefix: Utf8PathBuf,
-    pub is_dry_run: bool,
+    pub(crate) prefix: Utf8PathBuf,
+    pub(crate) is_dry_run: bool,
 }
 
 /// What was made, or would be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KeygenReport {
+pub(crate) struct KeygenReport {
     dry_run: bool,
     algorithm: &'static str,
     private_key: Utf8PathBuf,
@@ -65,7 +65,7 @@ impl Failure for KeygenError {
 ///
 /// # Errors
 /// When one of the files exists, the directory is missing or closed, or no passphrase can be had.
-pub fn run(
+pub(crate) fn run(
     options: &KeygenOptions,
     passphrase: impl FnOnce() -> Result<Secret, CommandError>,
 ) -> Result<KeygenReport, CommandError> {

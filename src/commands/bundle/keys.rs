@@ -28,10 +28,10 @@ const MAX_TRIES: u8 = 3;
 
 /// The passphrase of a private key.
 #[derive(Debug)]
-pub struct Passphrase {
-    pub secret: Secret,
+pub(crate) struct Passphrase {
+    pub(crate) secret: Secret,
     /// Whether it was typed at a terminal, where it can be typed again.
-    pub is_typed: bool,
+    pub(crate) is_typed: bool,
 }
 
 /// Reads a private key. `ask` gets the path and the number of the attempt, from 1, and is called

@@ -20,19 +20,19 @@ use rune_core::{
     text::size,
 };
 
-pub use load::ContainerdOptions;
+pub(crate) use load::ContainerdOptions;
 
 #[derive(Debug, Clone)]
-pub struct LoadOptions {
+pub(crate) struct LoadOptions {
     /// Which bundle, and what it is checked with.
-    pub bundle: BundleOptions,
+    pub(crate) bundle: BundleOptions,
     /// The platform of the node; without one, that of this machine.
-    pub platform: Option<Platform>,
-    pub destination: LoadDestination,
+    pub(crate) platform: Option<Platform>,
+    pub(crate) destination: LoadDestination,
 }
 
 #[derive(Debug, Clone)]
-pub enum LoadDestination {
+pub(crate) enum LoadDestination {
     Containerd(ContainerdOptions),
     /// A file in this directory.
     ImagesDirectory(Utf8PathBuf),
@@ -40,7 +40,7 @@ pub enum LoadDestination {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LoadReport {
+pub(crate) struct LoadReport {
     name: String,
     version: semver::Version,
     digest: Digest,
@@ -160,7 +160,10 @@ impl Report for LoadReport {
 /// # Errors
 /// When the bundle is not as signed, the runtime refuses, or another file is in the way. There is
 /// no new file then, and no new name unless everything arrived and only unpacking failed.
-pub fn run(options: &LoadOptions, progress: &dyn Progress) -> Result<LoadReport, CommandError> {
+pub(crate) fn run(
+    options: &LoadOptions,
+    progress: &dyn Progress,
+) -> Result<LoadReport, CommandError> {
     let bundle = options.bundle.open_in_place()?;
     let platform = options
         .platform

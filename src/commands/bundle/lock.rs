@@ -3,7 +3,7 @@
 mod referrers;
 mod report;
 
-pub use self::report::LockReport;
+pub(crate) use self::report::LockReport;
 use self::report::{LockOutcome, report};
 use super::{
     chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},

@@ -15,7 +15,7 @@ use rune_core::{
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LoginReport {
+pub(crate) struct LoginReport {
     registry: String,
     username: String,
     authfile: Utf8PathBuf,
@@ -27,7 +27,7 @@ pub struct LoginReport {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LogoutReport {
+pub(crate) struct LogoutReport {
     registry: String,
     authfiles: Vec<Utf8PathBuf>,
 }
@@ -94,7 +94,10 @@ impl Report for LogoutReport {
 /// # Errors
 /// When they are refused, a credential helper or another file stands in the way, or the file cannot
 /// be written.
-pub fn login(config: &ClientConfig, file: Option<&Utf8Path>) -> Result<LoginReport, CommandError> {
+pub(crate) fn login(
+    config: &ClientConfig,
+    file: Option<&Utf8Path>,
+) -> Result<LoginReport, CommandError> {
     let file = file.ok_or(NoFile)?;
     let Some(Login {
         registry,
@@ -129,7 +132,7 @@ pub fn login(config: &ClientConfig, file: Option<&Utf8Path>) -> Result<LoginRepo
 ///
 /// # Errors
 /// When there are none, or some are kept where they cannot be removed.
-pub fn logout(files: &[AuthFile], registry: &str) -> Result<LogoutReport, CommandError> {
+pub(crate) fn logout(files: &[AuthFile], registry: &str) -> Result<LogoutReport, CommandError> {
     Ok(LogoutReport {
         registry: registry.to_owned(),
         authfiles: forget_login(files, registry)?,

@@ -13,24 +13,24 @@ use rune_core::{
     progress::Progress,
 };
 
-pub use mirror::{Destination as MirrorDestination, Format as MirrorFormat};
+pub(crate) use mirror::{Destination as MirrorDestination, Format as MirrorFormat};
 
 /// Whose nodes are configured for what, and where that is written.
 #[derive(Debug, Clone)]
-pub struct MirrorOptions {
+pub(crate) struct MirrorOptions {
     /// Which bundle, and what it is checked with.
-    pub bundle: BundleOptions,
-    pub format: MirrorFormat,
+    pub(crate) bundle: BundleOptions,
+    pub(crate) format: MirrorFormat,
     /// The registry that has the images.
-    pub destination: MirrorDestination,
+    pub(crate) destination: MirrorDestination,
     /// Where to write; without one, the configuration is the report.
-    pub out: Option<Utf8PathBuf>,
+    pub(crate) out: Option<Utf8PathBuf>,
 }
 
 /// A configuration, printed or written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MirrorReport {
+pub(crate) struct MirrorReport {
     name: String,
     version: semver::Version,
     digest: Digest,
@@ -87,7 +87,10 @@ impl Report for MirrorReport {
 /// # Errors
 /// When the bundle is not as signed, the runtime cannot be told such a thing, or a file with other
 /// content is in the way.
-pub fn run(options: &MirrorOptions, progress: &dyn Progress) -> Result<MirrorReport, CommandError> {
+pub(crate) fn run(
+    options: &MirrorOptions,
+    progress: &dyn Progress,
+) -> Result<MirrorReport, CommandError> {
     let (_, head) = options.bundle.authenticate()?;
     let trust = options.bundle.trust_source();
     // Standard output is the configuration.

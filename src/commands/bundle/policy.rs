@@ -16,15 +16,15 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct PolicyOptions {
-    pub project: ProjectOptions,
+pub(crate) struct PolicyOptions {
+    pub(crate) project: ProjectOptions,
     /// Whether to say too what is allowed, and why.
-    pub with_allowed: bool,
+    pub(crate) with_allowed: bool,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PolicyReport {
+pub(crate) struct PolicyReport {
     manifest: Utf8PathBuf,
     /// The lock that was judged; absent when there is none yet.
     lock: Option<Utf8PathBuf>,
@@ -103,7 +103,7 @@ impl Report for PolicyReport {
 /// # Errors
 /// When the manifest, its policy, its lock or a chart cannot be read. A denial is no error but the
 /// verdict of the report.
-pub fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
+pub(crate) fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
     let project = options.project.load(Programs::NotNeeded)?;
     let lock_path = project.lock_path();
     let lock = match Lock::read(&lock_path) {

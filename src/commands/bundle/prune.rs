@@ -22,27 +22,27 @@ use rune_core::{
 const CONNECTIONS: usize = 4;
 
 #[derive(Debug, Clone)]
-pub struct PruneOptions {
-    pub destination: Destination,
+pub(crate) struct PruneOptions {
+    pub(crate) destination: Destination,
     /// How many bundles of each name stay.
-    pub keep: usize,
+    pub(crate) keep: usize,
     /// Whose signatures count.
-    pub signers: SignerOptions,
+    pub(crate) signers: SignerOptions,
     /// The clusters that use the registry.
-    pub clusters: Vec<ClusterOptions>,
+    pub(crate) clusters: Vec<ClusterOptions>,
     /// Whether it is the only one.
-    pub is_only_cluster: bool,
+    pub(crate) is_only_cluster: bool,
     /// Where in them bundles are installed; everywhere, when none is named.
-    pub namespaces: BTreeSet<String>,
+    pub(crate) namespaces: BTreeSet<String>,
     /// How the registry is reached.
-    pub registry: ClientConfig,
-    pub is_dry_run: bool,
+    pub(crate) registry: ClientConfig,
+    pub(crate) is_dry_run: bool,
 }
 
 /// What goes and what stays.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PruneReport {
+pub(crate) struct PruneReport {
     destination: String,
     dry_run: bool,
     keep: usize,
@@ -158,7 +158,7 @@ const fn word(kind: TargetKind) -> &'static str {
 /// # Errors
 /// When the registry or a cluster do not say what they have, an index does not count, or the
 /// registry does not delete.
-pub fn run(
+pub(crate) fn run(
     options: &PruneOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<PruneReport, CommandError> {

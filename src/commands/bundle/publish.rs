@@ -14,7 +14,7 @@ use rune_core::{
 /// What was pushed, and where the bundle is now.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub struct PublishReport(PushReport);
+pub(crate) struct PublishReport(PushReport);
 
 impl Report for PublishReport {
     const VERB: &'static str = "publish";
@@ -38,7 +38,7 @@ impl Report for PublishReport {
 ///
 /// # Errors
 /// As [`push::run`].
-pub fn run(
+pub(crate) fn run(
     options: &PushOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<PublishReport, CommandError> {

@@ -24,7 +24,9 @@ use rune_core::{
     text::size,
 };
 
-pub use crate::push::{BundleArtifacts, Destination, DestinationError, IndexChoice, PushSettings};
+pub use crate::push::BundleArtifacts;
+pub(crate) use crate::push::Destination;
+pub use crate::push::{IndexChoice, PushSettings};
 
 #[derive(Debug, Clone)]
 pub struct PushOptions {

@@ -12,7 +12,7 @@ use rune_core::{
 };
 
 /// Where earlier versions of this program kept receipts: in the working directory.
-pub const RECEIPTS_BEFORE: &str = "rune-bundle-receipts";
+pub(crate) const RECEIPTS_BEFORE: &str = "rune-bundle-receipts";
 
 /// Where a receipt is written, and when that is.
 #[derive(Debug, Clone)]

@@ -20,11 +20,11 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct ReceiptsOptions {
+pub(crate) struct ReceiptsOptions {
     /// The directory; without one, no place is known.
-    pub directory: Option<Utf8PathBuf>,
+    pub(crate) directory: Option<Utf8PathBuf>,
     /// The digest that the last one must have.
-    pub head: Option<Digest>,
+    pub(crate) head: Option<Digest>,
 }
 
 /// There is nothing to check.
@@ -68,7 +68,7 @@ impl Failure for NoReceipts {
 /// The receipts of a directory.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ReceiptsReport {
+pub(crate) struct ReceiptsReport {
     directory: Utf8PathBuf,
     /// The digest of the last receipt.
     head: Digest,
@@ -91,11 +91,11 @@ struct ReceiptReport {
 /// What `receipts verify` says: the same, with another text.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub struct VerifiedReceipts(ReceiptsReport);
+pub(crate) struct VerifiedReceipts(ReceiptsReport);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ShownReceipt {
+pub(crate) struct ShownReceipt {
     number: u64,
     digest: Digest,
     path: Utf8PathBuf,
@@ -216,7 +216,7 @@ fn describe(text: &mut String, key: &str, value: &Value, depth: usize) {
 ///
 /// # Errors
 /// When there are none, or they are not as they were written.
-pub fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandError> {
+pub(crate) fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandError> {
     let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
     let chain = Chain::at(&directory).verify(options.head)?;
     let Some(last) = chain.last() else {
@@ -234,7 +234,7 @@ pub fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandError> {
 ///
 /// # Errors
 /// When there are none, or they are not as they were written.
-pub fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, CommandError> {
+pub(crate) fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, CommandError> {
     match list(options) {
         // With a digest to compare with, a directory without receipts has lost them all.
         Err(error) if error.kind() == FailureKind::NotFound && options.head.is_some() => {
@@ -253,7 +253,7 @@ pub fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, CommandErro
 ///
 /// # Errors
 /// When there is none with this number, or the chain is not as it was written.
-pub fn show(options: &ReceiptsOptions, number: u64) -> Result<ShownReceipt, CommandError> {
+pub(crate) fn show(options: &ReceiptsOptions, number: u64) -> Result<ShownReceipt, CommandError> {
     let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
     let chain = Chain::at(&directory).verify(options.head)?;
     let of = chain.len();

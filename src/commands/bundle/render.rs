@@ -22,22 +22,22 @@ use rune_core::{
 
 /// What to render, and where to.
 #[derive(Debug, Clone)]
-pub struct RenderOptions {
-    pub project: ProjectOptions,
+pub(crate) struct RenderOptions {
+    pub(crate) project: ProjectOptions,
     /// The development form, or the form pinned by a lock.
-    pub form: RenderForm,
+    pub(crate) form: RenderForm,
     /// The directory to write to; without one, the project, which only the development form may be
     /// written to.
-    pub out: Option<Utf8PathBuf>,
+    pub(crate) out: Option<Utf8PathBuf>,
     /// What to do with the result.
-    pub mode: RenderMode,
+    pub(crate) mode: RenderMode,
     /// Whether the versions of the charts are recorded as released.
-    pub is_release: bool,
+    pub(crate) is_release: bool,
 }
 
 /// Which form of the charts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RenderForm {
+pub(crate) enum RenderForm {
     Development,
     /// Digests from this lock; without a name, from the one beside the manifest.
     Pinned(Option<Utf8PathBuf>),
@@ -45,7 +45,7 @@ pub enum RenderForm {
 
 /// What to do with the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RenderMode {
+pub(crate) enum RenderMode {
     Write,
     /// Say what would be written.
     DryRun,
@@ -74,7 +74,7 @@ impl Failure for NoDestination {
 /// What was rendered, or what is out of step.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RenderReport {
+pub(crate) struct RenderReport {
     /// The directory that the paths are relative to.
     directory: Utf8PathBuf,
     /// The lock whose digests were used; absent for the development form.
@@ -208,7 +208,7 @@ impl RenderReport {
 /// When the manifest has mistakes, the lock is missing or not current, a template is wrong, a chart
 /// is not what was released under its version, or a file cannot be read or written. A file that is
 /// out of step is no error but the verdict of the report.
-pub fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
+pub(crate) fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
     let (rendered, project_directory, lock) = match &options.form {
         RenderForm::Development => {
             let project = options.project.load(Programs::NotNeeded)?;

@@ -14,17 +14,17 @@ use rune_core::{
 
 /// Which bundle, and where the page goes.
 #[derive(Debug, Clone)]
-pub struct ReportOptions {
-    pub bundle: Utf8PathBuf,
+pub(crate) struct ReportOptions {
+    pub(crate) bundle: Utf8PathBuf,
     /// The bundle that is there, to show what changes.
-    pub against: Option<Utf8PathBuf>,
-    pub output: Utf8PathBuf,
+    pub(crate) against: Option<Utf8PathBuf>,
+    pub(crate) output: Utf8PathBuf,
     /// Who must vouch for both; nobody is fine.
-    pub trust: ViewOptions,
+    pub(crate) trust: ViewOptions,
 }
 
 #[derive(Debug, Serialize)]
-pub struct PageReport {
+pub(crate) struct PageReport {
     output: Utf8PathBuf,
     bytes: u64,
     name: String,
@@ -68,7 +68,7 @@ impl Report for PageReport {
 /// # Errors
 /// When a bundle cannot be read, keys or a digest were given and do not vouch for it, what is shown
 /// is damaged, or the file cannot be created.
-pub fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
+pub(crate) fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
     let view = options.trust.open(&options.bundle)?;
     let against = options
         .against

@@ -10,7 +10,7 @@ mod report;
 use std::time::Duration;
 
 use self::member::{Member, bundle_id};
-pub use self::report::RollbackReport;
+pub(crate) use self::report::RollbackReport;
 use super::{
     cluster_access::{ClusterAccess, ClusterAccessOptions},
     install::Permissions,
@@ -27,17 +27,17 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct RollbackOptions {
-    pub access: ClusterAccessOptions,
+pub(crate) struct RollbackOptions {
+    pub(crate) access: ClusterAccessOptions,
     /// A release of the installation.
-    pub release: String,
+    pub(crate) release: String,
     /// What may be done that is refused otherwise.
-    pub permissions: Permissions,
+    pub(crate) permissions: Permissions,
     /// How long each release may take to run.
-    pub patience: Duration,
+    pub(crate) patience: Duration,
     /// Only say what would be done.
-    pub is_dry_run: bool,
-    pub receipts: ReceiptPlace,
+    pub(crate) is_dry_run: bool,
+    pub(crate) receipts: ReceiptPlace,
 }
 
 /// Why nothing is rolled back.
@@ -105,7 +105,7 @@ impl Failure for RollbackError {
 /// # Errors
 /// When there is nothing to go back to, the database must not be used by what was before, or a
 /// release does not go back: then the message says where each release is.
-pub fn run(
+pub(crate) fn run(
     options: &RollbackOptions,
     progress: &dyn Progress,
 ) -> Result<RollbackReport, CommandError> {

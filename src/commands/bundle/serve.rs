@@ -27,24 +27,24 @@ const MOST_READING: usize = 16;
 
 /// What to serve, where, and to whom.
 #[derive(Debug, Clone)]
-pub struct ServeOptions {
+pub(crate) struct ServeOptions {
     /// Which bundles, and what they are checked with.
-    pub bundles: Vec<BundleOptions>,
+    pub(crate) bundles: Vec<BundleOptions>,
     /// The address to listen on; port 0 takes a free one.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Certificate and key of the server.
-    pub tls: Option<(Utf8PathBuf, Utf8PathBuf)>,
+    pub(crate) tls: Option<(Utf8PathBuf, Utf8PathBuf)>,
     /// The file with users and bcrypt hashes.
-    pub htpasswd: Option<Utf8PathBuf>,
+    pub(crate) htpasswd: Option<Utf8PathBuf>,
     /// Whether an address that other machines reach may be listened on without TLS.
-    pub is_plain_http_allowed: bool,
+    pub(crate) is_plain_http_allowed: bool,
     /// Which image signatures of the builder are served.
-    pub image_signatures: ImageSignatureChoice,
+    pub(crate) image_signatures: ImageSignatureChoice,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ServeReport {
+pub(crate) struct ServeReport {
     address: SocketAddr,
     url: String,
     authenticated: bool,
@@ -137,7 +137,7 @@ impl Failure for ServiceError {
 /// # Errors
 /// When a bundle is not as signed, two of them contradict each other, the address cannot be used,
 /// or Ctrl-C was pressed.
-pub fn run(
+pub(crate) fn run(
     options: &ServeOptions,
     progress: &Arc<dyn Progress>,
     ready: impl FnOnce(&ServeReport) -> Result<(), CommandError>,

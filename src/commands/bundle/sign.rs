@@ -16,22 +16,22 @@ use rune_core::{
 
 /// What to sign, and as whom.
 #[derive(Debug)]
-pub struct SignOptions {
-    pub bundle: Utf8PathBuf,
+pub(crate) struct SignOptions {
+    pub(crate) bundle: Utf8PathBuf,
     /// Where other volumes of its set are.
-    pub parts: Vec<Utf8PathBuf>,
+    pub(crate) parts: Vec<Utf8PathBuf>,
     /// The file with the private key.
-    pub key: Utf8PathBuf,
+    pub(crate) key: Utf8PathBuf,
     /// The trust file of those who will receive the bundle.
-    pub trust_file: Option<Utf8PathBuf>,
+    pub(crate) trust_file: Option<Utf8PathBuf>,
     /// The digest that the bundle must have.
-    pub digest: Option<Digest>,
-    pub is_dry_run: bool,
+    pub(crate) digest: Option<Digest>,
+    pub(crate) is_dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub struct SignReport(CosignReport);
+pub(crate) struct SignReport(CosignReport);
 
 impl Report for SignReport {
     const VERB: &'static str = "sign";
@@ -46,7 +46,7 @@ impl Report for SignReport {
 /// # Errors
 /// When the key cannot be used or would not count, the bundle is another one or is damaged, no slot
 /// is left, or the file may not be written.
-pub fn run(
+pub(crate) fn run(
     options: &SignOptions,
     passphrase: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
     progress: &dyn Progress,

@@ -16,20 +16,20 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct SplitOptions {
+pub(crate) struct SplitOptions {
     /// Which bundle, and what it is checked with.
-    pub bundle: BundleOptions,
-    pub volume_size: VolumeSize,
+    pub(crate) bundle: BundleOptions,
+    pub(crate) volume_size: VolumeSize,
     /// The name of the bundle, from which the volumes have theirs; without one,
     /// `<name>-<version>.bundle.tar` in the working directory.
-    pub output: Option<Utf8PathBuf>,
+    pub(crate) output: Option<Utf8PathBuf>,
     /// Only check that it could be done.
-    pub is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SplitReport {
+pub(crate) struct SplitReport {
     name: String,
     version: semver::Version,
     digest: Digest,
@@ -54,7 +54,10 @@ impl Report for SplitReport {
 ///
 /// # Errors
 /// When the bundle is not as signed, or the volumes cannot be written; then none has its name.
-pub fn run(options: &SplitOptions, progress: &dyn Progress) -> Result<SplitReport, CommandError> {
+pub(crate) fn run(
+    options: &SplitOptions,
+    progress: &dyn Progress,
+) -> Result<SplitReport, CommandError> {
     let (source, head) = options.bundle.authenticate()?;
     let index = head.index();
     let output = options

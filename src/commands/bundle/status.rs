@@ -18,19 +18,19 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct StatusOptions {
-    pub access: ClusterAccessOptions,
+pub(crate) struct StatusOptions {
+    pub(crate) access: ClusterAccessOptions,
     /// One release; without one, every release with a record.
-    pub release: Option<String>,
+    pub(crate) release: Option<String>,
     /// Whether releases of all namespaces are shown.
-    pub in_all_namespaces: bool,
+    pub(crate) in_all_namespaces: bool,
     /// Whether the database of each release is asked for its schema, by a job.
-    pub ask_database: bool,
+    pub(crate) ask_database: bool,
 }
 
 /// What is installed in a cluster.
 #[derive(Debug, Serialize)]
-pub struct StatusReport {
+pub(crate) struct StatusReport {
     /// The address of the API server.
     cluster: String,
     /// Its version.
@@ -111,7 +111,10 @@ impl Failure for NoRecord {
 ///
 /// # Errors
 /// When the cluster or Helm do not say, or there is no such release.
-pub fn run(options: &StatusOptions, progress: &dyn Progress) -> Result<StatusReport, CommandError> {
+pub(crate) fn run(
+    options: &StatusOptions,
+    progress: &dyn Progress,
+) -> Result<StatusReport, CommandError> {
     options.access.program()?;
     block_on_to_the_end(async {
         let access = ClusterAccess::connect(&options.access).await?;

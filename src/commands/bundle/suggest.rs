@@ -19,16 +19,16 @@ use rune_core::{
 
 /// Which project, and how its images are looked for.
 #[derive(Debug, Clone)]
-pub struct SuggestOptions {
-    pub project: ProjectOptions,
+pub(crate) struct SuggestOptions {
+    pub(crate) project: ProjectOptions,
     /// Which Helm renders the charts.
-    pub helm: HelmOptions,
-    pub registry: ClientConfig,
+    pub(crate) helm: HelmOptions,
+    pub(crate) registry: ClientConfig,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SuggestReport {
+pub(crate) struct SuggestReport {
     manifest: Utf8PathBuf,
     /// For `patch -p1` or `git apply` in the project directory; empty when there is nothing to add.
     patch: String,
@@ -52,7 +52,7 @@ impl Report for SuggestReport {
 ///
 /// # Errors
 /// When the manifest has mistakes, or a chart cannot be read or rendered.
-pub fn run(
+pub(crate) fn run(
     options: &SuggestOptions,
     progress: &dyn Progress,
 ) -> Result<SuggestReport, CommandError> {

@@ -18,17 +18,17 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct SupportOptions {
-    pub cluster: ClusterOptions,
+pub(crate) struct SupportOptions {
+    pub(crate) cluster: ClusterOptions,
     /// Whether all namespaces with a release are looked into.
-    pub in_all_namespaces: bool,
-    pub output: Utf8PathBuf,
+    pub(crate) in_all_namespaces: bool,
+    pub(crate) output: Utf8PathBuf,
 }
 
 /// What was collected.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SupportReport {
+pub(crate) struct SupportReport {
     output: Utf8PathBuf,
     /// The size of the archive.
     bytes: u64,
@@ -81,7 +81,7 @@ impl Report for SupportReport {
 ///
 /// # Errors
 /// When the API server does not answer, or the file exists or cannot be written.
-pub fn run(
+pub(crate) fn run(
     options: &SupportOptions,
     progress: &dyn Progress,
 ) -> Result<SupportReport, CommandError> {

@@ -23,20 +23,20 @@ use rune_core::{
 };
 
 #[derive(Debug, Clone)]
-pub struct UnpackOptions {
+pub(crate) struct UnpackOptions {
     /// Which bundle, and what it is checked with.
-    pub bundle: BundleOptions,
+    pub(crate) bundle: BundleOptions,
     /// The directory to create; without one, `<name>-<version>` in the working directory.
-    pub directory: Option<Utf8PathBuf>,
+    pub(crate) directory: Option<Utf8PathBuf>,
     /// Patterns of the only entries that are wanted; all without any.
-    pub only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// Only check that it could be done.
-    pub is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct UnpackReport {
+pub(crate) struct UnpackReport {
     directory: Utf8PathBuf,
     name: String,
     version: semver::Version,
@@ -111,7 +111,10 @@ impl Report for UnpackReport {
 /// # Errors
 /// When the bundle is not as signed, the directory exists, there is too little room, or a pattern
 /// matches nothing; nothing is left then.
-pub fn run(options: &UnpackOptions, progress: &dyn Progress) -> Result<UnpackReport, CommandError> {
+pub(crate) fn run(
+    options: &UnpackOptions,
+    progress: &dyn Progress,
+) -> Result<UnpackReport, CommandError> {
     let (source, head) = options.bundle.authenticate()?;
     let index = head.index();
     let only = chosen(index, &options.only)?;

@@ -15,13 +15,13 @@ use rune_core::{
 
 /// One or two bundles, and what all of them are checked with.
 #[derive(Debug, Clone)]
-pub struct ViewOptions {
+pub(crate) struct ViewOptions {
     /// Where parts of the bundles are.
-    pub parts: Parts,
+    pub(crate) parts: Parts,
     /// Who must have signed each.
-    pub signers: SignerOptions,
+    pub(crate) signers: SignerOptions,
     /// Digests of which each bundle must have one.
-    pub digests: Vec<Digest>,
+    pub(crate) digests: Vec<Digest>,
 }
 
 /// The bundle comes from a pipe.

@@ -30,7 +30,7 @@ type Resource = (String, String, bool);
 ///
 /// # Errors
 /// When the API server does not say.
-pub async fn check_access(
+pub(crate) async fn check_access(
     cluster: &Cluster,
     objects: &[Object],
     definitions: &[Object],

@@ -18,7 +18,7 @@ use rune_core::{
 
 /// Why one thing cannot be locked.
 #[derive(Debug, thiserror::Error)]
-pub enum ResolveError {
+pub(crate) enum ResolveError {
     /// The registry did not give what was asked for.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -177,23 +177,16 @@ impl Failure for ResolveError {
 
 /// One thing that cannot be locked, and why.
 #[derive(Debug)]
-pub struct ResolveProblem {
+pub(crate) struct ResolveProblem {
     /// What it is: an image, a chart, a program.
-    pub subject: String,
-    pub error: ResolveError,
+    pub(crate) subject: String,
+    pub(crate) error: ResolveError,
 }
 
 /// Everything that cannot be locked.
 #[derive(Debug, thiserror::Error)]
-pub struct ResolveFailures {
+pub(crate) struct ResolveFailures {
     problems: Vec<ResolveProblem>,
-}
-
-impl ResolveFailures {
-    /// What cannot be locked, sorted by subject.
-    pub fn problems(&self) -> &[ResolveProblem] {
-        &self.problems
-    }
 }
 
 impl fmt::Display for ResolveProblem {

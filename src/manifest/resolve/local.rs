@@ -15,7 +15,7 @@ use rune_core::failure::{Failure, FailureKind};
 
 /// Why a lock cannot be used for a project.
 #[derive(Debug, thiserror::Error)]
-pub enum LockCheckError {
+pub(crate) enum LockCheckError {
     /// It says something else than the project.
     #[error(transparent)]
     Stale(#[from] StaleLock),
@@ -53,7 +53,7 @@ impl Failure for LockCheckError {
 ///
 /// # Errors
 /// With everything that differs, or that cannot be read.
-pub fn check_current(project: &Project, lock: &Lock) -> Result<(), LockCheckError> {
+pub(crate) fn check_current(project: &Project, lock: &Lock) -> Result<(), LockCheckError> {
     let mut problems = Problems::default();
     let mut expected = local(project, Some(lock), &mut problems);
     let mut changes = Vec::new();

@@ -16,10 +16,10 @@ mod subject;
 
 use tokio::task::JoinSet;
 
-pub use error::{ResolveError, ResolveFailures, ResolveProblem};
-pub use local::{LockCheckError, check_current};
-pub use remote::Earlier;
-pub use subject::Subject;
+pub(crate) use error::{ResolveError, ResolveFailures};
+pub(crate) use local::{LockCheckError, check_current};
+pub(crate) use remote::Earlier;
+pub(crate) use subject::Subject;
 
 use self::{
     error::Problems,
@@ -42,18 +42,18 @@ const MAX_CONCURRENT_IMAGES: usize = 8;
 
 /// A lock, and the charts from elsewhere that were fetched for it.
 #[derive(Debug)]
-pub struct Resolved {
-    pub lock: Lock,
-    pub charts: FetchedCharts,
+pub(crate) struct Resolved {
+    pub(crate) lock: Lock,
+    pub(crate) charts: FetchedCharts,
     /// What was read of signatures.
-    pub evidence: Evidence,
+    pub(crate) evidence: Evidence,
 }
 
 /// Resolves everything that a manifest names.
 ///
 /// # Errors
 /// When anything cannot be resolved: all of it at once.
-pub async fn resolve(
+pub(crate) async fn resolve(
     project: &Project,
     client: &Client,
     earlier: Earlier<'_>,
@@ -79,7 +79,7 @@ pub async fn resolve(
 ///
 /// # Errors
 /// When it cannot be resolved, or the result contradicts itself.
-pub async fn resolve_one(
+pub(crate) async fn resolve_one(
     project: &Project,
     subject: &Subject<'_>,
     old: &Lock,

@@ -21,7 +21,7 @@ const MAX_FILE_BYTES: u64 = 16 << 30;
 
 /// What is known before, and what for.
 #[derive(Debug, Clone, Copy)]
-pub enum Earlier<'a> {
+pub(crate) enum Earlier<'a> {
     Nothing,
     /// A lock whose sizes stay good for files with the same digest.
     Sizes(&'a Lock),

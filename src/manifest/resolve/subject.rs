@@ -8,7 +8,7 @@ use crate::{
 
 /// One thing of a manifest that can be locked on its own.
 #[derive(Debug)]
-pub enum Subject<'m> {
+pub(crate) enum Subject<'m> {
     Image(&'m Image),
     Artifact(&'m Artifact),
     Chart(&'m Chart, &'m RemoteChart),
@@ -21,7 +21,7 @@ pub enum Subject<'m> {
 impl<'m> Subject<'m> {
     /// Everything of a manifest that can be locked on its own, with what it is called: images, then
     /// artifacts, charts, programs and files from elsewhere. An image goes before a chart of the same name.
-    pub fn all(manifest: &'m BundleManifest) -> impl Iterator<Item = (String, Self)> {
+    pub(crate) fn all(manifest: &'m BundleManifest) -> impl Iterator<Item = (String, Self)> {
         let images = manifest
             .images
             .iter()
@@ -54,7 +54,7 @@ impl<'m> Subject<'m> {
             .chain(files)
     }
 
-    pub fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         match self {
             Self::Image(image) => SubjectKind::Image.label(&image.name),
             Self::Artifact(artifact) => SubjectKind::Artifact.label(&artifact.name),

@@ -27,30 +27,30 @@ use rune_storage::port::{
 const BATCH: u32 = 200;
 
 #[derive(Debug)]
-pub struct ListOptions {
-    pub store: StoreOptions,
-    pub job_id: Option<String>,
-    pub kind: Option<String>,
-    pub created: TimeRangeOptions,
+pub(crate) struct ListOptions {
+    pub(crate) store: StoreOptions,
+    pub(crate) job_id: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) created: TimeRangeOptions,
     /// Which part of the list.
-    pub page: PageOptions,
+    pub(crate) page: PageOptions,
 }
 
 /// Evidence, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ListReport {
-    pub artifacts: Vec<ArtifactInfo>,
+pub(crate) struct ListReport {
+    pub(crate) artifacts: Vec<ArtifactInfo>,
     /// Rows that cannot be read.
-    pub unreadable: Vec<Unreadable>,
+    pub(crate) unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
-    pub next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// Lists evidence.
 ///
 /// # Errors
 /// When the database cannot be read, or the artifact to go on after is gone.
-pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
+pub(crate) fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let limit = options.page.limit;
     let filter = ArtifactFilter {
         job_id: options.job_id.as_deref(),
@@ -116,24 +116,24 @@ impl Report for ListReport {
 
 /// What to take out, and where to.
 #[derive(Debug)]
-pub struct ExportOptions {
-    pub store: StoreOptions,
-    pub artifact_id: String,
+pub(crate) struct ExportOptions {
+    pub(crate) store: StoreOptions,
+    pub(crate) artifact_id: String,
     /// The file, which must not exist.
-    pub output: Utf8PathBuf,
+    pub(crate) output: Utf8PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ExportReport {
-    pub artifact: ArtifactInfo,
-    pub output: Utf8PathBuf,
+pub(crate) struct ExportReport {
+    pub(crate) artifact: ArtifactInfo,
+    pub(crate) output: Utf8PathBuf,
 }
 
 /// Writes the content of an artifact into a file, whole and checked or not at all.
 ///
 /// # Errors
 /// When there is no such artifact, its content is damaged, or the file cannot be written or exists.
-pub fn export(options: &ExportOptions) -> Result<ExportReport, CommandError> {
+pub(crate) fn export(options: &ExportOptions) -> Result<ExportReport, CommandError> {
     let missing = || Missing {
         what: "audit artifact",
         name: shown(&options.artifact_id),
@@ -178,38 +178,38 @@ impl Report for ExportReport {
 }
 
 #[derive(Debug)]
-pub struct VerifyOptions {
-    pub store: StoreOptions,
+pub(crate) struct VerifyOptions {
+    pub(crate) store: StoreOptions,
     /// Of which job; of all without it.
-    pub job_id: Option<String>,
+    pub(crate) job_id: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct VerifyReport {
+pub(crate) struct VerifyReport {
     /// How many artifacts were checked.
-    pub checked: u64,
+    pub(crate) checked: u64,
     /// How many bytes they say they have.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Those that are not what was stored.
-    pub damaged: Vec<Damage>,
+    pub(crate) damaged: Vec<Damage>,
     /// Rows that cannot be read.
-    pub unreadable: Vec<Unreadable>,
+    pub(crate) unreadable: Vec<Unreadable>,
 }
 
 /// Evidence that is not what was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Damage {
-    pub artifact_id: String,
-    pub job_id: String,
-    pub problem: String,
+pub(crate) struct Damage {
+    pub(crate) artifact_id: String,
+    pub(crate) job_id: String,
+    pub(crate) problem: String,
 }
 
 /// Checks size and SHA-256 of every artifact.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn verify(
+pub(crate) fn verify(
     options: &VerifyOptions,
     progress: &dyn Progress,
 ) -> Result<VerifyReport, CommandError> {

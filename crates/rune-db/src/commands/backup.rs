@@ -21,29 +21,29 @@ use rune_storage::migrations::Migrations;
 
 /// What to back up, and where to.
 #[derive(Debug)]
-pub struct BackupOptions {
-    pub database: DatabaseOptions,
-    pub output: Utf8PathBuf,
-    pub mode: u32,
+pub(crate) struct BackupOptions {
+    pub(crate) database: DatabaseOptions,
+    pub(crate) output: Utf8PathBuf,
+    pub(crate) mode: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BackupReport {
+pub(crate) struct BackupReport {
     /// The URL of the database, without password.
-    pub source: String,
-    pub output: Utf8PathBuf,
-    pub bytes: u64,
+    pub(crate) source: String,
+    pub(crate) output: Utf8PathBuf,
+    pub(crate) bytes: u64,
     /// The tables, as both sides have them.
-    pub tables: Vec<CarriedTable>,
+    pub(crate) tables: Vec<CarriedTable>,
     /// What there is to know about who may read the file.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Backs up.
 ///
 /// # Errors
 /// When the database cannot be read, the file exists, or the two are not equal in the end.
-pub fn run(
+pub(crate) fn run(
     options: &BackupOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<BackupReport, CommandError> {

@@ -13,28 +13,28 @@ use rune_storage::port::{ChainEdge, ChainNode, ChainState};
 
 /// The steps of which job to show.
 #[derive(Debug)]
-pub struct ChainOptions {
-    pub store: StoreOptions,
-    pub job_id: String,
+pub(crate) struct ChainOptions {
+    pub(crate) store: StoreOptions,
+    pub(crate) job_id: String,
 }
 
 /// The steps of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ChainReport {
-    pub job_id: String,
+pub(crate) struct ChainReport {
+    pub(crate) job_id: String,
     /// What the steps amount to.
-    pub overall_status: String,
-    pub nodes: Vec<ChainNode>,
+    pub(crate) overall_status: String,
+    pub(crate) nodes: Vec<ChainNode>,
     /// Which step comes after which.
-    pub edges: Vec<ChainEdge>,
+    pub(crate) edges: Vec<ChainEdge>,
 }
 
 /// Shows the steps.
 ///
 /// # Errors
 /// When the job has none, or they cannot be read.
-pub fn run(options: &ChainOptions) -> Result<ChainReport, CommandError> {
+pub(crate) fn run(options: &ChainOptions) -> Result<ChainReport, CommandError> {
     let ChainState {
         nodes,
         edges,

@@ -18,28 +18,28 @@ use rune_core::{
 use rune_storage::migrations::Migrations;
 
 #[derive(Debug)]
-pub struct CompareOptions {
-    pub left: DatabaseOptions,
-    pub right: DatabaseOptions,
+pub(crate) struct CompareOptions {
+    pub(crate) left: DatabaseOptions,
+    pub(crate) right: DatabaseOptions,
     /// Whether to list the rows that differ.
-    pub list_rows: bool,
+    pub(crate) list_rows: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CompareReport {
+pub(crate) struct CompareReport {
     /// The URL of one database, without password.
-    pub left: String,
+    pub(crate) left: String,
     /// The URL of the other.
-    pub right: String,
-    pub comparison: Comparison,
+    pub(crate) right: String,
+    pub(crate) comparison: Comparison,
 }
 
 /// Compares.
 ///
 /// # Errors
 /// When one of the two cannot be read.
-pub fn run(
+pub(crate) fn run(
     options: &CompareOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<CompareReport, CommandError> {

@@ -25,12 +25,12 @@ use rune_storage::{
     schema::{Drift, SchemaOrigin, Verb},
 };
 
-pub struct DoctorOptions {
-    pub database: DatabaseOptions,
+pub(crate) struct DoctorOptions {
+    pub(crate) database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
-    pub migrations: Option<Utf8PathBuf>,
+    pub(crate) migrations: Option<Utf8PathBuf>,
     /// Says what time it is here; handed in, because nothing else reads the clock.
-    pub clock: fn() -> SystemTime,
+    pub(crate) clock: fn() -> SystemTime,
 }
 
 impl fmt::Debug for DoctorOptions {
@@ -44,30 +44,30 @@ impl fmt::Debug for DoctorOptions {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DoctorReport {
+pub(crate) struct DoctorReport {
     /// Where the database is; never with a password.
-    pub location: String,
-    pub selected_by: String,
+    pub(crate) location: String,
+    pub(crate) selected_by: String,
     /// Each thing that was looked at.
-    pub checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Check {
-    pub name: &'static str,
-    pub state: State,
-    pub found: String,
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) state: State,
+    pub(crate) found: String,
     /// What to do about it.
-    pub help: Option<String>,
+    pub(crate) help: Option<String>,
     #[serde(skip)]
     kind: Option<FailureKind>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum State {
+pub(crate) enum State {
     Ok,
     /// It works, and is worth a thought.
     Warning,
@@ -116,7 +116,7 @@ impl Check {
 ///
 /// # Errors
 /// When no database is named, or the migrations cannot be read; everything else is in the report.
-pub fn run(options: &DoctorOptions) -> Result<DoctorReport, CommandError> {
+pub(crate) fn run(options: &DoctorOptions) -> Result<DoctorReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
     let mut checks: Vec<Check> = target

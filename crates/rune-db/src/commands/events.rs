@@ -16,29 +16,29 @@ use rune_core::{
 use rune_storage::port::{Event, EventFilter, EventSummary, Unreadable};
 
 #[derive(Debug)]
-pub struct ListOptions {
-    pub store: StoreOptions,
-    pub job_id: Option<String>,
-    pub event: Option<String>,
+pub(crate) struct ListOptions {
+    pub(crate) store: StoreOptions,
+    pub(crate) job_id: Option<String>,
+    pub(crate) event: Option<String>,
     /// `ok` or `error`.
-    pub status: Option<String>,
-    pub recorded: TimeRangeOptions,
-    pub show_labels: bool,
+    pub(crate) status: Option<String>,
+    pub(crate) recorded: TimeRangeOptions,
+    pub(crate) show_labels: bool,
     /// The id of the last event that was seen.
-    pub after: Option<i64>,
+    pub(crate) after: Option<i64>,
     /// How many at most.
-    pub limit: u32,
+    pub(crate) limit: u32,
 }
 
 /// Events, in the order of their ids.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ListReport {
+pub(crate) struct ListReport {
     /// The events, with labels only if they are to be shown.
-    pub events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// Rows that cannot be read.
-    pub unreadable: Vec<Unreadable>,
+    pub(crate) unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
-    pub next: Option<i64>,
+    pub(crate) next: Option<i64>,
     #[serde(skip)]
     show_labels: bool,
 }
@@ -47,7 +47,7 @@ pub struct ListReport {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
+pub(crate) fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let filter = EventFilter {
         job_id: options.job_id.as_deref(),
         event: options.event.as_deref(),
@@ -116,25 +116,25 @@ impl Report for ListReport {
 
 /// Which events to sum up.
 #[derive(Debug)]
-pub struct SummaryOptions {
-    pub store: StoreOptions,
-    pub job_id: Option<String>,
-    pub recorded: TimeRangeOptions,
+pub(crate) struct SummaryOptions {
+    pub(crate) store: StoreOptions,
+    pub(crate) job_id: Option<String>,
+    pub(crate) recorded: TimeRangeOptions,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SummaryReport {
+pub(crate) struct SummaryReport {
     /// One for each name, in order.
-    pub events: Vec<EventSummary>,
+    pub(crate) events: Vec<EventSummary>,
     /// Names of which a duration, or the name itself, cannot be read.
-    pub unreadable: Vec<Unreadable>,
+    pub(crate) unreadable: Vec<Unreadable>,
 }
 
 /// Sums events up.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn summary(options: &SummaryOptions) -> Result<SummaryReport, CommandError> {
+pub(crate) fn summary(options: &SummaryOptions) -> Result<SummaryReport, CommandError> {
     let recorded = options.recorded.span((options.store.now)());
     let job_id = options.job_id.as_deref();
     let listed = options

@@ -17,21 +17,21 @@ use rune_storage::{PostgresUrl, migrations::Migrations, with_session};
 
 /// What to export, and where to.
 #[derive(Debug)]
-pub struct ExportOptions {
-    pub source: DatabaseOptions,
-    pub output: Utf8PathBuf,
-    pub mode: u32,
+pub(crate) struct ExportOptions {
+    pub(crate) source: DatabaseOptions,
+    pub(crate) output: Utf8PathBuf,
+    pub(crate) mode: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ExportReport {
+pub(crate) struct ExportReport {
     /// The URL of the database, without password.
-    pub source: String,
-    pub output: Utf8PathBuf,
+    pub(crate) source: String,
+    pub(crate) output: Utf8PathBuf,
     /// The tables, as both sides have them.
-    pub tables: Vec<CarriedTable>,
+    pub(crate) tables: Vec<CarriedTable>,
     /// What there is to know about who may read the file.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,7 @@ impl Failure for ExportUsageError {
 ///
 /// # Errors
 /// When the database cannot be read, holds what a SQLite file cannot, or the file exists.
-pub fn run(
+pub(crate) fn run(
     options: &ExportOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<ExportReport, CommandError> {

@@ -9,7 +9,7 @@ const DAY: i64 = 86_400;
 
 /// A moment that a person named.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum TimeSpec {
+pub(crate) enum TimeSpec {
     /// In seconds since 1970.
     At(f64),
     Ago(Duration),
@@ -20,7 +20,7 @@ pub enum TimeSpec {
 #[error(
     "write a time with its zone, `2026-05-01T12:00:00Z`, a day, `2026-05-01`, or an age, `7d`, `12h`"
 )]
-pub struct MomentError;
+pub(crate) struct MomentError;
 
 impl From<DurationError> for MomentError {
     fn from(_: DurationError) -> Self {
@@ -33,7 +33,7 @@ impl TimeSpec {
     ///
     /// # Errors
     /// When it is none of them.
-    pub fn parse(text: &str) -> Result<Self, MomentError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, MomentError> {
         if text.contains('-') {
             timestamp(text).map(Self::At).ok_or(MomentError)
         } else {
@@ -42,7 +42,7 @@ impl TimeSpec {
     }
 
     /// In seconds since 1970.
-    pub fn seconds(self, now: f64) -> f64 {
+    pub(crate) fn seconds(self, now: f64) -> f64 {
         match self {
             Self::At(seconds) => seconds,
             Self::Ago(age) => now - age.as_secs_f64(),

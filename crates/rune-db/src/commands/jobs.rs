@@ -25,31 +25,31 @@ use rune_storage::{
 const BATCH: u32 = 500;
 
 #[derive(Debug)]
-pub struct ListOptions {
-    pub store: StoreOptions,
-    pub tenant: Option<String>,
-    pub kind: Option<String>,
-    pub status: Option<String>,
-    pub created: TimeRangeOptions,
+pub(crate) struct ListOptions {
+    pub(crate) store: StoreOptions,
+    pub(crate) tenant: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) created: TimeRangeOptions,
     /// Which part of the list.
-    pub page: PageOptions,
+    pub(crate) page: PageOptions,
 }
 
 /// Jobs, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ListReport {
-    pub jobs: Vec<JobLine>,
+pub(crate) struct ListReport {
+    pub(crate) jobs: Vec<JobLine>,
     /// Rows that cannot be read.
-    pub unreadable: Vec<Unreadable>,
+    pub(crate) unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
-    pub next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// Lists jobs.
 ///
 /// # Errors
 /// When the database cannot be read, or the job to go on after is gone.
-pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
+pub(crate) fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let limit = options.page.limit;
     let filter = JobFilter {
         tenant_id: options.tenant.as_deref(),
@@ -108,45 +108,45 @@ impl Report for ListReport {
 }
 
 #[derive(Debug)]
-pub struct ShowOptions {
-    pub store: StoreOptions,
-    pub job_id: String,
+pub(crate) struct ShowOptions {
+    pub(crate) store: StoreOptions,
+    pub(crate) job_id: String,
     /// Only if it is this tenant's.
-    pub tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
     /// Whether request and result are shown.
-    pub show_payload: bool,
+    pub(crate) show_payload: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ShowReport {
-    pub job_id: String,
-    pub tenant_id: String,
-    pub kind: String,
-    pub status: String,
-    pub error: Option<String>,
-    pub message: Option<String>,
+pub(crate) struct ShowReport {
+    pub(crate) job_id: String,
+    pub(crate) tenant_id: String,
+    pub(crate) kind: String,
+    pub(crate) status: String,
+    pub(crate) error: Option<String>,
+    pub(crate) message: Option<String>,
     /// When it was accepted, in seconds since 1970.
     #[serde(serialize_with = "rune_storage::json_float")]
-    pub created_at: f64,
+    pub(crate) created_at: f64,
     /// When it changed last, in seconds since 1970.
     #[serde(serialize_with = "rune_storage::json_float")]
-    pub updated_at: f64,
+    pub(crate) updated_at: f64,
     /// The size of the request.
-    pub request_bytes: usize,
+    pub(crate) request_bytes: usize,
     /// The size of the result, 0 when there is none.
-    pub result_bytes: usize,
+    pub(crate) result_bytes: usize,
     /// What was asked for, if that is to be shown.
-    pub request_json: Option<String>,
+    pub(crate) request_json: Option<String>,
     /// What came of it, if that is to be shown.
-    pub result_json: Option<String>,
+    pub(crate) result_json: Option<String>,
 }
 
 /// Shows a job.
 ///
 /// # Errors
 /// When there is no such job, or the database cannot be read.
-pub fn show(options: &ShowOptions) -> Result<ShowReport, CommandError> {
+pub(crate) fn show(options: &ShowOptions) -> Result<ShowReport, CommandError> {
     let find = |store: &dyn OperatorPort| {
         let job = store.get_job(&options.job_id, options.tenant.as_deref())?;
         job.ok_or_else(|| {
@@ -210,36 +210,36 @@ impl Report for ShowReport {
 
 /// Which jobs to give up on.
 #[derive(Debug)]
-pub struct FailStaleOptions {
-    pub store: StoreOptions,
+pub(crate) struct FailStaleOptions {
+    pub(crate) store: StoreOptions,
     /// Whose; everybody's without it.
-    pub tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
     /// How long they have not changed.
-    pub older_than: Duration,
+    pub(crate) older_than: Duration,
     /// What is written into their error and message.
-    pub message: String,
+    pub(crate) message: String,
     /// Whether to say which, and change nothing.
-    pub is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
 }
 
 /// The jobs that were given up, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct FailStaleReport {
-    pub dry_run: bool,
+pub(crate) struct FailStaleReport {
+    pub(crate) dry_run: bool,
     /// Their ids, in order.
-    pub job_ids: Vec<String>,
+    pub(crate) job_ids: Vec<String>,
     /// Jobs that have not ended and were left as they are, because it cannot be read since when.
-    pub unreadable: Vec<Unreadable>,
+    pub(crate) unreadable: Vec<Unreadable>,
     /// What of the site's acts on the change.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Gives up on jobs.
 ///
 /// # Errors
 /// When the database cannot be changed.
-pub fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, CommandError> {
+pub(crate) fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, CommandError> {
     let unchanged_since = (options.store.now)() - options.older_than.as_secs_f64();
     let tenant_id = options.tenant.as_deref();
     let purpose = if options.is_dry_run {

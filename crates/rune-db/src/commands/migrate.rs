@@ -23,40 +23,40 @@ use rune_storage::{
 };
 
 #[derive(Debug)]
-pub struct MigrateOptions {
-    pub database: DatabaseOptions,
+pub(crate) struct MigrateOptions {
+    pub(crate) database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
-    pub migrations: Option<Utf8PathBuf>,
+    pub(crate) migrations: Option<Utf8PathBuf>,
     /// The role that owns RUNE's tables on PostgreSQL.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// Whether to say what would be done and do nothing.
-    pub is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
     /// How long to wait for a database that is not ready yet; `None` is not at all.
-    pub wait: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
     /// Whether what is only worth a warning stops the work before it begins.
-    pub is_strict: bool,
+    pub(crate) is_strict: bool,
 }
 
 /// What was done, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MigrateReport {
-    pub dry_run: bool,
+pub(crate) struct MigrateReport {
+    pub(crate) dry_run: bool,
     /// Whether the SQLite file did not exist.
-    pub created: bool,
+    pub(crate) created: bool,
     /// What was applied, or would be, in this order.
-    pub applied: Vec<Pending>,
+    pub(crate) applied: Vec<Pending>,
     /// Versions whose tables were there without a record and were put on record, or would be.
-    pub adopted: Vec<u32>,
+    pub(crate) adopted: Vec<u32>,
     /// The database as it is now.
-    pub database: Overview,
+    pub(crate) database: Overview,
 }
 
 /// Migrates.
 ///
 /// # Errors
 /// When the database cannot be reached, must not be touched, or a migration fails.
-pub fn run(
+pub(crate) fn run(
     options: &MigrateOptions,
     progress: &dyn Progress,
 ) -> Result<MigrateReport, CommandError> {

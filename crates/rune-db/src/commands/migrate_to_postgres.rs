@@ -18,32 +18,32 @@ use rune_core::{
 use rune_storage::{PostgresUrl, migrations::Migrations, schema::MigrateSettings, with_session};
 
 #[derive(Debug)]
-pub struct MoveOptions {
-    pub source: DatabaseOptions,
-    pub target: DatabaseOptions,
+pub(crate) struct MoveOptions {
+    pub(crate) source: DatabaseOptions,
+    pub(crate) target: DatabaseOptions,
     /// After how many rows at the latest what is there goes to the server; at least 1.
-    pub batch_size: i64,
+    pub(crate) batch_size: i64,
     /// Whether to say what would be done and do nothing.
-    pub is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
     /// Whether a source that is written to meanwhile is fine.
-    pub allow_live_source: bool,
+    pub(crate) allow_live_source: bool,
     /// Whether nothing has the source open, so that it can be read without locks and side files.
-    pub is_source_immutable: bool,
+    pub(crate) is_source_immutable: bool,
     /// The role that owns RUNE's tables on the target.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
 }
 
 /// What was moved, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MoveReport {
-    pub dry_run: bool,
+pub(crate) struct MoveReport {
+    pub(crate) dry_run: bool,
     /// The URL of the source.
-    pub source: String,
+    pub(crate) source: String,
     /// The URL of the target, without password.
-    pub target: String,
+    pub(crate) target: String,
     #[serde(rename = "move")]
-    pub moved: Moved,
+    pub(crate) moved: Moved,
 }
 
 /// A call that cannot be meant.
@@ -71,7 +71,7 @@ impl Failure for MoveUsageError {
 ///
 /// # Errors
 /// When the move is refused or fails; the target is then as it was before.
-pub fn run(
+pub(crate) fn run(
     options: &MoveOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<MoveReport, CommandError> {

@@ -20,43 +20,43 @@ use rune_storage::{
 /// What is known about a database.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Overview {
+pub(crate) struct Overview {
     /// `sqlite` or `postgres`.
-    pub engine: Dialect,
+    pub(crate) engine: Dialect,
     /// The version of the server, or of the SQLite library in this program.
-    pub engine_version: Option<String>,
+    pub(crate) engine_version: Option<String>,
     /// Where it is; never with a password.
-    pub location: String,
+    pub(crate) location: String,
     /// What named it: an option, an environment variable or the default.
-    pub selected_by: String,
+    pub(crate) selected_by: String,
     /// The PostgreSQL schema that RUNE's tables are in, or would be.
-    pub schema: Option<String>,
-    pub found: SchemaOrigin,
+    pub(crate) schema: Option<String>,
+    pub(crate) found: SchemaOrigin,
     /// The highest version that is applied.
-    pub schema_version: Option<i64>,
-    pub applied: Vec<Applied>,
+    pub(crate) schema_version: Option<i64>,
+    pub(crate) applied: Vec<Applied>,
     /// What is to be applied.
-    pub pending: Vec<Pending>,
+    pub(crate) pending: Vec<Pending>,
     /// Versions whose tables are there without a record.
-    pub unrecorded: Vec<u32>,
+    pub(crate) unrecorded: Vec<u32>,
     /// Applied versions that this program does not know.
-    pub unknown: Vec<i64>,
+    pub(crate) unknown: Vec<i64>,
     /// Applied files that were edited.
-    pub edited: Vec<Edited>,
+    pub(crate) edited: Vec<Edited>,
     /// Columns with a type that is not right.
-    pub drift: Vec<Drift>,
+    pub(crate) drift: Vec<Drift>,
     /// What `repair` has changed, oldest first.
-    pub repairs: Vec<RepairRow>,
-    pub warnings: Vec<String>,
+    pub(crate) repairs: Vec<RepairRow>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A file that is to be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Pending {
-    pub version: u32,
-    pub file: String,
+pub(crate) struct Pending {
+    pub(crate) version: u32,
+    pub(crate) file: String,
     /// The hash of its bytes.
-    pub sha256: rune_core::digest::Digest,
+    pub(crate) sha256: rune_core::digest::Digest,
 }
 
 impl From<&Migration> for Pending {

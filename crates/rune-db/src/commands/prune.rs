@@ -15,50 +15,50 @@ use rune_storage::{
 };
 
 #[derive(Debug)]
-pub struct PruneOptions {
-    pub store: StoreOptions,
+pub(crate) struct PruneOptions {
+    pub(crate) store: StoreOptions,
     /// How old it must be.
-    pub older_than: Duration,
+    pub(crate) older_than: Duration,
     /// Whether the evidence of jobs goes with them.
-    pub with_artifacts: bool,
+    pub(crate) with_artifacts: bool,
     /// Whether foreign keys, triggers and rules of the site may change more than what is taken
     /// away.
-    pub allow_cascade: bool,
+    pub(crate) allow_cascade: bool,
     /// Whether to count it, and change nothing.
-    pub is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
 }
 
 /// How much was taken away, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PruneReport {
-    pub dry_run: bool,
+pub(crate) struct PruneReport {
+    pub(crate) dry_run: bool,
     /// What did not change since, in seconds since 1970.
-    pub before: f64,
-    pub events: u64,
-    pub jobs: u64,
-    pub idempotency_keys: u64,
-    pub chain_states: u64,
-    pub audit_artifacts: u64,
+    pub(crate) before: f64,
+    pub(crate) events: u64,
+    pub(crate) jobs: u64,
+    pub(crate) idempotency_keys: u64,
+    pub(crate) chain_states: u64,
+    pub(crate) audit_artifacts: u64,
     /// With `--allow-cascade`: the rows of every table that the deletes reach.
-    pub tables: Vec<TableRows>,
+    pub(crate) tables: Vec<TableRows>,
     /// What is worth knowing; what triggers and rules did elsewhere is not known.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The rows of a table before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TableRows {
-    pub table: String,
-    pub before: u64,
-    pub after: u64,
+pub(crate) struct TableRows {
+    pub(crate) table: String,
+    pub(crate) before: u64,
+    pub(crate) after: u64,
 }
 
 /// Takes away what is old.
 ///
 /// # Errors
 /// When the database cannot be changed; what was taken away before that is gone.
-pub fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
+pub(crate) fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
     let before = (options.store.now)() - options.older_than.as_secs_f64();
     let rule = PruneRule {
         before,

@@ -18,14 +18,14 @@ use rune_storage::{
 };
 
 /// Gives the time, in seconds since 1970.
-pub type Now = fn() -> f64;
+pub(crate) type Now = fn() -> f64;
 
 /// Which database, and what time it is.
 #[derive(Debug)]
-pub struct StoreOptions {
-    pub database: DatabaseOptions,
+pub(crate) struct StoreOptions {
+    pub(crate) database: DatabaseOptions,
     /// Gives the time, in seconds since 1970: only the command line knows it.
-    pub now: Now,
+    pub(crate) now: Now,
 }
 
 /// What the store is opened for.
@@ -37,17 +37,17 @@ pub(super) enum Use {
 
 /// Which part of a list.
 #[derive(Debug, Clone)]
-pub struct PageOptions {
+pub(crate) struct PageOptions {
     /// The key of the last row that was seen.
-    pub after: Option<String>,
+    pub(crate) after: Option<String>,
     /// How many rows at most.
-    pub limit: u32,
+    pub(crate) limit: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-pub struct TimeRangeOptions {
-    pub since: Option<TimeSpec>,
-    pub until: Option<TimeSpec>,
+pub(crate) struct TimeRangeOptions {
+    pub(crate) since: Option<TimeSpec>,
+    pub(crate) until: Option<TimeSpec>,
 }
 
 /// Something named that is not there.

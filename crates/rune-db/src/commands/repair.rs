@@ -14,31 +14,31 @@ use rune_core::{
 use rune_storage::schema::{Repair, Repaired, on_postgres, on_sqlite};
 
 #[derive(Debug)]
-pub struct RepairOptions {
-    pub database: DatabaseOptions,
+pub(crate) struct RepairOptions {
+    pub(crate) database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
-    pub migrations: Option<Utf8PathBuf>,
+    pub(crate) migrations: Option<Utf8PathBuf>,
     /// The role that owns RUNE's tables on PostgreSQL.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// Whether to say what would be done and do nothing.
-    pub is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
     /// How long to try again when tables are in use.
-    pub wait: Duration,
+    pub(crate) wait: Duration,
 }
 
 /// What was repaired, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RepairReport {
-    pub dry_run: bool,
+pub(crate) struct RepairReport {
+    pub(crate) dry_run: bool,
     /// Where the database is; never with a password.
-    pub location: String,
-    pub selected_by: String,
+    pub(crate) location: String,
+    pub(crate) selected_by: String,
     /// What was repaired, or would be.
-    pub repairs: Vec<Repair>,
+    pub(crate) repairs: Vec<Repair>,
     /// What is not right and cannot be repaired here.
-    pub left: Vec<String>,
-    pub warnings: Vec<String>,
+    pub(crate) left: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Repairs.
@@ -46,7 +46,10 @@ pub struct RepairReport {
 /// # Errors
 /// When there is no database, it must not be touched, or is in use for too long; then nothing is
 /// changed.
-pub fn run(options: &RepairOptions, progress: &dyn Progress) -> Result<RepairReport, CommandError> {
+pub(crate) fn run(
+    options: &RepairOptions,
+    progress: &dyn Progress,
+) -> Result<RepairReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
     let (owner, is_dry_run) = (options.owner.as_deref(), options.is_dry_run);

@@ -26,47 +26,47 @@ const BATCH_ROWS: u64 = 1000;
 
 /// What to restore, and where to.
 #[derive(Debug)]
-pub struct RestoreOptions {
-    pub database: DatabaseOptions,
-    pub from: Utf8PathBuf,
+pub(crate) struct RestoreOptions {
+    pub(crate) database: DatabaseOptions,
+    pub(crate) from: Utf8PathBuf,
     /// The role that owns RUNE's tables on PostgreSQL.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RestoreReport {
-    pub from: Utf8PathBuf,
+pub(crate) struct RestoreReport {
+    pub(crate) from: Utf8PathBuf,
     /// The URL of the database, without password.
-    pub target: String,
+    pub(crate) target: String,
     /// The tables, as both sides have them.
-    pub tables: Vec<CarriedTable>,
+    pub(crate) tables: Vec<CarriedTable>,
     /// Who may use the file; none on PostgreSQL.
-    pub file: Option<FileOwner>,
+    pub(crate) file: Option<FileOwner>,
 }
 
 /// Who owns a file, and who else may use it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FileOwner {
-    pub uid: u32,
-    pub gid: u32,
+pub(crate) struct FileOwner {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// The permission bits, as four octal digits.
-    pub mode: String,
+    pub(crate) mode: String,
     /// The owner of the directory, when that is another user or group: often the one that RUNE runs
     /// as.
-    pub directory: Option<DirectoryOwner>,
+    pub(crate) directory: Option<DirectoryOwner>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct DirectoryOwner {
-    pub uid: u32,
-    pub gid: u32,
+pub(crate) struct DirectoryOwner {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 /// Restores.
 ///
 /// # Errors
 /// When the backup is not right, the database has rows, or the two are not equal in the end.
-pub fn run(
+pub(crate) fn run(
     options: &RestoreOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<RestoreReport, CommandError> {

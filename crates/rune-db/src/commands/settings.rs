@@ -32,29 +32,29 @@ use rune_storage::{
 const MAX_VALUE_BYTES: u64 = MAX_JSON_BYTES as u64;
 
 #[derive(Debug)]
-pub struct ListOptions {
-    pub store: StoreOptions,
+pub(crate) struct ListOptions {
+    pub(crate) store: StoreOptions,
     /// What their keys begin with.
-    pub prefix: String,
+    pub(crate) prefix: String,
     /// Which part of the list.
-    pub page: PageOptions,
+    pub(crate) page: PageOptions,
 }
 
 /// Settings without their values, by key.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ListReport {
-    pub settings: Vec<SettingLine>,
+pub(crate) struct ListReport {
+    pub(crate) settings: Vec<SettingLine>,
     /// Rows that cannot be read.
-    pub unreadable: Vec<Unreadable>,
+    pub(crate) unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
-    pub next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// Lists settings.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
+pub(crate) fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let limit = options.page.limit;
     let page = Page {
         after: options.page.after.as_deref(),
@@ -99,20 +99,20 @@ impl Report for ListReport {
 }
 
 #[derive(Debug)]
-pub struct KeyOptions {
-    pub store: StoreOptions,
-    pub key: String,
+pub(crate) struct KeyOptions {
+    pub(crate) store: StoreOptions,
+    pub(crate) key: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct GetReport {
-    pub key: String,
+pub(crate) struct GetReport {
+    pub(crate) key: String,
     /// Its value, as the text that it is.
-    pub value_json: String,
+    pub(crate) value_json: String,
     /// When it changed last, in seconds since 1970.
     #[serde(serialize_with = "rune_storage::json_float")]
-    pub updated_at: f64,
+    pub(crate) updated_at: f64,
 }
 
 fn verb(statements: Events) -> Verb {
@@ -126,7 +126,7 @@ fn verb(statements: Events) -> Verb {
 ///
 /// # Errors
 /// When there is none of this key, or the database cannot be read.
-pub fn get(options: &KeyOptions) -> Result<GetReport, CommandError> {
+pub(crate) fn get(options: &KeyOptions) -> Result<GetReport, CommandError> {
     let setting = options.store.read_store(|store| {
         Ok(store.get_setting(&options.key)?.ok_or_else(|| Missing {
             what: "setting",
@@ -150,7 +150,7 @@ impl Report for GetReport {
 
 /// What a setting is to be set to.
 #[derive(Debug)]
-pub enum NewValue {
+pub(crate) enum NewValue {
     Text(Secret),
     /// The text of a file.
     File(Utf8PathBuf),
@@ -161,7 +161,7 @@ impl NewValue {
     ///
     /// # Errors
     /// When it cannot be read to its end, is too long, or is no text.
-    pub fn read(input: impl io::Read) -> Result<Self, CommandError> {
+    pub(crate) fn read(input: impl io::Read) -> Result<Self, CommandError> {
         let failed = |error| PathError::of(Action::Read, "standard input".into())(error);
         let invalid = |text: String| failed(io::Error::new(io::ErrorKind::InvalidData, text));
         let mut bytes = Zeroizing::new(Vec::new());
@@ -179,27 +179,27 @@ impl NewValue {
 }
 
 #[derive(Debug)]
-pub struct SetOptions {
-    pub store: StoreOptions,
-    pub key: String,
-    pub value: NewValue,
+pub(crate) struct SetOptions {
+    pub(crate) store: StoreOptions,
+    pub(crate) key: String,
+    pub(crate) value: NewValue,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SetReport {
-    pub key: String,
+pub(crate) struct SetReport {
+    pub(crate) key: String,
     /// The size of the value.
-    pub value_bytes: usize,
+    pub(crate) value_bytes: usize,
     /// What of the site's acts on the change.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Sets a setting.
 ///
 /// # Errors
 /// When the value is no JSON object, or the database cannot be changed.
-pub fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
+pub(crate) fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
     let value = match &options.value {
         NewValue::Text(text) => text.clone(),
         NewValue::File(path) => Secret::new(fsx::read_to_string(path, MAX_VALUE_BYTES)?),
@@ -234,17 +234,17 @@ impl Report for SetReport {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DeleteReport {
-    pub key: String,
+pub(crate) struct DeleteReport {
+    pub(crate) key: String,
     /// What of the site's acts on the change.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Deletes a setting.
 ///
 /// # Errors
 /// When there is none of this key, or the database cannot be changed.
-pub fn delete(options: &KeyOptions) -> Result<DeleteReport, CommandError> {
+pub(crate) fn delete(options: &KeyOptions) -> Result<DeleteReport, CommandError> {
     let guard = Arc::new(SiteGuard::new(verb(Events::DELETE)));
     options.store.with_store(Use::ReadWrite, &guard, |store| {
         let was_there = store.delete_setting(&options.key)?;

@@ -21,21 +21,21 @@ use rune_storage::{
 };
 
 #[derive(Debug)]
-pub struct StatusOptions {
-    pub database: DatabaseOptions,
+pub(crate) struct StatusOptions {
+    pub(crate) database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
-    pub migrations: Option<Utf8PathBuf>,
+    pub(crate) migrations: Option<Utf8PathBuf>,
     /// Whether what is only worth a warning fails the job.
-    pub is_strict: bool,
+    pub(crate) is_strict: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StatusReport {
-    pub database: Overview,
+pub(crate) struct StatusReport {
+    pub(crate) database: Overview,
     /// Whether nothing is left for `migrate` to do.
     #[serde(rename = "upToDate")]
-    pub is_up_to_date: bool,
+    pub(crate) is_up_to_date: bool,
     #[serde(skip)]
     is_strict: bool,
 }
@@ -44,7 +44,7 @@ pub struct StatusReport {
 ///
 /// # Errors
 /// When there is none, or it cannot be read.
-pub fn run(options: &StatusOptions) -> Result<StatusReport, CommandError> {
+pub(crate) fn run(options: &StatusOptions) -> Result<StatusReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
     let database = look(&target, &migrations).map_err(|error| target.explain(error))?;

@@ -20,23 +20,23 @@ const DEFAULT_URL: &str = "sqlite:///~/.rune-api/jobs.db";
 
 /// Which database a person means.
 #[derive(Debug)]
-pub struct DatabaseOptions {
+pub(crate) struct DatabaseOptions {
     /// `--db-url`: a URL, `env:NAME` or `file:PATH`.
-    pub url: Option<Secret>,
-    pub password_file: Option<Utf8PathBuf>,
+    pub(crate) url: Option<Secret>,
+    pub(crate) password_file: Option<Utf8PathBuf>,
     /// What the process found around it.
-    pub environment: Environment,
+    pub(crate) environment: Environment,
 }
 
 /// Gives the value of an environment variable.
-pub type Variables = Box<dyn Fn(&str) -> Option<Secret> + Send + Sync>;
+pub(crate) type Variables = Box<dyn Fn(&str) -> Option<Secret> + Send + Sync>;
 
 /// What a process finds around it: handed in, because only the command line reads it.
-pub struct Environment {
+pub(crate) struct Environment {
     /// The value of an environment variable.
-    pub variable: Variables,
+    pub(crate) variable: Variables,
     /// The directory that relative paths start at, if it is known; absolute.
-    pub working_directory: Option<Utf8PathBuf>,
+    pub(crate) working_directory: Option<Utf8PathBuf>,
 }
 
 impl fmt::Debug for Environment {

@@ -25,26 +25,26 @@ use rune_storage::migrations::Migrations;
 const SHOWN_KEYS: usize = 5;
 
 #[derive(Debug)]
-pub struct VerifyOptions {
-    pub database: DatabaseOptions,
+pub(crate) struct VerifyOptions {
+    pub(crate) database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
-    pub migrations: Option<Utf8PathBuf>,
+    pub(crate) migrations: Option<Utf8PathBuf>,
     /// Whether what is only worth a warning fails the job.
-    pub is_strict: bool,
+    pub(crate) is_strict: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct VerifyReport {
+pub(crate) struct VerifyReport {
     /// Where the database is; never with a password.
-    pub location: String,
-    pub selected_by: String,
-    pub tables: Vec<TableRows>,
-    pub findings: Vec<Finding>,
+    pub(crate) location: String,
+    pub(crate) selected_by: String,
+    pub(crate) tables: Vec<TableRows>,
+    pub(crate) findings: Vec<Finding>,
     /// What RUNE itself leaves behind.
-    pub warnings: Vec<Finding>,
+    pub(crate) warnings: Vec<Finding>,
     /// What else is worth knowing.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     #[serde(skip)]
     is_refused: bool,
 }
@@ -53,7 +53,10 @@ pub struct VerifyReport {
 ///
 /// # Errors
 /// When there is no database, or it cannot be read.
-pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
+pub(crate) fn run(
+    options: &VerifyOptions,
+    progress: &dyn Progress,
+) -> Result<VerifyReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
     let Soundness {

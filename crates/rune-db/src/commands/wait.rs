@@ -21,32 +21,32 @@ use rune_core::{
 use rune_storage::{migrations::Migrations, schema::Verb};
 
 #[derive(Debug)]
-pub struct WaitOptions {
-    pub database: DatabaseOptions,
+pub(crate) struct WaitOptions {
+    pub(crate) database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
-    pub migrations: Option<Utf8PathBuf>,
-    pub timeout: Duration,
+    pub(crate) migrations: Option<Utf8PathBuf>,
+    pub(crate) timeout: Duration,
     /// Whether the schema must be up to date, too.
-    pub needs_schema: bool,
+    pub(crate) needs_schema: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WaitReport {
+pub(crate) struct WaitReport {
     /// Where the database is; never with a password.
-    pub location: String,
-    pub selected_by: String,
+    pub(crate) location: String,
+    pub(crate) selected_by: String,
     /// The version of the server, or of the SQLite library in this program.
-    pub engine_version: Option<String>,
+    pub(crate) engine_version: Option<String>,
     /// How often it was tried.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// How long it took, in milliseconds.
-    pub waited_ms: u64,
+    pub(crate) waited_ms: u64,
     /// The highest version that is applied.
-    pub schema_version: Option<i64>,
+    pub(crate) schema_version: Option<i64>,
     /// Whether nothing is left for `migrate` to do.
     #[serde(rename = "upToDate")]
-    pub is_up_to_date: bool,
+    pub(crate) is_up_to_date: bool,
 }
 
 /// The database is there, but not what stands in it.
@@ -74,7 +74,10 @@ impl Failure for Outdated {
 ///
 /// # Errors
 /// When the time is up, with the last reason; or when waiting cannot help.
-pub fn run(options: &WaitOptions, progress: &dyn Progress) -> Result<WaitReport, CommandError> {
+pub(crate) fn run(
+    options: &WaitOptions,
+    progress: &dyn Progress,
+) -> Result<WaitReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
     let patience = RetryDeadline {

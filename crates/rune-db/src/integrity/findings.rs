@@ -17,39 +17,39 @@ const MOST_KEY_CHARACTERS: usize = 120;
 
 /// One problem and the rows that have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What is wrong; never with content.
-    pub problem: String,
+    pub(crate) problem: String,
     /// The table; `None` when it is about the whole database.
-    pub table: Option<&'static str>,
+    pub(crate) table: Option<&'static str>,
     /// The column, if it is about one.
-    pub column: Option<String>,
+    pub(crate) column: Option<String>,
     /// In how many rows, or how often.
-    pub count: u64,
+    pub(crate) count: u64,
     /// The keys of the first of these rows.
-    pub keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
 }
 
 /// A table that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TableRows {
-    pub table: &'static str,
+pub(crate) struct TableRows {
+    pub(crate) table: &'static str,
     /// How many rows it has.
-    pub rows: u64,
+    pub(crate) rows: u64,
 }
 
 /// The judgement over a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Soundness {
-    pub tables: Vec<TableRows>,
-    pub findings: Vec<Finding>,
+pub(crate) struct Soundness {
+    pub(crate) tables: Vec<TableRows>,
+    pub(crate) findings: Vec<Finding>,
     /// What RUNE itself leaves behind.
-    pub warnings: Vec<Finding>,
+    pub(crate) warnings: Vec<Finding>,
     /// What else is worth knowing.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// Whether a strict caller is to be told: types that lose digits, versions that are not known
     /// here.
-    pub is_doubtful: bool,
+    pub(crate) is_doubtful: bool,
 }
 
 #[derive(Default)]

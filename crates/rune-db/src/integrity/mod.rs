@@ -9,9 +9,9 @@ mod findings;
 mod postgres;
 mod sqlite;
 
-pub use findings::{Finding, Soundness, TableRows};
-pub use postgres::check_server;
-pub use sqlite::check_file;
+pub(crate) use findings::{Finding, Soundness, TableRows};
+pub(crate) use postgres::check_server;
+pub(crate) use sqlite::check_file;
 
 use crate::transfer::TransferError;
 use rune_storage::{

@@ -22,7 +22,7 @@ use rune_storage::{
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn check_server(
+pub(crate) async fn check_server(
     client: &Client,
     location: &str,
     migrations: &Migrations,

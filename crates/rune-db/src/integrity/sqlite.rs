@@ -28,7 +28,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// # Errors
 /// When SQLite cannot read it at all, or it is no database of RUNE; damage that it can read around
 /// is a finding.
-pub fn check_file(
+pub(crate) fn check_file(
     connection: &Connection,
     path: &Utf8Path,
     migrations: &Migrations,

@@ -32,55 +32,55 @@ const LISTED: usize = 100;
 
 /// A database that is compared.
 #[derive(Debug)]
-pub enum Side {
+pub(crate) enum Side {
     File(Box<FileSnapshot>),
     Server(Box<PostgresUrl>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// Whether all tables are equal.
     #[serde(rename = "equal")]
-    pub is_equal: bool,
-    pub tables: Vec<TableComparison>,
-    pub warnings: Vec<String>,
+    pub(crate) is_equal: bool,
+    pub(crate) tables: Vec<TableComparison>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A table on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct TableComparison {
-    pub table: &'static str,
+pub(crate) struct TableComparison {
+    pub(crate) table: &'static str,
     /// Whether its digests are equal.
     #[serde(rename = "equal")]
-    pub is_equal: bool,
-    pub left: TableDigest,
-    pub right: TableDigest,
+    pub(crate) is_equal: bool,
+    pub(crate) left: TableDigest,
+    pub(crate) right: TableDigest,
     /// How the rows differ, if that was asked for.
-    pub rows: Option<RowDifferences>,
+    pub(crate) rows: Option<RowDifferences>,
 }
 
 /// How the rows of a table differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RowDifferences {
+pub(crate) struct RowDifferences {
     /// How many keys are only on the left.
-    pub only_left: u64,
+    pub(crate) only_left: u64,
     /// How many keys are only on the right.
-    pub only_right: u64,
+    pub(crate) only_right: u64,
     /// How many rows have the same key and other values.
-    pub changed: u64,
+    pub(crate) changed: u64,
     /// The first of them, in the order of their keys.
-    pub keys: Vec<Difference>,
+    pub(crate) keys: Vec<Difference>,
 }
 
 /// A row that is not the same on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    pub key: String,
+pub(crate) struct Difference {
+    pub(crate) key: String,
     /// `onlyLeft`, `onlyRight` or `changed`.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
 }
 
 impl Side {
@@ -109,7 +109,7 @@ impl Side {
 ///
 /// # Errors
 /// When one of them cannot be read, or is no database of RUNE.
-pub async fn compare(
+pub(crate) async fn compare(
     left: Side,
     right: Side,
     list_rows: bool,

@@ -63,7 +63,7 @@ pub fn into_new_file(
 /// # Errors
 /// When there are rows, others use the file, it is a link or the source itself, or the source is
 /// not right.
-pub fn into_empty_file(
+pub(crate) fn into_empty_file(
     source: &FileSnapshot,
     destination: &Utf8Path,
     migrations: &Migrations,
@@ -110,7 +110,7 @@ pub fn into_empty_file(
 /// # Errors
 /// When it is a link, has several names, is the source itself, or has side files that SQLite would
 /// delete.
-pub fn check_destination(
+pub(crate) fn check_destination(
     source: &SqliteFile,
     destination: &Utf8Path,
 ) -> Result<SqliteFile, TransferError> {

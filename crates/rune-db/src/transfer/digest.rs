@@ -14,30 +14,30 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use rune_core::digest::Sha256;
 
-pub type RowDigest = [u8; 32];
+pub(crate) type RowDigest = [u8; 32];
 
 /// Computes the digest of one row, column by column.
 #[derive(Debug, Default)]
-pub struct RowHasher(Sha256);
+pub(crate) struct RowHasher(Sha256);
 
 impl RowHasher {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Sha256::new())
     }
 
     /// Adds a NULL.
-    pub fn null(&mut self) {
+    pub(crate) fn null(&mut self) {
         self.0.update(&[0]);
     }
 
     /// Adds a value: the UTF-8 of a text, the 8 bytes of a number, the SHA-256 of a content.
-    pub fn value(&mut self, bytes: &[u8]) {
+    pub(crate) fn value(&mut self, bytes: &[u8]) {
         self.0.update(&[1]);
         self.sized(bytes);
     }
 
     /// Adds a value of a storage class that its column should not hold.
-    pub fn misplaced(&mut self, class: u8, bytes: &[u8]) {
+    pub(crate) fn misplaced(&mut self, class: u8, bytes: &[u8]) {
         self.0.update(&[2, class]);
         self.sized(bytes);
     }
@@ -47,21 +47,21 @@ impl RowHasher {
         self.0.update(bytes);
     }
 
-    pub fn finish(self) -> RowDigest {
+    pub(crate) fn finish(self) -> RowDigest {
         *self.0.finish().as_bytes()
     }
 }
 
 /// The digest of a table: how many rows, and the sum of their digests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TableDigest {
-    pub rows: u64,
+pub(crate) struct TableDigest {
+    pub(crate) rows: u64,
     /// 256 bits, the lowest 64 first.
     sum: [u64; 4],
 }
 
 impl TableDigest {
-    pub fn add(&mut self, row: &RowDigest) {
+    pub(crate) fn add(&mut self, row: &RowDigest) {
         self.rows = self.rows.saturating_add(1);
         let mut carry = false;
         for (limb, bytes) in self.sum.iter_mut().zip(row.rchunks_exact(8)) {
@@ -76,7 +76,7 @@ impl TableDigest {
     }
 
     /// The sum as 64 hex digits.
-    pub fn hex(&self) -> String {
+    pub(crate) fn hex(&self) -> String {
         self.sum
             .iter()
             .rev()

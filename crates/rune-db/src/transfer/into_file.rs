@@ -40,7 +40,7 @@ const MESSAGES_AHEAD: usize = 4;
 /// # Errors
 /// When the database is not RUNE's, has what a file cannot hold, the file exists, or what arrived
 /// is not what was sent.
-pub async fn into_file(
+pub(crate) async fn into_file(
     client: &Client,
     location: &str,
     destination: &Utf8Path,

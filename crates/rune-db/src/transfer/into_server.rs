@@ -40,19 +40,19 @@ use rune_storage::{
 };
 
 #[derive(Debug, Clone)]
-pub struct MoveSettings {
+pub(crate) struct MoveSettings {
     /// How the target is brought up to date first.
-    pub migrate: MigrateSettings,
+    pub(crate) migrate: MigrateSettings,
     /// After how many rows at the latest what is there goes to the server.
-    pub batch_rows: u64,
+    pub(crate) batch_rows: u64,
     /// Whether a source that is written to meanwhile is fine: what was there at the start is
     /// carried.
-    pub allow_live_source: bool,
+    pub(crate) allow_live_source: bool,
 }
 
 /// A source whose every cell can be carried.
 #[derive(Debug)]
-pub struct CheckedSource {
+pub(crate) struct CheckedSource {
     rows: CheckedRows,
     integrity: IntegrityCheck,
 }
@@ -87,45 +87,45 @@ impl IntegrityCheck {
 /// How long the parts of a move took, in seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Phases {
+pub(crate) struct Phases {
     /// Looking at every cell of the source.
-    pub check: f64,
+    pub(crate) check: f64,
     /// Copying alone, from the first byte sent to the server's answer.
-    pub copy: f64,
+    pub(crate) copy: f64,
     /// Computing and comparing the digests of both sides.
-    pub verification: f64,
+    pub(crate) verification: f64,
 }
 
 /// A table that was moved, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MovedTable {
-    pub table: &'static str,
+pub(crate) struct MovedTable {
+    pub(crate) table: &'static str,
     /// How many rows the source has.
-    pub source_rows: u64,
+    pub(crate) source_rows: u64,
     /// How many bytes their values have.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// How many rows the server took; none when nothing was moved.
-    pub migrated_rows: Option<u64>,
+    pub(crate) migrated_rows: Option<u64>,
     /// The digest that both sides have; none when nothing was moved.
-    pub digest: Option<String>,
+    pub(crate) digest: Option<String>,
 }
 
 /// What a move did, or would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Moved {
-    pub schema: String,
+pub(crate) struct Moved {
+    pub(crate) schema: String,
     /// Versions that were applied to the target, or would be.
-    pub applied: Vec<u32>,
-    pub tables: Vec<MovedTable>,
+    pub(crate) applied: Vec<u32>,
+    pub(crate) tables: Vec<MovedTable>,
     /// The id of the next workflow event; none when nothing was moved.
-    pub next_event_id: Option<i64>,
+    pub(crate) next_event_id: Option<i64>,
     /// Whether the source was written to meanwhile.
-    pub source_changed: bool,
+    pub(crate) source_changed: bool,
     /// What of the site's the rows met, or would meet.
-    pub warnings: Vec<String>,
-    pub seconds: Phases,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) seconds: Phases,
 }
 
 impl CheckedSource {
@@ -134,7 +134,7 @@ impl CheckedSource {
     /// # Errors
     /// When it is no database of RUNE, has what this program does not know, or has cells that
     /// cannot be carried.
-    pub fn check(
+    pub(crate) fn check(
         source: FileSnapshot,
         migrations: &Migrations,
         progress: &dyn Progress,
@@ -191,7 +191,7 @@ impl CheckedRows {
 ///
 /// # Errors
 /// When it would be refused.
-pub async fn plan_into_server(
+pub(crate) async fn plan_into_server(
     client: &Client,
     location: &str,
     checked: CheckedSource,
@@ -245,7 +245,7 @@ async fn plan(
 ///
 /// # Errors
 /// When anything at all is not as it should be; the target is then as it was before.
-pub async fn into_server(
+pub(crate) async fn into_server(
     client: &Client,
     location: &str,
     checked: CheckedSource,

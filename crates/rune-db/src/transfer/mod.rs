@@ -29,16 +29,17 @@ mod server_check;
 mod server_digest;
 
 pub(crate) use check::RowCheck;
-pub use compare::{Comparison, Difference, RowDifferences, Side, TableComparison, compare};
-pub use copied::{check_destination, into_empty_file, into_new_file};
-pub use digest::{RowDigest, RowHasher, TableDigest};
-pub use error::TransferError;
+pub(crate) use compare::{Comparison, Side, compare};
+pub(crate) use copied::into_empty_file;
+pub use copied::into_new_file;
+
+pub(crate) use error::TransferError;
 pub use file::{FileSnapshot, SourceTrust};
-pub use finding::{Finding, FindingKind};
-pub use into_file::into_file;
-pub use into_server::{
-    CheckedSource, MoveSettings, Moved, MovedTable, Phases, into_server, plan_into_server,
+pub(crate) use finding::Finding;
+pub(crate) use into_file::into_file;
+pub(crate) use into_server::{
+    CheckedSource, MoveSettings, Moved, MovedTable, into_server, plan_into_server,
 };
 pub(crate) use rows::Cell;
-pub use sealed::CarriedTable;
+pub(crate) use sealed::CarriedTable;
 pub(crate) use server_check::findings as server_findings;

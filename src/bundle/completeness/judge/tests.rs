@@ -4,7 +4,7 @@ use camino::Utf8Path;
 
 use super::{super::survey::Rendering, AvailableImage, Judge, Survey};
 use crate::{
-    bundle::Incomplete,
+    bundle::completeness::Incomplete,
     chart::{ImagePlace, Named, Occasion},
     policy::{Declaration, Policy},
 };

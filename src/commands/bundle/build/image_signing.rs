@@ -26,7 +26,7 @@ const MAX_SIGNATURE_BYTES: u64 = 64 << 10;
 
 /// Who signs the images and charts.
 #[derive(Debug)]
-pub enum ImageSigning {
+pub(crate) enum ImageSigning {
     /// The file with a private key.
     Key(Utf8PathBuf),
     /// Signatures that were made before, and the file with the public key that made them.
@@ -42,7 +42,7 @@ pub enum ImageSigning {
 /// What is to be signed, written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PayloadsReport {
+pub(crate) struct PayloadsReport {
     directory: Utf8PathBuf,
     payloads: Vec<WrittenPayload>,
 }

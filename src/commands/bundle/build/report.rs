@@ -18,7 +18,7 @@ use rune_core::{
 /// A bundle, or what its images and charts are signed over.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum BuildReport {
+pub(crate) enum BuildReport {
     Bundle(Box<BundleReport>),
     Payloads(PayloadsReport),
 }
@@ -43,7 +43,7 @@ impl Report for BuildReport {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BundleReport {
+pub(crate) struct BundleReport {
     pub(super) output: Utf8PathBuf,
     pub(super) name: String,
     pub(super) version: semver::Version,

@@ -27,15 +27,15 @@ use rune_core::{
 
 /// What `build` will be asked for.
 #[derive(Debug, Clone)]
-pub struct DoctorBuildOptions {
-    pub project: ProjectOptions,
+pub(crate) struct DoctorBuildOptions {
+    pub(crate) project: ProjectOptions,
     /// The file that will be written; without one, `<name>-<version>.bundle.tar` in the working
     /// directory.
-    pub output: Option<Utf8PathBuf>,
-    pub keys: Vec<Utf8PathBuf>,
+    pub(crate) output: Option<Utf8PathBuf>,
+    pub(crate) keys: Vec<Utf8PathBuf>,
     /// Whether the charts will be checked, and with which Helm.
-    pub chart_check: ChartCheck,
-    pub registry: ClientConfig,
+    pub(crate) chart_check: ChartCheck,
+    pub(crate) registry: ClientConfig,
 }
 
 /// Stands in for the passphrase, which is not asked for here.
@@ -51,10 +51,7 @@ impl Failure for Encrypted {
 
 /// Looks at everything that a build needs. What depends on something that is wrong is not looked
 /// at.
-///
-/// # Errors
-/// None: everything is in the report.
-pub fn run(options: &DoctorBuildOptions) -> Result<DoctorReport, CommandError> {
+pub(crate) fn run(options: &DoctorBuildOptions) -> DoctorReport {
     let mut checks = Vec::new();
     let project = project(options, &mut checks);
     let lock = project
@@ -71,11 +68,11 @@ pub fn run(options: &DoctorBuildOptions) -> Result<DoctorReport, CommandError> {
         checks.extend(charts);
         checks.extend(fetched.map(|fetched| room(project, lock, &fetched, options)));
     }
-    Ok(DoctorReport {
+    DoctorReport {
         step: "build",
         subject: options.project.manifest.to_string(),
         checks,
-    })
+    }
 }
 
 fn project(options: &DoctorBuildOptions, checks: &mut Vec<Check>) -> Option<Project> {

@@ -14,12 +14,12 @@ use rune_core::{
     text::shown,
 };
 
-pub use build::{DoctorBuildOptions, run as examine_build};
-pub use receive::{DoctorReceiveOptions, run as examine_receive};
+pub(crate) use build::{DoctorBuildOptions, run as examine_build};
+pub(crate) use receive::{DoctorReceiveOptions, run as examine_receive};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DoctorReport {
+pub(crate) struct DoctorReport {
     step: &'static str,
     subject: String,
     /// Each thing that was looked at, in the order in which they depend on each other.

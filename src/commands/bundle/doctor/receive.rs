@@ -35,20 +35,20 @@ const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// What will be done with the bundle.
 #[derive(Debug, Clone)]
-pub struct DoctorReceiveOptions {
+pub(crate) struct DoctorReceiveOptions {
     /// Which bundle, and what it is checked with.
-    pub bundle: BundleOptions,
+    pub(crate) bundle: BundleOptions,
     /// The directory in which it would be unpacked.
-    pub directory: Utf8PathBuf,
+    pub(crate) directory: Utf8PathBuf,
     /// The registry that it would be pushed to.
-    pub registry: Option<Destination>,
+    pub(crate) registry: Option<Destination>,
     /// The Helm that was found.
-    pub helm: Option<Utf8PathBuf>,
+    pub(crate) helm: Option<Utf8PathBuf>,
     /// The configuration of the cluster that was found.
-    pub kubeconfig: Option<Utf8PathBuf>,
+    pub(crate) kubeconfig: Option<Utf8PathBuf>,
     /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the
     /// registry itself need not be one.
-    pub access: ClientConfig,
+    pub(crate) access: ClientConfig,
 }
 
 /// A configuration of a cluster is none.
@@ -67,10 +67,7 @@ impl Failure for NoKubeconfig {
 }
 
 /// Looks at everything that is needed to use a bundle here.
-///
-/// # Errors
-/// None: everything is in the report.
-pub fn run(options: &DoctorReceiveOptions) -> Result<DoctorReport, CommandError> {
+pub(crate) fn run(options: &DoctorReceiveOptions) -> DoctorReport {
     let mut checks = Vec::new();
     if let Some(bytes) = bundle(&options.bundle, &mut checks) {
         checks.push(room(&options.directory, bytes));
@@ -84,11 +81,11 @@ pub fn run(options: &DoctorReceiveOptions) -> Result<DoctorReport, CommandError>
             .as_ref()
             .map(|registry| reachable(registry, &options.access)),
     );
-    Ok(DoctorReport {
+    DoctorReport {
         step: "receive",
         subject: options.bundle.bundle.to_string(),
         checks,
-    })
+    }
 }
 
 /// Reads the head, asks who vouches for it, and compares the length of the file. Gives how many

@@ -32,7 +32,7 @@ const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum MapMode {
+pub(crate) enum MapMode {
     /// By the values of the chart.
     Values,
     /// In the objects that the chart renders to.

@@ -19,7 +19,7 @@ use rune_core::{
 /// What was installed, or would be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct InstallReport {
+pub(crate) struct InstallReport {
     name: String,
     version: semver::Version,
     digest: Digest,

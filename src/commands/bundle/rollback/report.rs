@@ -14,7 +14,7 @@ use rune_core::command::Report;
 /// What was rolled back, or would be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RollbackReport {
+pub(crate) struct RollbackReport {
     /// The address of the API server.
     cluster: String,
     dry_run: bool,
