@@ -199,7 +199,7 @@ impl UnverifiedHead {
     /// # Errors
     /// When nobody does, or the index is none that this program can act on.
     pub fn authenticate(self, trust: &Trust) -> Result<AuthenticatedHead, AuthenticationError> {
-        let slots = trust.judge(&self.index_bytes, &self.slots)?;
+        let slots = trust.evaluate(&self.index_bytes, &self.slots)?;
         let index = BundleIndex::from_bytes(&self.index_bytes)?;
         let layout = index.layout(self.index_bytes.len() as u64)?;
         Ok(AuthenticatedHead {

@@ -165,9 +165,9 @@ fn format((position, progressed): (usize, Progressed)) -> String {
 }
 
 fn parse(line: &str) -> Option<(usize, Progressed)> {
-    let mut words = line.split(' ');
-    let (kind, position) = (words.next()?, words.next()?.parse().ok()?);
-    match (kind, words.next()) {
+    let mut fields = line.split(' ');
+    let (kind, position) = (fields.next()?, fields.next()?.parse().ok()?);
+    match (kind, fields.next()) {
         ("done", None) => Some((position, Progressed::Done)),
         ("bytes", Some(bytes)) => Some((position, Progressed::Bytes(bytes.parse().ok()?))),
         _ => None,

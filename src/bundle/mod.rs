@@ -21,6 +21,7 @@ mod contents;
 mod context;
 mod cosign;
 mod delta;
+mod evaluate;
 mod file;
 mod files_artifact;
 mod gather;
@@ -28,7 +29,6 @@ mod head;
 mod image_signatures;
 mod index;
 mod journal;
-mod judge;
 mod length;
 mod materialise;
 mod namespace_record;
@@ -78,6 +78,7 @@ pub(crate) use cosign::{CosignError, FileToSign, Placement};
 pub(crate) use delta::{
     Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Held, RegistryBase, Tally,
 };
+pub(crate) use evaluate::evaluate;
 pub use file::BundleFile;
 pub(crate) use file::Volumes;
 pub(crate) use gather::{ComponentChoice, GatherError, Gathered, gather};
@@ -90,7 +91,6 @@ pub(crate) use index::{
     BinaryRecord, EntryRecord, FORMAT, IndexError, MigrationRecord, Migrations, ProfileRecord,
 };
 pub use index::{BundleIndex, ChartRecord, ImageRecord, ManifestRecord, PolicyRecord, Role};
-pub(crate) use judge::judge;
 pub(crate) use materialise::{
     MaterialiseError, Transferred, check_destination as check_output,
     check_name as check_output_name,

@@ -196,7 +196,7 @@ impl Trust {
     }
 
     /// Judges the exact bytes of an index by the slots beside it.
-    pub(super) fn judge(
+    pub(super) fn evaluate(
         &self,
         index: &[u8],
         slots: &[Vec<u8>],

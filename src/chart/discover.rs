@@ -18,15 +18,15 @@ mod refused;
 mod replace;
 mod scan;
 mod search;
-mod words;
+mod tokens;
 
 use std::fmt;
 
 use camino::Utf8Path;
 
 pub(crate) use self::refused::has_digest_in_name_or_label;
-pub use self::replace::replace_images;
 pub(crate) use self::replace::Obstacle;
+pub use self::replace::replace_images;
 use self::{inside::Budget, search::Search};
 use crate::policy::{Declaration, ImagePlaces};
 use rune_core::yaml::{self, Node, Value};

@@ -98,14 +98,14 @@ impl Failure for HelmError {
 
 /// Whether a chart is rendered as for a first installation or as for an upgrade: templates may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
+pub enum RenderMode {
     /// `helm install`.
     Install,
     /// `helm upgrade`.
     Upgrade,
 }
 
-impl Occasion {
+impl RenderMode {
     pub const ALL: [Self; 2] = [Self::Install, Self::Upgrade];
 }
 
@@ -172,7 +172,7 @@ impl Helm {
         &self,
         chart: &Package,
         values: &[(String, String)],
-        occasion: Occasion,
+        render_mode: RenderMode,
     ) -> Result<Result<String, RenderFailure>, HelmError> {
         let archive = self
             .scratch
@@ -187,7 +187,7 @@ impl Helm {
             &kubernetes,
             "--include-crds",
         ]);
-        if occasion == Occasion::Upgrade {
+        if render_mode == RenderMode::Upgrade {
             command.arg("--is-upgrade");
         }
         for (number, (_, text)) in values.iter().enumerate() {

@@ -42,7 +42,7 @@ pub use discover::{Named, discover, replace_images};
 pub(crate) use error::ChartError;
 pub(crate) use files::{OutOfStep, output_path};
 pub use files::{compare, load_templates, render_below};
-pub(crate) use helm::{Helm, HelmError, Occasion, RenderFailure};
+pub(crate) use helm::{Helm, HelmError, RenderFailure, RenderMode};
 pub(crate) use kubernetes::fits_kubernetes;
 pub(crate) use metadata::{ChartMetadata, Dependency, Maintainer};
 pub use package::{Package, package};

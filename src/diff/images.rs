@@ -213,7 +213,7 @@ impl Layers {
             .iter()
             .filter(|(digest, _)| !new.contains_key(*digest))
             .map(|layer| (LayerState::Gone, layer));
-        let there = new.iter().map(|layer| {
+        let existing = new.iter().map(|layer| {
             (
                 if old.contains_key(layer.0) {
                     LayerState::Shared
@@ -223,7 +223,7 @@ impl Layers {
                 layer,
             )
         });
-        for (state, (digest, bytes)) in there.chain(gone) {
+        for (state, (digest, bytes)) in existing.chain(gone) {
             let tally = match state {
                 LayerState::Shared => &mut layers.shared,
                 LayerState::New => &mut layers.new,

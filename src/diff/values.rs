@@ -234,10 +234,10 @@ fn leaf(value: &Value, is_secret: bool) -> Leaf {
 
 /// Whether a plain text would be something else than a text, in YAML 1.1 as Helm reads it.
 fn is_special(text: &str) -> bool {
-    let words = [
+    let special = [
         "", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n",
     ];
-    words.contains(&text.to_ascii_lowercase().as_str())
+    special.contains(&text.to_ascii_lowercase().as_str())
         || text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
 }
 

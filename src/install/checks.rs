@@ -46,7 +46,7 @@ pub struct Check {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
-    Enough,
+    Satisfied,
     Missing,
     /// It cannot be known from here.
     Unknown,
@@ -159,7 +159,7 @@ impl Check {
 impl Verdict {
     const fn of(is_enough: bool) -> Self {
         if is_enough {
-            Self::Enough
+            Self::Satisfied
         } else {
             Self::Missing
         }

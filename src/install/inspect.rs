@@ -43,7 +43,7 @@ pub(crate) async fn inspect(
     // What was installed counts; after somebody's own upgrade, what Helm has deployed.
     let installed = record.installed.as_ref();
     let recorded = installed.and_then(|installed| installed.revision);
-    let recorded = recorded.filter(|then| history.iter().any(|there| there.number == *then));
+    let recorded = recorded.filter(|then| history.iter().any(|existing| existing.number == *then));
     let objects = match recorded.or(revision) {
         Some(number) => parse_objects(&helm.installed(number).await?)?,
         None => Vec::new(),

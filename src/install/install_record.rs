@@ -142,32 +142,32 @@ impl Failure for InstallRecordError {
 /// A bundle must not be installed over what is there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    #[error("{version} of {bundle} is older than {there}, which {}", how(*.is_attempt))]
+    #[error("{version} of {bundle} is older than {current}, which {}", how(*.is_attempt))]
     Downgrade {
         bundle: String,
         version: Version,
-        there: Version,
+        current: Version,
         /// Whether that one was only begun.
         is_attempt: bool,
     },
     /// It has the same version and is another one.
-    #[error("{bundle} {version} {} with the bundle digest {there}, and this file has {digest}", how(*.is_attempt))]
+    #[error("{bundle} {version} {} with the bundle digest {current}, and this file has {digest}", how(*.is_attempt))]
     OtherDigest {
         bundle: String,
         version: Version,
         /// The digest that is there.
-        there: String,
+        current: String,
         /// The digest of the file.
         digest: String,
         /// Whether that one was only begun.
         is_attempt: bool,
     },
     /// The release is of another bundle.
-    #[error("the release is of the bundle {there}, not of {bundle}")]
+    #[error("the release is of the bundle {current}, not of {bundle}")]
     OtherBundle {
         bundle: String,
         /// The bundle that is there.
-        there: String,
+        current: String,
     },
 }
 
@@ -294,8 +294,8 @@ impl InstallRecord {
     /// Whether this was finished by an installation that was cut off before it had finished
     /// `other`, a release of the same set.
     pub(crate) fn is_ahead_of(&self, other: &Self, namespace: &str, release: &str) -> bool {
-        let begun = other.attempt.as_ref().and_then(|attempt| attempt.before);
-        let (Some(installed), Some(before)) = (&self.installed, begun) else {
+        let in_progress = other.attempt.as_ref().and_then(|attempt| attempt.before);
+        let (Some(installed), Some(before)) = (&self.installed, in_progress) else {
             return false;
         };
         let is_it =
@@ -340,8 +340,11 @@ impl InstallRecord {
         let installed = self
             .installed
             .as_ref()
-            .and_then(|there| there.schema_version);
-        let attempt = self.attempt.as_ref().and_then(|there| there.schema_version);
+            .and_then(|current| current.schema_version);
+        let attempt = self
+            .attempt
+            .as_ref()
+            .and_then(|current| current.schema_version);
         installed.max(attempt)
     }
 
@@ -349,7 +352,7 @@ impl InstallRecord {
     ///
     /// # Errors
     /// When it is older and that is not allowed, or is not the one that its version says.
-    pub(crate) fn judge(
+    pub(crate) fn evaluate(
         &self,
         bundle: &str,
         version: &Version,
@@ -359,34 +362,34 @@ impl InstallRecord {
         let installed = self
             .installed
             .as_ref()
-            .map(|there| (&there.bundle, &there.version, there.digest, false));
-        let begun = self
+            .map(|current| (&current.bundle, &current.version, current.digest, false));
+        let in_progress = self
             .attempt
             .as_ref()
-            .map(|there| (&there.bundle, &there.version, there.digest, true));
-        for (name, there, other, is_attempt) in installed.into_iter().chain(begun) {
+            .map(|current| (&current.bundle, &current.version, current.digest, true));
+        for (name, current, other, is_attempt) in installed.into_iter().chain(in_progress) {
             let bundle = bundle.to_owned();
             if *name != bundle {
                 return Err(Conflict::OtherBundle {
                     bundle,
-                    there: name.clone(),
+                    current: name.clone(),
                 });
             }
-            match version.cmp_precedence(there) {
+            match version.cmp_precedence(current) {
                 std::cmp::Ordering::Less if !may_downgrade => {
                     return Err(Conflict::Downgrade {
                         bundle,
                         version: version.clone(),
-                        there: there.clone(),
+                        current: current.clone(),
                         is_attempt,
                     });
                 }
                 std::cmp::Ordering::Equal if other != digest => {
-                    let (there, digest) = (other.to_string(), digest.to_string());
+                    let (current, digest) = (other.to_string(), digest.to_string());
                     return Err(Conflict::OtherDigest {
                         bundle,
                         version: version.clone(),
-                        there,
+                        current,
                         digest,
                         is_attempt,
                     });
@@ -395,7 +398,7 @@ impl InstallRecord {
             }
         }
         Ok(
-            match installed.map(|(_, there, ..)| version.cmp_precedence(there)) {
+            match installed.map(|(_, current, ..)| version.cmp_precedence(current)) {
                 None => InstallKind::First,
                 Some(std::cmp::Ordering::Less) => InstallKind::Downgrade,
                 Some(std::cmp::Ordering::Equal) => InstallKind::Same,
@@ -519,7 +522,9 @@ mod tests {
         kept.install(installed("0.3.0", Some(3)));
         let versions = |kept: &InstallRecord| -> Vec<String> {
             let versions = kept.installed.iter().chain(&kept.earlier);
-            versions.map(|there| there.version.to_string()).collect()
+            versions
+                .map(|current| current.version.to_string())
+                .collect()
         };
         assert_eq!(versions(&kept), ["0.3.0", "0.2.0"]);
         kept.go_back(Some(4));
@@ -560,12 +565,12 @@ mod tests {
         assert!(finished.earlier.is_empty());
     }
 
-    fn judge(
+    fn evaluate(
         kept: &InstallRecord,
         version: &str,
         may_downgrade: bool,
     ) -> Result<InstallKind, Conflict> {
-        kept.judge(
+        kept.evaluate(
             "rune",
             &version.parse().unwrap(),
             Digest::of(version.as_bytes()),
@@ -576,23 +581,26 @@ mod tests {
     #[test]
     fn what_is_older_is_refused_unless_it_is_allowed() {
         assert_eq!(
-            judge(&InstallRecord::default(), "0.1.0", false),
+            evaluate(&InstallRecord::default(), "0.1.0", false),
             Ok(InstallKind::First)
         );
         assert_eq!(
-            judge(&kept("0.2.0"), "0.3.0", false),
+            evaluate(&kept("0.2.0"), "0.3.0", false),
             Ok(InstallKind::Upgrade)
         );
-        assert_eq!(judge(&kept("0.2.0"), "0.2.0", false), Ok(InstallKind::Same));
+        assert_eq!(
+            evaluate(&kept("0.2.0"), "0.2.0", false),
+            Ok(InstallKind::Same)
+        );
         assert!(matches!(
-            judge(&kept("0.2.0"), "0.2.0-rc.1", false),
+            evaluate(&kept("0.2.0"), "0.2.0-rc.1", false),
             Err(Conflict::Downgrade {
                 is_attempt: false,
                 ..
             })
         ));
         assert_eq!(
-            judge(&kept("0.2.0"), "0.1.0", true),
+            evaluate(&kept("0.2.0"), "0.1.0", true),
             Ok(InstallKind::Downgrade)
         );
     }
@@ -600,7 +608,7 @@ mod tests {
     #[test]
     fn one_version_is_one_bundle_whatever_is_allowed() {
         for version in ["0.2.0", "0.2.0+rebuilt"] {
-            let found = kept("0.2.0").judge(
+            let found = kept("0.2.0").evaluate(
                 "rune",
                 &version.parse().unwrap(),
                 Digest::of(b"another"),
@@ -611,7 +619,8 @@ mod tests {
                 "{found:?}"
             );
         }
-        let other = kept("0.2.0").judge("other", &"9.0.0".parse().unwrap(), Digest::of(b""), true);
+        let other =
+            kept("0.2.0").evaluate("other", &"9.0.0".parse().unwrap(), Digest::of(b""), true);
         assert!(matches!(other, Err(Conflict::OtherBundle { .. })));
     }
 
@@ -626,13 +635,13 @@ mod tests {
             before: None,
         });
         assert!(matches!(
-            judge(&kept, "0.1.0", false),
+            evaluate(&kept, "0.1.0", false),
             Err(Conflict::Downgrade {
                 is_attempt: true,
                 ..
             })
         ));
-        assert_eq!(judge(&kept, "0.2.0", false), Ok(InstallKind::Upgrade));
-        assert_eq!(judge(&kept, "0.1.0", true), Ok(InstallKind::Same));
+        assert_eq!(evaluate(&kept, "0.2.0", false), Ok(InstallKind::Upgrade));
+        assert_eq!(evaluate(&kept, "0.1.0", true), Ok(InstallKind::Same));
     }
 }

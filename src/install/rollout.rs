@@ -502,10 +502,10 @@ pub(crate) async fn take_over(
 
 /// The revision that ran before an installation; after one that was cut off, before that one.
 pub(crate) fn revision_before(record: &InstallRecord, history: &[Revision]) -> Option<u64> {
-    let begun = record.attempt.as_ref().and_then(|attempt| attempt.before);
-    match begun {
+    let in_progress = record.attempt.as_ref().and_then(|attempt| attempt.before);
+    match in_progress {
         Some(0) => None,
-        Some(before) if history.iter().any(|there| there.number == before) => Some(before),
+        Some(before) if history.iter().any(|existing| existing.number == before) => Some(before),
         _ => deployed(history),
     }
 }

@@ -267,11 +267,8 @@ spec:
         let spec = template.spec.unwrap();
         assert_eq!(spec.service_account_name.as_deref(), Some("a"));
         let waits = spec.init_containers.unwrap();
-        let words = ["wait", "--timeout", "30s", "--db-url", "env:RUNE_DB_URL"];
-        assert_eq!(
-            waits[0].args.as_deref(),
-            Some(&words.map(str::to_owned)[..])
-        );
+        let wait = ["wait", "--timeout", "30s", "--db-url", "env:RUNE_DB_URL"];
+        assert_eq!(waits[0].args.as_deref(), Some(&wait.map(str::to_owned)[..]));
         let arguments = ["status", "--json", "--db-url", "env:RUNE_DB_URL"].map(str::to_owned);
         let [container] = &spec.containers[..] else {
             panic!("{:?}", spec.containers);

@@ -47,7 +47,7 @@ pub(crate) struct ContainerdOptions {
 
 /// What containerd has under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct ContentStatus {
     /// The digest of the index or manifest, as text.
     pub(crate) digest: String,
     /// Whether everything is there that this machine needs of it, and unpacked.
@@ -119,10 +119,10 @@ impl Containerd {
     ///
     /// # Errors
     /// When it cannot be found out.
-    pub(crate) fn standing(
+    pub(crate) fn status(
         &self,
         names: &[String],
-    ) -> Result<BTreeMap<String, Standing>, LoadError> {
+    ) -> Result<BTreeMap<String, ContentStatus>, LoadError> {
         const DOING: &str = "asking containerd for its images";
         let mut command = self.ctr(&["images", "check"]);
         command
@@ -238,7 +238,7 @@ impl From<ContentError> for Interruption {
 
 /// The one of the usual places where there is a socket.
 fn usual_address(usual: &[&str]) -> Result<Utf8PathBuf, LoadError> {
-    let mut there: Vec<&str> = usual
+    let mut existing: Vec<&str> = usual
         .iter()
         .copied()
         .filter(|address| fsx::exists(Utf8Path::new(address)))
@@ -249,10 +249,10 @@ fn usual_address(usual: &[&str]) -> Result<Utf8PathBuf, LoadError> {
             .map(|address| (*address).to_owned())
             .collect()
     };
-    match (there.pop(), there.is_empty()) {
+    match (existing.pop(), existing.is_empty()) {
         (Some(address), true) => Ok(address.into()),
         (Some(address), false) => Err(LoadError::SeveralContainerds(texts(
-            &[&there[..], &[address]].concat(),
+            &[&existing[..], &[address]].concat(),
         ))),
         (None, _) => Err(LoadError::NoContainerd(texts(usual))),
     }
@@ -298,18 +298,18 @@ fn end_of_stderr(stream: Option<impl Read + Send + 'static>) -> Stderr {
 /// The rows of `ctr images check`: name, media type, digest, whether it is complete, sizes, whether
 /// it is unpacked. A disk that fills up while containerd unpacks leaves names behind, of images
 /// that are complete but for that.
-fn rows(list: &str) -> impl Iterator<Item = (String, Standing)> {
+fn rows(list: &str) -> impl Iterator<Item = (String, ContentStatus)> {
     list.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
         let (name, digest, status) = (columns.next()?, columns.nth(1)?, columns.next()?);
         let is_complete = status == "complete" && columns.last() == Some("true");
-        let standing = Standing {
+        let status = ContentStatus {
             digest: digest.to_owned(),
             is_complete,
         };
         digest
             .starts_with("sha256:")
-            .then(|| (name.to_owned(), standing))
+            .then(|| (name.to_owned(), status))
     })
 }
 
@@ -317,7 +317,7 @@ fn rows(list: &str) -> impl Iterator<Item = (String, Standing)> {
 mod tests {
     use camino::Utf8Path;
 
-    use super::{Standing, client, end_of_stderr, rows, usual_address};
+    use super::{ContentStatus, client, end_of_stderr, rows, usual_address};
     use rune_core::{
         failure::{Failure as _, FailureKind},
         fsx,
@@ -329,7 +329,7 @@ mod tests {
                     r/a:1 application/x sha256:00 complete (2/2) 273.0 B/273.0 B true\n\
                     r/b:1 application/x sha256:11 incomplete (1/2) 1.0 B/2.0 B false\n\
                     r/c:1 application/x sha256:22 complete (2/2) 273.0 B/273.0 B false\n";
-        let standing = |digest: &str, is_complete| Standing {
+        let status = |digest: &str, is_complete| ContentStatus {
             digest: digest.to_owned(),
             is_complete,
         };
@@ -339,7 +339,7 @@ mod tests {
             ("r/c:1", "sha256:22", false),
         ];
         let expected = expected
-            .map(|(name, digest, is_complete)| (name.to_owned(), standing(digest, is_complete)));
+            .map(|(name, digest, is_complete)| (name.to_owned(), status(digest, is_complete)));
         assert_eq!(rows(list).collect::<Vec<_>>(), expected);
     }
 

@@ -161,7 +161,7 @@ impl Failure for LoadError {
 
 /// What kind of failure the last words of `ctr` mean; it has one exit code for all of them.
 fn kind_of(said: &str) -> FailureKind {
-    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let says = |phrases: &[&str]| phrases.iter().any(|word| said.contains(word));
     if says(&["no space left on device", "disk quota exceeded"]) {
         FailureKind::Space
     } else if says(&["permission denied", "operation not permitted"]) {

@@ -8,30 +8,30 @@
 
 mod change;
 mod consistency;
+mod evaluate;
 mod evidence;
 mod fetched;
 mod gone;
-mod judge;
 mod lock;
 mod locked_image;
 mod locked_referrer;
 mod model;
+mod names;
 mod platform_text;
 mod problem;
 mod project;
 mod read;
 mod resolve;
 mod subjects;
-mod words;
 
 pub(crate) use change::{Change, StaleLock};
 pub(crate) use consistency::Contradiction;
 pub(crate) use evidence::Evidence;
 pub use fetched::FetchedCharts;
 
+pub(crate) use evaluate::dependency_repository;
+pub use evaluate::evaluate;
 pub(crate) use gone::LockedImageGone;
-pub(crate) use judge::dependency_repository;
-pub use judge::judge;
 pub use lock::Lock;
 pub(crate) use lock::{
     BundleIdentity, LOCK_FORMAT_VERSION, LockError, LockedBinary, LockedChart, LockedChartSource,
@@ -48,11 +48,11 @@ pub(crate) use model::{
     Direction, Download, ExtraFile, FileSource, Image, Namespace, Platforms, PodSecurity, Profile,
     Release,
 };
+pub(crate) use names::is_name;
 pub use project::{ManifestError, Programs, Project};
 pub(crate) use resolve::{
     Earlier, LockCheckError, Resolved, Subject, check_current, resolve, resolve_one,
 };
 pub(crate) use subjects::subjects;
-pub(crate) use words::is_name;
 
 use locked_image::carried;

@@ -17,9 +17,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 
 use super::{
-    BundleManifest, Component, Platforms, Profile,
+    BundleManifest, Component, Platforms, Profile, names,
     problem::{ManifestProblem, is_known_platform},
-    words,
 };
 use crate::oci::{Platform, Reference};
 use rune_core::yaml::{self, Findings, Mapping, Node, Place, Value};
@@ -264,7 +263,7 @@ impl Reader {
             yaml::named_items(node, "`components`", &mut self.findings).unwrap_or_default();
         let mut components = BTreeMap::new();
         for (name, place, value) in entries {
-            if !words::is_name(name) {
+            if !names::is_name(name) {
                 self.add(
                     place,
                     &ManifestProblem::Name {
@@ -358,7 +357,7 @@ impl Reader {
     /// A name that is a DNS label.
     fn name(&mut self, node: &Node, what: &'static str) -> Option<String> {
         let name = yaml::text(node, "`name`", &mut self.findings)?.to_owned();
-        let good = if words::is_name(&name) {
+        let good = if names::is_name(&name) {
             Ok(name)
         } else {
             Err(ManifestProblem::Name { what, name })
@@ -379,7 +378,7 @@ impl Reader {
 
     fn path(&mut self, node: &Node, what: &str) -> Option<Utf8PathBuf> {
         let text = yaml::text(node, what, &mut self.findings)?;
-        let good = if words::is_project_path(text) {
+        let good = if names::is_project_path(text) {
             Ok(text.into())
         } else {
             Err(ManifestProblem::Path(text.to_owned()))

@@ -77,17 +77,17 @@ pub enum ImageContent {
 
 /// Judges all subjects by all rules. `version` is the bundle's; waivers end with it.
 pub fn evaluate(policy: &Policy, version: &Version, subjects: &[Subject]) -> Evaluation {
-    let judge = Judge { policy, version };
+    let evaluate = Evaluator { policy, version };
     let decisions = subjects.iter().flat_map(|subject| match subject {
-        Subject::Image(image) => judge.image(image),
-        Subject::Chart { name, place } => vec![judge.source(&format!("chart `{name}`"), place)],
+        Subject::Image(image) => evaluate.image(image),
+        Subject::Chart { name, place } => vec![evaluate.source(&format!("chart `{name}`"), place)],
         Subject::ChartDependency {
             chart,
             name,
             repository,
         } => {
             let subject = format!("dependency `{name}` of chart `{chart}`");
-            vec![judge.source(&subject, &format!("{repository}/{name}"))]
+            vec![evaluate.source(&subject, &format!("{repository}/{name}"))]
         }
     });
     Evaluation {
@@ -103,7 +103,7 @@ pub(crate) fn evaluate_tag(
     subject: &str,
     reference: &Reference,
 ) -> Option<Decision> {
-    Judge { policy, version }.tag(subject, reference)
+    Evaluator { policy, version }.tag(subject, reference)
 }
 
 impl SubjectKind {
@@ -116,7 +116,7 @@ impl SubjectKind {
     }
 }
 
-pub(super) struct Judge<'a> {
+pub(super) struct Evaluator<'a> {
     pub(super) policy: &'a Policy,
     version: &'a Version,
 }
@@ -129,7 +129,7 @@ enum LicenseStanding {
     Denied { license: String, reason: String },
 }
 
-impl Judge<'_> {
+impl Evaluator<'_> {
     fn image(&self, image: &ImageSubject) -> Vec<Decision> {
         let subject = image.kind.label(&image.name);
         let source = image.reference.name();
@@ -193,7 +193,7 @@ impl Judge<'_> {
                 "it is not an SPDX licence expression",
             );
         };
-        match expression.judge(&|id, exception| self.license_standing(id, exception)) {
+        match expression.evaluate(&|id, exception| self.license_standing(id, exception)) {
             Some(LicenseStanding::Allowed(id)) => allow(
                 subject,
                 source,

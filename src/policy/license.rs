@@ -33,8 +33,8 @@ pub enum LicenseError {
     #[error("the licence expression `{0}` ends where a licence is expected")]
     End(String),
     /// There is something else where a licence, an operator or a parenthesis must stand.
-    #[error("`{word}` does not belong there in the licence expression `{expression}`")]
-    Unexpected { expression: String, word: String },
+    #[error("`{token}` does not belong there in the licence expression `{expression}`")]
+    Unexpected { expression: String, token: String },
     /// The parentheses are nested too deeply.
     #[error("the parentheses of a licence expression are nested too deeply")]
     TooDeep,
@@ -61,7 +61,7 @@ impl LicenseExpression {
     pub fn parse(text: &str) -> Result<Self, LicenseError> {
         let mut parser = Parser {
             text,
-            words: words(text),
+            tokens: tokens(text),
             position: 0,
         };
         let root = parser.either(0)?;
@@ -70,16 +70,19 @@ impl LicenseExpression {
                 text: text.to_owned(),
                 root,
             }),
-            Some(word) => Err(parser.unexpected(word)),
+            Some(token) => Err(parser.unexpected(token)),
         }
     }
 
-    /// Judges the expression: `judge` says what it thinks of one licence, written `GPL-2.0-only` or
+    /// Judges the expression: `evaluate` says what it thinks of one licence, written `GPL-2.0-only` or
     /// `GPL-2.0-only WITH Classpath-exception-2.0`. Of alternatives the best counts, of licences
     /// that hold together the worst; the order of `V` says which is which, smaller is better. Every
     /// expression holds at least one licence, so there is always a judgement.
-    pub(super) fn judge<V: Ord>(&self, judge: &impl Fn(&str, Option<&str>) -> V) -> Option<V> {
-        self.root.judge(judge)
+    pub(super) fn evaluate<V: Ord>(
+        &self,
+        evaluate: &impl Fn(&str, Option<&str>) -> V,
+    ) -> Option<V> {
+        self.root.evaluate(evaluate)
     }
 
     /// Every licence that it names, as a policy allows it.
@@ -113,18 +116,24 @@ impl Term {
         }
     }
 
-    fn judge<V: Ord>(&self, judge: &impl Fn(&str, Option<&str>) -> V) -> Option<V> {
+    fn evaluate<V: Ord>(&self, evaluate: &impl Fn(&str, Option<&str>) -> V) -> Option<V> {
         match self {
-            Self::License { id, exception } => Some(judge(id, exception.as_deref())),
-            Self::All(terms) => terms.iter().filter_map(|term| term.judge(judge)).max(),
-            Self::Any(terms) => terms.iter().filter_map(|term| term.judge(judge)).min(),
+            Self::License { id, exception } => Some(evaluate(id, exception.as_deref())),
+            Self::All(terms) => terms
+                .iter()
+                .filter_map(|term| term.evaluate(evaluate))
+                .max(),
+            Self::Any(terms) => terms
+                .iter()
+                .filter_map(|term| term.evaluate(evaluate))
+                .min(),
         }
     }
 }
 
 struct Parser<'t> {
     text: &'t str,
-    words: Vec<&'t str>,
+    tokens: Vec<&'t str>,
     position: usize,
 }
 
@@ -149,90 +158,90 @@ impl<'t> Parser<'t> {
         if depth > MAX_DEPTH {
             return Err(LicenseError::TooDeep);
         }
-        let word = self
+        let token = self
             .next()
             .ok_or_else(|| LicenseError::End(self.text.to_owned()))?;
-        if word == "(" {
+        if token == "(" {
             let term = self.either(depth + 1)?;
             return match self.next() {
                 Some(")") => Ok(term),
-                Some(word) => Err(self.unexpected(word)),
+                Some(token) => Err(self.unexpected(token)),
                 None => Err(LicenseError::End(self.text.to_owned())),
             };
         }
-        let id = self.identifier(word, true)?;
+        let id = self.identifier(token, true)?;
         let exception = if self.take("WITH") {
-            let word = self
+            let token = self
                 .next()
                 .ok_or_else(|| LicenseError::End(self.text.to_owned()))?;
-            Some(self.identifier(word, false)?)
+            Some(self.identifier(token, false)?)
         } else {
             None
         };
         Ok(Term::License { id, exception })
     }
 
-    fn identifier(&self, word: &str, may_have_plus: bool) -> Result<String, LicenseError> {
-        let is_operator = ["AND", "OR", "WITH", "and", "or", "with"].contains(&word);
+    fn identifier(&self, token: &str, may_have_plus: bool) -> Result<String, LicenseError> {
+        let is_operator = ["AND", "OR", "WITH", "and", "or", "with"].contains(&token);
         let bare = if may_have_plus {
-            word.strip_suffix('+').unwrap_or(word)
+            token.strip_suffix('+').unwrap_or(token)
         } else {
-            word
+            token
         };
         let is_id = !bare.is_empty()
             && bare
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':'));
         if is_operator || !is_id {
-            Err(self.unexpected(word))
+            Err(self.unexpected(token))
         } else {
-            Ok(word.to_owned())
+            Ok(token.to_owned())
         }
     }
 
     fn next(&mut self) -> Option<&'t str> {
-        let word = self.words.get(self.position).copied();
+        let token = self.tokens.get(self.position).copied();
         self.position += 1;
-        word
+        token
     }
 
     fn take(&mut self, operator: &str) -> bool {
         let is_there = self
-            .words
+            .tokens
             .get(self.position)
-            .is_some_and(|word| *word == operator || *word == operator.to_ascii_lowercase());
+            .is_some_and(|token| *token == operator || *token == operator.to_ascii_lowercase());
         self.position += usize::from(is_there);
         is_there
     }
 
-    fn unexpected(&self, word: &str) -> LicenseError {
+    fn unexpected(&self, token: &str) -> LicenseError {
         LicenseError::Unexpected {
             expression: self.text.to_owned(),
-            word: word.to_owned(),
+            token: token.to_owned(),
         }
     }
 }
 
 /// Splits at white space and around parentheses.
-fn words(text: &str) -> Vec<&str> {
-    let mut words = Vec::new();
+fn tokens(text: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
     for part in text.split_whitespace() {
         let mut rest = part;
         while let Some(position) = rest.find(['(', ')']) {
             let (before, from) = rest.split_at(position);
             let (parenthesis, after) = from.split_at(1);
-            words.extend(
+            tokens.extend(
                 [before, parenthesis]
                     .into_iter()
-                    .filter(|word| !word.is_empty()),
+                    .filter(|token| !token.is_empty()),
             );
             rest = after;
         }
         if !rest.is_empty() {
-            words.push(rest);
+            tokens.push(rest);
         }
     }
-    words
+    tokens
 }
 
 #[cfg(test)]
@@ -240,10 +249,10 @@ mod tests {
     use super::{LicenseError, LicenseExpression};
 
     /// Good licences are 0, unknown ones 1, bad ones 2.
-    fn judge(text: &str) -> u8 {
+    fn evaluate(text: &str) -> u8 {
         LicenseExpression::parse(text)
             .unwrap()
-            .judge(&|id: &str, exception: Option<&str>| match (id, exception) {
+            .evaluate(&|id: &str, exception: Option<&str>| match (id, exception) {
                 ("MIT" | "Apache-2.0", None)
                 | ("GPL-2.0-only", Some("Classpath-exception-2.0")) => 0,
                 ("GPL-2.0-only" | "AGPL-3.0-only", _) => 2,
@@ -254,18 +263,18 @@ mod tests {
 
     #[test]
     fn of_alternatives_the_best_counts_of_conjunctions_the_worst() {
-        assert_eq!(judge("MIT"), 0);
-        assert_eq!(judge("MIT OR AGPL-3.0-only"), 0);
-        assert_eq!(judge("MIT AND AGPL-3.0-only"), 2);
-        assert_eq!(judge("MIT AND ISC"), 1);
-        assert_eq!(judge("GPL-2.0-only WITH Classpath-exception-2.0"), 0);
+        assert_eq!(evaluate("MIT"), 0);
+        assert_eq!(evaluate("MIT OR AGPL-3.0-only"), 0);
+        assert_eq!(evaluate("MIT AND AGPL-3.0-only"), 2);
+        assert_eq!(evaluate("MIT AND ISC"), 1);
+        assert_eq!(evaluate("GPL-2.0-only WITH Classpath-exception-2.0"), 0);
     }
 
     #[test]
     fn and_binds_tighter_than_or() {
-        assert_eq!(judge("AGPL-3.0-only OR MIT AND Apache-2.0"), 0);
-        assert_eq!(judge("(AGPL-3.0-only OR MIT) AND AGPL-3.0-only"), 2);
-        assert_eq!(judge("MIT and (Apache-2.0 or AGPL-3.0-only)"), 0);
+        assert_eq!(evaluate("AGPL-3.0-only OR MIT AND Apache-2.0"), 0);
+        assert_eq!(evaluate("(AGPL-3.0-only OR MIT) AND AGPL-3.0-only"), 2);
+        assert_eq!(evaluate("MIT and (Apache-2.0 or AGPL-3.0-only)"), 0);
     }
 
     #[test]
@@ -292,6 +301,6 @@ mod tests {
 
     #[test]
     fn a_long_chain_of_licences_is_fine() {
-        assert_eq!(judge(&vec!["MIT"; 100_000].join(" AND ")), 0);
+        assert_eq!(evaluate(&vec!["MIT"; 100_000].join(" AND ")), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! What a policy says about artifacts about images: where else they are kept, what a new one means,
 //! and of which images there must be an SBOM.
 
-use super::{Decision, Glob, Rule, evaluate::Judge};
+use super::{Decision, Glob, Rule, evaluate::Evaluator};
 use crate::evidence::FoundSbom;
 
 /// Where artifacts about images are looked for besides the image, and what new ones are.
@@ -28,7 +28,7 @@ impl ReferrerRules {
     }
 }
 
-impl Judge<'_> {
+impl Evaluator<'_> {
     /// Every included platform must have an SBOM, whoever made it.
     pub(super) fn sboms(
         &self,
@@ -37,7 +37,7 @@ impl Judge<'_> {
         sboms: &[(String, Vec<FoundSbom>)],
     ) -> Vec<Decision> {
         let patterns = self.policy.sboms.iter();
-        let judged = patterns
+        let evaluated = patterns
             .filter(|pattern| pattern.matches(source))
             .map(|pattern| {
                 let matched = format!("source `{source}` matches `{pattern}`");
@@ -54,6 +54,6 @@ impl Judge<'_> {
                     self.deny(subject, source, Rule::Sboms, matched, &reason)
                 }
             });
-        judged.collect()
+        evaluated.collect()
     }
 }

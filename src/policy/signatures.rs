@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{Decision, Glob, Rule, evaluate::Judge};
+use super::{Decision, Glob, Rule, evaluate::Evaluator};
 use crate::{evidence::ImageSignature, sign::PublicKey};
 use rune_core::digest::Digest;
 
@@ -43,7 +43,7 @@ impl fmt::Display for SignatureKey {
     }
 }
 
-impl Judge<'_> {
+impl Evaluator<'_> {
     /// Each rule for the source of an image must be met.
     pub(super) fn signatures(
         &self,

@@ -69,7 +69,7 @@ impl From<StreamError> for PushError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenTag {
     pub(super) reference: String,
-    pub(super) there: Digest,
+    pub(super) existing: Digest,
     pub(super) here: Digest,
 }
 
@@ -79,10 +79,10 @@ fn taken(tags: &[TakenTag]) -> String {
         |mut text,
          TakenTag {
              reference,
-             there,
+             existing,
              here,
          }| {
-            let _ = write!(text, "\n  `{reference}` is {there}, and would be {here}");
+            let _ = write!(text, "\n  `{reference}` is {existing}, and would be {here}");
             text
         },
     )

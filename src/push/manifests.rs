@@ -73,7 +73,7 @@ impl Roots {
 }
 
 /// Which manifests were there before, by repository.
-type There = BTreeSet<(RepositoryName, Digest)>;
+type Present = BTreeSet<(RepositoryName, Digest)>;
 
 /// Writes all manifests by digest.
 pub(super) async fn push(
@@ -83,8 +83,8 @@ pub(super) async fn push(
     blobs: &Blobs,
 ) -> Result<Roots, PushError> {
     let mut roots = Roots::default();
-    let mut there = There::new();
-    push_children(shared, plan, blobs, &mut roots, &mut there).await?;
+    let mut present = Present::new();
+    push_children(shared, plan, blobs, &mut roots, &mut present).await?;
     // What is about something else comes after it.
     for is_referrer in [false, true] {
         let items = plan
@@ -93,20 +93,20 @@ pub(super) async fn push(
             .enumerate()
             .filter(|(_, item)| item.root.first.referrer.is_some() == is_referrer);
         let work = items.map(|(position, item)| {
-            let may_be_there = may_be_there(&item.name, &item.root.first, blobs, &there);
+            let may_exist = may_exist(&item.name, &item.root.first, blobs, &present);
             let choice = Choice::of(item, current.get(&position).copied());
             (
                 (position, item.may_be_refused()),
                 shared.writer(&item.name),
                 choice,
-                may_be_there,
+                may_exist,
             )
         });
         let done = in_parallel(
             shared.jobs,
             work,
-            |((position, may_be_refused), writer, choice, may_be_there)| async move {
-                match choice.push(&writer, may_be_there).await {
+            |((position, may_be_refused), writer, choice, may_exist)| async move {
+                match choice.push(&writer, may_exist).await {
                     Ok(written) => Ok((position, Ok(written))),
                     Err(PushError::Registry(error))
                         if may_be_refused && error.is_refusal_of_artifact() =>
@@ -143,7 +143,7 @@ async fn push_children(
     plan: &Plan,
     blobs: &Blobs,
     roots: &mut Roots,
-    there: &mut There,
+    present: &mut Present,
 ) -> Result<(), PushError> {
     let all = || {
         plan.items
@@ -157,34 +157,30 @@ async fn push_children(
             .or_insert_with(|| document.clone());
     }
     let work = distinct.into_iter().map(|((name, digest), document)| {
-        let may_be_there = may_be_there(&name, &document, blobs, there);
-        (name, digest, document, may_be_there)
+        let may_exist = may_exist(&name, &document, blobs, present);
+        (name, digest, document, may_exist)
     });
     let work: Vec<_> = work.collect();
-    let done = in_parallel(
-        shared.jobs,
-        work,
-        |(name, digest, document, may_be_there)| {
-            let writer = shared.writer(&name);
-            async move {
-                Ok((
-                    (name, digest),
-                    push_one(&writer, document, may_be_there).await?,
-                ))
-            }
-        },
-    );
+    let done = in_parallel(shared.jobs, work, |(name, digest, document, may_exist)| {
+        let writer = shared.writer(&name);
+        async move {
+            Ok((
+                (name, digest),
+                push_one(&writer, document, may_exist).await?,
+            ))
+        }
+    });
     for (key, written) in done.await? {
         if written.was_there {
-            there.insert(key)
+            present.insert(key)
         } else {
             roots.written.insert(key)
         };
     }
     for (item, document) in all().filter(|(_, document)| !document.children.is_empty()) {
         let name = &item.name;
-        let may_be_there = may_be_there(name, document, blobs, there);
-        let written = match push_one(&shared.writer(name), document.clone(), may_be_there).await {
+        let may_exist = may_exist(name, document, blobs, present);
+        let written = match push_one(&shared.writer(name), document.clone(), may_exist).await {
             // The root is refused too, and the reduced index does not need it.
             Err(PushError::Registry(error)) if item.has_gaps && error.is_refusal_of_gaps() => {
                 continue;
@@ -193,7 +189,7 @@ async fn push_children(
         };
         let key = (name.clone(), document.descriptor.digest);
         if written.was_there {
-            there.insert(key)
+            present.insert(key)
         } else {
             roots.written.insert(key)
         };
@@ -202,9 +198,9 @@ async fn push_children(
 }
 
 /// A manifest cannot be there when something that it refers to was not; then nobody is asked.
-fn may_be_there(name: &RepositoryName, document: &Document, blobs: &Blobs, there: &There) -> bool {
+fn may_exist(name: &RepositoryName, document: &Document, blobs: &Blobs, present: &Present) -> bool {
     let has_blob = |digest: Digest| blobs.get(&(name.clone(), digest)) == Some(&BlobOutcome::There);
-    let has_child = |digest: &Digest| there.contains(&(name.clone(), *digest));
+    let has_child = |digest: &Digest| present.contains(&(name.clone(), *digest));
     document.blobs.iter().all(|blob| has_blob(blob.digest))
         && document.children.iter().all(has_child)
 }
@@ -214,10 +210,10 @@ fn may_be_there(name: &RepositoryName, document: &Document, blobs: &Blobs, there
 async fn push_one(
     writer: &RepositoryWriter,
     document: Document,
-    may_be_there: bool,
+    may_exist: bool,
 ) -> Result<Written, PushError> {
     let digest = document.descriptor.digest;
-    if may_be_there
+    if may_exist
         && document.referrer.is_none()
         && let Some(bytes) = writer.manifest(&digest.to_string()).await?
         && Digest::of(&bytes) == digest
@@ -269,12 +265,8 @@ impl Choice {
         }
     }
 
-    async fn push(
-        self,
-        writer: &RepositoryWriter,
-        may_be_there: bool,
-    ) -> Result<Written, PushError> {
-        let refusal = match push_one(writer, self.first, may_be_there).await {
+    async fn push(self, writer: &RepositoryWriter, may_exist: bool) -> Result<Written, PushError> {
+        let refusal = match push_one(writer, self.first, may_exist).await {
             Err(PushError::Registry(error)) if self.is_sparse && error.is_refusal_of_gaps() => {
                 error
             }
@@ -283,7 +275,7 @@ impl Choice {
         match self.otherwise {
             Some(reduced) => {
                 tracing::debug!(name = %writer.name(), "pushing the reduced index: {refusal}");
-                push_one(writer, reduced, may_be_there).await
+                push_one(writer, reduced, may_exist).await
             }
             None => Err(PushError::SparseRefused {
                 name: writer.name().clone(),

@@ -38,12 +38,12 @@ pub(super) async fn look(
         .collect();
     let taken: Vec<TakenTag> = current
         .iter()
-        .filter_map(|(position, there)| {
+        .filter_map(|(position, existing)| {
             let item = plan.items.get(*position)?;
             let here = item.root.first.descriptor.digest;
-            (!item.is_own(*there)).then(|| TakenTag {
+            (!item.is_own(*existing)).then(|| TakenTag {
                 reference: item.reference(),
-                there: *there,
+                existing: *existing,
                 here,
             })
         })

@@ -166,20 +166,20 @@ async fn knock(api_client: &ApiClient, endpoint: &Endpoint) -> Result<LoginProof
             &BTreeSet::new(),
         )
         .await?;
-        judged(
+        evaluated(
             endpoint,
             &send(endpoint, is_tls, Some(fresh.value)).await?,
             fresh.user,
         )?;
         return Ok(LoginProof::Accepted);
     }
-    judged(endpoint, &anonymous, None)?;
+    evaluated(endpoint, &anonymous, None)?;
     // Some look at credentials only when they get some.
     let (user, password) = api_client
         .credentials
         .login()
         .ok_or(EndpointError::UnknownChallenge)?;
-    judged(
+    evaluated(
         endpoint,
         &send(endpoint, is_tls, Some(basic_value(user, password))).await?,
         Some(user.to_owned()),
@@ -233,7 +233,7 @@ async fn send(
     Ok(response)
 }
 
-fn judged(
+fn evaluated(
     endpoint: &Endpoint,
     response: &Response,
     user: Option<String>,

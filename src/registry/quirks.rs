@@ -148,7 +148,7 @@ pub(super) fn token(answer: &[u8]) -> Option<String> {
 ///   (<https://github.com/goharbor/harbor/issues/8802>).
 pub(super) fn is_about_space(body: &[u8]) -> bool {
     let said = String::from_utf8_lossy(body).to_lowercase();
-    FULL.iter().any(|words| said.contains(words))
+    FULL.iter().any(|phrases| said.contains(phrases))
 }
 
 /// Whether what a registry says, whatever the status, is that a tag cannot be moved.

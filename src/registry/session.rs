@@ -22,7 +22,7 @@ pub(super) struct Session {
 
 impl Session {
     /// The upload that an answer says has begun.
-    pub(super) fn begun(answer: &ApiResponse) -> Result<Self, EndpointError> {
+    pub(super) fn started(answer: &ApiResponse) -> Result<Self, EndpointError> {
         let min = answer
             .header(MIN_CHUNK)
             .and_then(|text| text.trim().parse().ok())

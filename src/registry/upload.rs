@@ -161,7 +161,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
                 Ok(answer) if answer.response.status() == StatusCode::CREATED => {
                     return Ok(Some(Delivery::Mounted));
                 }
-                Ok(answer) => self.session = Some(Session::begun(&answer)?),
+                Ok(answer) => self.session = Some(Session::started(&answer)?),
                 Err(cause) if refuses_mount(&cause) => {
                     tracing::debug!(blob = %self.blob.digest, "not mounted: {cause}");
                 }
@@ -170,7 +170,9 @@ impl<'a, P: Pieces> Upload<'a, P> {
             self.mount_from = None;
         }
         if self.session.is_none() {
-            self.session = Some(Session::begun(&self.post(Vec::new(), Access::Push).await?)?);
+            self.session = Some(Session::started(
+                &self.post(Vec::new(), Access::Push).await?,
+            )?);
         }
         Ok(None)
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    found::{Found, written_parts},
+    found::{FoundImages, written_parts},
     overlay::{Change, Piece},
     tree::{Leaf, Step, Tree},
 };
@@ -88,7 +88,7 @@ impl Candidate {
 }
 
 /// The candidates of a chart whose rendering names these images.
-pub(super) fn candidates(values: &Tree, found: &Found) -> Vec<Candidate> {
+pub(super) fn candidates(values: &Tree, found: &FoundImages) -> Vec<Candidate> {
     let texts: BTreeSet<&str> = found
         .values()
         .map(String::as_str)

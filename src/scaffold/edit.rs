@@ -30,11 +30,11 @@ impl Entry {
 pub(super) fn add_to_list(text: &str, keys: &[&str], entry: &Entry) -> Result<String, NotEditable> {
     let root = read(text)?;
     match find(&root, keys) {
-        Found::Value(node) => match &node.value {
+        Location::Value(node) => match &node.value {
             Value::Sequence(items) => add_item(text, node, items, entry),
             _ => Err(NotEditable),
         },
-        Found::Above(parent, missing) => add_keys(
+        Location::Above(parent, missing) => add_keys(
             text,
             parent,
             missing,
@@ -48,8 +48,8 @@ pub(super) fn add_to_list(text: &str, keys: &[&str], entry: &Entry) -> Result<St
 pub(super) fn add_key(text: &str, keys: &[&str], value: &str) -> Result<String, NotEditable> {
     let root = read(text)?;
     match find(&root, keys) {
-        Found::Above(parent, missing) => add_keys(text, parent, missing, value, value),
-        Found::Value(_) => Err(NotEditable),
+        Location::Above(parent, missing) => add_keys(text, parent, missing, value, value),
+        Location::Value(_) => Err(NotEditable),
     }
 }
 
@@ -86,21 +86,21 @@ pub(super) fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     }
 }
 
-enum Found<'n, 'k> {
+enum Location<'n, 'k> {
     Value(&'n Node),
     /// The last mapping on the way, and the keys that are not there.
     Above(&'n Node, &'k [&'k str]),
 }
 
-fn find<'n, 'k>(root: &'n Node, keys: &'k [&'k str]) -> Found<'n, 'k> {
+fn find<'n, 'k>(root: &'n Node, keys: &'k [&'k str]) -> Location<'n, 'k> {
     let mut node = root;
     for (number, key) in keys.iter().enumerate() {
         match value_of(node, key) {
             Some(value) => node = value,
-            None => return Found::Above(node, keys.get(number..).unwrap_or_default()),
+            None => return Location::Above(node, keys.get(number..).unwrap_or_default()),
         }
     }
-    Found::Value(node)
+    Location::Value(node)
 }
 
 /// Whether a collection is written in brackets.

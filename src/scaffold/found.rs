@@ -20,11 +20,11 @@ pub(super) struct PlaceKey {
 }
 
 /// The images of a rendering as they are written there.
-pub(super) type Found = BTreeMap<PlaceKey, String>;
+pub(super) type FoundImages = BTreeMap<PlaceKey, String>;
 
 /// Collects what a rendering names.
-pub(super) fn collect(named: Vec<(ImagePlace, Named)>) -> Found {
-    let mut found = Found::new();
+pub(super) fn collect(named: Vec<(ImagePlace, Named)>) -> FoundImages {
+    let mut found = FoundImages::new();
     for (place, named) in named {
         let Named::Image(text) = named else { continue };
         let kind = place

@@ -22,7 +22,7 @@ use crate::{
         ProfileIngredient, check_completeness, survey,
     },
     chart::{
-        self, Helm, ImageContext, ImagePlace, Named, Occasion, Package, RenderFailure, Renderer,
+        self, Helm, ImageContext, ImagePlace, Named, Package, RenderFailure, RenderMode, Renderer,
         discover, unpack_package,
     },
     oci::Reference,
@@ -236,7 +236,7 @@ impl Plan {
                     .await?;
             }
         }
-        self.settle(options).await
+        self.decide(options).await
     }
 
     /// Pins what is not pinned yet when a chart is installed with these values.
@@ -324,7 +324,7 @@ impl Plan {
     }
 
     /// Checks the charts as `lock` will, and lets the policy say what it finds.
-    async fn settle(&mut self, options: &HelmOptions) -> Result<(), ScaffoldError> {
+    async fn decide(&mut self, options: &HelmOptions) -> Result<(), ScaffoldError> {
         let packages: Vec<Package> = self
             .charts
             .iter()
@@ -538,8 +538,8 @@ async fn rendered(given: &GivenChart, helm: &Helm) -> Result<Vec<String>, Scaffo
     for values in &given.profiles {
         let files: Vec<(String, String)> =
             values.iter().chain(&given.check_values).cloned().collect();
-        for occasion in Occasion::ALL {
-            let failure = match helm.template(&given.package, &files, occasion).await? {
+        for render_mode in RenderMode::ALL {
+            let failure = match helm.template(&given.package, &files, render_mode).await? {
                 Ok(text) => {
                     renderings.push(text);
                     continue;
@@ -553,7 +553,7 @@ async fn rendered(given: &GivenChart, helm: &Helm) -> Result<Vec<String>, Scaffo
                 }
                 _ => Vec::new(),
             };
-            let is_upgrade_only = occasion == Occasion::Upgrade;
+            let is_upgrade_only = render_mode == RenderMode::Upgrade;
             return Err(ScaffoldError::Unrendered {
                 chart: given.package.metadata.name.clone(),
                 failure,

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     candidate::{Candidate, Mark, Role},
-    found::{Found, PlaceKey, collect, untied, written_parts},
+    found::{FoundImages, PlaceKey, collect, untied, written_parts},
     overlay::{self, Change, Piece},
     tree::{Step, Tree},
 };
 use crate::{
     chart::{
-        Helm, HelmError, Occasion, Package, RenderFailure, discover, has_digest_in_name_or_label,
+        Helm, HelmError, Package, RenderFailure, RenderMode, discover, has_digest_in_name_or_label,
     },
     policy::ImagePlaces,
 };
@@ -93,19 +93,19 @@ impl<'p> Prober<'p> {
             .collect();
         let mut rendered = self
             .helm
-            .template(self.package, &files, Occasion::Install)
+            .template(self.package, &files, RenderMode::Install)
             .await?;
         if rendered.is_err() {
             rendered = self
                 .helm
-                .template(self.package, &files, Occasion::Upgrade)
+                .template(self.package, &files, RenderMode::Upgrade)
                 .await?;
         }
         Ok(rendered)
     }
 
     /// The images of a rendering.
-    pub(super) fn images(&self, rendered: &str) -> Found {
+    pub(super) fn images(&self, rendered: &str) -> FoundImages {
         collect(discover(rendered, self.places))
     }
 
@@ -114,7 +114,7 @@ impl<'p> Prober<'p> {
     /// digests that no image has, and those digests.
     pub(super) async fn pins(
         &mut self,
-        base: &Found,
+        base: &FoundImages,
         candidates: &[Candidate],
         name_of: &(dyn Fn(&ImageName) -> Option<String> + Sync),
         is_pinned: &(dyn Fn(&str, &ImageName) -> bool + Sync),

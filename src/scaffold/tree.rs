@@ -97,12 +97,12 @@ impl Tree {
             (Self::Map(below), Self::Map(above)) => {
                 for (key, value) in above {
                     match below.iter_mut().find(|(name, _)| *name == key) {
-                        Some((_, there)) => there.merge(value),
+                        Some((_, existing)) => existing.merge(value),
                         None => below.push((key, value)),
                     }
                 }
             }
-            (there, over) => *there = over,
+            (existing, over) => *existing = over,
         }
     }
 }

@@ -129,14 +129,14 @@ mod tests {
 
     #[test]
     fn an_age_in_minutes_or_of_nothing_is_refused_with_what_is_meant() {
-        for (text, words) in [
+        for (text, message) in [
             ("3m", "`3m` means 3 minutes: write `90d`"),
             ("1m", "1 minute: write `30d`"),
             ("90m", "`2700d`"),
         ] {
             let error = parse_age(text).unwrap_err();
             assert!(
-                matches!(error, AgeError::Minutes(..)) && error.to_string().contains(words),
+                matches!(error, AgeError::Minutes(..)) && error.to_string().contains(message),
                 "{error}"
             );
         }

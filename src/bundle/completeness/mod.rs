@@ -7,8 +7,8 @@
 
 mod available;
 mod check_values;
+mod evaluate;
 mod finding;
-mod judge;
 mod random_names;
 mod survey;
 
@@ -19,7 +19,7 @@ use std::{
 
 use camino::Utf8PathBuf;
 
-use self::judge::Judge;
+use self::evaluate::Evaluator;
 use crate::{bundle::CheckValuesRecord, chart::HelmError, policy::Policy};
 use rune_core::failure::{Failure, FailureKind};
 
@@ -120,9 +120,9 @@ pub(crate) fn check_completeness(
         // Without charts nobody could use an image.
         return Ok(Complete::default());
     }
-    let mut judge = Judge::new(images, policy);
-    judge.judge_all(survey);
-    let (references, left_out, exceptions) = judge.finish()?;
+    let mut evaluate = Evaluator::new(images, policy);
+    evaluate.evaluate_all(survey);
+    let (references, left_out, exceptions) = evaluate.finish()?;
     let (helm, renderings, without_images) = (
         survey.helm.clone(),
         survey.renderings.len(),

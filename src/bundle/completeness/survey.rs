@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     bundle::{CheckValuesRecord, ProfileIngredient},
-    chart::{Helm, ImagePlace, Named, Occasion, Package, RenderFailure, discover},
+    chart::{Helm, ImagePlace, Named, Package, RenderFailure, RenderMode, discover},
     oci::Reference,
     policy::ImagePlaces,
 };
@@ -29,7 +29,7 @@ pub(super) struct Rendering {
     pub(super) chart: String,
     /// Empty for the chart's own values.
     pub(super) profile: String,
-    pub(super) occasion: Occasion,
+    pub(super) render_mode: RenderMode,
     pub(super) found: Result<Vec<(ImagePlace, Named)>, RenderFailure>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) async fn survey(
     let mut renderings = Vec::new();
     progress.begin_steps(
         "rendering charts",
-        (ways.len() * Occasion::ALL.len()) as u64,
+        (ways.len() * RenderMode::ALL.len()) as u64,
     );
     for (chart, profile) in ways {
         let name = &chart.metadata.name;
@@ -86,16 +86,16 @@ pub(crate) async fn survey(
                 .chain(check_values.files(name))
                 .cloned()
                 .collect();
-            for occasion in Occasion::ALL {
+            for render_mode in RenderMode::ALL {
                 let found = helm
-                    .template(chart, &values, occasion)
+                    .template(chart, &values, render_mode)
                     .await?
                     .map(|text| discover(&text, places));
                 progress.advance(1);
                 renderings.push(Rendering {
                     chart: name.clone(),
                     profile: profile.name.clone(),
-                    occasion,
+                    render_mode,
                     found,
                 });
             }
@@ -168,7 +168,7 @@ impl Survey {
         let is_sibling = |other: &&Rendering| {
             other.chart == one.chart
                 && other.profile == one.profile
-                && other.occasion != one.occasion
+                && other.render_mode != one.render_mode
         };
         self.renderings
             .iter()

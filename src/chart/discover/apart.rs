@@ -156,7 +156,7 @@ pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Gue
             let is_shape = match candidate.shape {
                 Shape::Full | Shape::Path => true,
                 Shape::Bare => is_about && is_possible_bare(candidate.text, false),
-                Shape::Untagged | Shape::Word => false,
+                Shape::Untagged | Shape::Token => false,
             };
             is_shape && candidate.text == reference
         });

@@ -120,7 +120,7 @@ impl Search<'_> {
                 let likely = candidates(text).filter(|candidate| match candidate.shape {
                     Shape::Full | Shape::Path => true,
                     Shape::Bare => is_possible_bare(candidate.text, false),
-                    Shape::Untagged | Shape::Word => false,
+                    Shape::Untagged | Shape::Token => false,
                 });
                 references.extend(
                     likely

@@ -4,7 +4,7 @@
 //! each word is a reference by its shape or it is not. How sure that is depends on the shape alone;
 //! the caller knows where the text stands and decides. One pass, no backtracking.
 
-use super::{exclusions, known::is_about_images, words::words};
+use super::{exclusions, known::is_about_images, tokens::tokens};
 
 /// The longest word that is taken for a reference, in bytes: host, repository, tag and digest, and
 /// placeholders in them.
@@ -14,7 +14,7 @@ const MAX_REFERENCE: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Shape {
     /// One word without anything: `redis`.
-    Word,
+    Token,
     /// A path without a tag: `ghcr.io/a/b`, `a/b`.
     Untagged,
     /// `name:tag`, or a path with a tag that is commonly something else.
@@ -45,7 +45,7 @@ pub(super) struct Parts<'w> {
 
 /// Every word of a text that has the shape of a reference, in order.
 pub(super) fn candidates(text: &str) -> impl Iterator<Item = Candidate<'_>> {
-    words(text)
+    tokens(text)
         .filter(|word| word.text.len() <= MAX_REFERENCE)
         .filter_map(|word| {
             let (reference, shape) = shape_of(word.text)?;
@@ -104,7 +104,7 @@ fn masked(word: &str) -> String {
     let mut masked = String::with_capacity(word.len());
     let mut rest = word;
     while let Some(first) = rest.chars().next() {
-        let length = super::words::placeholder(rest).unwrap_or(0);
+        let length = super::tokens::placeholder(rest).unwrap_or(0);
         masked.push(if length > 0 { '\0' } else { first });
         rest = rest.get(length.max(first.len_utf8())..).unwrap_or_default();
     }
@@ -153,14 +153,14 @@ impl<'w> Parts<'w> {
         match (self.tag, self.host) {
             _ if self.has_digest => Shape::Full,
             // Nothing but placeholders and numbers.
-            (Some(_), _) if !is_whole => Shape::Word,
+            (Some(_), _) if !is_whole => Shape::Token,
             // A placeholder can be a host as well as anything else.
             (Some(_), Some("\0")) if !exclusions::is_no_host(self) => Shape::Path,
             (Some(_), Some(_)) if !exclusions::is_no_host(self) => Shape::Full,
             (Some(_), None) if self.path.len() > 1 && !exclusions::is_no_path(self) => Shape::Path,
             (Some(_), _) => Shape::Bare,
             (None, host) if host.is_some() || self.path.len() > 1 => Shape::Untagged,
-            (None, _) => Shape::Word,
+            (None, _) => Shape::Token,
         }
     }
 

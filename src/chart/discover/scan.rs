@@ -262,7 +262,7 @@ impl Search<'_> {
             }
             Shape::Untagged => known::is_image(key) && is_whole(),
             // `image: busybox` of a custom resource, or of a container in a document.
-            Shape::Word => {
+            Shape::Token => {
                 let is_of_resource = !self.has_own_group && context.depth == 0;
                 let is_in_document = context.depth > 0 && context.is_in_container;
                 let is_image = key == "image" && (is_of_resource || is_in_document);

@@ -92,7 +92,7 @@ pub(crate) fn run(
     check_helm(&project, &options.chart_check)?;
     let lock = Lock::read(&project.lock_path())?;
     // What the policy denies is not even asked for.
-    manifest::judge(&project, Some(&lock), &FetchedCharts::default(), None)?
+    manifest::evaluate(&project, Some(&lock), &FetchedCharts::default(), None)?
         .into_result()
         .map_err(remarks::located(&project))?;
     manifest::check_current(&project, &lock)?;
@@ -124,7 +124,7 @@ pub(crate) fn run(
         Evidence::default()
     };
     let evidence = block_on(evidence.completed(project.policy(), &lock, &client))?;
-    let evaluation = manifest::judge(&project, Some(&lock), &fetched, Some(&evidence))?
+    let evaluation = manifest::evaluate(&project, Some(&lock), &fetched, Some(&evidence))?
         .into_result()
         .map_err(remarks::located(&project))?;
     let waived = evaluation

@@ -269,7 +269,7 @@ fn mistakes(manifest: &Utf8Path) -> Vec<String> {
         Ok(project) => project,
         Err(error) => return vec![error.to_string()],
     };
-    match manifest::judge(&project, None, &FetchedCharts::default(), None) {
+    match manifest::evaluate(&project, None, &FetchedCharts::default(), None) {
         Ok(evaluation) => evaluation.denied().map(ToString::to_string).collect(),
         Err(error) => vec![error.to_string()],
     }

@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_file_of_another_kind_is_refused_by_name_with_the_way_out() {
-        for (half, path, content, words, help) in [
+        for (half, path, content, message, help) in [
             (
                 WantedKey::Public,
                 "release.key",
@@ -188,7 +188,7 @@ mod tests {
             ),
         ] {
             let error = half.check(path.into(), content.as_bytes()).unwrap_err();
-            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.to_string().contains(message), "{error}");
             assert!(error.help().unwrap().contains(help), "{:?}", error.help());
         }
         let own = [

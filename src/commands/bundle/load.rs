@@ -217,7 +217,7 @@ fn into_containerd(
         .iter()
         .flat_map(SelectedImage::names)
         .collect();
-    let before = containerd.standing(&names)?;
+    let before = containerd.status(&names)?;
     let is_there = |image: &SelectedImage| {
         let digest = image.target.digest.to_string();
         image.names().iter().all(|name| {
@@ -246,7 +246,7 @@ fn into_containerd(
             containerd.import(&archive, bundle, platform, progress)?;
             bytes += archive.total_bytes();
         }
-        let after = containerd.standing(&names)?;
+        let after = containerd.status(&names)?;
         for image in missing {
             let expected = image.target.digest;
             let is_right = |name: &String| {

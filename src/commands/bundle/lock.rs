@@ -130,7 +130,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         Migrations::from_dir(&project.path(&migrations.path))?;
     }
     let evidence = block_on(evidence.completed(project.policy(), &new, &client))?;
-    let evaluation = manifest::judge(&project, Some(&new), &fetched, Some(&evidence))?;
+    let evaluation = manifest::evaluate(&project, Some(&new), &fetched, Some(&evidence))?;
     // An update of one image leaves others to a later `lock`; what the lock lacks is then not this
     // verb's to refuse.
     let policy = if matches!(options.mode, LockMode::Update(_)) {

@@ -111,7 +111,7 @@ pub(crate) fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError>
         Err(LockError::File(error)) if error.kind() == FailureKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    let evaluation = manifest::judge(&project, lock.as_ref(), &FetchedCharts::default(), None)?;
+    let evaluation = manifest::evaluate(&project, lock.as_ref(), &FetchedCharts::default(), None)?;
     let count = |verdict| {
         evaluation
             .decisions

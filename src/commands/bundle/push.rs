@@ -102,7 +102,7 @@ impl Report for PushReport {
                 "{:<10} {}{digest}{}",
                 word(reference.kind),
                 reference.destination,
-                there(reference)
+                presence(reference)
             );
             if let Some(remark) = remark(reference) {
                 let _ = writeln!(text, "           {remark}");
@@ -161,7 +161,7 @@ const fn word(kind: PushedKind) -> &'static str {
     }
 }
 
-const fn there(reference: &PushedReference) -> &'static str {
+const fn presence(reference: &PushedReference) -> &'static str {
     if reference.was_there {
         "  (already present)"
     } else {

@@ -158,13 +158,13 @@ impl ReceiptPlace {
         if !fsx::is_dir(before) || is_same(before, now) {
             return None;
         }
-        let there = match Chain::at(before).verify(None) {
+        let existing = match Chain::at(before).verify(None) {
             Ok(chain) if chain.is_empty() => return None,
             Ok(chain) => counted(chain.len(), "receipt"),
             Err(_) => "receipts that are not as they were written".to_owned(),
         };
         Some(format!(
-            "note: `{before}` has {there} of earlier runs, and receipts go to `{now}` now; --receipts {RECEIPTS_BEFORE} goes on there"
+            "note: `{before}` has {existing} of earlier runs, and receipts go to `{now}` now; --receipts {RECEIPTS_BEFORE} goes on there"
         ))
     }
 }

@@ -145,12 +145,12 @@ async fn look(
     let first = Member::read(access, access.cluster.namespace(), &options.release).await?;
     let set = first.set();
     let mut members = Vec::new();
-    for there in &set {
-        let mut member = Member::read(access, &there.namespace, &there.release).await?;
+    for existing in &set {
+        let mut member = Member::read(access, &existing.namespace, &existing.release).await?;
         if !member.is_of(&set) {
             return Err(RollbackError::Changed {
                 release: options.release.clone(),
-                other: there.release.clone(),
+                other: existing.release.clone(),
             }
             .into());
         }

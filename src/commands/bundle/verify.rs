@@ -335,7 +335,7 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
     }
     let evaluation = policy
         .as_ref()
-        .map(|policy| bundle::judge(index, &documents, policy).into_result())
+        .map(|policy| bundle::evaluate(index, &documents, policy).into_result())
         .transpose()?;
     let signed = evaluation.iter().flat_map(Evaluation::signed);
     Ok(VerifyReport::Bundle(Box::new(BundleReport {

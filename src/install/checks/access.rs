@@ -95,7 +95,7 @@ pub(crate) async fn check_access(
             FailureKind::Access,
             needed,
             "all of them",
-            Verdict::Enough,
+            Verdict::Satisfied,
         )
     } else {
         Check::new(
@@ -200,7 +200,7 @@ async fn namespace(cluster: &Cluster, may_create: bool) -> Result<(Check, bool),
             let resource = (String::new(), "namespaces".to_owned(), false);
             if may(cluster, &resource, "create").await? {
                 return Ok((
-                    check("none yet; it will be made".to_owned(), Verdict::Enough),
+                    check("none yet; it will be made".to_owned(), Verdict::Satisfied),
                     false,
                 ));
             }

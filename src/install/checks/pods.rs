@@ -50,7 +50,7 @@ pub(super) async fn check(cluster: &Cluster, objects: &[Object]) -> Vec<Check> {
         )];
     }
     let (available, verdict) = if tried > 0 {
-        ("one that does", Verdict::Enough)
+        ("one that does", Verdict::Satisfied)
     } else {
         ("none that says so", Verdict::Unknown)
     };

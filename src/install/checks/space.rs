@@ -106,7 +106,7 @@ pub(super) async fn storage(cluster: &Cluster, demands: Requirements<'_>) -> Vec
             checks.push(check(available, Verdict::Missing));
             continue;
         };
-        checks.push(check(format!("the class {found}"), Verdict::Enough));
+        checks.push(check(format!("the class {found}"), Verdict::Satisfied));
         let room = capacities
             .as_ref()
             .ok()

@@ -3,7 +3,7 @@
 use super::{Reader, Role};
 use crate::{
     evidence::AdvisoryKind,
-    manifest::{Advisory, problem::ManifestProblem, words},
+    manifest::{Advisory, names, problem::ManifestProblem},
 };
 use rune_core::yaml::{self, Mapping, Node};
 
@@ -13,7 +13,7 @@ impl Reader {
         let source = map.required("source", &mut self.findings).and_then(|node| {
             let path = self.file(node, "`source`", Role::Advisory)?;
             let name = path.file_name().unwrap_or_default();
-            let good = if words::is_binary_name(name) {
+            let good = if names::is_binary_name(name) {
                 Ok(path.clone())
             } else {
                 Err(ManifestProblem::AdvisoryName(name.to_owned()))

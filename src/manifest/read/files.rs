@@ -3,7 +3,7 @@
 
 use super::{Reader, Role};
 use crate::{
-    manifest::{Binary, Download, ExtraFile, FileSource, problem::ManifestProblem, words},
+    manifest::{Binary, Download, ExtraFile, FileSource, names, problem::ManifestProblem},
     registry::WebUrl,
 };
 use rune_core::{
@@ -21,7 +21,7 @@ impl Reader {
         )?;
         let name = map.required("name", &mut self.findings).and_then(|node| {
             let name = yaml::text(node, "`name`", &mut self.findings)?;
-            let good = if words::is_binary_name(name) {
+            let good = if names::is_binary_name(name) {
                 Ok(name.to_owned())
             } else {
                 Err(ManifestProblem::BinaryName(name.to_owned()))
@@ -52,7 +52,7 @@ impl Reader {
         let source = self.file_source(&map, "a file", "source", Role::Extra);
         let path = map.required("path", &mut self.findings).and_then(|node| {
             let text = yaml::text(node, "`path`", &mut self.findings)?;
-            let good = if words::is_extra_path(text) {
+            let good = if names::is_extra_path(text) {
                 Ok(text.into())
             } else {
                 Err(ManifestProblem::BundlePath(text.to_owned()))

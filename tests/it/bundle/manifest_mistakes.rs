@@ -4,7 +4,7 @@ use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
-    manifest::{FetchedCharts, Programs, Project, judge},
+    manifest::{FetchedCharts, Programs, Project, evaluate},
     policy::Policy,
 };
 use rune_core::failure::{Failure as _, FailureKind};
@@ -386,7 +386,7 @@ fn the_manifests_of_this_project_are_read_and_pass_the_policy() {
             Err(error) => panic!("{error}"),
         };
         assert_eq!(*project.policy(), Policy::built_in().unwrap());
-        let denied: Vec<String> = judge(&project, None, &FetchedCharts::default(), None)
+        let denied: Vec<String> = evaluate(&project, None, &FetchedCharts::default(), None)
             .unwrap()
             .denied()
             .map(ToString::to_string)

@@ -141,7 +141,7 @@ impl Printer {
     }
 
     /// Prints a document that is no report.
-    pub fn finish_document(self, outcome: Result<Vec<u8>, CommandError>) -> ExitCode {
+    pub(crate) fn finish_document(self, outcome: Result<Vec<u8>, CommandError>) -> ExitCode {
         match outcome {
             Ok(text) => self.print(&text, 0),
             Err(error) => self.fail(&error),
@@ -230,7 +230,7 @@ impl Printer {
 }
 
 /// Prints why a command failed, for programs.
-pub fn print_error_report(error: &CommandError) {
+pub(crate) fn print_error_report(error: &CommandError) {
     let report = json!({"schema": "rune-bundle/report/error/v1", "error": error.to_report()});
     let _ = Write::write_all(&mut io::stdout().lock(), format!("{report:#}\n").as_bytes());
 }

@@ -24,7 +24,7 @@ pub struct CommandError {
 /// The `error` object of a JSON report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ErrorReport {
+pub(crate) struct ErrorReport {
     kind: FailureKind,
     exit_code: u8,
     message: String,
@@ -95,7 +95,7 @@ impl CommandError {
         messages
     }
 
-    pub fn to_report(&self) -> ErrorReport {
+    pub(crate) fn to_report(&self) -> ErrorReport {
         let mut messages = self.messages().into_iter();
         ErrorReport {
             kind: self.kind,

@@ -41,6 +41,6 @@ pub(super) fn wait(file: &File, path: &Utf8Path) -> Result<(), PathError> {
 
 /// Whether a name leads to this very file.
 pub(super) fn is_at(file: &File, path: &Utf8Path) -> io::Result<bool> {
-    let (ours, there) = (file.metadata()?, fs::metadata(path)?);
-    Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+    let (ours, current) = (file.metadata()?, fs::metadata(path)?);
+    Ok((ours.dev(), ours.ino()) == (current.dev(), current.ino()))
 }

@@ -234,7 +234,7 @@ fn rename(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
 
 fn is_same(ours: &Metadata, path: &Utf8Path) -> bool {
     fs::symlink_metadata(path)
-        .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
+        .is_ok_and(|current| (current.dev(), current.ino()) == (ours.dev(), ours.ino()))
 }
 
 /// Where there are no locks, another process may have put a file of its own under this name.

@@ -71,13 +71,13 @@ impl Certificate {
 
     /// Whether it is of the version without extensions, which can neither name hosts nor say what
     /// it is for.
-    pub fn is_version_1(&self) -> bool {
+    pub(crate) fn is_version_1(&self) -> bool {
         self.0.tbs_certificate.version == Version::V1
     }
 
     /// Whether it may issue others: it says so, or is of a time when none could, as OpenSSL
     /// decides.
-    pub fn is_issuer(&self) -> bool {
+    pub(crate) fn is_issuer(&self) -> bool {
         let is_self_issued = || self.0.tbs_certificate.subject == self.0.tbs_certificate.issuer;
         let usage = self
             .0
@@ -114,7 +114,7 @@ impl Certificate {
     }
 
     /// The name in its subject that older programs take for a host name.
-    pub fn common_name(&self) -> Option<String> {
+    pub(crate) fn common_name(&self) -> Option<String> {
         let mut attributes = self
             .0
             .tbs_certificate

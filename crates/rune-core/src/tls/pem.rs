@@ -25,7 +25,7 @@ const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0"
 pub struct GivenCertificate {
     pub der: CertificateDer<'static>,
     /// False for a `TRUSTED CERTIFICATE` whose settings say so.
-    pub is_for_servers: bool,
+    pub(crate) is_for_servers: bool,
 }
 
 /// What is looked for in a file.

@@ -37,7 +37,7 @@ pub struct Locking<'a> {
     pub role: Option<&'a str>,
     /// Whether a table that the role may not read is an error. It is not locked otherwise; one that
     /// it may only read is locked for that.
-    pub needs_all: bool,
+    pub(crate) needs_all: bool,
     /// The limit of each statement; zero is none.
     pub statement_timeout: Duration,
 }
@@ -66,7 +66,7 @@ struct SeenTable {
 /// # Errors
 /// When a table may not be read, stays locked, or is replaced again and again; when the server
 /// cannot be asked, or only reads and the transaction is to write.
-pub async fn begin_locked(
+pub(crate) async fn begin_locked(
     client: &Client,
     locking: &Locking<'_>,
     known: Option<SeenTables>,

@@ -28,7 +28,8 @@ mod wire;
 
 pub use conversion::{convert, without_like};
 pub use json_float::{json_float, json_optional_float};
-pub use locking::{Locking, SeenTables, begin_locked};
+pub(crate) use locking::begin_locked;
+pub use locking::{Locking, SeenTables};
 pub use passwords::PasswordError;
 pub use pieces::for_each_piece;
 pub use postgres::{ConnectError, Refusal, with_session, with_shown_certificate};
@@ -40,9 +41,9 @@ pub use raw_text::RawText;
 pub use selection::{Candidate, CandidateForm, Selection, select};
 pub use server_error::ServerError;
 pub use sqlite::Log;
+pub(crate) use sqlite::switch_to_wal;
 pub use sqlite::{
     OpenError, adopt_log, open_existing, open_for_looking, open_for_writing, retry_while_busy,
-    switch_to_wal,
 };
 pub use sqlite_error::SqliteError;
 pub use sqlite_file::check_whole;

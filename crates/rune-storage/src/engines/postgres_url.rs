@@ -33,7 +33,7 @@ pub struct PostgresUrl {
     /// The database.
     pub database: String,
     /// Whether and how TLS is used, as it was said; [`PostgresUrl::ssl_mode`] says what holds.
-    pub given_ssl_mode: Option<SslMode>,
+    pub(crate) given_ssl_mode: Option<SslMode>,
     /// Whom to trust when the server's certificate is verified.
     pub ssl_root_certificate: Option<RootCertificates>,
     /// Whether the login has to prove that nobody stands between.
@@ -128,10 +128,10 @@ pub enum ChannelBinding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Liveness {
     /// Probes on a connection that is silent; `None` is never.
-    pub keepalive: Option<Keepalive>,
+    pub(crate) keepalive: Option<Keepalive>,
     /// How long nothing that was sent may be acknowledged; `None` is as long as the operating
     /// system tries.
-    pub unacknowledged: Option<Duration>,
+    pub(crate) unacknowledged: Option<Duration>,
 }
 
 /// Probes on a connection that is silent; what is `None` is left to the operating system.
@@ -140,7 +140,7 @@ pub struct Keepalive {
     /// How long it is silent before the first.
     pub idle: Option<Duration>,
     /// Time between probes.
-    pub interval: Option<Duration>,
+    pub(crate) interval: Option<Duration>,
     /// How many may stay without an answer.
     pub count: Option<u32>,
 }
@@ -338,7 +338,7 @@ impl PostgresUrl {
 
     /// Whether every server is reached by its Unix socket, where there is no TLS; like libpq, the
     /// mode is then not looked at.
-    pub fn has_only_sockets(&self) -> bool {
+    pub(crate) fn has_only_sockets(&self) -> bool {
         self.hosts
             .iter()
             .all(|host| matches!(host, PostgresHost::Socket(..)))

@@ -51,7 +51,7 @@ fn site_function(routine: Option<&str>, context: Option<&str>) -> Option<String>
     };
     let name = IN_ENGLISH
         .iter()
-        .find_map(|words| line.strip_prefix(words))
+        .find_map(|prefix| line.strip_prefix(prefix))
         .and_then(name);
     Some(name.map_or_else(
         || "a function".to_owned(),

@@ -207,7 +207,7 @@ fn open(
 ///
 /// # Errors
 /// When it stays locked, or SQLite fails otherwise.
-pub fn switch_to_wal(connection: &Connection, path: &Utf8Path) -> Result<bool, SqliteError> {
+pub(crate) fn switch_to_wal(connection: &Connection, path: &Utf8Path) -> Result<bool, SqliteError> {
     // The switch needs the file for itself and does not wait for it, whatever the busy timeout is.
     let mode: String = retry_while_busy(connection, || {
         connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))

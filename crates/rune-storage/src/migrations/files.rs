@@ -173,7 +173,7 @@ impl Migration {
 
     fn check(&self, dialect: Dialect) -> Result<(), MigrationFileError> {
         for statement in self.split(dialect)? {
-            let word = statement.words.first().map_or("", String::as_str);
+            let word = statement.leading_words.first().map_or("", String::as_str);
             let leaves = matches!(
                 word,
                 "ABORT"
@@ -285,7 +285,7 @@ impl Migrations {
     ///
     /// # Errors
     /// When a name, a number or the text of a file is not as it should be.
-    pub fn from_files(
+    pub(crate) fn from_files(
         files: impl IntoIterator<Item = (String, Vec<u8>)>,
     ) -> Result<Self, MigrationFileError> {
         let migrations = files

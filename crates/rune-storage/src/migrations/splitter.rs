@@ -14,7 +14,7 @@ pub struct Statement {
     /// The line it begins on, from 1.
     pub line: usize,
     /// Its first words in upper case: what it does.
-    pub words: Vec<String>,
+    pub leading_words: Vec<String>,
 }
 
 /// A text that ends in the middle of something.
@@ -59,7 +59,7 @@ struct Current {
     sql: String,
     /// Where its first token is; 0 before that.
     line: usize,
-    words: Vec<String>,
+    leading_words: Vec<String>,
     /// Parentheses that are open, in PostgreSQL: rules have lists of statements in them.
     parentheses: usize,
     /// `BEGIN ATOMIC` and `CASE` that are open in the body of a PostgreSQL function.
@@ -71,17 +71,17 @@ struct Current {
 
 impl Current {
     fn is_trigger(&self) -> bool {
-        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        let leading_words: Vec<&str> = self.leading_words.iter().map(String::as_str).collect();
         matches!(
-            words.as_slice(),
+            leading_words.as_slice(),
             ["CREATE", "TRIGGER", ..] | ["CREATE", "TEMP" | "TEMPORARY", "TRIGGER", ..]
         )
     }
 
     fn is_routine(&self) -> bool {
-        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        let leading_words: Vec<&str> = self.leading_words.iter().map(String::as_str).collect();
         matches!(
-            words.as_slice(),
+            leading_words.as_slice(),
             ["CREATE", "FUNCTION" | "PROCEDURE", ..]
                 | ["CREATE", "OR", "REPLACE", "FUNCTION" | "PROCEDURE", ..]
         )
@@ -179,8 +179,8 @@ impl<'a> Splitter<'a> {
         let word = self.rest.get(..length).unwrap_or_default().to_uppercase();
         self.token(length, &word);
         let current = &mut self.current;
-        if current.words.len() < WORDS {
-            current.words.push(word.clone());
+        if current.leading_words.len() < WORDS {
+            current.leading_words.push(word.clone());
         }
         if self.dialect == Dialect::Postgres && current.is_routine() {
             match word.as_str() {
@@ -214,7 +214,7 @@ impl<'a> Splitter<'a> {
             self.statements.push(Statement {
                 sql: current.sql.trim().to_owned(),
                 line: current.line,
-                words: current.words,
+                leading_words: current.leading_words,
             });
         }
     }
@@ -402,7 +402,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             [3, 5]
         );
-        assert_eq!(found[1].words[..3], ["CREATE", "INDEX", "X"]);
+        assert_eq!(found[1].leading_words[..3], ["CREATE", "INDEX", "X"]);
     }
 
     #[test]

@@ -438,14 +438,14 @@ fn tokens<'t>(
         .into_iter()
         .flatten()
         .find(|part| *part == image);
-    let words: Vec<std::ops::Range<usize>> = match whole {
+    let tokens: Vec<std::ops::Range<usize>> = match whole {
         Some(part) => vec![range_of(part)],
         None => candidates(text)
             .filter(|candidate| candidate.text == image)
             .map(|candidate| range_of(candidate.text))
             .collect(),
     };
-    words.into_iter()
+    tokens.into_iter()
 }
 
 /// The edit that puts another text into base64, written as it was; nothing when it was compressed.

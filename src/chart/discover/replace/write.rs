@@ -58,11 +58,11 @@ fn in_place(raw: &str, change: &Change) -> Option<String> {
     let edits = change.edits.iter().map(|(range, new)| {
         let old = change.text.get(range.clone())?;
         let before = change.text.get(..range.start)?.matches(old).count();
-        let mut there = raw.match_indices(old);
-        if old.is_empty() || there.clone().count() != change.text.matches(old).count() {
+        let mut existing = raw.match_indices(old);
+        if old.is_empty() || existing.clone().count() != change.text.matches(old).count() {
             return None;
         }
-        let (start, _) = there.nth(before)?;
+        let (start, _) = existing.nth(before)?;
         Some((start..start + old.len(), new.clone()))
     });
     Some(edited(raw, &edits.collect::<Option<Vec<Edit>>>()?))

@@ -113,8 +113,8 @@ fn lock(project: &Project, checks: &mut Vec<Check>) -> Option<Lock> {
         needed,
         format!("`{}` pins {}", project.lock_path(), pinned),
     ));
-    let judged = || -> Result<String, CommandError> {
-        let waived = manifest::judge(project, Some(&lock), &FetchedCharts::default(), None)?
+    let evaluated = || -> Result<String, CommandError> {
+        let waived = manifest::evaluate(project, Some(&lock), &FetchedCharts::default(), None)?
             .into_result()?
             .waived()
             .count();
@@ -127,7 +127,7 @@ fn lock(project: &Project, checks: &mut Vec<Check>) -> Option<Lock> {
     checks.push(Check::of(
         "policy",
         "nothing inside that the policy denies",
-        judged(),
+        evaluated(),
     ));
     Some(lock)
 }

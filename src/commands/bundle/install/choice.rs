@@ -17,11 +17,11 @@ pub(super) enum ChoiceError {
     NoChart,
     #[error("the bundle has several charts: {}", .0.join(", "))]
     SeveralCharts(Vec<String>),
-    #[error("the bundle has no {kind} `{name}`, but {}", .there.join(", "))]
+    #[error("the bundle has no {kind} `{name}`, but {}", .existing.join(", "))]
     Unknown {
         kind: &'static str,
         name: String,
-        there: Vec<String>,
+        existing: Vec<String>,
     },
     #[error("the profile `{profile}` is not for the chart `{chart}`, but for {}", .charts.join(", "))]
     ProfileOfOthers {
@@ -125,7 +125,7 @@ impl Chosen {
             return Err(ChoiceError::Unknown {
                 kind: "release",
                 name: name.clone(),
-                there: names(),
+                existing: names(),
             }
             .into());
         }
@@ -182,18 +182,18 @@ pub(super) fn chosen_chart<'a>(
     charts: &'a [ChartRecord],
     name: Option<&str>,
 ) -> Result<&'a ChartRecord, CommandError> {
-    let there = || charts.iter().map(|chart| chart.name.clone()).collect();
+    let existing = || charts.iter().map(|chart| chart.name.clone()).collect();
     Ok(match (charts, name) {
         ([], None) => Err(ChoiceError::NoChart),
         ([chart], None) => Ok(chart),
-        (_, None) => Err(ChoiceError::SeveralCharts(there())),
+        (_, None) => Err(ChoiceError::SeveralCharts(existing())),
         (charts, Some(name)) => charts
             .iter()
             .find(|chart| chart.name == name)
             .ok_or_else(|| ChoiceError::Unknown {
                 kind: "chart",
                 name: name.to_owned(),
-                there: there(),
+                existing: existing(),
             }),
     }?)
 }
@@ -215,7 +215,7 @@ pub(super) fn chosen_profile<'a>(
     let profile = found.ok_or_else(|| ChoiceError::Unknown {
         kind: "profile",
         name: name.to_owned(),
-        there: names_of(&mut profiles.iter()),
+        existing: names_of(&mut profiles.iter()),
     })?;
     if !profile.is_for(chart) {
         let (profile, chart, charts) = (name.to_owned(), chart.to_owned(), profile.charts.clone());

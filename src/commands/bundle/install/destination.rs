@@ -207,7 +207,7 @@ impl Destination {
             };
             match reference.digest() {
                 None => match images.asked.get(&tagged(&reference)) {
-                    Some(Ok(())) => check("it, under its tag".to_owned(), Verdict::Enough),
+                    Some(Ok(())) => check("it, under its tag".to_owned(), Verdict::Satisfied),
                     Some(Err(reason)) => absent(reason),
                     None => check(
                         "a tag, which the registry may give to another image".to_owned(),
@@ -218,7 +218,7 @@ impl Destination {
                     check("no image of the bundle".to_owned(), Verdict::Unknown)
                 }
                 Some(digest) => match images.asked.get(&format!("{}@{digest}", reference.name())) {
-                    Some(Ok(())) => check("it".to_owned(), Verdict::Enough),
+                    Some(Ok(())) => check("it".to_owned(), Verdict::Satisfied),
                     Some(Err(reason)) => absent(reason),
                     None => check(
                         "what the nodes find under this name".to_owned(),

@@ -63,7 +63,7 @@ impl Work<'_> {
         let kept = InstallRecord::read(cluster, helm.release())
             .await
             .map_err(InstallError::from)?;
-        let install_kind = kept.judge(
+        let install_kind = kept.evaluate(
             &index.name,
             &index.version,
             self.bundle.head().digest(),
@@ -218,7 +218,7 @@ impl Work<'_> {
             let (available, verdict) = match record.installed {
                 Some(installed) => (
                     format!("{} {}", installed.bundle, installed.version),
-                    Verdict::Enough,
+                    Verdict::Satisfied,
                 ),
                 None => ("no record of it".to_owned(), Verdict::Missing),
             };
@@ -249,7 +249,7 @@ impl Work<'_> {
     fn check_schema(&self, schema: Option<u32>) -> Option<Check> {
         let (found, known) = schema.zip(self.schema_version())?;
         let verdict = match found <= known {
-            true => Verdict::Enough,
+            true => Verdict::Satisfied,
             false if self.options.permissions.downgrade => return None,
             false => Verdict::Missing,
         };

@@ -102,7 +102,7 @@ impl Member {
             .record
             .installed
             .as_ref()
-            .and_then(|there| there.revision);
+            .and_then(|existing| existing.revision);
         self.left = left;
         self.place = Place::Back(revision);
         true
@@ -124,7 +124,7 @@ impl Member {
             return Ok(());
         };
         let revision = before.revision.unwrap_or_default();
-        if !history.iter().any(|there| there.number == revision) {
+        if !history.iter().any(|existing| existing.number == revision) {
             return Err(RollbackError::NoRevision { release, revision }.into());
         }
         let missing = missing_versions(&self.cluster, &before.definitions)

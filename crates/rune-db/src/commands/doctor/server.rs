@@ -317,9 +317,9 @@ async fn skew(client: &Client, clock: fn() -> SystemTime) -> Result<Check, Comma
     )
     .await?;
     let after = here();
-    let there: f64 = row.try_get(0).map_err(ServerError::from)?;
+    let server_time: f64 = row.try_get(0).map_err(ServerError::from)?;
     // As far as the server's clock lies outside the time that the question took.
-    let skew = (there - after).max(before - there).max(0.0);
+    let skew = (server_time - after).max(before - server_time).max(0.0);
     Ok(if skew > SKEW_SECONDS {
         let help =
             "set the clocks by the same time server; RUNE writes its own time, not the server's";

@@ -7,8 +7,8 @@ use super::{
     limits,
     records::{ArtifactInfo, NewArtifact},
     session::{PieceSink, Row, Session, Value},
+    status::ARTIFACT_KINDS,
     uuid,
-    vocabulary::ARTIFACT_KINDS,
 };
 
 pub(super) const COLUMNS: &str = "artifact_id, job_id, kind, name, size_bytes, sha256,

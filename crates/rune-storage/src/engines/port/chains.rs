@@ -6,7 +6,7 @@ use super::{
     limits,
     records::{ChainEdge, ChainNode, ChainState, NodeChange},
     session::{Session, Value},
-    vocabulary::overall_status,
+    status::overall_status,
 };
 
 /// The most bytes of a chain's text.

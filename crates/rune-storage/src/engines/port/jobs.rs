@@ -6,8 +6,8 @@ use super::{
     readable::{self, Unreadable},
     records::{CreatedJob, FinopsJob, Job, JobChange, NewJob, StaleJobs},
     session::{Row, Session, Value, placeholders},
+    status::{FINOPS_KINDS, JobStatus},
     uuid,
-    vocabulary::{FINOPS_KINDS, JobStatus},
 };
 
 /// Columns that era B of RUNE made 32 bits wide are read by their text, as RUNE reads them: 12.3 is

@@ -32,9 +32,9 @@ mod rounding;
 mod session;
 mod settings;
 mod sqlite;
+mod status;
 mod store;
 mod uuid;
-mod vocabulary;
 
 pub use artifacts::CheckedArtifact;
 pub use error::{Problem, StoreError};
@@ -52,8 +52,8 @@ pub use records::{
     Job, JobChange, NewArtifact, NewEvent, NewJob, NodeChange, Setting, StaleJobs,
 };
 pub use sqlite::SqliteStore;
+pub use status::{ARTIFACT_KINDS, JobStatus, overall_status};
 pub use store::{Clock, PoolLimitError, PoolLimits, SCHEMA_VERSION};
-pub use vocabulary::{ARTIFACT_KINDS, JobStatus, overall_status};
 
 /// RUNE's database, whatever the engine.
 ///

@@ -101,7 +101,7 @@ fn a_password_with_unescaped_characters_is_refused_without_repeating_it() {
 
 #[test]
 fn what_is_missing_unknown_or_said_twice_is_refused() {
-    for (text, words) in [
+    for (text, message) in [
         ("postgresql://db/rune", "names no user"),
         ("postgresql://rune@/rune", "names no host"),
         ("postgresql://rune@db:0/rune", "port"),
@@ -124,7 +124,7 @@ fn what_is_missing_unknown_or_said_twice_is_refused() {
         ),
     ] {
         let error = parse(text).unwrap_err().to_string();
-        assert!(error.contains(words), "{text}: {error}");
+        assert!(error.contains(message), "{text}: {error}");
     }
 }
 
@@ -229,12 +229,15 @@ fn a_list_of_ports_has_one_for_each_host_or_one_for_all() {
         "a:1 b:5432"
     );
     assert_eq!(hosts("postgresql://rune@a,b/x?port=7").unwrap(), "a:7 b:7");
-    for (url, words) in [
+    for (url, message) in [
         ("postgresql://rune@a,b,c/x?port=1,2", "number of ports"),
         ("postgresql://rune@a,b/x?port=1,0", "port"),
         ("postgresql://rune@a:1,b/x?port=1,2", "before and after"),
     ] {
-        assert!(hosts(url).unwrap_err().to_string().contains(words), "{url}");
+        assert!(
+            hosts(url).unwrap_err().to_string().contains(message),
+            "{url}"
+        );
     }
 }
 

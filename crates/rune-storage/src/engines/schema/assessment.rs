@@ -72,7 +72,7 @@ pub struct Assessment<'a> {
     /// Tables that are there without a record of their version.
     pub unrecorded: Vec<&'static Table>,
     /// Recorded versions of RUNE that the ledger does not know.
-    pub unledgered: Vec<&'a Migration>,
+    pub(crate) unledgered: Vec<&'a Migration>,
     /// Recorded versions that this program does not know.
     pub unknown: Vec<i64>,
     /// Applied files that were edited.

@@ -29,11 +29,11 @@ pub struct CatalogColumn {
     /// Its type, as the engine spells it.
     pub kind: String,
     /// The type that its values are stored as: that below a domain of PostgreSQL.
-    pub stored_as: String,
+    pub(crate) stored_as: String,
     /// Whether it must be given.
     pub is_required: bool,
     /// Its place in the primary key, if it has one; only the order means something.
-    pub key_place: Option<i64>,
+    pub(crate) key_place: Option<i64>,
 }
 
 /// An index.

@@ -464,7 +464,7 @@ impl Inspection {
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub fn check_without_cascades(&self, verb: Verb) -> Result<(), Obstacle> {
+    pub(crate) fn check_without_cascades(&self, verb: Verb) -> Result<(), Obstacle> {
         self.refuse(verb, |object| !object.is_cascade())
     }
 
@@ -485,7 +485,7 @@ impl Inspection {
     ///
     /// # Errors
     /// With the names of all that does.
-    pub fn check_altered(&self, columns: &[(&str, &str)]) -> Result<(), Obstacle> {
+    pub(crate) fn check_altered(&self, columns: &[(&str, &str)]) -> Result<(), Obstacle> {
         let is_concerned = |object: &&SiteObject| match &object.kind {
             ObjectKind::Dependent { column } => {
                 columns.contains(&(object.table.as_str(), column.as_str()))

@@ -302,7 +302,7 @@ async fn apply(client: &Client, migration: &Migration) -> Result<(), SchemaError
     for statement in migration.statements(Dialect::Postgres)? {
         // A file of the caller's own may meet rows.
         let is_table = statement
-            .words
+            .leading_words
             .starts_with(&["CREATE".to_owned(), "TABLE".to_owned()]);
         let is_filled = statement
             .sql

@@ -67,7 +67,7 @@ pub enum ColumnKind {
 
 impl ColumnKind {
     /// The type, as the dialect's own catalogue spells it.
-    pub const fn type_name(self, dialect: Dialect) -> &'static str {
+    pub(crate) const fn type_name(self, dialect: Dialect) -> &'static str {
         match (self, dialect) {
             (Self::Text, Dialect::Sqlite) => "TEXT",
             (Self::Text, Dialect::Postgres) => "text",

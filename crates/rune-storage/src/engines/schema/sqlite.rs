@@ -57,13 +57,13 @@ pub fn migrate(
     settings: &MigrateSettings,
     done: &mut Migrated,
 ) -> Result<(), SchemaError> {
-    let judge = |found: &Catalog| -> Result<bool, SchemaError> {
+    let evaluate = |found: &Catalog| -> Result<bool, SchemaError> {
         let assessment = Assessment::of(found, migrations, Dialect::Sqlite);
         assessment.check(Dialect::Sqlite, settings.is_strict)?;
         Ok(assessment.is_up_to_date())
     };
     let (found, site) = inspect_site(connection, path)?;
-    if judge(&found)? {
+    if evaluate(&found)? {
         return Ok(());
     }
     // Not even its mode of logging is changed before.

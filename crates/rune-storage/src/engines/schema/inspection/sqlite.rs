@@ -103,13 +103,13 @@ fn triggers(connection: &Connection, inspection: &mut Inspection) -> rusqlite::R
 /// What a trigger acts on, from its first words, and whether it comes before the row is stored.
 /// What cannot be read counts as all.
 fn trigger_events(sql: &str) -> (Events, bool) {
-    let words = split(&format!("{sql};"), Dialect::Sqlite)
+    let leading_words = split(&format!("{sql};"), Dialect::Sqlite)
         .ok()
         .and_then(|statements| statements.into_iter().next())
-        .map(|one| one.words)
+        .map(|one| one.leading_words)
         .unwrap_or_default();
     // A name in quotes is no word, and one without can be none of these.
-    let head: Vec<&str> = words
+    let head: Vec<&str> = leading_words
         .iter()
         .map(String::as_str)
         .take_while(|word| *word != "ON")

@@ -8,14 +8,14 @@ const MAX_ADDRESS: usize = 46;
 
 /// A word, and what stands before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Word<'t> {
+pub(super) struct Token<'t> {
     pub(super) text: &'t str,
     /// The word before it in the same line; empty when there is none.
     pub(super) before: &'t str,
 }
 
 /// Every word of a text: runs of the characters of references and addresses, and of placeholders.
-pub(super) fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     let (mut rest, mut before) = (text, "");
     std::iter::from_fn(move || {
         loop {
@@ -36,7 +36,7 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
             }
             let (word, behind) = rest.split_at_checked(length)?;
             rest = behind;
-            return Some(Word {
+            return Some(Token {
                 text: word,
                 before: std::mem::replace(&mut before, word),
             });

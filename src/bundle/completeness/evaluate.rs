@@ -13,14 +13,14 @@ use super::{
     survey::Rendering,
 };
 use crate::{
-    chart::{ImagePlace, Named, Occasion, RenderFailure},
+    chart::{ImagePlace, Named, RenderFailure, RenderMode},
     oci::{Reference, ReferenceError},
     policy::{Declaration, Policy},
 };
 use rune_core::digest::Digest;
 
 /// What was found so far.
-pub(super) struct Judge<'i> {
+pub(super) struct Evaluator<'i> {
     images: &'i [AvailableImage],
     policy: &'i Policy,
     used: BTreeSet<&'i str>,
@@ -58,7 +58,7 @@ impl Fault {
     }
 }
 
-impl<'i> Judge<'i> {
+impl<'i> Evaluator<'i> {
     pub(super) fn new(images: &'i [AvailableImage], policy: &'i Policy) -> Self {
         Self {
             images,
@@ -74,7 +74,7 @@ impl<'i> Judge<'i> {
     }
 
     /// Judges everything that was found in the renderings of charts.
-    pub(super) fn judge_all(&mut self, survey: &Survey) {
+    pub(super) fn evaluate_all(&mut self, survey: &Survey) {
         for (number, rendering) in survey.renderings.iter().enumerate() {
             let of = Sightings {
                 rendering: number,
@@ -83,7 +83,7 @@ impl<'i> Judge<'i> {
             match &rendering.found {
                 Ok(found) => found
                     .iter()
-                    .for_each(|(place, named)| self.judge(&rendering.chart, of, place, named)),
+                    .for_each(|(place, named)| self.evaluate(&rendering.chart, of, place, named)),
                 Err(failure) => {
                     self.has_unread = true;
                     let finding = unrendered(rendering, failure, survey.fails_otherwise(rendering));
@@ -94,7 +94,7 @@ impl<'i> Judge<'i> {
     }
 
     /// Judges what one rendering names at one place.
-    fn judge(&mut self, chart: &str, of: Sightings<'_>, place: &ImagePlace, named: &Named) {
+    fn evaluate(&mut self, chart: &str, of: Sightings<'_>, place: &ImagePlace, named: &Named) {
         let (image, fault) = match named {
             Named::Image(text) => {
                 self.references += 1;
@@ -504,12 +504,12 @@ fn unrendered(
     failure: &RenderFailure,
     fails_otherwise: bool,
 ) -> CompletenessFinding {
-    let message = match rendering.occasion {
+    let message = match rendering.render_mode {
         _ if fails_otherwise => failure.to_string(),
-        Occasion::Install => {
+        RenderMode::Install => {
             format!("only as for an installation, not as for an upgrade: {failure}")
         }
-        Occasion::Upgrade => {
+        RenderMode::Upgrade => {
             format!("only as for an upgrade, not as for an installation: {failure}")
         }
     };

@@ -2,10 +2,10 @@
 
 use camino::Utf8Path;
 
-use super::{super::survey::Rendering, AvailableImage, Judge, Survey};
+use super::{super::survey::Rendering, AvailableImage, Evaluator, Survey};
 use crate::{
     bundle::completeness::Incomplete,
-    chart::{ImagePlace, Named, Occasion},
+    chart::{ImagePlace, Named, RenderMode},
     policy::{Declaration, Policy},
 };
 use rune_core::digest::Digest;
@@ -53,7 +53,7 @@ fn survey(renderings: Vec<(&str, Vec<(ImagePlace, Named)>)>) -> Survey {
     let rendering = |(profile, found): (&str, _)| Rendering {
         chart: "c".to_owned(),
         profile: profile.to_owned(),
-        occasion: Occasion::Install,
+        render_mode: RenderMode::Install,
         found: Ok(found),
     };
     Survey {
@@ -62,10 +62,14 @@ fn survey(renderings: Vec<(&str, Vec<(ImagePlace, Named)>)>) -> Survey {
     }
 }
 
-fn judged(images: &[AvailableImage], policy: &Policy, survey: &Survey) -> Result<(), Incomplete> {
-    let mut judge = Judge::new(images, policy);
-    judge.judge_all(survey);
-    judge.finish().map(|_| ())
+fn evaluated(
+    images: &[AvailableImage],
+    policy: &Policy,
+    survey: &Survey,
+) -> Result<(), Incomplete> {
+    let mut evaluate = Evaluator::new(images, policy);
+    evaluate.evaluate_all(survey);
+    evaluate.finish().map(|_| ())
 }
 
 /// The findings, as message and hint, about one thing that a chart names beside all images of a
@@ -78,7 +82,7 @@ fn findings(images: &[AvailableImage], policy: &Policy, named: Named) -> Vec<(St
         )
     });
     let found = whole.chain([(place("o"), named)]).collect();
-    let error = judged(images, policy, &survey(vec![("p", found)])).err();
+    let error = evaluated(images, policy, &survey(vec![("p", found)])).err();
     let findings = error.iter().flat_map(Incomplete::findings);
     findings
         .map(|finding| {
@@ -158,7 +162,7 @@ fn a_reference_with_empty_parts_says_which_and_can_be_ignored() {
         ("quay.io/a/b:1@sha256:", "digest is empty"),
         (":@", "repository and its tag and its digest are empty"),
     ] {
-        let error = judged(
+        let error = evaluated(
             &[],
             &policy(""),
             &survey(vec![(
@@ -376,7 +380,7 @@ fn what_only_looks_like_an_image_is_one_when_the_lock_has_it_and_else_a_finding_
         );
         let survey = survey(vec![("p", vec![(place("o"), possible(&text))])]);
         assert!(
-            !judged(&images(), &policy(""), &survey)
+            !evaluated(&images(), &policy(""), &survey)
                 .unwrap_err()
                 .to_string()
                 .contains("lines for the policy")
@@ -386,7 +390,7 @@ fn what_only_looks_like_an_image_is_one_when_the_lock_has_it_and_else_a_finding_
         "p",
         vec![(place("o"), possible("ghcr.io/lpasquali/rune:1"))],
     )]);
-    let error = judged(&images(), &policy(""), &survey)
+    let error = evaluated(&images(), &policy(""), &survey)
         .unwrap_err()
         .to_string();
     let lines = "images:\n      options:\n        - \"--sidecar\"\n    pins:\n      - { image: ghcr.io/lpasquali/rune, pin: tag, reason:";
@@ -403,7 +407,7 @@ fn an_image_that_something_speaks_of_is_not_said_to_be_unused() {
         Named::Image(format!("ghcr.io/lpasquali/rune:2@{}", one[0].digest)),
         Named::Image(format!("ghcr.io/lpasquali/rune:1@{}", Digest::of(b"other"))),
     ] {
-        let error = judged(
+        let error = evaluated(
             &one,
             &policy(""),
             &survey(vec![("p", vec![(place("o"), named.clone())])]),
@@ -427,7 +431,7 @@ fn objects_with_another_name_in_each_rendering_are_one_finding() {
         ("b", found("t5z6")),
         ("b", found("u7i8")),
     ]);
-    let error = judged(&[], &policy(""), &random).unwrap_err();
+    let error = evaluated(&[], &policy(""), &random).unwrap_err();
     assert_eq!(error.findings().len(), 1, "{error}");
     assert_eq!(
         (
@@ -440,7 +444,7 @@ fn objects_with_another_name_in_each_rendering_are_one_finding() {
     // has stays itself.
     let both = || [found("one"), found("two")].concat();
     let stable = survey(vec![("a", both()), ("a", [both(), found("up")].concat())]);
-    let error = judged(&[], &policy(""), &stable).unwrap_err();
+    let error = evaluated(&[], &policy(""), &stable).unwrap_err();
     let objects: Vec<_> = error
         .findings()
         .iter()
@@ -458,7 +462,7 @@ fn one_finding_names_all_its_profiles_and_what_nobody_uses_is_one() {
         path: "p".to_owned(),
     };
     let found = || vec![(place.clone(), Named::Image("redis:7".to_owned()))];
-    let error = judged(
+    let error = evaluated(
         &images(),
         &policy(""),
         &survey(vec![("b", found()), ("a", found()), ("b", found())]),

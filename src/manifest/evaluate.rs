@@ -3,19 +3,19 @@
 use super::{ChartSource, Evidence, FetchedCharts, Lock, Project, subjects};
 use crate::{
     chart::{ChartError, ChartTree, Dependency, read_package},
-    policy::{Evaluation, Subject, evaluate},
+    policy::{self, Evaluation, Subject},
 };
 
-/// Judges a project: what its manifest names, what its lock knows, and what its charts get from
+/// Evaluates a project: what its manifest names, what its lock knows, and what its charts get from
 /// elsewhere.
 ///
-/// Without a lock, pins and attestations are not judged, so that nothing denied needs to be asked
+/// Without a lock, pins and attestations are not evaluated, so that nothing denied needs to be asked
 /// for; with one, an image that it does not have is unpinned. What a chart from elsewhere gets from
-/// other places is judged when it was fetched, and so are signatures.
+/// other places is evaluated when it was fetched, and so are signatures.
 ///
 /// # Errors
 /// When a chart cannot be read.
-pub fn judge(
+pub fn evaluate(
     project: &Project,
     lock: Option<&Lock>,
     fetched: &FetchedCharts,
@@ -41,7 +41,11 @@ pub fn judge(
                 .filter_map(|dependency| foreign(&metadata.name, dependency)),
         );
     }
-    Ok(evaluate(project.policy(), &manifest.version, &subjects))
+    Ok(policy::evaluate(
+        project.policy(),
+        &manifest.version,
+        &subjects,
+    ))
 }
 
 /// Where a dependency comes from, `host/path`; nothing for one without a repository, or with

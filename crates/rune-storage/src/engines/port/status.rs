@@ -56,7 +56,7 @@ impl JobStatus {
 
     /// Whether a job may go from here to there: never backwards, and from an end to nothing but
     /// itself.
-    pub fn may_become(self, next: Self) -> bool {
+    pub(crate) fn may_become(self, next: Self) -> bool {
         self == next || (!self.is_terminal() && next > self)
     }
 }
