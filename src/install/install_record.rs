@@ -15,7 +15,7 @@ use kube::{
 use semver::Version;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Cluster, ClusterError, RunningImages};
+use super::{Cluster, ClusterError, Conflict, RunningImages};
 use crate::canonical_json;
 use rune_core::{
     digest::Digest,
@@ -136,65 +136,6 @@ impl Failure for InstallRecordError {
                     .to_owned(),
             ),
         }
-    }
-}
-
-/// A bundle must not be installed over what is there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Conflict {
-    #[error("{version} of {bundle} is older than {current}, which {}", how(*.is_attempt))]
-    Downgrade {
-        bundle: String,
-        version: Version,
-        current: Version,
-        /// Whether that one was only begun.
-        is_attempt: bool,
-    },
-    /// It has the same version and is another one.
-    #[error("{bundle} {version} {} with the bundle digest {current}, and this file has {digest}", how(*.is_attempt))]
-    OtherDigest {
-        bundle: String,
-        version: Version,
-        /// The digest that is there.
-        current: String,
-        /// The digest of the file.
-        digest: String,
-        /// Whether that one was only begun.
-        is_attempt: bool,
-    },
-    /// The release is of another bundle.
-    #[error("the release is of the bundle {current}, not of {bundle}")]
-    OtherBundle {
-        bundle: String,
-        /// The bundle that is there.
-        current: String,
-    },
-}
-
-fn how(is_attempt: bool) -> &'static str {
-    if is_attempt {
-        "was begun to be installed and not finished"
-    } else {
-        "is installed"
-    }
-}
-
-impl Failure for Conflict {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Conflict
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            match self {
-                Self::Downgrade { .. } => "an older RUNE may not know the schema of the database; with a backup at hand, --allow-downgrade does it",
-                Self::OtherDigest { .. } => {
-                    "two different bundles must not have one version: ask whoever made them which is right; a rebuilt one needs a version of its own"
-                }
-                Self::OtherBundle { .. } => "give this one a release of its own with --release",
-            }
-            .to_owned(),
-        )
     }
 }
 

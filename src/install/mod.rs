@@ -10,6 +10,7 @@
 mod backup;
 mod checks;
 mod cluster;
+mod conflict;
 mod definitions;
 mod difference;
 mod drift;
@@ -32,6 +33,7 @@ mod workloads;
 pub(crate) use backup::{BackupError, back_up};
 pub(crate) use checks::{Check, Problems, Requirements, Verdict, check_access, check_cluster};
 pub(crate) use cluster::{Cluster, ClusterError, ClusterOptions};
+pub use conflict::Conflict;
 pub(crate) use definitions::{Definitions, missing_versions, plan_definitions};
 pub(crate) use difference::{Change, ObjectChange, differences};
 pub(crate) use drift::{Drift, DriftKind};
@@ -40,7 +42,7 @@ pub(crate) use health::{Workload, WorkloadState};
 pub(crate) use helm::{ReleaseHelm, Revision};
 pub(crate) use inspect::{Inspection, deployed_objects, inspect};
 pub(crate) use install_record::{
-    Attempt, Conflict, InstallKind, InstallRecord, InstallRecordError, Installed, SetMember,
+    Attempt, InstallKind, InstallRecord, InstallRecordError, Installed, SetMember,
 };
 pub(crate) use namespace::{NamespacePlan, NamespaceSettings};
 pub(crate) use objects::{Object, parse_objects};

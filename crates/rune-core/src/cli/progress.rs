@@ -4,10 +4,7 @@
 
 use std::{
     io::{self, Write as _},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -25,7 +22,6 @@ const SHORT_DIGEST: usize = 12;
 pub(super) struct Terminal {
     has_bars: bool,
     state: Mutex<State>,
-    done: AtomicU64,
 }
 
 #[derive(Default)]
@@ -47,6 +43,7 @@ struct Phase {
     note: String,
     unit: Unit,
     total: u64,
+    done: u64,
     started: Instant,
     last_line: Instant,
     bar: Option<ProgressBar>,
@@ -58,7 +55,6 @@ impl Terminal {
         Self {
             has_bars,
             state: Mutex::default(),
-            done: AtomicU64::new(0),
         }
     }
 
@@ -68,7 +64,6 @@ impl Terminal {
 
     fn begin_phase(&self, name: &str, unit: Unit, total: u64) {
         self.end();
-        self.done.store(0, Ordering::Relaxed);
         let mut state = self.state();
         state.number += 1;
         let name = if (2..100).contains(&state.planned) && state.number <= state.planned {
@@ -83,6 +78,7 @@ impl Terminal {
             note: String::new(),
             unit,
             total,
+            done: 0,
             started: now,
             last_line: now,
         });
@@ -133,7 +129,8 @@ fn with_short_digests(text: &str) -> String {
 }
 
 impl Phase {
-    fn line(&self, done: u64) -> String {
+    fn line(&self) -> String {
+        let done = self.done;
         let Self { name, note, .. } = self;
         if self.unit == Unit::Steps {
             return format!("{name}: {done} of {}; {note}\n", self.total);
@@ -179,18 +176,20 @@ impl Progress for Terminal {
         self.begin_phase(phase, Unit::Steps, total);
     }
 
+    // Counted and shown under one lock: with several threads a bar would go back otherwise.
     fn advance(&self, done: u64) {
-        let done = self
-            .done
-            .fetch_add(done, Ordering::Relaxed)
-            .saturating_add(done);
-        match &mut self.state().phase {
-            Some(Phase { bar: Some(bar), .. }) => bar.set_position(done),
-            Some(phase) if phase.last_line.elapsed() >= LINE_INTERVAL => {
+        let mut state = self.state();
+        let Some(phase) = &mut state.phase else {
+            return;
+        };
+        phase.done = phase.done.saturating_add(done);
+        match &phase.bar {
+            Some(bar) => bar.set_position(phase.done),
+            None if phase.last_line.elapsed() >= LINE_INTERVAL => {
                 phase.last_line = Instant::now();
-                write(&phase.line(done));
+                write(&phase.line());
             }
-            _ => {}
+            None => {}
         }
     }
 
