@@ -248,7 +248,7 @@ fn a_release_is_installed_upgraded_and_taken_back_from_bundles_alone() {
             .as_array()
             .unwrap()
             .iter()
-            .all(|check| check["verdict"] == "enough"),
+            .all(|check| check["verdict"] == "satisfied"),
         "{}",
         first["checks"]
     );
