@@ -27,7 +27,7 @@ impl Report for PublishReport {
         let mut text = self.0.text();
         if let Some(index) = self.0.bundle_index() {
             text.push_str(&format!(
-                "next       rune-bundle fetch {index} --output FILE\n"
+                "next       `rune-bundle fetch {index} --output FILE`\n"
             ));
         }
         text

@@ -81,6 +81,14 @@ impl Reader {
             schema,
             Some(Value::from(format!("rune-bundle/report/{verb}/v1")))
         );
+        // With one release an installation has its fields beside it.
+        if let Some([only]) = report["releases"].as_array().map(Vec::as_slice)
+            && verb == "install"
+        {
+            let only = only.as_object().unwrap().clone();
+            let fields = report.as_object_mut().unwrap();
+            fields.retain(|name, value| only.get(name) != Some(value));
+        }
         self.object(&format!("## `{verb}`"), "", &report);
     }
 
