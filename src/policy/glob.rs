@@ -5,13 +5,8 @@
 
 use std::fmt;
 
-/// A pattern such as `docker.io/library/*` or `**/bitnami*/**`.
-///
-/// ```
-/// use rune_bundle::policy::Glob;
-/// let glob = Glob::new("**/bitnami*/**");
-/// assert!(glob.matches("docker.io/bitnamilegacy/postgresql") && !glob.matches("docker.io/library/postgres"));
-/// ```
+/// A pattern such as `docker.io/library/*` or `**/bitnami*/**`, which matches
+/// `docker.io/bitnamilegacy/postgresql` and not `docker.io/library/postgres`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
     pattern: String,
@@ -103,6 +98,8 @@ mod tests {
             ("docker.io/library/*", "docker.io/library/a/b", false),
             ("docker.io/library/*", "docker.io/library", false),
             ("**/bitnami*/**", "docker.io/bitnami/postgresql", true),
+            ("**/bitnami*/**", "docker.io/bitnamilegacy/postgresql", true),
+            ("**/bitnami*/**", "docker.io/library/postgres", false),
             (
                 "**/bitnami*/**",
                 "registry.local:5000/mirror/bitnamilegacy/a/b",

@@ -12,14 +12,9 @@ use rune_core::{
     failure::{Failure, FailureKind},
 };
 
-/// A registry, a path below it, and how the repositories of a bundle are named there.
-///
-/// ```
-/// use rune_bundle::push::Destination;
-/// let nested: Destination = "registry.lan:5000/rune".parse().unwrap();
-/// assert_eq!(nested.repository("library/postgres"), "rune/library/postgres");
-/// assert_eq!(nested.flattened(true).repository("library/postgres"), "rune/library-postgres");
-/// ```
+/// A registry, a path below it, and how the repositories of a bundle are named there:
+/// `library/postgres` is `rune/library/postgres` in `registry.lan:5000/rune`, or flat
+/// `rune/library-postgres`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     registry: String,
@@ -156,6 +151,19 @@ mod tests {
 
     fn parsed(text: &str) -> Destination {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn names_are_paths_or_flat() {
+        let nested = parsed("registry.lan:5000/rune");
+        assert_eq!(
+            nested.repository("library/postgres"),
+            "rune/library/postgres"
+        );
+        assert_eq!(
+            nested.flattened(true).repository("library/postgres"),
+            "rune/library-postgres"
+        );
     }
 
     #[test]
