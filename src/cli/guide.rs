@@ -174,7 +174,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "fetch",
         &[
             "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --key release.pub --output fetched.tar",
-            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --trust trust.yaml --output again.tar --dry-run",
+            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --trust trust.yaml -o again.tar --dry-run",
         ],
     ),
     (
