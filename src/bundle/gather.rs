@@ -5,29 +5,28 @@
 //! is drift.
 
 mod error;
+mod images;
 
 pub(crate) use error::GatherError;
+pub(super) use images::{GatheredImages, images};
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use self::images::artifacts;
 use super::{
-    AvailableImage, BinaryContent, BinaryIngredient, BuiltDigests, CheckValues, Completeness,
-    FileIngredient, FileOrigin, ImageIngredient, ImageProgram, ImageSource, Ingredients,
-    MigrationsIngredient, PolicyRecord, ProfileIngredient, ReleaseRecord, advisories,
-    check_static_program, context,
+    AvailableImage, BinaryContent, BinaryIngredient, CheckValues, Completeness, FileIngredient,
+    FileOrigin, Ingredients, MigrationsIngredient, PolicyRecord, ProfileIngredient, ReleaseRecord,
+    advisories, context,
     context::{add_charts, binary_path, chart_context, charts_of, values_paths},
-    program_image,
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
     chart::{self, ChartTree, Package, Renderer},
     manifest::{
-        self, BuiltImage, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock,
-        LockedContent, LockedImage, Project,
+        self, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock, Project,
     },
-    oci::Platform,
 };
 use rune_core::{
     digest::{Digest, Sha256},
@@ -35,9 +34,6 @@ use rune_core::{
     progress::Progress,
     yaml::parse_rendered,
 };
-
-/// What the only program of an image is called in it.
-const RUNE_DB: &str = "rune-db";
 
 /// The largest program or packed chart that is read, in bytes.
 const MAX_PROGRAM_BYTES: u64 = 256 << 20;
@@ -68,15 +64,6 @@ pub(crate) struct Gathered {
     pub(crate) available: Vec<AvailableImage>,
     /// Values for the check of the charts alone.
     pub(crate) check_values: CheckValues,
-}
-
-/// The images of a lock.
-pub(super) struct GatheredImages {
-    pub(super) carried: Vec<ImageIngredient>,
-    /// The digests of those that the packager makes.
-    pub(super) built: BuiltDigests,
-    /// All of them, as charts may name them.
-    pub(super) available: Vec<AvailableImage>,
 }
 
 /// Gathers the ingredients of a bundle.
@@ -317,140 +304,6 @@ pub(super) fn migrations(
         schema_version: locked.schema_version,
         files,
     }))
-}
-
-/// The programs of an image that is built, by platform. A single one is RUNE's database tool, whatever its file is called.
-fn image_programs(
-    project: &Project,
-    recipe: &BuiltImage,
-) -> Result<Vec<(Platform, Vec<ImageProgram>)>, GatherError> {
-    let mut programs: Vec<(Platform, Vec<ImageProgram>)> = Vec::new();
-    for binary in &recipe.binaries {
-        let bytes = locked_file(project, &binary.path, binary.digest, MAX_PROGRAM_BYTES)?;
-        let refused = |source| GatherError::NotStatic {
-            path: binary.path.clone(),
-            platform: binary.platform.clone(),
-            source,
-        };
-        check_static_program(&bytes, &binary.platform).map_err(refused)?;
-        let name = if recipe.beside().next().is_some() {
-            binary.name()
-        } else {
-            RUNE_DB
-        };
-        let program = ImageProgram {
-            name: name.to_owned(),
-            bytes,
-        };
-        match programs.last_mut() {
-            Some((platform, beside)) if *platform == binary.platform => beside.push(program),
-            _ => programs.push((binary.platform.clone(), vec![program])),
-        }
-    }
-    Ok(programs)
-}
-
-pub(super) fn images(
-    project: &Project,
-    lock: &Lock,
-    left_out: &BTreeSet<String>,
-    migrations: Option<&MigrationsIngredient>,
-) -> Result<GatheredImages, GatherError> {
-    let mut gathered = GatheredImages {
-        carried: Vec::new(),
-        built: BuiltDigests::new(),
-        available: Vec::new(),
-    };
-    for image in &lock.images {
-        let (source, digest, manifests) = match &image.content {
-            LockedContent::Registry(pulled) => {
-                let manifests = pulled
-                    .contents()
-                    .map(|content| content.manifest.digest)
-                    .collect();
-                (
-                    ImageSource::Registry(pulled.clone()),
-                    pulled.root.digest,
-                    manifests,
-                )
-            }
-            LockedContent::Build(recipe) => {
-                let files = migrations.map_or(&[][..], |migrations| &migrations.files);
-                let made = program_image(
-                    image.license.as_deref().unwrap_or_default(),
-                    image_programs(project, recipe)?,
-                    files
-                        .iter()
-                        .map(|(_, file, bytes)| (file.as_str(), bytes.as_slice())),
-                )?;
-                let (digest, manifests) = (
-                    made.target.digest,
-                    made.manifests.iter().map(|(_, digest)| *digest).collect(),
-                );
-                gathered
-                    .built
-                    .insert(image.name.clone(), (digest, made.manifests.clone()));
-                (
-                    ImageSource::Built {
-                        target: made.target,
-                        manifests: made.manifests,
-                        blobs: made.blobs,
-                    },
-                    digest,
-                    manifests,
-                )
-            }
-        };
-        let (name, reference, component) = (
-            image.name.clone(),
-            image.reference.clone(),
-            image.component.clone(),
-        );
-        let left_out_with = component
-            .clone()
-            .filter(|component| left_out.contains(component));
-        let is_carried = left_out_with.is_none();
-        gathered.available.push(AvailableImage {
-            name: name.clone(),
-            reference: reference.clone(),
-            digest,
-            manifests,
-            is_built: matches!(image.content, LockedContent::Build(_)),
-            other_tags: image.other_tags.clone(),
-            left_out_with,
-            extra: image.extra,
-        });
-        if is_carried {
-            gathered.carried.push(ImageIngredient {
-                name,
-                reference,
-                component,
-                license: image.license.clone(),
-                source,
-            });
-        }
-    }
-    Ok(gathered)
-}
-
-/// The artifacts whose component is not left out.
-fn artifacts(lock: &Lock, left_out: &BTreeSet<String>) -> Vec<ImageIngredient> {
-    let ingredient = |artifact: &LockedImage| match &artifact.content {
-        LockedContent::Registry(pulled) => Some(ImageIngredient {
-            name: artifact.name.clone(),
-            reference: artifact.reference.clone(),
-            component: artifact.component.clone(),
-            license: artifact.license.clone(),
-            source: ImageSource::Registry(pulled.clone()),
-        }),
-        LockedContent::Build(_) => None,
-    };
-    let is_included = |artifact: &&LockedImage| {
-        let component = artifact.component.as_ref();
-        component.is_none_or(|component| !left_out.contains(component))
-    };
-    let artifacts = lock.artifacts.iter().filter(is_included);
-    artifacts.filter_map(ingredient).collect()
 }
 
 /// Where charts, programs and files from elsewhere come from, by their path in the bundle. The

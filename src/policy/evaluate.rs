@@ -77,17 +77,17 @@ pub enum ImageContent {
 
 /// Judges all subjects by all rules. `version` is the bundle's; waivers end with it.
 pub fn evaluate(policy: &Policy, version: &Version, subjects: &[Subject]) -> Evaluation {
-    let evaluate = Evaluator { policy, version };
+    let evaluator = Evaluator { policy, version };
     let decisions = subjects.iter().flat_map(|subject| match subject {
-        Subject::Image(image) => evaluate.image(image),
-        Subject::Chart { name, place } => vec![evaluate.source(&format!("chart `{name}`"), place)],
+        Subject::Image(image) => evaluator.image(image),
+        Subject::Chart { name, place } => vec![evaluator.source(&format!("chart `{name}`"), place)],
         Subject::ChartDependency {
             chart,
             name,
             repository,
         } => {
             let subject = format!("dependency `{name}` of chart `{chart}`");
-            vec![evaluate.source(&subject, &format!("{repository}/{name}"))]
+            vec![evaluator.source(&subject, &format!("{repository}/{name}"))]
         }
     });
     Evaluation {
