@@ -276,7 +276,11 @@ impl Collector<'_> {
         let Some(bytes) = self.get(&doing, &url).await? else {
             return Ok(Vec::new());
         };
-        let mut list: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let Ok(mut list) = serde_json::from_slice::<Value>(&bytes) else {
+            let refused = format!("cannot {doing}: the API server answered something else");
+            self.collected.refused.push(refused);
+            return Ok(Vec::new());
+        };
         if !text(&list, "/metadata/continue").is_empty() {
             let what = format!("{plural}{named} after the first {MAX_OBJECTS}");
             self.collected.left_out.push(what);

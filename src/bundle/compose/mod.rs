@@ -182,6 +182,9 @@ pub enum ComposeError {
         #[source]
         source: SignError,
     },
+    /// The SBOM would name a part that is no entry: a bug.
+    #[error("`{0}` is not an entry of the bundle")]
+    NoEntry(EntryName),
     #[error("there is no signature of:\n  {}", .0.join("\n  "))]
     MissingImageSignatures(Vec<String>),
     #[error("a bundle has room for {SLOTS} signatures, {0} keys were given")]
@@ -194,6 +197,7 @@ impl Failure for ComposeError {
             Self::Index(error) => error.kind(),
             Self::Chart(error) => error.kind(),
             Self::TooManyKeys(_) => FailureKind::Usage,
+            Self::NoEntry(_) => FailureKind::Internal,
             Self::ImageSignature { source, .. } => source.kind(),
             Self::MissingImageSignatures(_) => FailureKind::Signature,
             _ => FailureKind::Input,

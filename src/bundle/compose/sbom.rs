@@ -128,7 +128,7 @@ pub(super) fn add_sbom(
     delivered: &Delivered<'_>,
     entries: &mut Entries,
 ) -> Result<(), ComposeError> {
-    let components = components(delivered, entries);
+    let components = components(delivered, entries)?;
     let refs = || components.iter().map(|component| component.bom_ref.clone());
     let images = delivered.images.iter();
     let document = Document {
@@ -194,43 +194,42 @@ fn serial_number(document: &[u8]) -> String {
     )
 }
 
-fn components(delivered: &Delivered<'_>, entries: &Entries) -> Vec<Component> {
-    let images = delivered.images.iter().map(image);
-    let artifacts = delivered.artifacts.iter().map(artifact);
+fn components(
+    delivered: &Delivered<'_>,
+    entries: &Entries,
+) -> Result<Vec<Component>, ComposeError> {
     let file = |kind, reference: String, name: String, path: &EntryName| {
-        let mut component = Component::new(kind, reference, name, entries.digest(path)?);
+        let digest = entries.digest(path);
+        let digest = digest.ok_or_else(|| ComposeError::NoEntry(path.clone()))?;
+        let mut component = Component::new(kind, reference, name, digest);
         component.add("rune-bundle:path", path.to_string());
-        Some(component)
+        Ok::<_, ComposeError>(component)
     };
-    let charts = delivered.charts.iter().filter_map(|chart| {
+    let mut components: Vec<Component> = delivered.images.iter().map(image).collect();
+    components.extend(delivered.artifacts.iter().map(artifact));
+    for chart in delivered.charts {
         let reference = format!("chart/{}@{}", chart.name, chart.version);
         let mut component = file("application", reference, chart.name.clone(), &chart.path)?;
         component.version = Some(chart.version.clone());
-        Some(component)
-    });
-    let binaries = delivered.binaries.iter().filter_map(|binary| {
+        components.push(component);
+    }
+    for binary in delivered.binaries {
         let reference = format!("program/{}@{}", binary.name, binary.platform);
         let mut component = file("application", reference, binary.name.clone(), &binary.path)?;
         component.add("rune-bundle:platform", binary.platform.to_string());
-        Some(component)
-    });
+        components.push(component);
+    }
     let migrations = delivered.migrations.into_iter();
-    let migrations = migrations.flat_map(|migrations| &migrations.files);
-    let migrations = migrations.filter_map(|migration| {
+    for migration in migrations.flat_map(|migrations| &migrations.files) {
         let name = migration.path.as_str();
         let mut component = file("file", name.to_owned(), name.to_owned(), &migration.path)?;
         component.version = Some(migration.version.to_string());
-        Some(component)
-    });
-    let files = delivered.files.iter();
-    let files = files.filter_map(|path| file("file", path.to_string(), path.to_string(), path));
-    images
-        .chain(artifacts)
-        .chain(charts)
-        .chain(binaries)
-        .chain(migrations)
-        .chain(files)
-        .collect()
+        components.push(component);
+    }
+    for path in delivered.files {
+        components.push(file("file", path.to_string(), path.to_string(), path)?);
+    }
+    Ok(components)
 }
 
 fn image_ref(image: &ImageRecord, kind: SubjectKind) -> String {
