@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::{
     BaseSource,
-    delta::write,
     open::BundleOptions,
     trust_source::{TrustSource, identity_lines},
+    written::{Used, continued_line, default_output, write},
 };
 use crate::{
     bundle::{Base, Delta, DeltaError, Plan, Tally},
@@ -51,24 +51,6 @@ pub(crate) struct ApplyReport {
     dry_run: bool,
 }
 
-/// What a base had.
-#[derive(Debug, Serialize)]
-pub(super) struct Used {
-    pub(super) base: String,
-    #[serde(flatten)]
-    pub(super) tally: Tally,
-}
-
-impl Used {
-    pub(super) fn all(used: Vec<(&str, Tally)>) -> Vec<Self> {
-        let used = used.into_iter().map(|(base, tally)| Self {
-            base: base.to_owned(),
-            tally,
-        });
-        used.collect()
-    }
-}
-
 impl Report for ApplyReport {
     const VERB: &'static str = "apply";
 
@@ -86,12 +68,7 @@ impl Report for ApplyReport {
         for Used { base, tally } in &self.from_bases {
             text.push_str(&format!("from base      {tally}, of `{base}`\n"));
         }
-        if self.kept > 0 {
-            let kept = self.kept;
-            text.push_str(&format!(
-                "continued      {kept} entries from an earlier run\n"
-            ));
-        }
+        text.push_str(&continued_line(self.kept));
         text
     }
 }
@@ -134,7 +111,7 @@ pub(crate) fn run(
     let output = options
         .output
         .clone()
-        .unwrap_or_else(|| format!("{}-{}.bundle.tar", index.name, index.version).into());
+        .unwrap_or_else(|| default_output(&index.name, &index.version, "bundle"));
     let kept = write(&plan, Some(&client), &output, options.is_dry_run, progress)
         .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(ApplyReport {

@@ -20,6 +20,7 @@ use super::{
     project::ProjectOptions,
     remarks,
     volumes::PartsList,
+    written::default_output,
 };
 use crate::{
     bundle::{
@@ -82,7 +83,7 @@ pub(crate) fn run(
     };
     let output = options
         .output
-        .unwrap_or_else(|| format!("{}-{}.{kind}.tar", manifest.name, manifest.version).into());
+        .unwrap_or_else(|| default_output(&manifest.name, &manifest.version, kind));
     match &options.image_signing {
         Some(ImageSigning::Emit(directory)) => fsx::check_free(directory)?,
         _ => bundle::check_output_name(&output)?,

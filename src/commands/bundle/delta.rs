@@ -6,15 +6,13 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{
-    open::{BundleOptions, threads},
+    open::BundleOptions,
     trust_source::{TrustSource, identity_lines},
+    written::{default_output, write},
 };
-use crate::{
-    bundle::{self, Base, BaseRecord, DeltaPlan, Held, Plan, Tally},
-    registry::Client,
-};
+use crate::bundle::{Base, BaseRecord, DeltaPlan, Held, Plan, Tally};
 use rune_core::{
-    command::{CommandError, Report, block_on},
+    command::{CommandError, Report},
     digest::Digest,
     progress::Progress,
     text::{exact_size, shown, size},
@@ -119,7 +117,7 @@ pub(crate) fn run(
     let output = options
         .output
         .clone()
-        .unwrap_or_else(|| format!("{}-{}.delta.tar", index.name, index.version).into());
+        .unwrap_or_else(|| default_output(&index.name, &index.version, "delta"));
     write(&plan, None, &output, options.is_dry_run, progress)
         .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(DeltaReport {
@@ -135,21 +133,4 @@ pub(crate) fn run(
         output,
         dry_run: options.is_dry_run,
     })
-}
-
-/// Writes a plan; says how many an earlier run had written.
-pub(super) fn write(
-    plan: &Plan,
-    client: Option<&Client>,
-    output: &Utf8PathBuf,
-    is_dry_run: bool,
-    progress: &Arc<dyn Progress>,
-) -> Result<u64, CommandError> {
-    let destination = output.as_path().into();
-    if is_dry_run {
-        bundle::check_output(plan, &destination)?;
-        return Ok(0);
-    }
-    let written = bundle::materialise(plan, client, &destination, threads(), progress);
-    Ok(block_on(written)?.kept_blobs)
 }

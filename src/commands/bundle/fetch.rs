@@ -6,11 +6,10 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{
-    apply::Used,
-    delta::write,
     open::BundleOptions,
     push::Destination,
     trust_source::{TrustSource, identity_lines},
+    written::{Used, continued_line, default_output, write},
 };
 use crate::{
     bundle::{Base, Plan, RegistryBase, SlotState, StoredBundle, StoredError},
@@ -82,12 +81,7 @@ impl Report for FetchReport {
         for Used { base, tally } in &self.from {
             text.push_str(&format!("from           {tally}, of `{base}`\n"));
         }
-        if self.kept > 0 {
-            let kept = self.kept;
-            text.push_str(&format!(
-                "continued      {kept} entries from an earlier run\n"
-            ));
-        }
+        text.push_str(&continued_line(self.kept));
         for slot in &self.later_signatures {
             text.push_str(&format!(
                 "note: there is a later signature for slot {slot}; --with-later-signatures fetches it\n"
@@ -136,7 +130,7 @@ pub(crate) fn run(
     let output = options
         .output
         .clone()
-        .unwrap_or_else(|| format!("{}-{}.bundle.tar", index.name, index.version).into());
+        .unwrap_or_else(|| default_output(&index.name, &index.version, "bundle"));
     let kept = write(&plan, Some(&client), &output, options.is_dry_run, progress)
         .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(FetchReport {

@@ -50,6 +50,7 @@ pub(crate) mod unpack;
 pub mod verify;
 mod view;
 mod volumes;
+mod written;
 
 pub use crate::bundle::ImageSignatureChoice;
 pub use crate::bundle::VerifiedFiles;

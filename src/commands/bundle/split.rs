@@ -7,6 +7,7 @@ use super::{
     open::{BundleOptions, threads},
     trust_source::{TrustSource, identity_lines},
     volumes::PartsList,
+    written::default_output,
 };
 use crate::bundle::{self, Destination, VolumeSize};
 use rune_core::{
@@ -63,7 +64,7 @@ pub(crate) fn run(
     let output = options
         .output
         .clone()
-        .unwrap_or_else(|| format!("{}-{}.bundle.tar", index.name, index.version).into());
+        .unwrap_or_else(|| default_output(&index.name, &index.version, "bundle"));
     let destination = Destination::new(&output, head.layout(), Some(options.volume_size))?;
     if options.is_dry_run {
         bundle::check_split(&head, &destination)?;

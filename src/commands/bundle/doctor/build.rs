@@ -11,6 +11,7 @@ use crate::{
     commands::bundle::{
         ChartCheck, ProjectOptions,
         keys::{load_private_key, signer},
+        written::default_output,
     },
     manifest::{
         self, FetchedCharts, Lock, LockedContent, LockedImage, LockedImageGone, Programs, Project,
@@ -310,7 +311,7 @@ fn room(
     let output = options
         .output
         .clone()
-        .unwrap_or_else(|| format!("{name}-{version}.bundle.tar").into());
+        .unwrap_or_else(|| default_output(name, version, "bundle"));
     let needed = format!(
         "{} for `{output}`, which must not exist",
         exact_size(plan.total_bytes())
