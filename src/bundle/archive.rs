@@ -167,7 +167,7 @@ pub(super) fn read_contents<'a>(
 /// may be a signature of an image, as long as their sizes stay within the limits. What is left out here is missed by the closure
 /// check, which fails.
 pub(super) fn documents_of(index: &BundleIndex) -> BTreeSet<EntryName> {
-    let targets = index.from_registries().flat_map(|image| {
+    let targets = index.images_and_artifacts().flat_map(|image| {
         let targets = [Some(&image.target), image.reduced_index.as_ref()]
             .into_iter()
             .flatten()

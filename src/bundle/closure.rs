@@ -137,7 +137,9 @@ impl<'a> Walk<'a> {
             .filter_map(|entry| Some((blob(&entry.path)?, entry.size)))
             .collect();
         let digests = |carried: bool| {
-            let manifests = index.from_registries().flat_map(|image| &image.manifests);
+            let manifests = index
+                .images_and_artifacts()
+                .flat_map(|image| &image.manifests);
             manifests
                 .filter(move |manifest| manifest.carried == carried)
                 .map(|manifest| manifest.digest)
@@ -182,7 +184,7 @@ impl<'a> Walk<'a> {
     /// What is about something comes with that, and says so itself unless it is found by its tag.
     fn check_referrers(&mut self, root: &Manifest, index: &BundleIndex) {
         let mut stated = BTreeSet::new();
-        for image in index.from_registries() {
+        for image in index.images_and_artifacts() {
             for record in image.carried_referrers() {
                 let (referrer, subject) = (record.target.digest, record.subject);
                 stated.insert(referrer);

@@ -317,7 +317,7 @@ impl BundleIndex {
             .iter()
             .any(|profile| !profile.charts.is_empty());
         let has_referrers = self
-            .from_registries()
+            .images_and_artifacts()
             .any(|image| !image.referrers.is_empty());
         let abilities = [
             (CHART_EXCEPTIONS, self.completeness.has_exceptions()),
@@ -336,7 +336,7 @@ impl BundleIndex {
     }
 
     /// Images, then artifacts.
-    pub fn from_registries(&self) -> impl Iterator<Item = &ImageRecord> {
+    pub fn images_and_artifacts(&self) -> impl Iterator<Item = &ImageRecord> {
         self.images.iter().chain(&self.artifacts)
     }
 

@@ -162,7 +162,7 @@ pub(super) fn published(index: &BundleIndex) -> Vec<Publication> {
         kind: PublicationKind::Chart,
     });
     let mut published: Vec<Publication> = images.chain(artifacts).chain(charts).collect();
-    for referrer in index.from_registries().flat_map(referrers) {
+    for referrer in index.images_and_artifacts().flat_map(referrers) {
         // Several images may be the same one, and have the same referrers.
         let is_known = published.iter().any(|known| {
             (&known.repository, &known.tag, known.target.digest)
@@ -233,7 +233,7 @@ fn image_signatures(index: &BundleIndex) -> Vec<Publication> {
     };
     for record in index.image_signatures() {
         let subject = record.subject;
-        let images = index.from_registries();
+        let images = index.images_and_artifacts();
         for image in images.filter(|image| image.has_signable(subject)) {
             let repository = image.reference.repository().to_owned();
             let hides_tags = image.is_signed_in_tags_alone(subject);

@@ -37,7 +37,9 @@ pub(crate) struct StaleLock {
 impl Lock {
     /// What is different in `new`, sorted by subject.
     pub fn changes(&self, new: &Self) -> Vec<Change> {
-        let both = self.from_registries().chain(new.from_registries());
+        let both = self
+            .images_and_artifacts()
+            .chain(new.images_and_artifacts());
         let references: BTreeMap<String, &Reference> = both
             .map(|(kind, image)| (kind.label(&image.name), &image.reference))
             .collect();
@@ -72,7 +74,7 @@ impl Lock {
         facts.add("the bundle", "name", &self.bundle.name);
         facts.add("the bundle", "version", &self.bundle.version);
         facts.add("the bundle", "platforms", &platforms(self));
-        for (kind, image) in self.from_registries() {
+        for (kind, image) in self.images_and_artifacts() {
             let subject = kind.label(&image.name);
             facts.image(&subject, image);
             for referrer in image.referrers_beside(other.named(kind, &image.name)) {

@@ -80,7 +80,7 @@ impl Lock {
         {
             return Err(Contradiction::Size { digest, size });
         }
-        for (kind, image) in self.from_registries() {
+        for (kind, image) in self.images_and_artifacts() {
             let of = kind.label(&image.name);
             if !names.insert(of.clone()) {
                 return Err(Contradiction::Duplicate(of));

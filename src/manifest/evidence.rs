@@ -84,7 +84,7 @@ impl Evidence {
         lock: &Lock,
         client: &Client,
     ) -> Result<Self, EvidenceError> {
-        for (_, image) in lock.from_registries() {
+        for (_, image) in lock.images_and_artifacts() {
             let LockedContent::Registry(pulled) = &image.content else {
                 continue;
             };

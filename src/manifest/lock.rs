@@ -338,7 +338,7 @@ impl Lock {
     }
 
     /// Images and artifacts, with what each is.
-    pub fn from_registries(&self) -> impl Iterator<Item = (SubjectKind, &LockedImage)> {
+    pub fn images_and_artifacts(&self) -> impl Iterator<Item = (SubjectKind, &LockedImage)> {
         let images = self.images.iter().map(|image| (SubjectKind::Image, image));
         let artifacts = self.artifacts.iter();
         images.chain(artifacts.map(|artifact| (SubjectKind::Artifact, artifact)))

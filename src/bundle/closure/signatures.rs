@@ -33,7 +33,7 @@ impl Walk<'_> {
 
 fn is_inside(index: &BundleIndex, subject: Digest) -> bool {
     index
-        .from_registries()
+        .images_and_artifacts()
         .any(|image| image.has_signable(subject))
         || index
             .charts

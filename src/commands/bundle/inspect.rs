@@ -305,7 +305,7 @@ impl InspectReport {
                 attestations.join(", ")
             }
         );
-        for image in index.from_registries() {
+        for image in index.images_and_artifacts() {
             for referrer in &image.referrers {
                 let _ = writeln!(text, "referrer       {}", table::referrer(image, referrer));
             }

@@ -190,7 +190,7 @@ fn gone(old: &Lock, new: &Lock, client: &Client) -> Vec<String> {
         };
         now.is_some_and(|now| now.digest != pinned.digest) && block_on(asked).unwrap_or(false)
     };
-    old.from_registries()
+    old.images_and_artifacts()
         .filter(is_gone)
         .map(|(_, image)| image.name.clone())
         .collect()

@@ -186,7 +186,7 @@ pub(super) fn version_of_helm(
 fn registries(lock: &Lock, options: &DoctorBuildOptions) -> Vec<Check> {
     let needed = |what: &str| format!("{what} in the lock, by digest");
     let mut hosts: BTreeMap<&str, Vec<(&LockedImage, &manifest::Blob)>> = BTreeMap::new();
-    for (_, image) in lock.from_registries() {
+    for (_, image) in lock.images_and_artifacts() {
         if let LockedContent::Registry(pulled) = &image.content {
             hosts
                 .entry(image.reference.registry())

@@ -275,7 +275,7 @@ pub(super) fn report(
     completeness: CompletenessReport,
 ) -> LockReport {
     let pulled = lock
-        .from_registries()
+        .images_and_artifacts()
         .filter_map(|(_, image)| match &image.content {
             LockedContent::Registry(pulled) => Some(pulled),
             LockedContent::Build(_) => None,
