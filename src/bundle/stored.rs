@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Base, DeltaError, INDEX_ARTIFACT, MAX_INDEX_BYTES, RegistryBase, UnverifiedHead,
-    attached::{Attached, is_signature_over},
+    attached::{Attached, AttachedFiles, is_signature_over},
     delta::{Missing, missing_lines},
     index::BundleIndex,
 };
@@ -127,37 +127,9 @@ impl StoredBundle {
         if files.is_empty() {
             return Err(StoredError::NotPublished(reference.to_string()));
         }
-        let published: BTreeSet<(usize, Digest)> = files
-            .iter()
-            .flat_map(|files| files.slots.iter().map(|(slot, digest)| (*slot, *digest)))
-            .collect();
         let index = Digest::of(&index_bytes);
-        let mut slots: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
-        let mut later = Vec::new();
-        for (slot, content) in signatures {
-            let is_published = published.contains(&(slot, Digest::of(&content)));
-            if !is_published && !is_signature_over(&content, index) {
-                continue;
-            }
-            if !is_published && !with_later {
-                later.push(slot);
-                continue;
-            }
-            if let Some(other) = slots.insert(slot, content.clone())
-                && other != content
-            {
-                return Err(StoredError::TwoSignatures {
-                    reference: reference.to_string(),
-                    slot,
-                });
-            }
-        }
-        if let Some((slot, _)) = published.iter().find(|(slot, _)| !slots.contains_key(slot)) {
-            return Err(StoredError::LostSignature {
-                reference: reference.to_string(),
-                slot: *slot,
-            });
-        }
+        let Signatures { slots, later } =
+            Signatures::of(signatures, &files, index, with_later, reference)?;
         Ok(Self {
             name,
             head: UnverifiedHead::published(index_bytes, slots),
@@ -187,6 +159,56 @@ impl StoredBundle {
         Ok(registry
             .with_layers(index, &self.name, &self.layers)
             .await?)
+    }
+}
+
+/// What is to be in the slots of a stored bundle.
+struct Signatures {
+    slots: BTreeMap<usize, Vec<u8>>,
+    /// The slots of those that came later and are left out.
+    later: Vec<usize>,
+}
+
+impl Signatures {
+    /// Those that the bundle had when it was published, and with `with_later` those over its index
+    /// that came since.
+    fn of(
+        signatures: Vec<(usize, Vec<u8>)>,
+        files: &[Box<AttachedFiles>],
+        index: Digest,
+        with_later: bool,
+        reference: &Reference,
+    ) -> Result<Self, StoredError> {
+        let published: BTreeSet<(usize, Digest)> = files
+            .iter()
+            .flat_map(|files| files.slots.iter().map(|(slot, digest)| (*slot, *digest)))
+            .collect();
+        let (mut slots, mut later) = (BTreeMap::new(), Vec::new());
+        for (slot, content) in signatures {
+            let is_published = published.contains(&(slot, Digest::of(&content)));
+            if !is_published && !is_signature_over(&content, index) {
+                continue;
+            }
+            if !is_published && !with_later {
+                later.push(slot);
+                continue;
+            }
+            if let Some(other) = slots.insert(slot, content.clone())
+                && other != content
+            {
+                return Err(StoredError::TwoSignatures {
+                    reference: reference.to_string(),
+                    slot,
+                });
+            }
+        }
+        match published.iter().find(|(slot, _)| !slots.contains_key(slot)) {
+            None => Ok(Self { slots, later }),
+            Some((slot, _)) => Err(StoredError::LostSignature {
+                reference: reference.to_string(),
+                slot: *slot,
+            }),
+        }
     }
 }
 
