@@ -60,16 +60,7 @@ fn advisories_are_entries_byte_for_byte_and_shown_with_their_products() {
             && said.contains("CVE-2026-1 not_affected: pkg:oci/shop\n"),
         "{said}"
     );
-    let report = [
-        "report",
-        "shop.tar",
-        "--key",
-        "release.pub",
-        "--output",
-        "page.html",
-    ];
-    ends_with(&project.run(&report), 0);
-    let page = fs::read_to_string(project.path("page.html")).unwrap();
+    let page = project.report_page();
     assert!(
         page.contains("shop.json (openvex)") && page.contains("CVE-2026-1"),
         "{page}"

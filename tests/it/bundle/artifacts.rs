@@ -88,16 +88,7 @@ fn an_artifact_is_a_root_of_its_own_and_listed() {
         said.contains("artifact       ") && said.contains(&line),
         "{said}"
     );
-    let report = [
-        "report",
-        "shop.tar",
-        "--key",
-        "release.pub",
-        "--output",
-        "page.html",
-    ];
-    ends_with(&shop.project.run(&report), 0);
-    let page = fs::read_to_string(shop.project.path("page.html")).unwrap();
+    let page = shop.project.report_page();
     assert!(
         page.contains("Artifacts that are not run") && page.contains("vnd.acme.policy"),
         "{page}"

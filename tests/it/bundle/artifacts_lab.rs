@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 
 use crate::{
     bundle::{
+        evidence_support::VERIFY,
         foreign_support::{Distribution, Foreign},
         project::Project,
         small_bundle::ends_with,
@@ -168,15 +169,7 @@ fn oras_and_cosign_find_artifacts_at_every_destination_as_they_are_at_the_source
         ["a database", "manifests", "weights", "more weights"]
     );
     let project = lab.bundle();
-    let verify = [
-        "verify",
-        "shop.tar",
-        "--key",
-        "release.pub",
-        "--policy",
-        "policy.yaml",
-    ];
-    let said = ends_with(&project.run(&verify), 0);
+    let said = ends_with(&project.run(&VERIFY), 0);
     assert!(said.contains("artifact `manifests`"), "{said}");
     for program in ["distribution2", "distribution3", "crane"] {
         let registry = Distribution::start_program(program, "plain");

@@ -1,17 +1,13 @@
 //! The SBOM of the whole bundle, read by `CycloneDX`'s own validator, which has the official schemas,
 //! and by the reference library of package URLs.
 
-use std::{
-    fs,
-    io::Write as _,
-    process::{Command, Stdio},
-};
+use std::{fs, process::Command};
 
 use serde_json::{Value, json};
 
 use crate::{
     bundle::{project::Project, small_bundle::ends_with},
-    charts::support::tool,
+    charts::support::read_by_python,
 };
 
 const NAME: &str = "sbom.cdx.json";
@@ -37,22 +33,8 @@ print(json.dumps(said))
 "#;
 
 fn read(documents: &[&Value]) -> Vec<Value> {
-    let library = fs::canonicalize(tool("checkov")).unwrap();
-    let mut python = Command::new("python3")
-        .args(["-c", READER])
-        .env("PYTHONPATH", library.parent().unwrap().join("../lib"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = python.stdin.take().unwrap();
-    input
-        .write_all(serde_json::to_string(documents).unwrap().as_bytes())
-        .unwrap();
-    drop(input);
-    let output = python.wait_with_output().unwrap();
-    assert!(output.status.success());
-    serde_json::from_slice(&output.stdout).unwrap()
+    let said = read_by_python(READER, &documents);
+    serde_json::from_str(&said).unwrap()
 }
 
 /// The example project, built; gives its SBOM and its index, by the words of tar.

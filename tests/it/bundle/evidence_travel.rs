@@ -202,16 +202,7 @@ fn inspect_diff_and_report_name_them() {
             )),
         "{said}"
     );
-    let page = shop.project.run(&[
-        "report",
-        "shop.tar",
-        "--key",
-        "release.pub",
-        "--output",
-        "page.html",
-    ]);
-    ends_with(&page, 0);
-    let page = fs::read_to_string(shop.project.path("page.html")).unwrap();
+    let page = shop.project.report_page();
     assert!(page.contains("cosign signature") && page.contains("none of them was verified"));
     // One less in the next bundle.
     shop.registry()

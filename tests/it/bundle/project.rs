@@ -103,6 +103,14 @@ impl Project {
         self.command(arguments).output().unwrap()
     }
 
+    /// The page about `shop.tar`.
+    pub(crate) fn report_page(&self) -> String {
+        let report = ["report", "shop.tar", "--key", "release.pub"];
+        let output = ["--output", "page.html"];
+        ends_with(&self.run(&[&report[..], &output].concat()), 0);
+        fs::read_to_string(self.path("page.html")).unwrap()
+    }
+
     /// Writes the lock.
     pub(crate) fn lock(&self) {
         ends_with(

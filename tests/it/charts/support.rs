@@ -4,8 +4,9 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -17,6 +18,7 @@ use rune_bundle::{
     oci::Reference,
 };
 use rune_core::{digest::Digest, yaml};
+use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -131,6 +133,27 @@ pub(crate) fn write_all(root: &Path, files: &BTreeMap<Utf8PathBuf, String>) {
 /// A program of the test equipment; `tools/env` knows where `tools/setup` put it.
 pub(crate) fn tool(name: &str) -> PathBuf {
     PathBuf::from(in_tools_env(&format!("command -v {name}")))
+}
+
+/// What a script prints that reads a document from standard input, with the libraries that come
+/// with checkov: validators of JSON schemas, `CycloneDX` and package URLs.
+pub(crate) fn read_by_python(script: &str, document: &impl Serialize) -> String {
+    let library = fs::canonicalize(tool("checkov")).unwrap();
+    let mut python = Command::new("python3")
+        .args(["-c", script])
+        .env("PYTHONPATH", library.parent().unwrap().join("../lib"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = python.stdin.take().unwrap();
+    input
+        .write_all(serde_json::to_string(document).unwrap().as_bytes())
+        .unwrap();
+    drop(input);
+    let output = python.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// What a shell prints that knows where the test equipment is.

@@ -4,13 +4,7 @@
 //! which other tests compare with the programs; types are below. `RUNE_RECORD=1` writes them anew. A
 //! validator that shares nothing with this project reads them.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Write as _,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +12,7 @@ use super::{
     files::mappings,
     markdown::{code, document, documents, rows},
 };
-use crate::{bundle::project::repository, charts::support::tool};
+use crate::{bundle::project::repository, charts::support::read_by_python};
 
 #[expect(clippy::struct_field_names, reason = "the file calls it `kind`")]
 /// A file that people write.
@@ -306,23 +300,7 @@ for schema, document in json.load(sys.stdin):
     errors = sorted(validator.iter_errors(document), key=str)
     print(json.dumps(errors[0].message if errors else None))
 ";
-    let library = fs::canonicalize(tool("checkov")).unwrap();
-    let library = library.parent().unwrap().join("../lib");
-    let mut python = Command::new("python3")
-        .args(["-c", SCRIPT])
-        .env("PYTHONPATH", library)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = python.stdin.take().unwrap();
-    input
-        .write_all(serde_json::to_string(pairs).unwrap().as_bytes())
-        .unwrap();
-    drop(input);
-    let output = python.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines = read_by_python(SCRIPT, &pairs);
     lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

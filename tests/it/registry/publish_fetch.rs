@@ -132,22 +132,24 @@ fn push_and_publish_leave_the_same_in_either_order() {
     }
 }
 
+/// Publishes the small bundle; gives what the report says of each reference.
+fn published(team: &Team, host: &str) -> Vec<Value> {
+    let (file, to) = (team.file("small.bundle.tar"), format!("{host}/site"));
+    let said = run(
+        team,
+        &["publish", &file, &to, "--no-receipt", "--quiet", "--json"],
+        0,
+    );
+    let report: Value = serde_json::from_str(&said).unwrap();
+    report["references"].as_array().unwrap().clone()
+}
+
 #[test]
 fn what_push_has_written_is_not_sent_again_by_publish() {
     let team = Team::new();
     let registry = Distribution::start_program("distribution3", "plain");
     send(&team, "push", "small.bundle.tar", registry.host());
-    let (file, to) = (
-        team.file("small.bundle.tar"),
-        format!("{}/site", registry.host()),
-    );
-    let said = run(
-        &team,
-        &["publish", &file, &to, "--no-receipt", "--quiet", "--json"],
-        0,
-    );
-    let report: Value = serde_json::from_str(&said).unwrap();
-    let references = report["references"].as_array().unwrap();
+    let references = published(&team, registry.host());
     let (files, others): (Vec<_>, Vec<_>) = references
         .iter()
         .partition(|reference| reference["kind"] == "files");
@@ -363,17 +365,7 @@ fn a_registry_without_a_prefix_and_one_with_flat_names_are_understood() {
 fn crane_reads_a_file_of_a_published_bundle() {
     let team = Team::new();
     let registry = Distribution::start_program("distribution3", "plain");
-    let (file, to) = (
-        team.file("small.bundle.tar"),
-        format!("{}/site", registry.host()),
-    );
-    let said = run(
-        &team,
-        &["publish", &file, &to, "--no-receipt", "--quiet", "--json"],
-        0,
-    );
-    let report: Value = serde_json::from_str(&said).unwrap();
-    let references = report["references"].as_array().unwrap();
+    let references = published(&team, registry.host());
     let files = references
         .iter()
         .find(|reference| reference["kind"] == "files");
