@@ -104,7 +104,7 @@ const MANIFEST: &str = "bundle-manifests/rune.yaml";
 const STEPS: [(&str, &[&str]); 8] = [
     (
         "A key pair. The private key signs; the public key goes to the air-gapped side out of band.",
-        &["keygen", "--out", "release"],
+        &["keygen", "--output", "release"],
     ),
     (
         "Every tag becomes a digest in the lock. From here on nothing resolves a tag.",
@@ -118,7 +118,7 @@ const STEPS: [(&str, &[&str]); 8] = [
     ),
     (
         "Charts and values with those digests, to review them; `build` renders the same in memory.",
-        &["render", MANIFEST, "--lock", "--out", "rendered"],
+        &["render", MANIFEST, "--lock", "--output", "rendered"],
     ),
     (
         "One signed file.",
