@@ -3,7 +3,7 @@
 
 use std::{fs, net::TcpListener, process::Command, time::Duration};
 
-use rune_testkit::process::Process;
+use rune_testkit::{process::Process, unique};
 use serde_json::{Value, json};
 
 use crate::{
@@ -167,7 +167,7 @@ pub(crate) fn runc(tools: &Foreign, name: &str) -> Command {
         "--kill-child",
         "--mount-proc",
     ];
-    let container = format!("rune-foreign-{}-{name}", std::process::id());
+    let container = format!("rune-foreign-{}-{name}", unique());
     let runc = [
         "runc", "--root", "runc", "run", "--bundle", name, &container,
     ];

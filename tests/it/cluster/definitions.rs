@@ -3,7 +3,10 @@
 
 use std::fs;
 
-use rune_testkit::cluster::{Cluster, Namespace};
+use rune_testkit::{
+    cluster::{Cluster, Namespace},
+    unique,
+};
 use serde_json::{Value, json};
 
 use crate::{bundle::small_bundle::ends_with, cluster::install::Works};
@@ -110,7 +113,7 @@ fn life(helm: &str) {
         cluster: &cluster,
         works,
         namespace: cluster.namespace(&format!("crds-{helm}")),
-        group: format!("{helm}-{}.example.com", std::process::id()),
+        group: format!("{helm}-{}.example.com", unique()),
     };
     // Helm created it, long ago; somebody puts a certificate in.
     let (size, color) = (json!({"type": "integer"}), json!({"type": "string"}));

@@ -3,7 +3,10 @@
 
 use std::fs;
 
-use rune_testkit::cluster::{Cluster, Namespace};
+use rune_testkit::{
+    cluster::{Cluster, Namespace},
+    unique,
+};
 use serde_json::{Value, json};
 
 use crate::bundle::small_bundle::ends_with;
@@ -34,7 +37,7 @@ fn becomes_ready(namespace: &Namespace<'_>, image: &str, policy: &str) {
 fn a_pinned_image_that_was_loaded_is_found_by_the_kubelet_although_its_index_has_gaps() {
     let Some(cluster) = Cluster::up() else { return };
     // Nobody else has it, neither in this run nor in an earlier one on the same cluster.
-    let reference = format!("load-{}.test/team/waiting:1", std::process::id());
+    let reference = format!("load-{}.test/team/waiting:1", unique());
     let (project, digest) = waiting(&reference, "[linux/amd64]");
     let namespace = cluster.namespace("load");
     let [bundle, key, file] = with_key(&project, "bundle.tar");
@@ -57,7 +60,7 @@ fn a_pinned_image_that_was_loaded_is_found_by_the_kubelet_although_its_index_has
 #[test]
 fn a_pinned_image_is_pulled_through_the_configuration_for_containerd() {
     let Some(cluster) = Cluster::up() else { return };
-    let host = format!("mirror-{}.test", std::process::id());
+    let host = format!("mirror-{}.test", unique());
     let reference = format!("{host}/team/waiting:1");
     let (project, digest) = waiting(&reference, "all");
     let (registry, certificates) = (cluster.registry().to_owned(), cluster.hosts_directory());

@@ -3,7 +3,10 @@
 
 use std::fs;
 
-use rune_testkit::cluster::{Cluster, Helm, ImageLayout, Namespace, Program};
+use rune_testkit::{
+    cluster::{Cluster, Helm, ImageLayout, Namespace, Program},
+    unique,
+};
 
 use crate::{
     bundle::small_bundle::ends_with,
@@ -132,7 +135,7 @@ impl<'a> Site<'a> {
         let works = Works::new(cluster, program);
         // An image that nothing else runs: the kubelet says any of the names under which it has
         // pulled one.
-        let id = std::process::id();
+        let id = unique();
         let (wild, path) = (format!("tests/wild-{id}"), format!("/etc/only-for-{id}"));
         let image = ImageLayout::postgres().with_programs(&[Program {
             path: &path,

@@ -3,7 +3,10 @@
 
 use std::{fs, process::Child, process::Stdio};
 
-use rune_testkit::cluster::{Cluster, ImageLayout, Namespace, Program};
+use rune_testkit::{
+    cluster::{Cluster, ImageLayout, Namespace, Program},
+    unique,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -207,7 +210,7 @@ fn where_a_registry_takes_neither_gaps_nor_deep_paths_the_charts_are_told_the_ot
         "platforms: [linux/amd64]",
     );
     works.build("1.0.0", "one.tar");
-    let registry = format!("{REGISTRY}/reduced-{}", std::process::id());
+    let registry = format!("{REGISTRY}/reduced-{}", unique());
     works.report(
         &namespace,
         "one.tar",

@@ -11,7 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use rune_testkit::cluster::Cluster;
+use rune_testkit::{cluster::Cluster, unique};
 
 use crate::bundle::small_bundle::ends_with;
 use crate::cluster::install::Works;
@@ -184,7 +184,7 @@ fn from_the_bundle_to_the_release_and_back_not_one_packet_goes_elsewhere() {
     works.build("2.0.0", "two.tar");
     let admin = Admin::connect(&cluster);
     // Another run on the same cluster may have left other things there.
-    let registry = format!("{REGISTRY}/site-{}", std::process::id());
+    let registry = format!("{REGISTRY}/site-{}", unique());
     let namespace = cluster.namespace("offline");
 
     // The counter counts: a program that looks for something else is seen.

@@ -2,7 +2,10 @@
 //! Helm 4 side by side: installed as `INSTALL.md` says, looked after as the documents say. Its data
 //! outlive whatever happens to it.
 
-use rune_testkit::cluster::{Cluster, Helm, Namespace};
+use rune_testkit::{
+    cluster::{Cluster, Helm, Namespace},
+    unique,
+};
 use serde_json::json;
 
 use crate::{
@@ -33,7 +36,7 @@ fn a_release_out_of_a_bundle_keeps_its_data_whatever_happens_to_it() {
 }
 
 fn live(cluster: &Cluster, bundle: &UnpackedBundle, helm: Helm) {
-    let name = format!("{helm:?}-{}", std::process::id()).to_lowercase();
+    let name = format!("{helm:?}-{}", unique()).to_lowercase();
     let shell = bundle.shell(cluster, helm, &name);
     shell.follow(INSTALL, "kubectl create namespace rune");
     let namespace = cluster.adopt_namespace(&name);

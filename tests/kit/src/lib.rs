@@ -28,7 +28,9 @@ pub mod rows;
 pub mod sample;
 mod scale;
 pub mod tool;
+mod unique;
 pub mod web;
 
 pub use digest::sha256;
 pub use scale::sized;
+pub use unique::unique;

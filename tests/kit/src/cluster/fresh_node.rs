@@ -5,7 +5,7 @@ use std::{path::Path, process::Command, process::Stdio};
 use serde_json::Value;
 
 use super::{Cluster, project, run};
-use crate::process::Process;
+use crate::{process::Process, unique};
 
 /// A kubelet with a containerd that has no images. It goes when the value is dropped, with what
 /// runs on it.
@@ -19,7 +19,7 @@ pub struct FreshNode<'a> {
 
 impl<'a> FreshNode<'a> {
     pub(super) fn start(cluster: &'a Cluster, purpose: &str) -> Self {
-        let name = format!("{purpose}-{}", std::process::id());
+        let name = format!("{purpose}-{}", unique());
         let mut command = Command::new("nsenter");
         command.args(["--target", &cluster.process().to_string()]);
         command.args(["--mount", "--pid", "--net", "--", "python3", "-B"]);

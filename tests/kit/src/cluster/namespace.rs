@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use serde_json::{Value, json};
 
 use super::{Cluster, OWNER, outcome, project, run};
+use crate::unique;
 
 /// A namespace that enforces the Pod Security level `restricted`.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Helm {
 
 impl<'a> Namespace<'a> {
     pub(super) fn new(cluster: &'a Cluster, purpose: &str) -> Self {
-        let name = format!("{purpose}-{}", std::process::id());
+        let name = format!("{purpose}-{}", unique());
         let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         cluster.apply(&[json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})]);
         Self::adopt(cluster, name)

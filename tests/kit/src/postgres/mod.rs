@@ -36,6 +36,7 @@ use crate::{
     lock::lock,
     poll::{poll, wait_until},
     process::Process,
+    unique,
 };
 
 /// The major versions that RUNE may meet.
@@ -286,14 +287,11 @@ impl Server {
 
     /// Makes a role with [`PASSWORD`] and a database that it owns.
     pub fn database(&self) -> Database<'_> {
-        let (number, process) = (
-            self.databases.fetch_add(1, Ordering::Relaxed),
-            std::process::id(),
-        );
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let is_shared = matches!(self.directory, Directory::Shared(_));
         // Other processes have databases on the same server.
         let name = if is_shared {
-            format!("rune_{process}_{number}")
+            format!("rune_{}_{number}", unique())
         } else {
             format!("rune_{number}")
         };
