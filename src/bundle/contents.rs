@@ -114,7 +114,7 @@ impl Contents {
     /// Reads an entry into memory, wherever it is.
     ///
     /// # Errors
-    /// When its bytes differ from the index, or cannot be had.
+    /// When its bytes differ from the bundle index, or cannot be had.
     pub(super) fn entry(&self, entry: &EntryRecord) -> Result<Vec<u8>, ContentError> {
         if let Some(placed) = self.places.get(&entry.sha256) {
             return self.whole(placed, entry.sha256);

@@ -52,7 +52,7 @@ impl BundleView {
         Ok(Self::authenticated(contents, head))
     }
 
-    /// Looks into a bundle for whose head somebody trusted vouches, and whose contents are
+    /// Shows a bundle whose head is authenticated and that is
     /// elsewhere. What is shown is fetched when it is.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl BundleView {
         })
     }
 
-    /// The same of a bundle whose contents are elsewhere.
+    /// The same of a bundle that is elsewhere.
     ///
     /// # Errors
     /// As [`Self::of_unverified`].

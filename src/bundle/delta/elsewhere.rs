@@ -1,4 +1,4 @@
-//! Contents that no file here has: each is fetched from a registry when it is read.
+//! Entries that no file here has: each is fetched from a registry when it is read.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use rune_core::{
     digest::Digest,
 };
 
-/// Where a registry has contents, and the way there.
+/// Where a registry has entries, and the way there.
 #[derive(Debug)]
 pub(crate) struct Elsewhere {
     client: Client,

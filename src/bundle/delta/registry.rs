@@ -1,8 +1,8 @@
 //! A registry as a base: which entries of a bundle it has, where `push` writes them.
 //!
 //! Found by walking from what the bundle publishes: a manifest that the delta has is read there, any
-//! other is fetched. That a large blob is there is only what the registry says; it is hashed when it
-//! is fetched, as everything is. Small ones are read at once.
+//! other is fetched. That a blob is there is only what the registry says; it is hashed when it is
+//! fetched, as everything is, and where nobody fetches it, small ones are read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,6 +30,15 @@ use rune_core::{
 
 /// Up to this size a blob is read to see whether it is there, in bytes.
 const SMALL_BYTES: u64 = 64 << 10;
+
+/// How it is known that a small blob is there. What the registry says is only a hint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Small {
+    /// It is fetched later and hashed then.
+    Asked,
+    /// Nobody fetches it afterwards.
+    Read,
+}
 
 /// What a bundle publishes, as far as delta and registry have the manifests.
 #[derive(Default)]
@@ -78,15 +87,15 @@ impl RegistryBase<'_> {
         delta: Option<&DeltaContents<'_>>,
     ) -> Result<Base, DeltaError> {
         let walked = self.walk(index, delta).await?;
-        self.found(&walked, delta).await
+        self.found(&walked, delta, Small::Asked).await
     }
 
-    /// What of it the registry has. Whether a blob is there is only what the registry says, and a
-    /// small one costs no more to be read.
+    /// What of it the registry has.
     async fn found(
         &self,
         walked: &Walked,
         delta: Option<&DeltaContents<'_>>,
+        small: Small,
     ) -> Result<Base, DeltaError> {
         let mut places = Places::new();
         for (name, document) in &walked.fetched {
@@ -97,7 +106,7 @@ impl RegistryBase<'_> {
                 continue;
             }
             for name in names {
-                if self.has(name, blob).await? {
+                if self.has(name, blob, small).await? {
                     self.add(&mut places, name, blob.clone());
                     break;
                 }
@@ -110,9 +119,14 @@ impl RegistryBase<'_> {
         Ok(Base::new(self.name.clone(), record, places))
     }
 
-    async fn has(&self, name: &RepositoryName, blob: &Descriptor) -> Result<bool, RegistryError> {
+    async fn has(
+        &self,
+        name: &RepositoryName,
+        blob: &Descriptor,
+        small: Small,
+    ) -> Result<bool, RegistryError> {
         let says_so = self.client.writer(name).has_blob(blob.digest).await?;
-        if !says_so || blob.size > SMALL_BYTES {
+        if !says_so || small == Small::Asked || blob.size > SMALL_BYTES {
             return Ok(says_so);
         }
         let read = self.client.blob_if_there(name, blob.digest, blob.size);
@@ -155,10 +169,10 @@ impl RegistryBase<'_> {
         let index = head.index();
         let contents = delta.contents(index)?;
         let walked = self.walk(index, Some(&contents)).await?;
-        let mut base = self.found(&walked, Some(&contents)).await?;
+        let mut base = self.found(&walked, Some(&contents), Small::Read).await?;
         let mut documents = Documents::new();
         let wanted = documents_of(index);
-        let (mut missing, mut there) = (Vec::new(), Tally::default());
+        let (mut missing, mut present) = (Vec::new(), Tally::default());
         let mut counted = BTreeSet::new();
         for entry in &index.entries {
             let is_document = wanted.contains(&entry.path);
@@ -183,7 +197,7 @@ impl RegistryBase<'_> {
                     size: entry.size,
                 });
             } else if counted.insert(entry.sha256) {
-                there.add(entry);
+                present.add(entry);
             }
         }
         if !missing.is_empty() {
@@ -195,10 +209,10 @@ impl RegistryBase<'_> {
         let (file, places) = (contents.file.clone(), contents.places.clone());
         let elsewhere = Some(Elsewhere::of(self.client, base));
         let bundle = OpenBundle::of_parts(file, head, documents, places, elsewhere)?;
-        Ok((bundle, there))
+        Ok((bundle, present))
     }
 
-    /// Looks for an entry that is no part of an image or chart where `publish` stored those of
+    /// Searches for an entry outside of images and charts where `publish` stored those of
     /// earlier bundles, and adds it to what is there.
     async fn find_file(
         &self,

@@ -30,7 +30,7 @@ use rune_core::{command::CommandError, duration::parse_duration};
 /// and roll back when it fails.
 ///
 /// The bundle is a file, a delta when --registry has the rest, or, as
-/// oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, a published bundle: then charts and values are
+/// `oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION`, a published bundle: then charts and values are
 /// fetched, and the images stay where they are.
 #[derive(Debug, Args)]
 pub(super) struct Install {

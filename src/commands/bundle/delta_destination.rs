@@ -50,12 +50,12 @@ impl DeltaDestination<'_> {
             name: destination.to_string(),
             repository: &repository,
         };
-        let (opened, there) = block_on(registry.open(head, &delta, reads_releases))
+        let (opened, present) = block_on(registry.open(head, &delta, reads_releases))
             .map_err(|error| error.context(format!("cannot use `{bundle}`, a delta")))?;
         progress.announce(&format!(
             "note: `{bundle}` is a delta, and all {} others ({}) are at `{destination}`",
-            there.count,
-            size(there.bytes)
+            present.count,
+            size(present.bytes)
         ));
         Ok(Some(opened))
     }

@@ -98,8 +98,7 @@ pub(crate) fn run(
     options: &FetchOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<FetchReport, CommandError> {
-    let stored = options.bundle.open()?;
-    let head = stored.authenticate()?;
+    let (stored, head) = options.bundle.open()?;
     let index = head.index();
     let mut bases: Vec<Base> = Vec::new();
     for path in &options.bases {
@@ -143,8 +142,7 @@ pub(crate) fn verify(
     options: &StoredOptions,
     progress: &dyn Progress,
 ) -> Result<VerifyReport, CommandError> {
-    let stored = options.open()?;
-    let head = stored.authenticate()?;
+    let (stored, head) = options.open()?;
     let bases = [stored.entries(head.index())?];
     let (plan, _) = Plan::of_bases(&head, &bases).map_err(StoredError::Missing)?;
     verify_plan(&plan, &stored.client, &head, progress)
@@ -157,7 +155,7 @@ pub(crate) fn verify(
 /// # Errors
 /// When its documents cannot be had, or a key was given and does not vouch for it.
 pub(crate) fn inspect(options: &StoredOptions) -> Result<InspectReport, CommandError> {
-    let view = options.open()?.view()?;
+    let view = options.view()?;
     let inspect = InspectOptions {
         bundle: options.trust.clone(),
         with_entries: false,
@@ -181,6 +179,6 @@ pub(crate) fn compare(
         digests: Vec::new(),
     };
     let old = trust.open(file)?;
-    let new = options.open()?.view()?;
+    let new = options.view()?;
     DiffReport::between(&old, &new, options.trust.trust_source(), false)
 }

@@ -4,7 +4,7 @@ use super::{open::BundleOptions, push::Destination};
 use crate::{
     bundle::{
         AuthenticatedHead, Base, BundleIndex, BundleView, Elsewhere, RegistryBase, StoredBundle,
-        StoredError,
+        StoredError, Trust,
     },
     oci::Reference,
     registry::{Client, ClientConfig},
@@ -29,8 +29,32 @@ pub(super) struct Stored<'a> {
 }
 
 impl StoredOptions {
+    /// Reads the head and authenticates it.
+    pub(super) fn open(&self) -> Result<(Stored<'_>, AuthenticatedHead), CommandError> {
+        let trust = self.trust.trust()?;
+        let stored = self.read()?;
+        let head = stored.authenticate(&trust)?;
+        Ok((stored, head))
+    }
+
+    /// Opens it for showing: after it was authenticated, if there is anything to check it with.
+    pub(super) fn view(&self) -> Result<BundleView, CommandError> {
+        let trust = self.trust.has_trust().then(|| self.trust.trust());
+        let trust = trust.transpose()?;
+        let stored = self.read()?;
+        let refused = |error| self.trust.refused(CommandError::from(error));
+        if let Some(trust) = trust {
+            let head = stored.authenticate(&trust)?;
+            let elsewhere = stored.elsewhere(head.index())?;
+            return BundleView::elsewhere_authenticated(elsewhere, &head).map_err(refused);
+        }
+        let head = stored.bundle.head();
+        let (index, _) = head.peek()?;
+        BundleView::elsewhere_unverified(stored.elsewhere(&index)?, head).map_err(refused)
+    }
+
     /// Reads the head, trusting nothing.
-    pub(super) fn open(&self) -> Result<Stored<'_>, CommandError> {
+    fn read(&self) -> Result<Stored<'_>, CommandError> {
         let client = Client::new(self.registry.clone())?;
         let bundle = block_on(StoredBundle::read(
             &client,
@@ -46,10 +70,9 @@ impl StoredOptions {
 }
 
 impl Stored<'_> {
-    pub(super) fn authenticate(&self) -> Result<AuthenticatedHead, CommandError> {
-        let trust = &self.options.trust;
-        let head = self.bundle.head().clone().authenticate(&trust.trust()?);
-        head.map_err(|error| trust.refused(error.into()))
+    fn authenticate(&self, trust: &Trust) -> Result<AuthenticatedHead, CommandError> {
+        let head = self.bundle.head().clone().authenticate(trust);
+        head.map_err(|error| self.options.trust.refused(error.into()))
     }
 
     /// Where the registry has the entries.
@@ -64,20 +87,6 @@ impl Stored<'_> {
         block_on(self.bundle.entries(&registry, index))
     }
 
-    /// Looks into it: after it was authenticated, if there is anything to check it with.
-    pub(super) fn view(&self) -> Result<BundleView, CommandError> {
-        let trust = &self.options.trust;
-        let refused = |error| trust.refused(CommandError::from(error));
-        if trust.has_trust() {
-            let head = self.authenticate()?;
-            let elsewhere = self.elsewhere(head.index())?;
-            return BundleView::elsewhere_authenticated(elsewhere, &head).map_err(refused);
-        }
-        let head = self.bundle.head();
-        let (index, _) = head.peek()?;
-        BundleView::elsewhere_unverified(self.elsewhere(&index)?, head).map_err(refused)
-    }
-
     pub(super) fn elsewhere(&self, index: &BundleIndex) -> Result<Elsewhere, CommandError> {
         Ok(Elsewhere::of(&self.client, self.entries(index)?))
     }
@@ -85,7 +94,7 @@ impl Stored<'_> {
 
 /// Where the images and charts are of a bundle whose index is at a reference: `push` writes all of
 /// them below one prefix.
-pub(super) fn destination(reference: &Reference, name: &str) -> Result<Destination, CommandError> {
+fn destination(reference: &Reference, name: &str) -> Result<Destination, CommandError> {
     let repository = reference.repository();
     let prefix = |suffix: String| repository.strip_suffix(&suffix);
     let nested = prefix(format!("bundles/{name}")).map(|prefix| (prefix, false));

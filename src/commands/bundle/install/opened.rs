@@ -63,8 +63,7 @@ impl Opened {
     }
 
     fn of_stored(options: &StoredOptions) -> Result<Self, CommandError> {
-        let stored = options.open()?;
-        let head = stored.authenticate()?;
+        let (stored, head) = options.open()?;
         let elsewhere = stored.elsewhere(head.index())?;
         let bundle = OpenBundle::elsewhere(head, elsewhere)
             .map_err(|error| options.trust.refused(error.into()))?;
