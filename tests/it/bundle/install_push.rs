@@ -321,3 +321,40 @@ fn a_published_bundle_is_installed_from_its_reference_without_its_layers() {
     install_of(&unknown, &shipped, &api, &registry, "helm4", &[], 4);
     assert_eq!(api.writes(), Vec::<String>::new());
 }
+
+#[test]
+fn a_delta_is_installed_where_the_registry_has_the_rest_and_what_it_lacks_is_named() {
+    let shipped = Shipped::example();
+    let (api, registry) = (ApiStandIn::start(), Registry::start());
+    let host = registry.host();
+    let run = |arguments: &[&str]| {
+        let trusted = [arguments, &["--key", "release.pub"]].concat();
+        ends_with(&shipped.project.run(&trusted), 0)
+    };
+    run(&["delta", "--base", "x.tar", "x.tar", "-o", "d.tar"]);
+    run(&["push", "x.tar", &host, "--no-receipt"]);
+    let install = |code| {
+        install_of(
+            "d.tar",
+            &shipped,
+            &api,
+            &registry,
+            "helm4",
+            &["--push"],
+            code,
+        )
+    };
+    // `push` gives the registry no values.
+    let said = install(4);
+    assert!(
+        said.contains("values/") && said.contains("rune-bundle apply DELTA --from BASE"),
+        "{said}"
+    );
+    run(&["publish", "x.tar", &host, "--no-receipt"]);
+    let said = install(3);
+    assert!(
+        said.contains("is a delta, and all ") && said.contains("helm cannot render the chart"),
+        "{said}"
+    );
+    assert_eq!(api.writes(), Vec::<String>::new());
+}
