@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{BundleFile, PartsError, VolumeError, length::LengthError};
 use crate::archive::{CheckError, EntryName, Layout, Placed};
 use rune_core::{
+    command::CommandError,
     digest::Digest,
     failure::{Failure, FailureKind},
     fsx::PathError,
@@ -47,6 +48,14 @@ pub(super) enum Problem {
     Changed(EntryName),
     #[error("entry `{}`: {}", .0.path, .0.source)]
     Write(PathError),
+    #[error("entry `{path}`: {}", .cause.messages().join(": "))]
+    Fetch {
+        path: EntryName,
+        cause: Box<CommandError>,
+    },
+    /// It was not to be had where the rest of the bundle is.
+    #[error("entry `{0}` is not there")]
+    NotHere(EntryName),
     #[error(transparent)]
     Length(#[from] LengthError),
     /// The files together do not have the length that was signed.
@@ -68,6 +77,8 @@ fn what_is_wrong(problems: &[Located]) -> &'static str {
         "the content cannot be written"
     } else if all(|problem| matches!(problem, Problem::Frame(CheckError::Read(_)))) {
         "the file of the bundle cannot be read to its end"
+    } else if all(|problem| matches!(problem, Problem::Fetch { .. } | Problem::NotHere(_))) {
+        "the registry does not give all of the bundle"
     } else if all(|problem| matches!(problem, Problem::Changed(_))) {
         "the file of the bundle is not the one that was verified any more"
     } else {
@@ -118,6 +129,17 @@ impl ContentError {
         Self(vec![Located::of_end(error, file, layout)])
     }
 
+    /// An entry could not be fetched.
+    pub(super) fn fetching(path: &EntryName, cause: CommandError) -> Self {
+        let (path, cause) = (path.clone(), Box::new(cause));
+        Self::of_whole(Problem::Fetch { path, cause })
+    }
+
+    /// An entry is neither here nor where the rest of the bundle is.
+    pub(super) fn not_here(path: &EntryName) -> Self {
+        Self::of_whole(Problem::NotHere(path.clone()))
+    }
+
     /// What is wrong with all of the bundle.
     pub(super) fn of_whole(problem: impl Into<Problem>) -> Self {
         Self(vec![Located::of_stream(problem.into())])
@@ -150,9 +172,12 @@ impl Located {
             files
         };
         let files = match &problem {
-            Problem::Write(_) | Problem::Changed(_) | Problem::Length(_) | Problem::Parts(_) => {
-                Vec::new()
-            }
+            Problem::Write(_)
+            | Problem::Fetch { .. }
+            | Problem::NotHere(_)
+            | Problem::Changed(_)
+            | Problem::Length(_)
+            | Problem::Parts(_) => Vec::new(),
             Problem::Digest { .. } => file.files_to_blame(placed),
             // The content was not read, or not compared: it may be wrong as well.
             Problem::Frame(CheckError::Header(_)) => with(
@@ -179,6 +204,8 @@ impl Failure for ContentError {
         match self.decisive() {
             Some(Problem::Write(error)) => error.kind(),
             Some(Problem::Parts(error)) => error.kind(),
+            Some(Problem::Fetch { cause, .. }) => cause.kind(),
+            Some(Problem::NotHere(_)) => FailureKind::NotFound,
             Some(Problem::Frame(CheckError::Read(_))) => FailureKind::Input,
             _ => FailureKind::Content,
         }
@@ -189,6 +216,10 @@ impl Failure for ContentError {
             Some(Problem::Write(error)) => error.help(),
             Some(Problem::Length(error)) => Some(error.help()),
             Some(Problem::Parts(error)) => error.help(),
+            Some(Problem::Fetch { cause, .. }) => cause.help().map(str::to_owned),
+            Some(Problem::NotHere(_)) => {
+                Some("publish the bundle again: `rune-bundle publish BUNDLE REGISTRY`".to_owned())
+            }
             Some(Problem::Frame(CheckError::Read(_))) => {
                 Some("the medium may be damaged; copy the file again from its source".to_owned())
             }
@@ -213,7 +244,7 @@ impl ContentError {
         let is_of_machine = |problem: &&Problem| {
             matches!(
                 problem,
-                Problem::Write(_) | Problem::Frame(CheckError::Read(_))
+                Problem::Write(_) | Problem::Fetch { .. } | Problem::Frame(CheckError::Read(_))
             )
         };
         let mut problems = self.0.iter().map(|located| &located.problem);

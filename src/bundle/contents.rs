@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    BundleFile, BundleIndex, ContentError, Documents, OpenError,
+    BundleFile, BundleIndex, ContentError, Documents, Elsewhere, EntryRecord, OpenError,
     archive::{At, documents_of},
     closure,
     content_error::Problem,
@@ -20,6 +20,8 @@ pub(super) struct Contents {
     pub(super) file: BundleFile,
     pub(super) documents: Documents,
     places: BTreeMap<Digest, Placed>,
+    /// What is not in the file.
+    elsewhere: Option<Elsewhere>,
     /// What the file looked like when all of it was right.
     verified: Option<Arc<[Stamp]>>,
 }
@@ -47,6 +49,7 @@ impl Contents {
             file,
             documents: Documents::new(),
             places,
+            elsewhere: None,
             verified,
         };
         if contents.verified.is_some() {
@@ -72,14 +75,54 @@ impl Contents {
         index: &BundleIndex,
         documents: Documents,
         places: BTreeMap<Digest, Placed>,
+        elsewhere: Option<Elsewhere>,
     ) -> Result<Self, OpenError> {
         closure::check(index, &documents)?;
         Ok(Self {
             file,
             documents,
             places,
+            elsewhere,
             verified: None,
         })
+    }
+
+    /// All of it is elsewhere, and the documents are read there.
+    ///
+    /// # Errors
+    /// When a document cannot be had, or the documents do not hang together.
+    pub(super) fn of_elsewhere(
+        index: &BundleIndex,
+        elsewhere: Elsewhere,
+    ) -> Result<Self, OpenError> {
+        let wanted = documents_of(index);
+        let mut documents = Documents::new();
+        for entry in index
+            .entries
+            .iter()
+            .filter(|entry| wanted.contains(&entry.path))
+        {
+            let read = elsewhere.read(entry.sha256, entry.size);
+            let bytes = read.map_err(|error| ContentError::fetching(&entry.path, error))?;
+            let bytes = bytes.ok_or_else(|| ContentError::not_here(&entry.path))?;
+            documents.insert(entry.path.clone(), bytes);
+        }
+        let (nowhere, nothing) = (BundleFile::nowhere(), BTreeMap::new());
+        Self::of_parts(nowhere, index, documents, nothing, Some(elsewhere))
+    }
+
+    /// Reads an entry into memory, wherever it is.
+    ///
+    /// # Errors
+    /// When its bytes differ from the bundle index, or cannot be had.
+    pub(super) fn entry(&self, entry: &EntryRecord) -> Result<Vec<u8>, ContentError> {
+        if let Some(placed) = self.places.get(&entry.sha256) {
+            return self.whole(placed, entry.sha256);
+        }
+        let read = self.elsewhere.as_ref();
+        let read = read.map_or(Ok(None), |found| found.read(entry.sha256, entry.size));
+        read.map_err(|error| ContentError::fetching(&entry.path, error))?
+            .ok_or_else(|| ContentError::not_here(&entry.path))
     }
 
     /// What the file looks like, if that is what it looked like when all of it was right.
@@ -103,7 +146,7 @@ impl Contents {
     ///
     /// # Errors
     /// When its bytes differ from the index.
-    pub(super) fn whole(&self, placed: &Placed, expected: Digest) -> Result<Vec<u8>, ContentError> {
+    fn whole(&self, placed: &Placed, expected: Digest) -> Result<Vec<u8>, ContentError> {
         let mut source = At::new(&self.file, placed.header_offset());
         let mut content = Vec::new();
         let keep = |piece: &[u8]| -> Result<(), CheckError> {

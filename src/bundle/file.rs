@@ -91,6 +91,11 @@ impl BundleFile {
         }])
     }
 
+    /// Of a bundle that is elsewhere.
+    pub(super) fn nowhere() -> Self {
+        Self::new(Vec::new())
+    }
+
     /// The pieces in their order, without a gap.
     pub(super) fn new(pieces: Vec<Piece>) -> Self {
         Self {

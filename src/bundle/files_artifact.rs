@@ -26,7 +26,7 @@ pub(super) const SLOT: &str = "io.rune-bundle.slot.";
 
 /// What a layer is, whatever it has: a registry that looks into documents would miss what they
 /// lead to.
-const LAYER_TYPE: &str = "application/octet-stream";
+pub(super) const LAYER_TYPE: &str = "application/octet-stream";
 
 /// The artifact about the bundle index, and its bytes.
 pub(super) fn files_artifact(

@@ -76,7 +76,8 @@ pub(crate) use content_stream::{ContentStream, StreamError};
 pub(crate) use context::{BuiltDigests, context};
 pub(crate) use cosign::{CosignError, FileToSign, Placement};
 pub(crate) use delta::{
-    Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Held, RegistryBase, Tally,
+    Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Elsewhere, Held, RegistryBase,
+    Tally,
 };
 pub(crate) use evaluate::evaluate;
 pub use file::BundleFile;
@@ -115,8 +116,8 @@ pub use trust::Trust;
 pub(crate) use trust_error::TrustError;
 pub(crate) use unpack::{check_destination as check_unpack_destination, unpack};
 pub use verified_files::VerifiedFiles;
-pub(crate) use verify::VerifyError;
 pub use verify::verify;
+pub(crate) use verify::{VerifyError, verify_plan};
 pub(crate) use view::{BundleView, OwnSignature};
 pub(crate) use volume::{
     CheckedVolume, Destination, Joined, SharedEntry, VolumeError, VolumeSize, VolumesToJoin,

@@ -12,7 +12,8 @@ use std::{
 };
 
 use super::{
-    AuthenticatedHead, BundleFile, BundleIndex, ContentError, ContentReader, Documents, IndexError,
+    AuthenticatedHead, BundleFile, BundleIndex, ContentError, ContentReader, Documents, Elsewhere,
+    IndexError,
     archive::At,
     closure::ClosureError,
     contents::Contents,
@@ -87,6 +88,19 @@ impl OpenBundle {
         Self::of_contents(contents, head)
     }
 
+    /// Opens a bundle that is elsewhere: what is read of it is fetched, and nothing of it can be
+    /// given away.
+    ///
+    /// # Errors
+    /// When a document cannot be had, or the documents do not hang together.
+    pub(crate) fn elsewhere(
+        head: AuthenticatedHead,
+        elsewhere: Elsewhere,
+    ) -> Result<Arc<Self>, OpenError> {
+        let contents = Contents::of_elsewhere(head.index(), elsewhere)?;
+        Self::of_contents(contents, head)
+    }
+
     /// Opens the part of a bundle that is at these places in a file, with documents that are as the
     /// bundle index says.
     ///
@@ -97,8 +111,9 @@ impl OpenBundle {
         head: AuthenticatedHead,
         documents: Documents,
         places: BTreeMap<Digest, Placed>,
+        elsewhere: Option<Elsewhere>,
     ) -> Result<Arc<Self>, OpenError> {
-        let contents = Contents::of_parts(file, head.index(), documents, places)?;
+        let contents = Contents::of_parts(file, head.index(), documents, places, elsewhere)?;
         Self::of_contents(contents, head)
     }
 
@@ -282,9 +297,8 @@ impl OpenBundle {
     /// # Errors
     /// When its bytes differ from the index.
     pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
-        let found = self.head.entries().find(|(record, _)| record.path == *name);
-        found
-            .map(|(record, placed)| self.contents.whole(placed, record.sha256))
-            .transpose()
+        let mut entries = self.index().entries.iter();
+        let found = entries.find(|record| record.path == *name);
+        found.map(|record| self.contents.entry(record)).transpose()
     }
 }

@@ -1,11 +1,16 @@
 //! Verifying a bundle from its head to its last byte.
 
+use std::thread;
+
 use super::{
-    AuthenticatedHead, BundleSource, ContentError,
+    AuthenticatedHead, BundleSource, ContentError, MaterialiseError, Plan,
     archive::{Documents, Sink, read_contents},
     closure::{self, ClosureError},
+    materialise::ArchiveStream,
 };
+use crate::registry::Client;
 use rune_core::{
+    command::{CommandError, block_on},
     failure::{Failure, FailureKind},
     progress::Progress,
 };
@@ -52,4 +57,30 @@ pub fn verify(
     })?;
     closure::check(head.index(), &documents)?;
     Ok(documents)
+}
+
+/// The same of a bundle that is elsewhere: its archive passes by, and nothing of it is written.
+///
+/// # Errors
+/// As [`verify`], or when a source does not deliver.
+pub(crate) fn verify_plan(
+    plan: &Plan,
+    client: &Client,
+    head: &AuthenticatedHead,
+    progress: &dyn Progress,
+) -> Result<Documents, CommandError> {
+    let skipped = plan.entries().saturating_sub(head.index().entries.len());
+    let (sender, stream) = ArchiveStream::new();
+    thread::scope(|scope| {
+        let sending =
+            scope.spawn(|| block_on::<_, MaterialiseError>(plan.send(client, skipped, sender)));
+        let source = BundleSource::Stream(Box::new(stream));
+        let verified = verify(source, head, 1, progress);
+        // Only the sender knows why a stream ended too early.
+        match sending.join() {
+            Ok(sent) => sent?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        Ok(verified?)
+    })
 }

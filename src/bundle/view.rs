@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AuthenticatedHead, BundleFile, BundleIndex, ContentError, ImageRecord, OpenError,
-    PlatformSboms, SlotState, UnverifiedHead, contents::Contents, head::placed_entries,
-    index::blob_path, sboms,
+    AuthenticatedHead, BundleFile, BundleIndex, ContentError, Elsewhere, EntryRecord, ImageRecord,
+    OpenError, PlatformSboms, SlotState, UnverifiedHead, contents::Contents, index::blob_path,
+    sboms,
 };
 use crate::{
     archive::{EntryName, Layout},
@@ -48,16 +48,32 @@ impl BundleView {
     /// When the file ends too early or too late, or its documents are damaged or do not hang
     /// together.
     pub fn of_authenticated(file: BundleFile, head: &AuthenticatedHead) -> Result<Self, OpenError> {
-        let index = head.index().clone();
-        let layout = index.layout(head.index_bytes().len() as u64)?;
-        Self::new(
-            file,
-            index,
-            layout,
-            head.digest(),
-            head.slots().to_vec(),
-            true,
-        )
+        let contents = Contents::open(file, head.index(), head.layout(), None)?;
+        Ok(Self::authenticated(contents, head))
+    }
+
+    /// Shows a bundle whose head is authenticated and that is
+    /// elsewhere. What is shown is fetched when it is.
+    ///
+    /// # Errors
+    /// When a document cannot be had, or the documents do not hang together.
+    pub(crate) fn elsewhere_authenticated(
+        elsewhere: Elsewhere,
+        head: &AuthenticatedHead,
+    ) -> Result<Self, OpenError> {
+        let contents = Contents::of_elsewhere(head.index(), elsewhere)?;
+        Ok(Self::authenticated(contents, head))
+    }
+
+    fn authenticated(contents: Contents, head: &AuthenticatedHead) -> Self {
+        Self {
+            contents,
+            index: head.index().clone(),
+            digest: head.digest(),
+            layout: head.layout().clone(),
+            signatures: head.slots().to_vec(),
+            is_verified: true,
+        }
     }
 
     /// Looks into a bundle that nobody vouches for: everything is only what the file claims.
@@ -65,27 +81,35 @@ impl BundleView {
     /// # Errors
     /// When the index is none that this program understands, or as for an authenticated one.
     pub fn of_unverified(file: BundleFile, head: &UnverifiedHead) -> Result<Self, OpenError> {
-        let (index, signatures) = head.peek()?;
-        let layout = index.layout(head.index_size())?;
-        Self::new(file, index, layout, head.digest(), signatures, false)
+        Self::unverified(head, |index, layout| {
+            Contents::open(file, index, layout, None)
+        })
     }
 
-    fn new(
-        file: BundleFile,
-        index: BundleIndex,
-        layout: Layout,
-        digest: Digest,
-        signatures: Vec<SlotState>,
-        is_verified: bool,
+    /// The same of a bundle that is elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::of_unverified`].
+    pub(crate) fn elsewhere_unverified(
+        elsewhere: Elsewhere,
+        head: &UnverifiedHead,
     ) -> Result<Self, OpenError> {
-        let contents = Contents::open(file, &index, &layout, None)?;
+        Self::unverified(head, |index, _| Contents::of_elsewhere(index, elsewhere))
+    }
+
+    fn unverified(
+        head: &UnverifiedHead,
+        contents: impl FnOnce(&BundleIndex, &Layout) -> Result<Contents, OpenError>,
+    ) -> Result<Self, OpenError> {
+        let (index, signatures) = head.peek()?;
+        let layout = index.layout(head.index_size())?;
         Ok(Self {
-            contents,
+            contents: contents(&index, &layout)?,
             index,
-            digest,
+            digest: head.digest(),
             layout,
             signatures,
-            is_verified,
+            is_verified: false,
         })
     }
 
@@ -124,12 +148,7 @@ impl BundleView {
     /// # Errors
     /// When its bytes differ from the index.
     pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
-        let found =
-            placed_entries(&self.index, &self.layout).find(|(record, _)| record.path == *name);
-        found
-            .filter(|(record, _)| record.size <= MAX_SHOWN_BYTES)
-            .map(|(record, placed)| self.contents.whole(placed, record.sha256))
-            .transpose()
+        self.shown(|entry| entry.path == *name)
     }
 
     /// Reads a content by its digest, under the same terms.
@@ -137,12 +156,17 @@ impl BundleView {
     /// # Errors
     /// When its bytes differ from the index.
     pub fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ContentError> {
-        let found = self
-            .contents
-            .place(digest)
-            .filter(|placed| placed.size() <= MAX_SHOWN_BYTES);
+        self.shown(|entry| entry.sha256 == digest)
+    }
+
+    fn shown(
+        &self,
+        is_meant: impl Fn(&EntryRecord) -> bool,
+    ) -> Result<Option<Vec<u8>>, ContentError> {
+        let found = self.index.entries.iter().find(|entry| is_meant(entry));
         found
-            .map(|placed| self.contents.whole(placed, digest))
+            .filter(|entry| entry.size <= MAX_SHOWN_BYTES)
+            .map(|entry| self.contents.entry(entry))
             .transpose()
     }
 

@@ -31,7 +31,7 @@ use std::{
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use self::planning::LockTask;
+use self::{fetching::FetchTask, planning::LockTask};
 use super::{
     guide::GUIDE,
     passphrase,
@@ -257,9 +257,17 @@ pub(super) fn main() -> ExitCode {
                 .and_then(|site| verb.options(&site))
                 .and_then(|options| publish::run(&options, &progress)),
         ),
-        Verb::Fetch(verb) => {
-            printer.finish(site().and_then(|site| fetch::run(&verb.options(&site), &progress)))
-        }
+        Verb::Fetch(verb) => match site().map(|site| verb.task(&site)) {
+            Ok(FetchTask::Fetch(options)) => printer.finish(fetch::run(&options, &progress)),
+            Ok(FetchTask::Verify(options)) => {
+                printer.finish(fetch::verify(&options, progress.as_ref()))
+            }
+            Ok(FetchTask::Inspect(options)) => printer.finish(fetch::inspect(&options)),
+            Ok(FetchTask::Compare(options, file)) => {
+                printer.finish(fetch::compare(&options, &file))
+            }
+            Err(error) => printer.finish::<fetch::FetchReport>(Err(error)),
+        },
         Verb::Prune(verb) => printer.finish(
             site()
                 .and_then(|site| verb.options(&site))

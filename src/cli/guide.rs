@@ -175,6 +175,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --key release.pub --output fetched.tar",
             "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --trust trust.yaml -o again.tar --dry-run",
+            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --key release.pub --verify",
         ],
     ),
     (

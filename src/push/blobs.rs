@@ -23,6 +23,8 @@ pub(super) enum BlobOutcome {
     Mounted,
     /// It was sent, or would be.
     Uploaded,
+    /// It is neither here nor in the repository.
+    Lacking,
 }
 
 /// A blob and the repositories that need it, in the order of the plan.
@@ -50,10 +52,15 @@ pub(super) async fn push(shared: &Shared, plan: &Plan) -> Result<(Blobs, u64), P
     })
     .await;
     shared.progress.end();
-    Ok((
-        done?.into_iter().flatten().collect(),
-        sent.load(Ordering::Relaxed),
-    ))
+    let outcomes: Blobs = done?.into_iter().flatten().collect();
+    let lacking = outcomes.iter();
+    let lacking = lacking.filter(|(_, outcome)| **outcome == BlobOutcome::Lacking);
+    let lacking: Vec<_> = lacking.map(|(key, _)| key.clone()).collect();
+    if lacking.is_empty() {
+        Ok((outcomes, sent.load(Ordering::Relaxed)))
+    } else {
+        Err(PushError::NotMounted(lacking))
+    }
 }
 
 /// The largest first, so that none of them is what everything waits for in the end.
@@ -134,7 +141,7 @@ impl Errand {
         counts: bool,
     ) -> Result<BlobOutcome, PushError> {
         let Some(pieces) = BundlePieces::open(&shared.bundle, self.blob.digest) else {
-            return Ok(BlobOutcome::There);
+            return self.mount(shared, name, from, counts).await;
         };
         let problem = pieces.problem();
         shared.progress.note(&name.to_string());
@@ -167,6 +174,27 @@ impl Errand {
                 Err(error.into())
             }
         }
+    }
+
+    /// What this bundle does not have: it comes from another repository, or not at all.
+    async fn mount(
+        &self,
+        shared: &Shared,
+        name: &RepositoryName,
+        from: Option<String>,
+        counts: bool,
+    ) -> Result<BlobOutcome, PushError> {
+        let Some(from) = from else {
+            return Ok(BlobOutcome::Lacking);
+        };
+        let writer = shared.writer(name);
+        if !writer.mount_blob(self.blob.digest, &from).await? {
+            return Ok(BlobOutcome::Lacking);
+        }
+        shared
+            .progress
+            .advance(if counts { self.blob.size } else { 0 });
+        Ok(BlobOutcome::Mounted)
     }
 
     /// Counts what is sent. Progress is what is sent for the first time.

@@ -51,6 +51,9 @@ pub enum PushError {
         "`{name}:{tag}` is not a list of referrers, but should be by the distribution specification"
     )]
     ReferrersTag { name: RepositoryName, tag: String },
+    /// The rest of a delta was in another repository, and the registry does not share it.
+    #[error("the registry did not mount what the delta lacks:{}", not_mounted(.0))]
+    NotMounted(Vec<(RepositoryName, Digest)>),
     /// A part of the work came to no end; a bug.
     #[error("a part of the push did not end")]
     Task(#[source] tokio::task::JoinError),
@@ -88,6 +91,15 @@ fn taken(tags: &[TakenTag]) -> String {
     )
 }
 
+fn not_mounted(blobs: &[(RepositoryName, Digest)]) -> String {
+    blobs
+        .iter()
+        .fold(String::new(), |mut text, (name, digest)| {
+            let _ = write!(text, "\n  {digest} in `{name}`");
+            text
+        })
+}
+
 fn named(references: &[String]) -> String {
     references
         .iter()
@@ -106,6 +118,7 @@ impl Failure for PushError {
             Self::Incomplete(_) => FailureKind::Policy,
             Self::SparseRefused { source, .. } => source.kind(),
             Self::Collision { .. } => FailureKind::Input,
+            Self::NotMounted(_) => FailureKind::NotFound,
             Self::Task(_) => FailureKind::Internal,
         }
     }
@@ -124,6 +137,10 @@ impl Failure for PushError {
             }
             Self::SparseRefused { .. } => {
                 "use `rune-bundle push --index reduced`, or `auto`, which does so when it has to"
+                    .to_owned()
+            }
+            Self::NotMounted(_) => {
+                "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and use that"
                     .to_owned()
             }
             Self::Collision { .. } => "push without --flatten".to_owned(),

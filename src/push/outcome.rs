@@ -221,7 +221,7 @@ fn tally(item: &Item, blobs: &Blobs, counted: &mut BTreeSet<(String, Digest)>) -
                     ..BlobTally::default()
                 });
             }
-            None => {}
+            Some(BlobOutcome::Lacking) | None => {}
         }
     }
     tally

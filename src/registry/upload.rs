@@ -11,13 +11,17 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::{
     EndpointError, Pieces, RegistryError, RepositoryWriter,
     api_client::ApiResponse,
-    api_request::{Access, ApiRequest, Place, Query},
+    api_request::{Access, ApiRequest, Place},
     pieces::{Cursor, Meter, Outcome, Part},
     quirks::{is_about_upload, refuses_mount, refuses_whole_blob, wants_smaller_requests},
     retry::Attempts,
     session::Session,
 };
 use crate::{net::RequestBody, oci::Descriptor};
+use rune_core::digest::Digest;
+
+/// Where uploads of a repository begin.
+const UPLOADS: &str = "blobs/uploads/";
 
 /// After this many bytes that arrived, earlier failures are forgotten.
 const FORGIVING_BYTES: u64 = 1 << 20;
@@ -153,11 +157,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
     async fn begin(&mut self) -> Result<Option<Delivery>, EndpointError> {
         self.is_unsure = false;
         if let Some(from) = self.mount_from.clone() {
-            let query = vec![
-                ("mount".into(), self.blob.digest.to_string()),
-                ("from".into(), from.clone()),
-            ];
-            match self.post(query, Access::Mount { from }).await {
+            match self.send(mount_request(self.blob.digest, from)).await {
                 Ok(answer) if answer.response.status() == StatusCode::CREATED => {
                     return Ok(Some(Delivery::Mounted));
                 }
@@ -170,21 +170,19 @@ impl<'a, P: Pieces> Upload<'a, P> {
             self.mount_from = None;
         }
         if self.session.is_none() {
-            self.session = Some(Session::started(
-                &self.post(Vec::new(), Access::Push).await?,
-            )?);
+            self.session = Some(Session::started(&self.post().await?)?);
         }
         Ok(None)
     }
 
-    async fn post(&self, query: Query, access: Access) -> Result<ApiResponse, EndpointError> {
+    async fn post(&self) -> Result<ApiResponse, EndpointError> {
         let api_request = ApiRequest::new(
             Method::POST,
             Place::Below {
-                path: "blobs/uploads/".to_owned(),
-                query,
+                path: UPLOADS.to_owned(),
+                query: Vec::new(),
             },
-            access,
+            Access::Push,
         );
         self.send(api_request.with_body(&empty)).await
     }
@@ -363,6 +361,19 @@ impl<'a, P: Pieces> Upload<'a, P> {
         self.is_unsure = self.session.is_some();
         true
     }
+}
+
+/// Asks for a blob out of another repository of the registry.
+pub(super) fn mount_request(digest: Digest, from: String) -> ApiRequest<'static> {
+    let query = vec![
+        ("mount".into(), digest.to_string()),
+        ("from".into(), from.clone()),
+    ];
+    let place = Place::Below {
+        path: UPLOADS.to_owned(),
+        query,
+    };
+    ApiRequest::new(Method::POST, place, Access::Mount { from }).with_body(&empty)
 }
 
 fn empty() -> RequestBody {

@@ -12,9 +12,9 @@ use super::{
     client::{MANIFEST_TYPES, MAX_MANIFEST_BYTES},
     hosts::Endpoint,
     pieces::Meter,
-    quirks::{lacks_a_part, leaves_blob_open},
+    quirks::{lacks_a_part, leaves_blob_open, refuses_mount},
     retry::Attempts,
-    upload::Upload,
+    upload::{Upload, mount_request},
 };
 use crate::{net::RequestBody, oci::Descriptor};
 use rune_core::digest::Digest;
@@ -98,6 +98,25 @@ impl RepositoryWriter {
         Upload::new(self, blob, mount_from, pieces, chunk_bytes, meter)
             .run()
             .await
+    }
+
+    /// Mounts a blob out of another repository of the registry, and says whether that was done.
+    ///
+    /// # Errors
+    /// When the registry cannot be asked.
+    pub async fn mount_blob(&self, digest: Digest, from: &str) -> Result<bool, RegistryError> {
+        let request = mount_request(digest, from.to_owned());
+        let mut attempts = Attempts::new(&self.api_client.retry, 0);
+        loop {
+            match self.api_client.ask_once(&self.endpoint, &request).await {
+                Ok(answer) => return Ok(answer.response.status() == StatusCode::CREATED),
+                Err(cause) if refuses_mount(&cause) => return Ok(false),
+                Err(cause) => {
+                    self.pause(&mut attempts, cause, &format!("blob `{digest}`"))
+                        .await?;
+                }
+            }
+        }
     }
 
     /// The bytes of the manifest under a tag or digest; `None` when there is none.

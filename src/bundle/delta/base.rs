@@ -126,6 +126,14 @@ impl Base {
         Ok(Self::new(path.to_string(), record, parts))
     }
 
+    pub(super) fn has(&self, entry: &EntryRecord) -> bool {
+        self.places.contains_key(&(entry.sha256, entry.size))
+    }
+
+    pub(super) fn into_places(self) -> Places {
+        self.places
+    }
+
     pub(super) const fn places_mut(&mut self) -> &mut Places {
         &mut self.places
     }

@@ -192,7 +192,7 @@ impl Failure for DeltaError {
                 names(bases)
             )),
             Self::NotAtDestination { .. } => Some(
-                "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and push that"
+                "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and use that"
                     .to_owned(),
             ),
             Self::Open(error) => error.help(),

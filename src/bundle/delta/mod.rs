@@ -7,6 +7,7 @@
 
 mod base;
 mod create;
+mod elsewhere;
 mod error;
 mod file;
 mod held;
@@ -15,6 +16,7 @@ mod registry;
 
 pub(crate) use base::{Base, Missing};
 pub(crate) use create::{DeltaPlan, Tally};
+pub(crate) use elsewhere::Elsewhere;
 pub(crate) use error::DeltaError;
 pub(super) use error::missing_lines;
 pub(crate) use file::{Delta, DeltaContents};

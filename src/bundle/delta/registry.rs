@@ -2,7 +2,7 @@
 //!
 //! Found by walking from what the bundle publishes: a manifest that the delta has is read there, any
 //! other is fetched. That a blob is there is only what the registry says; it is hashed when it is
-//! fetched, as everything is.
+//! fetched, as everything is, and where nobody fetches it, small ones are read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,19 +10,35 @@ use std::{
 };
 
 use super::{
-    Base, BaseRecord, Delta, DeltaContents, DeltaError, Missing,
+    Base, BaseRecord, Delta, DeltaContents, DeltaError, Elsewhere, Missing, Tally,
     base::{Place, Places},
 };
 use crate::{
+    archive::EntryName,
     bundle::{
-        AuthenticatedHead, BundleIndex, Documents, OpenBundle, archive::documents_of,
-        closure::is_manifest, index::MAX_INDEX_BYTES, publication::PublicationKind,
-        publication::published,
+        AuthenticatedHead, BundleIndex, Documents, EntryRecord, OpenBundle, archive::documents_of,
+        closure::is_manifest, files_artifact::LAYER_TYPE, index::MAX_INDEX_BYTES,
+        publication::PublicationKind, publication::published,
     },
     oci::{Descriptor, Manifest, ManifestKind},
-    registry::{Client, RepositoryName},
+    registry::{Client, RegistryError, RepositoryName},
 };
-use rune_core::digest::Digest;
+use rune_core::{
+    digest::Digest,
+    failure::{Failure as _, FailureKind},
+};
+
+/// Up to this size a blob is read to see whether it is there, in bytes.
+const SMALL_BYTES: u64 = 64 << 10;
+
+/// How it is known that a small blob is there. What the registry says is only a hint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Small {
+    /// It is fetched later and hashed then.
+    Asked,
+    /// Nobody fetches it afterwards.
+    Read,
+}
 
 /// What a bundle publishes, as far as delta and registry have the manifests.
 #[derive(Default)]
@@ -70,18 +86,28 @@ impl RegistryBase<'_> {
         index: &BundleIndex,
         delta: Option<&DeltaContents<'_>>,
     ) -> Result<Base, DeltaError> {
-        let Walked { fetched, blobs, .. } = self.walk(index, delta).await?;
+        let walked = self.walk(index, delta).await?;
+        self.found(&walked, delta, Small::Asked).await
+    }
+
+    /// What of it the registry has.
+    async fn found(
+        &self,
+        walked: &Walked,
+        delta: Option<&DeltaContents<'_>>,
+        small: Small,
+    ) -> Result<Base, DeltaError> {
         let mut places = Places::new();
-        for (name, document) in fetched {
-            self.add(&mut places, &name, document);
+        for (name, document) in &walked.fetched {
+            self.add(&mut places, name, document.clone());
         }
-        for (digest, (blob, names)) in blobs {
-            if delta.is_some_and(|delta| delta.places.contains_key(&digest)) {
+        for (digest, (blob, names)) in &walked.blobs {
+            if delta.is_some_and(|delta| delta.places.contains_key(digest)) {
                 continue;
             }
             for name in names {
-                if self.client.writer(&name).has_blob(digest).await? {
-                    self.add(&mut places, &name, blob);
+                if self.has(name, blob, small).await? {
+                    self.add(&mut places, name, blob.clone());
                     break;
                 }
             }
@@ -91,6 +117,25 @@ impl RegistryBase<'_> {
             bundle: None,
         };
         Ok(Base::new(self.name.clone(), record, places))
+    }
+
+    async fn has(
+        &self,
+        name: &RepositoryName,
+        blob: &Descriptor,
+        small: Small,
+    ) -> Result<bool, RegistryError> {
+        let says_so = self.client.writer(name).has_blob(blob.digest).await?;
+        if !says_so || small == Small::Asked || blob.size > SMALL_BYTES {
+            return Ok(says_so);
+        }
+        let read = self.client.blob_if_there(name, blob.digest, blob.size);
+        match read.await {
+            Ok(bytes) => Ok(bytes.is_some()),
+            // Other bytes than their digest says: it does not have them.
+            Err(error) if error.kind() == FailureKind::Content => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The entries of a bundle that it has, with those that are layers of artifacts in a repository.
@@ -110,8 +155,8 @@ impl RegistryBase<'_> {
         Ok(base)
     }
 
-    /// Opens the bundle of a delta for pushing it there, when every repository has what the delta
-    /// lacks.
+    /// Opens the bundle of a delta for using it there, when the registry has what the delta lacks,
+    /// and says how much that is. With `reads_releases`, charts and their values are among that.
     ///
     /// # Errors
     /// When something is missing, or the registry cannot be asked.
@@ -119,42 +164,42 @@ impl RegistryBase<'_> {
         &self,
         head: AuthenticatedHead,
         delta: &Delta,
-    ) -> Result<Arc<OpenBundle>, DeltaError> {
-        let contents = delta.contents(head.index())?;
-        let walked = self.walk(head.index(), Some(&contents)).await?;
-        let mut lacking: BTreeSet<Digest> = BTreeSet::new();
-        for (digest, (_, names)) in &walked.blobs {
-            if contents.places.contains_key(digest) {
+        reads_releases: bool,
+    ) -> Result<(Arc<OpenBundle>, Tally), DeltaError> {
+        let index = head.index();
+        let contents = delta.contents(index)?;
+        let walked = self.walk(index, Some(&contents)).await?;
+        let mut base = self.found(&walked, Some(&contents), Small::Read).await?;
+        let mut documents = Documents::new();
+        let wanted = documents_of(index);
+        let (mut missing, mut present) = (Vec::new(), Tally::default());
+        let mut counted = BTreeSet::new();
+        for entry in &index.entries {
+            let is_document = wanted.contains(&entry.path);
+            let is_read = reads_releases && is_of_release(index, &entry.path);
+            let is_needed = is_document || is_read || walked.blobs.contains_key(&entry.sha256);
+            if is_document {
+                let here = || contents.bytes_of(entry.sha256, entry.size);
+                let bytes = walked.documents.get(&entry.sha256).cloned().or_else(here);
+                documents.extend(bytes.map(|bytes| (entry.path.clone(), bytes)));
+            }
+            if !is_needed || contents.has(entry) {
                 continue;
             }
-            for name in names {
-                if !self.client.writer(name).has_blob(*digest).await? {
-                    lacking.insert(*digest);
-                }
+            let is_there = if is_document {
+                documents.contains_key(&entry.path)
+            } else {
+                base.has(entry) || (is_read && self.find_file(&mut base, index, entry).await?)
+            };
+            if !is_there {
+                missing.push(Missing {
+                    path: entry.path.clone(),
+                    size: entry.size,
+                });
+            } else if counted.insert(entry.sha256) {
+                present.add(entry);
             }
         }
-        let wanted = documents_of(head.index());
-        let mut documents = Documents::new();
-        for entry in head
-            .index()
-            .entries
-            .iter()
-            .filter(|entry| wanted.contains(&entry.path))
-        {
-            let here = || contents.bytes_of(entry.sha256, entry.size);
-            match walked.documents.get(&entry.sha256).cloned().or_else(here) {
-                Some(bytes) => drop(documents.insert(entry.path.clone(), bytes)),
-                None => drop(lacking.insert(entry.sha256)),
-            }
-        }
-        let entries = head.index().entries.iter();
-        let missing: Vec<Missing> = entries
-            .filter(|entry| lacking.contains(&entry.sha256))
-            .map(|entry| Missing {
-                path: entry.path.clone(),
-                size: entry.size,
-            })
-            .collect();
         if !missing.is_empty() {
             return Err(DeltaError::NotAtDestination {
                 missing,
@@ -162,7 +207,33 @@ impl RegistryBase<'_> {
             });
         }
         let (file, places) = (contents.file.clone(), contents.places.clone());
-        Ok(OpenBundle::of_parts(file, head, documents, places)?)
+        let elsewhere = Some(Elsewhere::of(self.client, base));
+        let bundle = OpenBundle::of_parts(file, head, documents, places, elsewhere)?;
+        Ok((bundle, present))
+    }
+
+    /// Searches for an entry outside of images and charts where `publish` stored those of
+    /// earlier bundles, and adds it to what is there.
+    async fn find_file(
+        &self,
+        base: &mut Base,
+        index: &BundleIndex,
+        entry: &EntryRecord,
+    ) -> Result<bool, DeltaError> {
+        let name = (self.repository)(&format!("bundles/{}", index.name));
+        let is_there = self.client.writer(&name).has_blob(entry.sha256).await?;
+        if is_there {
+            let descriptor = Descriptor {
+                media_type: LAYER_TYPE.to_owned(),
+                digest: entry.sha256,
+                size: entry.size,
+                platform: None,
+                artifact_type: None,
+                annotations: BTreeMap::new(),
+            };
+            self.add(base.places_mut(), &name, descriptor);
+        }
+        Ok(is_there)
     }
 
     /// Follows what a bundle publishes down to its blobs, in the delta and in the registry.
@@ -241,4 +312,11 @@ impl RegistryBase<'_> {
             },
         );
     }
+}
+
+/// Whether `install` reads it: a chart, or values of a profile.
+fn is_of_release(index: &BundleIndex, path: &EntryName) -> bool {
+    let is_chart = index.charts.iter().any(|chart| chart.path == *path);
+    let mut values = index.profiles.iter().flat_map(|profile| &profile.values);
+    is_chart || values.any(|values| values == path)
 }

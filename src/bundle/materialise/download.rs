@@ -12,18 +12,14 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
 };
 
-use super::{
-    CHUNK_BYTES, MaterialiseError, Plan, Transferred,
-    plan::{Fetch, FetchSource},
-};
+use super::{CHUNK_BYTES, MaterialiseError, Plan, Transferred, plan::Fetch, receive::receive};
 use crate::{
     archive::Placed,
     bundle::{
-        closure::is_manifest,
         journal::Progressed,
         volume::{ContentHasher, Output},
     },
-    registry::{Client, WebSource},
+    registry::Client,
 };
 use rune_core::{digest::Digest, fsx::PathError, progress::Progress};
 
@@ -99,10 +95,6 @@ struct Job {
 }
 
 impl Download {
-    fn client(&self) -> Result<&Client, MaterialiseError> {
-        self.client.as_ref().ok_or(MaterialiseError::NoClient)
-    }
-
     /// Fetches one content into its place and says how many bytes came.
     async fn fetch(&self, job: Job) -> Result<u64, MaterialiseError> {
         self.progress.note(&job.fetch.to_string());
@@ -137,68 +129,20 @@ impl Download {
             position: job.position,
         };
         let writing = spawn_blocking(move || writer.run(present_bytes, receiver));
-        let outcome = self
-            .receive(job, present_bytes, &sender, fetched_bytes)
-            .await;
+        let outcome = receive(
+            self.client.as_ref(),
+            &job.fetch,
+            present_bytes,
+            &sender,
+            fetched_bytes,
+        )
+        .await;
         drop(sender);
         // The writer's error comes first: when it ends early, receiving ends too, and only it knows
         // why.
         let digest = writing.await??;
-        outcome.map_err(|error| match (&job.fetch.source, error) {
-            (FetchSource::Registry { image, .. }, MaterialiseError::Registry(error)) => {
-                MaterialiseError::of_image(image, error)
-            }
-            (_, error) => error,
-        })?;
+        outcome?;
         Ok(digest)
-    }
-
-    async fn receive(
-        &self,
-        job: &Job,
-        present_bytes: u64,
-        sender: &mpsc::Sender<Bytes>,
-        fetched_bytes: &mut u64,
-    ) -> Result<(), MaterialiseError> {
-        let size = job.fetch.size;
-        if present_bytes == size {
-            return Ok(());
-        }
-        let mut stream = match &job.fetch.source {
-            FetchSource::Registry {
-                name, descriptor, ..
-            } if is_manifest(&descriptor.media_type) => {
-                let manifest = self
-                    .client()?
-                    .manifest(name, descriptor.digest, Some(&descriptor.media_type))
-                    .await?;
-                *fetched_bytes += manifest.bytes().len() as u64;
-                let _ = sender.send(Bytes::from(manifest.into_bytes())).await;
-                return Ok(());
-            }
-            FetchSource::Registry {
-                name, descriptor, ..
-            } => self.client()?.blob(name, descriptor, present_bytes).await?,
-            FetchSource::File { part, .. } => {
-                let (part, sender) = (part.clone(), sender.clone());
-                let reading = spawn_blocking(move || part.send(present_bytes..size, &sender));
-                *fetched_bytes += reading.await??;
-                return Ok(());
-            }
-            FetchSource::Web(url) => {
-                let source = WebSource::named((**url).clone());
-                self.client()?
-                    .web_stream(&source, &format!("`{url}`"), size, present_bytes)
-                    .await?
-            }
-        };
-        while let Some(piece) = stream.next().await? {
-            *fetched_bytes += piece.len() as u64;
-            if sender.send(piece).await.is_err() {
-                break;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -9,6 +9,8 @@ mod download;
 mod error;
 mod file_part;
 mod plan;
+mod receive;
+mod stream;
 
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ pub(crate) use error::MaterialiseError;
 pub(in crate::bundle) use file_part::FilePart;
 pub(crate) use plan::Content;
 pub use plan::Plan;
+pub(in crate::bundle) use stream::ArchiveStream;
 
 /// How much is read at once of what is on the disk already.
 const CHUNK_BYTES: usize = 1 << 20;

@@ -79,7 +79,7 @@ pub(super) enum FetchSource {
 }
 
 impl Content {
-    fn fetch(&self) -> Option<Fetch> {
+    pub(super) fn fetch(&self) -> Option<Fetch> {
         match self {
             Self::Bytes(_) | Self::File { .. } => None,
             Self::Blob {

@@ -1,22 +1,23 @@
-//! The verb that gets a bundle out of a registry: `fetch`.
+//! The verb that gets a bundle out of a registry, or reads it there: `fetch`.
 
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::trust::TrustArgs;
+use super::trust::{TrustArgs, input_file};
 use crate::{
     cli::{
         registry_args::{LoginArgs, OfflineRegistryArgs},
         site::Site,
     },
-    commands::bundle::{FetchOptions, Parts, Reference},
+    commands::bundle::{FetchOptions, Parts, Reference, StoredOptions},
 };
 use rune_core::cli::output_path::output_path;
 
 /// Fetch a bundle that was published, byte for byte.
 ///
 /// Every entry is checked against the signed bundle index while it is written. A run that was
-/// interrupted continues where it stopped.
+/// interrupted continues where it stopped. With --verify, --inspect or --against nothing is written:
+/// the bundle is read in the registry.
 #[derive(Debug, Args)]
 pub(super) struct Fetch {
     /// Bundle: HOST[:PORT][/PREFIX]/bundles/NAME:VERSION
@@ -36,11 +37,38 @@ pub(super) struct Fetch {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    look: LookArgs,
+    #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
     login: LoginArgs,
     #[command(flatten)]
     registry: OfflineRegistryArgs,
+}
+
+/// What is done with the bundle instead of writing it to a file.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Look")]
+#[group(multiple = false, conflicts_with_all = ["output", "bases", "dry_run"])]
+struct LookArgs {
+    /// Verify the bundle as `verify` does: all of its bytes are read from the registry
+    #[arg(long)]
+    verify: bool,
+    /// Show what the bundle contains, as `inspect` does; without a key or digest, as unverified
+    #[arg(long)]
+    inspect: bool,
+    /// Show what changed since this bundle file, as `diff` does; of the registry, only what changed
+    /// is read
+    #[arg(long, value_name = "FILE", value_parser = input_file)]
+    against: Option<Utf8PathBuf>,
+}
+
+/// What is done with a published bundle.
+pub(super) enum FetchTask {
+    Fetch(FetchOptions),
+    Verify(StoredOptions),
+    Inspect(StoredOptions),
+    Compare(StoredOptions, Utf8PathBuf),
 }
 
 /// A reference, also as Helm writes it.
@@ -49,18 +77,29 @@ fn reference(text: &str) -> Result<Reference, <Reference as std::str::FromStr>::
 }
 
 impl Fetch {
-    pub(super) fn options(self, site: &Site) -> FetchOptions {
+    pub(super) fn task(self, site: &Site) -> FetchTask {
         let host = self.reference.registry().to_owned();
         let access = self.registry.into_offline_config(site, Some(&host));
         let name = self.reference.to_string().into();
-        FetchOptions {
+        let bundle = StoredOptions {
             registry: self.login.with(access, &host),
             trust: self.trust.of(name, Parts::default(), site),
             reference: self.reference,
-            bases: self.bases,
             with_later_signatures: self.with_later_signatures,
-            output: self.output,
-            is_dry_run: self.dry_run,
+        };
+        match self.look {
+            LookArgs { verify: true, .. } => FetchTask::Verify(bundle),
+            LookArgs { inspect: true, .. } => FetchTask::Inspect(bundle),
+            LookArgs {
+                against: Some(file),
+                ..
+            } => FetchTask::Compare(bundle, file),
+            LookArgs { .. } => FetchTask::Fetch(FetchOptions {
+                bundle,
+                bases: self.bases,
+                output: self.output,
+                is_dry_run: self.dry_run,
+            }),
         }
     }
 }

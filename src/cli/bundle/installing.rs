@@ -20,7 +20,7 @@ use crate::{
     },
     commands::bundle::{
         ClusterAccessOptions, ClusterOptions, InstallOptions, MapMode, Permissions, Pushed,
-        push::Destination,
+        Reference, StoredOptions, push::Destination,
     },
 };
 use rune_core::cli::output_path::output_path;
@@ -28,6 +28,10 @@ use rune_core::{command::CommandError, duration::parse_duration};
 
 /// Install or upgrade a release from a bundle: verify, check the cluster, back up, upgrade, test,
 /// and roll back when it fails.
+///
+/// The bundle is a file, a delta when --registry has the rest, or, as
+/// `oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION`, a published bundle: then charts and values are
+/// fetched, and the images stay where they are.
 #[derive(Debug, Args)]
 pub(super) struct Install {
     #[command(flatten)]
@@ -225,12 +229,23 @@ impl Install {
         } else {
             registry::optional(registry)?
         };
-        let host = registry.as_ref().map(|named| named.registry().to_owned());
+        let bundle = args.bundle.options(site);
+        let reference = bundle.bundle.as_str().strip_prefix("oci://");
+        let reference: Option<Reference> = reference.map(str::parse).transpose()?;
+        let host = registry.as_ref().map(Destination::registry);
+        let host = host.or(reference.as_ref().map(Reference::registry));
+        let host = host.map(str::to_owned);
         let access = args
             .registry_access
             .into_offline_config(site, host.as_deref());
-        let access = registry.iter().fold(access, |access, registry| {
-            args.login.with(access, registry.registry())
+        let access = host
+            .iter()
+            .fold(access, |access, host| args.login.with(access, host));
+        let stored = reference.map(|reference| StoredOptions {
+            reference,
+            trust: bundle.clone(),
+            with_later_signatures: false,
+            registry: access.clone(),
         });
         let files = args
             .values
@@ -241,7 +256,8 @@ impl Install {
             .into_iter()
             .flat_map(|pair| ["--set".to_owned(), pair]);
         Ok(InstallOptions {
-            bundle: args.bundle.options(site),
+            bundle,
+            stored,
             access: args.cluster.options(site),
             release: args.release,
             only: args.only,

@@ -4,9 +4,12 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{trust_source::TrustSource, view::ViewOptions};
-use crate::diff::{
-    Change, Diff, Difference, FileDiff, ImageDiff, ListDiff, PackagesDiff, PlatformState, Tally,
-    ValuesDiff,
+use crate::{
+    bundle::BundleView,
+    diff::{
+        Change, Diff, Difference, FileDiff, ImageDiff, ListDiff, PackagesDiff, PlatformState,
+        Tally, ValuesDiff,
+    },
 };
 use rune_core::{
     command::{CommandError, Report, counted},
@@ -46,11 +49,22 @@ pub(crate) fn run(options: &DiffOptions) -> Result<DiffReport, CommandError> {
         options.trust.open(&options.old)?,
         options.trust.open(&options.new)?,
     );
-    Ok(DiffReport {
-        diff: Diff::between(&old, &new)?,
-        trust: options.trust.trust_source(),
-        is_failure: options.is_failure,
-    })
+    DiffReport::between(&old, &new, options.trust.trust_source(), options.is_failure)
+}
+
+impl DiffReport {
+    pub(super) fn between(
+        old: &BundleView,
+        new: &BundleView,
+        trust: Option<TrustSource>,
+        is_failure: bool,
+    ) -> Result<Self, CommandError> {
+        Ok(Self {
+            diff: Diff::between(old, new)?,
+            trust,
+            is_failure,
+        })
+    }
 }
 
 impl Report for DiffReport {

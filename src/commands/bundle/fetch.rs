@@ -1,4 +1,4 @@
-//! `fetch`: a published bundle out of a registry, byte for byte.
+//! `fetch`: a published bundle out of a registry, byte for byte; or a look at it there.
 
 use std::sync::Arc;
 
@@ -6,18 +6,21 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{
-    open::BundleOptions,
-    push::Destination,
+    diff::DiffReport,
+    inspect::{InspectOptions, InspectReport},
+    open::Parts,
+    stored::StoredOptions,
     trust_source::{TrustSource, identity_lines},
+    verify::VerifyReport,
+    view::ViewOptions,
     written::{Used, continued_line, default_output, write},
 };
 use crate::{
-    bundle::{Base, Plan, RegistryBase, SlotState, StoredBundle, StoredError},
+    bundle::{Base, Plan, SlotState, StoredError, verify_plan},
     oci::Reference,
-    registry::{Client, ClientConfig},
 };
 use rune_core::{
-    command::{CommandError, Report, block_on},
+    command::{CommandError, Report},
     digest::Digest,
     progress::Progress,
     text::exact_size,
@@ -25,14 +28,9 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct FetchOptions {
-    pub(crate) reference: Reference,
-    /// What the bundle is checked with.
-    pub(crate) trust: BundleOptions,
+    pub(crate) bundle: StoredOptions,
     /// Bundles, and directories that some were unpacked into: what they have is not fetched.
     pub(crate) bases: Vec<Utf8PathBuf>,
-    /// Whether slots that were blank are filled with signatures that came since.
-    pub(crate) with_later_signatures: bool,
-    pub(crate) registry: ClientConfig,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
     /// Only check that it could be done.
@@ -100,48 +98,35 @@ pub(crate) fn run(
     options: &FetchOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<FetchReport, CommandError> {
-    let trust = options.trust.trust()?;
-    let client = Client::new(options.registry.clone())?;
-    let reference = &options.reference;
-    let stored = block_on(StoredBundle::read(
-        &client,
-        reference,
-        options.with_later_signatures,
-    ))?;
-    let head = stored
-        .head()
-        .clone()
-        .authenticate(&trust)
-        .map_err(|error| options.trust.refused(error.into()))?;
+    let (stored, head) = options.bundle.open()?;
     let index = head.index();
-    let destination = destination(reference, &index.name)?;
-    let repository = |name: &str| destination.name(name);
-    let registry = RegistryBase {
-        client: &client,
-        name: destination.to_string(),
-        repository: &repository,
-    };
     let mut bases: Vec<Base> = Vec::new();
     for path in &options.bases {
         bases.push(Base::open(path, &[])?);
     }
-    bases.push(block_on(stored.entries(&registry, index))?);
+    bases.push(stored.entries(index)?);
     let (plan, used) = Plan::of_bases(&head, &bases).map_err(StoredError::Missing)?;
     let output = options
         .output
         .clone()
         .unwrap_or_else(|| default_output(&index.name, &index.version, "bundle"));
-    let kept = write(&plan, Some(&client), &output, options.is_dry_run, progress)
-        .map_err(|error| error.context(format!("did not write `{output}`")))?;
+    let kept = write(
+        &plan,
+        Some(&stored.client),
+        &output,
+        options.is_dry_run,
+        progress,
+    )
+    .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(FetchReport {
         name: index.name.clone(),
         version: index.version.clone(),
         digest: head.digest(),
-        trust: options.trust.trust_source(),
-        reference: reference.clone(),
+        trust: options.bundle.trust.trust_source(),
+        reference: options.bundle.reference.clone(),
         bytes: plan.total_bytes(),
         signatures: head.slots().to_vec(),
-        later_signatures: stored.later().to_vec(),
+        later_signatures: stored.bundle.later().to_vec(),
         from: Used::all(used),
         kept,
         output,
@@ -149,20 +134,51 @@ pub(crate) fn run(
     })
 }
 
-/// Where the images and charts are of a bundle whose index is at a reference: `push` writes all of
-/// them below one prefix.
-fn destination(reference: &Reference, name: &str) -> Result<Destination, CommandError> {
-    let repository = reference.repository();
-    let prefix = |suffix: String| repository.strip_suffix(&suffix);
-    let nested = prefix(format!("bundles/{name}")).map(|prefix| (prefix, false));
-    let found = nested.or_else(|| Some((prefix(format!("bundles-{name}"))?, true)));
-    let (prefix, is_flat) = found
-        .filter(|(prefix, _)| prefix.is_empty() || prefix.ends_with('/'))
-        .ok_or_else(|| StoredError::OtherName {
-            reference: reference.to_string(),
-            name: name.to_owned(),
-            repository: format!("bundles/{name}"),
-        })?;
-    let destination: Destination = format!("{}/{prefix}", reference.registry()).parse()?;
-    Ok(destination.flattened(is_flat))
+/// Verifies a stored bundle to its last byte, and writes nothing.
+///
+/// # Errors
+/// When the registry does not have all of it, or something is not as signed.
+pub(crate) fn verify(
+    options: &StoredOptions,
+    progress: &dyn Progress,
+) -> Result<VerifyReport, CommandError> {
+    let (stored, head) = options.open()?;
+    let bases = [stored.entries(head.index())?];
+    let (plan, _) = Plan::of_bases(&head, &bases).map_err(StoredError::Missing)?;
+    verify_plan(&plan, &stored.client, &head, progress)
+        .map_err(|error| error.context(format!("refusing `{}`", options.reference)))?;
+    Ok(VerifyReport::of_stored(&head, options.trust.trust_source()))
+}
+
+/// Shows what a stored bundle says it contains, and writes nothing.
+///
+/// # Errors
+/// When its documents cannot be had, or a key was given and does not vouch for it.
+pub(crate) fn inspect(options: &StoredOptions) -> Result<InspectReport, CommandError> {
+    let view = options.view()?;
+    let inspect = InspectOptions {
+        bundle: options.trust.clone(),
+        with_entries: false,
+        only_images: false,
+    };
+    Ok(InspectReport::of_stored(&inspect, &view))
+}
+
+/// Compares a bundle in a file with a stored one, and writes nothing. A digest is that of the stored
+/// one.
+///
+/// # Errors
+/// When one of them cannot be read, or keys were given and do not vouch for both.
+pub(crate) fn compare(
+    options: &StoredOptions,
+    file: &Utf8PathBuf,
+) -> Result<DiffReport, CommandError> {
+    let trust = ViewOptions {
+        parts: Parts::default(),
+        signers: options.trust.signers.clone(),
+        digests: Vec::new(),
+    };
+    let old = trust.open(file)?;
+    let new = options.view()?;
+    DiffReport::between(&old, &new, options.trust.trust_source(), false)
 }

@@ -392,6 +392,21 @@ pub(crate) fn run(
     Ok(report)
 }
 
+impl InspectReport {
+    /// Of a bundle that is looked into where it is stored.
+    pub(super) fn of_stored(options: &InspectOptions, view: &BundleView) -> Self {
+        report(
+            options,
+            view.is_verified(),
+            view.digest(),
+            view.signatures().to_vec(),
+            view.index().clone(),
+            view.total_bytes(),
+            Some(view),
+        )
+    }
+}
+
 /// Opens the file, if it is a delta.
 fn open_delta(options: &InspectOptions) -> Result<Option<Delta>, CommandError> {
     let BundleOptions { bundle, parts, .. } = &options.bundle;

@@ -9,6 +9,7 @@ mod destination;
 mod look;
 mod mapping;
 mod namespace;
+mod opened;
 mod report;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -18,19 +19,21 @@ use camino::Utf8PathBuf;
 use self::{
     choice::Chosen,
     look::{Inspection, Permitted},
+    opened::Opened,
 };
 pub(crate) use self::{mapping::MapMode, report::InstallReport};
 use super::{
     cluster_access::{ClusterAccess, ClusterAccessOptions},
-    open::{BundleOptions, threads},
+    open::BundleOptions,
     push::{
         BundleArtifacts, Destination as Registry, IndexChoice, PushOptions, PushSettings,
         push_opened,
     },
     receipt_place::{Deed, ReceiptPlace},
+    stored::StoredOptions,
 };
 use crate::{
-    bundle::{self, BundleSource, ImageSignatureChoice, OpenBundle},
+    bundle::{ImageSignatureChoice, OpenBundle},
     install::{
         Check, Cluster, InstallError, InstallKind, NamespacePlan, Object, Problems, ReleaseHelm,
         back_up,
@@ -50,6 +53,8 @@ const PUSH_JOBS: usize = 4;
 pub(crate) struct InstallOptions {
     /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
+    /// The bundle in a registry, if it is not in a file.
+    pub(crate) stored: Option<StoredOptions>,
     pub(crate) access: ClusterAccessOptions,
     /// The release; without one, the name of the chart.
     pub(crate) release: Option<String>,
@@ -132,22 +137,10 @@ pub(crate) fn run(
     progress: &Arc<dyn Progress>,
 ) -> Result<InstallReport, CommandError> {
     options.access.program()?;
-    let (source, head) = options.bundle.authenticate()?;
-    let file = options.bundle.file(source)?;
-    let refusing = || format!("refusing `{}`", options.bundle.bundle);
-    let verified = options.bundle.verified(&file, &head);
-    if verified.is_none() {
-        bundle::verify(
-            BundleSource::File(file.clone()),
-            &head,
-            threads(),
-            progress.as_ref(),
-        )
-        .map_err(|error| CommandError::from(error).context(refusing()))?;
-    }
-    let verified_bytes = head.layout().total_bytes();
-    let bundle = OpenBundle::open(file, head, verified)
-        .map_err(|error| CommandError::from(error).context(refusing()))?;
+    let Opened {
+        bundle,
+        verified_bytes,
+    } = Opened::of(options, progress.as_ref())?;
     let chosen = Chosen::all(&bundle, options)?;
     if !options.is_dry_run {
         options.receipts.prepare()?;

@@ -5,12 +5,13 @@ use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 use serde::Serialize;
 
 use super::{
+    delta_destination::DeltaDestination,
     open::BundleOptions,
     receipt_place::{Deed, ReceiptPlace},
     trust_source::TrustSource,
 };
 use crate::{
-    bundle::{Delta, DeltaError, ImageSignatureChoice, OpenBundle, RegistryBase},
+    bundle::{ImageSignatureChoice, OpenBundle},
     push::{self, BlobTally, IndexForm, PushedKind, PushedReference, RefusedArtifact},
     receipt::{Act, Appended, BundleId, VerifiedBundle},
     registry::{Client, ClientConfig},
@@ -19,7 +20,6 @@ use rune_core::{
     command::{CommandError, Report, block_on, counted},
     digest::Digest,
     failure::{Failure, FailureKind},
-    fsx,
     progress::Progress,
     text::size,
 };
@@ -197,7 +197,16 @@ pub fn run(
     let delta = if has_everything {
         None
     } else {
-        open_delta(options, progress)?
+        let PushSettings {
+            destination, jobs, ..
+        } = &options.settings;
+        let access = client_config(destination, &options.registry, *jobs);
+        let at = DeltaDestination {
+            destination,
+            access,
+            reads_releases: false,
+        };
+        at.open(&options.bundle, progress.as_ref())?
     };
     let bundle = match delta {
         Some(bundle) => bundle,
@@ -209,44 +218,6 @@ pub fn run(
         progress.announce("help: the registry takes images and no other artifacts: add --no-index-artifact to leave out the bundle index and its signatures");
     }
     Ok(report)
-}
-
-/// Opens the file, if it is a delta whose bundle the registry has the rest of.
-fn open_delta(
-    options: &PushOptions,
-    progress: &Arc<dyn Progress>,
-) -> Result<Option<Arc<OpenBundle>>, CommandError> {
-    let BundleOptions { bundle, parts, .. } = &options.bundle;
-    if !fsx::is_file(bundle) {
-        return Ok(None);
-    }
-    let refused =
-        |error: DeltaError| CommandError::from(error).context(format!("refusing `{bundle}`"));
-    let delta = Delta::open(bundle, &parts.places, !parts.are_shared).map_err(refused)?;
-    let Some(delta) = delta else {
-        return Ok(None);
-    };
-    let trust = options.bundle.trust()?;
-    let head = delta.head().clone();
-    let head = head
-        .authenticate(&trust)
-        .map_err(|error| options.bundle.refused(error.into()))?;
-    let PushSettings {
-        destination, jobs, ..
-    } = &options.settings;
-    let client = Client::new(client_config(destination, &options.registry, *jobs))?;
-    let repository = |name: &str| destination.name(name);
-    let registry = RegistryBase {
-        client: &client,
-        name: destination.to_string(),
-        repository: &repository,
-    };
-    let opened = block_on(registry.open(head, &delta))
-        .map_err(|error| error.context(format!("cannot push `{bundle}`, a delta")))?;
-    progress.announce(&format!(
-        "note: `{bundle}` is a delta, and `{destination}` has the rest of the bundle"
-    ));
-    Ok(Some(opened))
 }
 
 /// Images and charts are in the registry, and the index or a signature is not.

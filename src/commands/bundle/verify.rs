@@ -10,7 +10,8 @@ use super::{
 use crate::{
     archive::EntryName,
     bundle::{
-        self, BundleIndex, CheckedVolume, SharedEntry, SlotState, Volume, Volumes, volume_numbers,
+        self, AuthenticatedHead, BundleIndex, CheckedVolume, SharedEntry, SlotState, Volume,
+        Volumes, volume_numbers,
     },
     policy::{Evaluation, Policy},
 };
@@ -117,6 +118,13 @@ impl Report for VerifyReport {
     }
 }
 
+impl VerifyReport {
+    /// Of a bundle that was verified where it is stored.
+    pub(super) fn of_stored(head: &AuthenticatedHead, trust: Option<TrustSource>) -> Self {
+        Self::Bundle(Box::new(BundleReport::of(head, trust)))
+    }
+}
+
 /// One volume that is what it should be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -202,6 +210,33 @@ struct EntryOrigin {
 }
 
 impl BundleReport {
+    /// Of a bundle that was verified.
+    fn of(head: &AuthenticatedHead, trust: Option<TrustSource>) -> Self {
+        let index = head.index();
+        let origins = index.origins.iter().map(|(path, origin)| EntryOrigin {
+            path: path.clone(),
+            origin: origin.clone(),
+        });
+        let not_reviewed = index.not_reviewed().into_iter().map(str::to_owned);
+        Self {
+            name: index.name.clone(),
+            version: index.version.clone(),
+            digest: head.digest(),
+            trust,
+            bytes: head.layout().total_bytes(),
+            volumes: None,
+            entries: head.layout().entries().len(),
+            signatures: head.slots().to_vec(),
+            completeness_checked: index.completeness.checked,
+            left_out: index.completeness.left_out.clone(),
+            exceptions: index.completeness.exceptions(),
+            waived: index.policy.waived.clone(),
+            signed: Vec::new(),
+            origins: origins.collect(),
+            not_reviewed: not_reviewed.collect(),
+        }
+    }
+
     fn text(&self) -> String {
         use std::fmt::Write as _;
         let mut text = format!(
@@ -338,32 +373,10 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         .map(|policy| bundle::evaluate(index, &documents, policy).into_result())
         .transpose()?;
     let signed = evaluation.iter().flat_map(Evaluation::signed);
-    Ok(VerifyReport::Bundle(Box::new(BundleReport {
-        name: index.name.clone(),
-        version: index.version.clone(),
-        digest: head.digest(),
-        trust: options.bundle.trust_source(),
-        bytes: head.layout().total_bytes(),
+    let report = BundleReport {
         volumes,
-        entries: head.layout().entries().len(),
-        signatures: head.slots().to_vec(),
-        completeness_checked: index.completeness.checked,
-        left_out: index.completeness.left_out.clone(),
-        exceptions: index.completeness.exceptions(),
-        waived: index.policy.waived.clone(),
         signed: signed.map(ToString::to_string).collect(),
-        origins: index
-            .origins
-            .iter()
-            .map(|(path, origin)| EntryOrigin {
-                path: path.clone(),
-                origin: origin.clone(),
-            })
-            .collect(),
-        not_reviewed: index
-            .not_reviewed()
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
-    })))
+        ..BundleReport::of(&head, options.bundle.trust_source())
+    };
+    Ok(VerifyReport::Bundle(Box::new(report)))
 }

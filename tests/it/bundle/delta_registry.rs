@@ -1,10 +1,15 @@
 //! A registry that a bundle was pushed into says what it has of it, and is a base.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
+use rune_bundle::bundle::{ImageIngredient, Ingredients};
 use rune_testkit::registry::Registry;
 
-use crate::bundle::{delta_support::Pair, foreign_support::Distribution, small_bundle::index_of};
+use crate::bundle::{
+    delta_support::{Pair, layer},
+    foreign_support::Distribution,
+    small_bundle::{image_of, index_of, ingredients, sign_and_write},
+};
 
 #[test]
 fn what_was_pushed_into_a_registry_is_left_out_of_a_delta_and_fetched_when_it_is_applied() {
@@ -100,10 +105,61 @@ fn a_delta_is_pushed_where_the_rest_is_and_the_registry_then_has_what_the_bundle
     push("old.tar", 0, &[]);
     let said = push("delta.tar", 0, &["--overwrite-tags"]);
     assert!(
-        said.contains("is a delta") && said.contains("has the rest of the bundle"),
+        said.contains("is a delta, and all 6 others (") && said.contains("are at `"),
         "{said}"
     );
     // The bundle has nothing more to bring.
     let said = push("new.tar", 0, &[]);
     assert!(said.contains("blobs      0 sent (0 bytes)"), "{said}");
+}
+
+/// `old.tar` and `new.tar` in which a second image has the layers of the first; of the second image
+/// the old bundle has nothing.
+fn with_second_image() -> Pair {
+    let pair = Pair::new(&[400_000, 30_000], 10_000);
+    let shared = || vec![layer(1, 400_000), layer(2, 30_000)];
+    let first = image_of(shared());
+    let second = ImageIngredient {
+        name: "second".to_owned(),
+        reference: "registry.example/second:1".parse().unwrap(),
+        ..image_of([shared(), vec![layer(7, 5000)]].concat())
+    };
+    let draft = Ingredients {
+        version: "1.3.0".parse().unwrap(),
+        images: vec![first, second],
+        ..ingredients(&pair.scratch)
+    }
+    .compose();
+    fs::remove_file(pair.file("new.tar")).unwrap();
+    let written = sign_and_write(&pair.scratch, draft.unwrap());
+    fs::rename(written, pair.file("new.tar")).unwrap();
+    pair.delta();
+    pair
+}
+
+#[test]
+fn what_only_another_repository_has_is_mounted_and_named_where_the_registry_mounts_nothing() {
+    let pair = with_second_image();
+    let receipts = pair.path("receipts");
+    let push = |bundle: &str, host: &str, code: i32| {
+        let push = ["push", bundle, host, "--receipts", &receipts];
+        pair.run(&[&push[..], &["--overwrite-tags"]].concat(), code)
+    };
+    let registry = Distribution::start("plain");
+    push("old.tar", registry.host(), 0);
+    let said = push("delta.tar", registry.host(), 0);
+    assert!(said.contains(", 3 mounted, "), "{said}");
+    let said = push("new.tar", registry.host(), 0);
+    assert!(said.contains("blobs      0 sent (0 bytes)"), "{said}");
+
+    let registry = Registry::start();
+    push("old.tar", &registry.host(), 0);
+    registry.behave(|behaviour| behaviour.mounts = false);
+    let said = push("delta.tar", &registry.host(), 4);
+    assert!(
+        said.contains("the registry did not mount what the delta lacks:")
+            && said.contains("/second`")
+            && said.contains("rune-bundle apply DELTA --from BASE"),
+        "{said}"
+    );
 }

@@ -145,6 +145,20 @@ fn install_with(
     options: &[&str],
     code: i32,
 ) -> String {
+    let options = [options, &["--push"]].concat();
+    install_of("x.tar", shipped, api, registry, helm, &options, code)
+}
+
+/// Installs this bundle, from a file or a registry.
+fn install_of(
+    bundle: &str,
+    shipped: &Shipped,
+    api: &ApiStandIn,
+    registry: &Registry,
+    helm: &str,
+    options: &[&str],
+    code: i32,
+) -> String {
     let kubeconfig = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n\
          clusters: [{{name: a, cluster: {{server: 'http://{}'}}}}]\nusers: [{{name: a, user: {{}}}}]\n",
@@ -154,14 +168,13 @@ fn install_with(
     let (helm, host) = (tool(helm), registry.host());
     let arguments = [
         "install",
-        "x.tar",
+        bundle,
         "--key",
         "release.pub",
         "--namespace",
         "x",
         "--kubeconfig",
         "kubeconfig",
-        "--push",
         "--registry",
     ];
     let more = [
@@ -267,4 +280,81 @@ fn nothing_is_rolled_out_without_the_signature_alone() {
     // A registry that takes everything is not what stops it: this stand-in knows no kind of object.
     let said = install(&shipped, &api, &Registry::start(), "helm4", 3);
     assert!(said.contains("helm cannot render the chart"), "{said}");
+}
+
+/// The bundle is published and not here; everything but the rollout is passed.
+#[test]
+fn a_published_bundle_is_installed_from_its_reference_without_its_layers() {
+    let shipped = Shipped::example();
+    let (api, registry) = (ApiStandIn::start(), Registry::start());
+    let host = registry.host();
+    let publish = [
+        "publish",
+        "x.tar",
+        &host,
+        "--key",
+        "release.pub",
+        "--no-receipt",
+    ];
+    ends_with(&shipped.project.run(&publish), 0);
+    registry.forget_requests();
+    let reference = format!("oci://{host}/bundles/rune:0.1.0");
+    let said = install_of(&reference, &shipped, &api, &registry, "helm4", &[], 3);
+    assert!(said.contains("helm cannot render the chart"), "{said}");
+    let layers = registry.requests_to("/v2/library/postgres/blobs/*");
+    assert!(
+        layers.iter().all(|request| request.method == "HEAD"),
+        "{layers:?}"
+    );
+    // There is nothing here that could be pushed.
+    let said = install_of(
+        &reference,
+        &shipped,
+        &api,
+        &registry,
+        "helm4",
+        &["--push"],
+        2,
+    );
+    assert!(said.contains("rune-bundle fetch"), "{said}");
+    let unknown = format!("oci://{host}/bundles/rune:9.9.9");
+    install_of(&unknown, &shipped, &api, &registry, "helm4", &[], 4);
+    assert_eq!(api.writes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_delta_is_installed_where_the_registry_has_the_rest_and_what_it_lacks_is_named() {
+    let shipped = Shipped::example();
+    let (api, registry) = (ApiStandIn::start(), Registry::start());
+    let host = registry.host();
+    let run = |arguments: &[&str]| {
+        let trusted = [arguments, &["--key", "release.pub"]].concat();
+        ends_with(&shipped.project.run(&trusted), 0)
+    };
+    run(&["delta", "--base", "x.tar", "x.tar", "-o", "d.tar"]);
+    run(&["push", "x.tar", &host, "--no-receipt"]);
+    let install = |code| {
+        install_of(
+            "d.tar",
+            &shipped,
+            &api,
+            &registry,
+            "helm4",
+            &["--push"],
+            code,
+        )
+    };
+    // `push` gives the registry no values.
+    let said = install(4);
+    assert!(
+        said.contains("values/") && said.contains("rune-bundle apply DELTA --from BASE"),
+        "{said}"
+    );
+    run(&["publish", "x.tar", &host, "--no-receipt"]);
+    let said = install(3);
+    assert!(
+        said.contains("is a delta, and all ") && said.contains("helm cannot render the chart"),
+        "{said}"
+    );
+    assert_eq!(api.writes(), Vec::<String>::new());
 }

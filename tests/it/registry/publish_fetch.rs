@@ -407,3 +407,86 @@ fn nothing_is_written_in_a_dry_run() {
     assert!(said.starts_with("would fetch small 1.2.3"), "{said}");
     assert!(elsewhere.names().is_empty());
 }
+
+#[test]
+fn a_stored_bundle_is_verified_inspected_and_compared_as_its_file_is_and_nothing_is_written() {
+    let team = Team::new();
+    let file = team.file("small.bundle.tar");
+    for program in REGISTRIES {
+        let registry = Distribution::start_program(program, "plain");
+        publish(&team, "small.bundle.tar", registry.host());
+        let before = team.scratch.names();
+        let reference = format!("{}/{REFERENCE}", registry.host());
+        for (option, of_file) in [
+            ("--verify", &["verify", &file][..]),
+            ("--inspect", &["inspect", &file]),
+        ] {
+            for json in [&[][..], &["--json"]] {
+                let stored = run(
+                    &team,
+                    &[&["fetch", &reference, option][..], json].concat(),
+                    0,
+                );
+                let told = run(&team, &[of_file, json].concat(), 0);
+                assert_eq!(stored, told, "{program}: {option}");
+            }
+        }
+        let against = ["fetch", &reference, "--against", &file];
+        let said = run(&team, &against, 0);
+        assert_eq!(said, run(&team, &["diff", &file, &file], 0));
+        assert_eq!(team.scratch.names(), before, "{program}");
+    }
+}
+
+#[test]
+fn verifying_a_stored_bundle_names_the_entry_whose_bytes_are_others() {
+    let team = large();
+    let registry = Registry::start();
+    publish(&team, "small.bundle.tar", &registry.host());
+    let reference = format!("{}/{REFERENCE}", registry.host());
+    let verify = ["fetch", &reference, "--verify"];
+    run(&team, &verify, 0);
+    let blobs = || Fault::on("GET", "/v2/site/small/blobs/*");
+    registry.fault(blobs().wrong_at(1000).always());
+    let said = run(&team, &verify, 6);
+    assert!(said.contains("entry `blobs/sha256/"), "{said}");
+    // What only looks at it does not read layers.
+    run(&team, &["fetch", &reference, "--inspect"], 0);
+}
+
+#[test]
+fn a_stored_bundle_is_not_looked_into_with_a_stranger_s_key_and_is_unverified_without_any() {
+    let team = Team::new();
+    team.join("stranger");
+    let registry = Distribution::start_program("distribution3", "plain");
+    publish(&team, "small.bundle.tar", registry.host());
+    let (reference, key) = (
+        format!("{}/{REFERENCE}", registry.host()),
+        team.file("stranger.pub"),
+    );
+    let file = team.file("small.bundle.tar");
+    for look in [&["--verify"][..], &["--inspect"], &["--against", &file]] {
+        let fetch = ["fetch", &reference, "--key", &key];
+        ends_with(&rune_bundle([&fetch[..], look].concat()), 7);
+    }
+    let said = ends_with(&rune_bundle(["fetch", &reference, "--inspect"]), 0);
+    assert!(said.starts_with("UNVERIFIED: "), "{said}");
+}
+
+#[test]
+fn only_what_changed_is_read_when_a_stored_bundle_is_compared() {
+    let team = large();
+    let registry = Registry::start();
+    publish(&team, "small.bundle.tar", &registry.host());
+    registry.forget_requests();
+    let (reference, file) = (
+        format!("{}/{REFERENCE}", registry.host()),
+        team.file("small.bundle.tar"),
+    );
+    run(&team, &["fetch", &reference, "--against", &file], 0);
+    let requests = registry.requests().into_iter();
+    let layers = requests.filter(|request| {
+        request.method == "GET" && request.path.starts_with("/v2/site/small/blobs/")
+    });
+    assert_eq!(layers.count(), 0);
+}
