@@ -107,9 +107,6 @@ fn block(name: &str, size: u64, mode: u32, kind: u8) -> [u8; BLOCK] {
 
 /// Reads the size of the first entry from its header, which must be byte for byte the header of a
 /// regular entry `name` with that size.
-///
-/// # Errors
-/// When the header is anything else, or the size is above `max_bytes`.
 pub(crate) fn first_entry_size(
     header: &[u8],
     name: &EntryName,

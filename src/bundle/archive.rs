@@ -96,10 +96,6 @@ impl BundleSource {
         }
     }
 
-    /// Reads the head.
-    ///
-    /// # Errors
-    /// When the source does not begin as a bundle does.
     pub fn read_head(&mut self) -> Result<super::UnverifiedHead, super::HeadError> {
         match self {
             Self::File(file) => file.read_head(),
@@ -110,11 +106,8 @@ impl BundleSource {
 
 /// Reads the contents of a bundle, checks each against the index and hands it to the sink that
 /// `open` gives. With `only`, entries with other names are not read from a file, and from a stream
-/// for nothing but to come past them.
-///
-/// # Errors
-/// When anything at all does not match, or a sink fails. All problems of a file are reported
-/// together.
+/// for nothing but to come past them. Fails when anything at all does not match, or a sink fails.
+/// All problems of a file are reported together.
 pub(super) fn read_contents<'a>(
     source: BundleSource,
     head: &AuthenticatedHead,

@@ -162,7 +162,6 @@ fn long_values_path(file: &Utf8Path) -> String {
     format!("values/{}", below.as_str().trim_end_matches(".j2"))
 }
 
-/// Where a program stands in the bundle.
 pub(super) fn binary_path(binary: &Binary) -> String {
     format!(
         "bin/{}-{}/{}",

@@ -41,7 +41,6 @@ pub(crate) struct FileToSign {
 struct HeadFile {
     file: EditableFile,
     path: Utf8PathBuf,
-    /// Where the head begins.
     offset: u64,
 }
 
@@ -53,7 +52,6 @@ pub(crate) struct CheckedFile {
     head: AuthenticatedHead,
 }
 
-/// What became of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placement {
     /// It took a blank slot.
@@ -64,32 +62,24 @@ pub(crate) enum Placement {
     Present(usize),
 }
 
-/// Why a bundle was not signed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CosignError {
-    /// The file cannot be opened, locked or written.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// The file does not begin as a bundle does.
     #[error(transparent)]
     Head(#[from] HeadError),
-    /// The index is none that this program understands.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// The contents are not what the index says.
     #[error(transparent)]
     Contents(#[from] VerifyError),
-    /// Another signature is bad, or the bundle is another one than expected.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// A slot holds a part of another signature, or rubbish.
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
     OtherPart(usize),
     #[error("all {SLOTS} signature slots are taken")]
     Full,
     #[error("the bundle was changed while it was being checked")]
     Changed,
-    /// Volumes are missing, or do not belong together.
     #[error(transparent)]
     Files(#[from] PartsError),
     #[error("`{0}` is the first of several parts, which `split` made of the bundle")]
@@ -144,9 +134,6 @@ impl Failure for CosignError {
 impl FileToSign {
     /// Opens a bundle, or all volumes of a set, for writing and reads the head. Volumes are looked
     /// for beside the one that is named and in `more`.
-    ///
-    /// # Errors
-    /// When it may not be written, is no bundle, or a volume is missing.
     pub(crate) fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, CosignError> {
         let file = EditableFile::open(path)?;
         let places = Places::new(path, more);
@@ -191,9 +178,6 @@ impl FileToSign {
     }
 
     /// Checks the whole bundle against its index.
-    ///
-    /// # Errors
-    /// When the index is not understood, or any byte differs from what it says.
     pub(crate) fn check(
         self,
         threads: usize,
@@ -220,10 +204,6 @@ impl CheckedFile {
     /// Puts a signature into a slot, unless its key has signed before. `trust` has the key, and
     /// judges the signatures that are there. Waits for other processes that do the same. Nothing is
     /// written when `is_dry_run`. Also gives what the slots hold afterwards, or would.
-    ///
-    /// # Errors
-    /// When no slot is blank, a slot is damaged, a key that `trust` has made a bad signature, or
-    /// the disk refuses.
     pub(crate) fn add(
         &self,
         trust: &Trust,

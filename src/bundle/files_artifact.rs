@@ -16,7 +16,6 @@ use super::{
 use crate::oci::{ArtifactManifest, Descriptor, Manifest};
 use rune_core::digest::Digest;
 
-/// The type of the artifact.
 pub(super) const FILES_ARTIFACT: &str = "application/vnd.rune-bundle.files.v1+json";
 
 /// The annotation that has the digest of the signature in a slot, without the number of the slot. The

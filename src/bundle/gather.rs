@@ -62,15 +62,9 @@ pub(crate) struct Gathered {
     pub(crate) ingredients: Ingredients,
     /// Every image of the lock, those that are left out too.
     pub(crate) available: Vec<AvailableImage>,
-    /// Values for the check of the charts alone.
     pub(crate) check_values: CheckValues,
 }
 
-/// Gathers the ingredients of a bundle.
-///
-/// # Errors
-/// When the lock does not fit, a file changed since it was locked, or a template, chart or program
-/// is wrong.
 pub(crate) fn gather(
     project: &Project,
     lock: &Lock,
@@ -180,7 +174,6 @@ pub(super) fn charts(
     Ok(charts)
 }
 
-/// Renders the values of the profiles.
 #[expect(
     clippy::indexing_slicing,
     reason = "every values file of a profile has a place"

@@ -45,19 +45,16 @@ pub struct AuthenticatedHead {
     slots: Vec<SlotState>,
 }
 
-/// Why a file does not begin as a bundle does.
 #[derive(Debug, thiserror::Error)]
 pub enum HeadError {
     #[error("this is not a bundle: the file is empty")]
     Empty,
-    /// The first header is not that of a bundle's index.
     #[error("this is not a bundle: the file does not begin with the header of `bundle.json`")]
     NotABundle,
     #[error("this is a delta: it has a part of the bundle, and the rest is elsewhere")]
     Delta,
     #[error("this is not a bundle: it is a {} file", .0.name())]
     Compressed(Compression),
-    /// The frame of the index or of a slot is damaged or cut off.
     #[error("the header of the bundle is damaged")]
     Damaged(#[source] CheckError),
     /// The fixed part of the archive has no layout; does not happen.
@@ -85,12 +82,10 @@ impl Failure for HeadError {
     }
 }
 
-/// Why an authenticated head could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticationError {
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// It is signed, but not an index that this program can act on.
     #[error(transparent)]
     Index(#[from] IndexError),
 }
@@ -114,9 +109,6 @@ impl Failure for AuthenticationError {
 impl UnverifiedHead {
     /// Reads the head from a source that stands at the beginning, and leaves it after the last
     /// slot.
-    ///
-    /// # Errors
-    /// When the source does not begin as a bundle does, or ends too early.
     pub fn read(source: &mut impl Read) -> Result<Self, HeadError> {
         let mut first = Vec::new();
         source
@@ -187,7 +179,6 @@ impl UnverifiedHead {
         &self.slots
     }
 
-    /// Replaces what a slot holds.
     pub(super) fn set_slot(&mut self, slot: usize, bytes: Vec<u8>) {
         if let Some(held) = self.slots.get_mut(slot) {
             *held = bytes;
@@ -195,9 +186,6 @@ impl UnverifiedHead {
     }
 
     /// Decides whether anybody trusted vouches for the index, and only then reads it.
-    ///
-    /// # Errors
-    /// When nobody does, or the index is none that this program can act on.
     pub fn authenticate(self, trust: &Trust) -> Result<AuthenticatedHead, AuthenticationError> {
         let slots = trust.evaluate(&self.index_bytes, &self.slots)?;
         let index = BundleIndex::from_bytes(&self.index_bytes)?;
@@ -226,9 +214,6 @@ impl UnverifiedHead {
     }
 
     /// Reads the index although nobody vouches for it; for showing only, never for acting.
-    ///
-    /// # Errors
-    /// When it is not an index of this format.
     pub fn peek(&self) -> Result<(BundleIndex, Vec<SlotState>), IndexError> {
         let digest = self.digest();
         Ok((
@@ -260,7 +245,6 @@ impl AuthenticatedHead {
         &self.slots
     }
 
-    /// The layout of the whole archive.
     pub const fn layout(&self) -> &Layout {
         &self.layout
     }

@@ -66,9 +66,7 @@ pub struct BundleIndex {
     /// Abilities that a reader must have beyond the format version; a reader refuses words it does
     /// not know.
     pub requires: Vec<String>,
-    /// The name of the bundle.
     pub name: String,
-    /// The version of the bundle.
     pub version: semver::Version,
     /// Name and version of the program that wrote it.
     pub tool: String,
@@ -87,7 +85,6 @@ pub struct BundleIndex {
     /// What is installed together, in this order; empty when one chart is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub releases: Vec<ReleaseRecord>,
-    /// How namespaces are created for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<NamespaceRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,7 +107,6 @@ pub struct BundleIndex {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntryRecord {
-    /// Its name in the archive.
     pub path: EntryName,
     /// Its size in bytes.
     pub size: u64,
@@ -126,7 +122,6 @@ pub struct EntryRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageRecord {
-    /// Its name in the bundle manifest.
     pub name: String,
     /// The reference it is known by.
     pub reference: Reference,
@@ -148,7 +143,6 @@ pub struct ImageRecord {
     pub referrers: Vec<ReferrerRecord>,
 }
 
-/// One manifest of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ManifestRecord {
@@ -161,14 +155,12 @@ pub struct ManifestRecord {
     pub carried: bool,
 }
 
-/// What a manifest of an image is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     Image,
     /// A statement about an image, such as an SBOM or provenance.
     Attestation,
-    /// An index within the index.
     Index,
     /// Something else that stands beside the images.
     Artifact,
@@ -179,7 +171,6 @@ pub enum Role {
 pub struct ChartRecord {
     pub name: String,
     pub version: String,
-    /// The entry that holds the chart archive.
     pub path: EntryName,
     /// The manifest of the same chart as an OCI artifact.
     pub artifact: Descriptor,
@@ -208,9 +199,7 @@ pub struct Migrations {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MigrationRecord {
-    /// The schema version after it.
     pub version: u32,
-    /// The entry that holds it.
     pub path: EntryName,
 }
 
@@ -218,9 +207,7 @@ pub struct MigrationRecord {
 #[serde(deny_unknown_fields)]
 pub struct BinaryRecord {
     pub name: String,
-    /// The platform it runs on.
     pub platform: Platform,
-    /// The entry that holds it.
     pub path: EntryName,
 }
 
@@ -235,18 +222,14 @@ pub struct PolicyRecord {
     pub waived: Vec<String>,
 }
 
-/// Why bytes are not an index that this program can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// Not canonical JSON of the expected shape.
     #[error("`bundle.json` is not an index of this format")]
     Form(#[source] CanonicalJsonError),
     #[error("the bundle has format {0}, this program reads format {FORMAT}")]
     Format(u64),
-    /// The bundle requires something that this program does not know.
     #[error("the bundle requires `{0}`, which this program does not know")]
     Requires(String),
-    /// The entries cannot form an archive.
     #[error("the entries of the bundle index cannot form an archive")]
     Layout(#[from] LayoutError),
     /// A name of the fixed part is malformed; does not happen.
@@ -288,7 +271,6 @@ impl ImageRecord {
             .filter(|manifest| manifest.role == Role::Image)
     }
 
-    /// Those of them that are carried.
     pub fn carried_runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
         self.runnable().filter(|manifest| manifest.carried)
     }
@@ -335,7 +317,6 @@ impl BundleIndex {
         needed.map(|(word, _)| word.to_owned()).collect()
     }
 
-    /// Images, then artifacts.
     pub fn images_and_artifacts(&self) -> impl Iterator<Item = &ImageRecord> {
         self.images.iter().chain(&self.artifacts)
     }
@@ -359,9 +340,6 @@ impl BundleIndex {
     }
 
     /// Reads an index from bytes that must be its canonical form.
-    ///
-    /// # Errors
-    /// When the format or a required ability is unknown, or the bytes are not canonical.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, IndexError> {
         let preamble: Preamble = serde_json::from_slice(bytes)
             .map_err(|error| IndexError::Form(CanonicalJsonError::Syntax(error)))?;
@@ -391,17 +369,11 @@ impl BundleIndex {
     }
 
     /// The canonical bytes; their SHA-256 is the bundle digest.
-    ///
-    /// # Errors
-    /// When a value has no canonical form.
     pub fn to_bytes(&self) -> Result<Vec<u8>, IndexError> {
         canonical_json::to_bytes(self).map_err(IndexError::Form)
     }
 
     /// The layout of the archive whose index has `index_bytes` bytes: index, slots, entries.
-    ///
-    /// # Errors
-    /// When the entries collide or are too large.
     pub fn layout(&self, index_bytes: u64) -> Result<Layout, IndexError> {
         let fixed = head_entries(index_bytes)?;
         let entries = self.entries.iter().map(|entry| Entry {
@@ -435,7 +407,6 @@ pub(super) fn head_entries(index_bytes: u64) -> Result<Vec<Entry>, EntryNameErro
 /// The name of the first entry.
 pub(super) const INDEX_NAME: &str = "bundle.json";
 
-/// The path of a blob in the OCI layout.
 pub(super) fn blob_path(digest: Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }

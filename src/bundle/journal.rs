@@ -31,7 +31,6 @@ pub(super) enum Progressed {
     Bytes(u64),
 }
 
-/// The journal of one plan.
 #[derive(Debug)]
 pub(super) struct Journal {
     log: LineLog,
@@ -44,7 +43,6 @@ pub(super) struct Recorder {
     thread: JoinHandle<Result<Journal, PathError>>,
 }
 
-/// Where the journal of a destination lies.
 pub(super) fn path_of(destination: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{destination}.journal"))
 }
@@ -120,7 +118,6 @@ impl Journal {
         self.log.append(&lines)
     }
 
-    /// Removes the journal; the bundle is complete.
     pub(super) fn remove(self) -> Result<(), PathError> {
         self.log.remove()
     }

@@ -40,12 +40,10 @@ pub struct OpenBundle {
     files: Option<Publication>,
 }
 
-/// Why a bundle with an authenticated head cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// The documents do not hang together.
     #[error(transparent)]
     Closure(#[from] ClosureError),
     /// What is published beside the contents has no canonical form; does not happen.
@@ -74,10 +72,6 @@ impl Failure for OpenError {
 impl OpenBundle {
     /// Opens the bundle that lies in a file. With `verified`, what the file looked like when all of
     /// it was right, nothing is hashed again as long as it does.
-    ///
-    /// # Errors
-    /// When the file ends too early or too late, a document differs from the index, or the
-    /// documents do not hang together.
     pub fn open(
         file: BundleFile,
         head: AuthenticatedHead,
@@ -89,9 +83,6 @@ impl OpenBundle {
 
     /// Opens the part of a bundle that is at these places in a file, with documents that are as the
     /// bundle index says.
-    ///
-    /// # Errors
-    /// When the documents do not hang together.
     pub(super) fn of_parts(
         file: BundleFile,
         head: AuthenticatedHead,
@@ -161,7 +152,6 @@ impl OpenBundle {
             .or_else(made)
     }
 
-    /// The configuration of an image manifest of the bundle.
     pub fn config_of(&self, manifest: Digest) -> Option<Descriptor> {
         let bytes = self.contents.documents.get(blob_path(manifest).as_str())?;
         match Manifest::parse(bytes.clone(), None).ok()?.kind() {
@@ -199,9 +189,6 @@ impl OpenBundle {
     }
 
     /// Hashes a content that was given away without being hashed and that somebody refused.
-    ///
-    /// # Errors
-    /// When the content is not what the index says.
     pub fn rehash(&self, digest: Digest) -> Result<(), ContentError> {
         let reader = self
             .contents
@@ -216,9 +203,6 @@ impl OpenBundle {
 
     /// Reads a part of a content, unchecked: for contents that were read to their end before, from
     /// the file as it still is.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or the part is not within the content.
     pub fn read_part(&self, digest: Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let outside = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let end = offset
@@ -246,10 +230,6 @@ impl OpenBundle {
 
     /// Reads as much of a part of a content, unchecked, as the system has in memory, and says how
     /// many bytes that is: for whoever must not wait for a disk. See [`Self::read_part`].
-    ///
-    /// # Errors
-    /// When nothing of it is in memory, the file cannot be read, or the part is not within the
-    /// content.
     pub fn read_cached_part(
         &self,
         digest: Digest,
@@ -278,9 +258,6 @@ impl OpenBundle {
     }
 
     /// Reads an entry by its name, whole; for the small ones. `None` when there is no such entry.
-    ///
-    /// # Errors
-    /// When its bytes differ from the index.
     pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
         let found = self.head.entries().find(|(record, _)| record.path == *name);
         found

@@ -28,9 +28,6 @@ pub struct ImageProgram {
 }
 
 /// Makes the image from the programs of each platform and the migrations. The first program of the first platform is the entrypoint of all.
-///
-/// # Errors
-/// When the name of a program or migration is too long for the layer, or two programs have the same one.
 pub fn program_image<'a>(
     license: &str,
     platforms: Vec<(Platform, Vec<ImageProgram>)>,

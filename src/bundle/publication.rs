@@ -26,7 +26,6 @@ pub(crate) const INDEX_ARTIFACT: &str = "application/vnd.rune-bundle.index.v1+js
 /// Contents that are made when a bundle is opened.
 pub(super) type Made = BTreeMap<Digest, Arc<[u8]>>;
 
-/// One thing that is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     /// The repository, without registry and prefix: `library/postgres`.
@@ -49,7 +48,6 @@ pub enum PublicationKind {
     },
     /// An artifact that is not run.
     Artifact {
-        /// Where it comes from.
         reference: Reference,
     },
     /// An artifact about an image.
@@ -66,7 +64,6 @@ pub enum PublicationKind {
         /// Whether cosign would not see those of others any more beside it.
         hides_tags: bool,
     },
-    /// The index of the bundle.
     Index,
     /// A signature of the index; `subject` is the manifest of [`PublicationKind::Index`].
     Signature {

@@ -21,7 +21,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// The file that it becomes.
 const INSTALL_FILE: &str = "INSTALL.md";
 
 /// The file of a chart that says which values it has.
@@ -41,9 +40,6 @@ pub(crate) struct Development {
 
 /// Renders the development form: what the templates of the charts make without a lock, tags and no
 /// digests, and with that the tables of values in the charts' READMEs.
-///
-/// # Errors
-/// When a template is wrong, or names what the manifest does not have, or a chart cannot be read.
 pub(crate) fn render_development(project: &Project) -> Result<Development, GatherError> {
     let renderer = renderer(project)?;
     let context = context(project.manifest(), None, &BuiltDigests::new());
@@ -102,15 +98,11 @@ pub(crate) struct PinnedCharts {
     pub(crate) profiles: Vec<ProfileIngredient>,
     /// Every image of the lock.
     pub(crate) available: Vec<AvailableImage>,
-    /// Values for the check of the charts alone.
     pub(crate) check_values: CheckValues,
 }
 
 /// Packs the charts in the pinned form and renders the values of all profiles, without anything
 /// else of a bundle.
-///
-/// # Errors
-/// When the lock is not current, or a template, chart or program is wrong.
 pub(crate) fn pin_charts(
     project: &Project,
     lock: &Lock,
@@ -138,9 +130,6 @@ pub(crate) fn pin_charts(
 
 /// Packs the charts as [`pin_charts`] does, with digests that stand in for those of a lock that is
 /// not written yet.
-///
-/// # Errors
-/// When a template or chart is wrong.
 pub(crate) fn preview_charts(
     project: &Project,
     fetched: &FetchedCharts,
@@ -167,9 +156,6 @@ pub(crate) fn preview_charts(
 
 /// Renders the pinned form: whole charts of the project, the values of all profiles, and the text
 /// for the admin, as a bundle made of this lock would carry them.
-///
-/// # Errors
-/// When the lock is not current, or a template, chart or program is wrong.
 pub(crate) fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, GatherError> {
     manifest::check_current(project, lock)?;
     let renderer = renderer(project)?;

@@ -28,7 +28,6 @@ pub(crate) struct StoredBundle {
     later: Vec<usize>,
 }
 
-/// Why a bundle cannot be had from a registry.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoredError {
     #[error(transparent)]
@@ -88,9 +87,6 @@ impl Failure for StoredError {
 impl StoredBundle {
     /// Reads the head: the bundle index, and the slots as they were when the bundle was published,
     /// or with all signatures that came since. Nothing of it is trusted.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked, has no bundle there, or two signatures for one slot.
     pub(crate) async fn read(
         client: &Client,
         reference: &Reference,
@@ -148,9 +144,6 @@ impl StoredBundle {
     }
 
     /// Where the registry has the entries.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked.
     pub(crate) async fn entries(
         &self,
         registry: &RegistryBase<'_>,

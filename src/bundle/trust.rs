@@ -24,7 +24,6 @@ pub enum SlotState {
     Blank,
     /// A signature by a given key that verifies.
     Verified {
-        /// The id of the key.
         key: String,
         /// The same as people compare it.
         fingerprint: Digest,
@@ -39,10 +38,8 @@ pub enum SlotState {
         key: String,
         /// The same as people compare it.
         fingerprint: Digest,
-        /// The name of the signer in the trust file.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// Why the key is revoked.
         reason: String,
     },
     /// A signature over this index by a key that was not given, of whatever algorithm; it counts
@@ -57,7 +54,6 @@ pub enum SlotState {
     Malformed,
 }
 
-/// A signer in a sentence: by name and fingerprint.
 fn called(name: Option<&str>, fingerprint: Digest) -> String {
     let fingerprint = fingerprint.grouped();
     name.map_or_else(
@@ -111,9 +107,6 @@ impl SlotState {
 impl Trust {
     /// Trusts bundles that at least `threshold` distinct keys of `keys` have signed, and, when a
     /// digest is given, only the bundle of that digest. Without keys the digest alone decides.
-    ///
-    /// # Errors
-    /// When neither is given, or the threshold cannot be met.
     pub fn new(
         keys: Vec<Signer>,
         threshold: usize,
@@ -164,7 +157,6 @@ impl Trust {
         }
     }
 
-    /// How many signers it takes.
     pub const fn threshold(&self) -> usize {
         self.threshold
     }
@@ -174,9 +166,6 @@ impl Trust {
     }
 
     /// Checks that signatures by this key count.
-    ///
-    /// # Errors
-    /// When the key is revoked, or is none of those that count.
     pub fn admits(&self, key: &PublicKey) -> Result<(), TrustError> {
         if let Some(Revocation { name, reason, .. }) = self
             .revoked
@@ -227,7 +216,6 @@ impl Trust {
             .collect()
     }
 
-    /// Says what one slot holds.
     pub(super) fn examine_slot(
         &self,
         index: &[u8],

@@ -5,15 +5,12 @@ use rune_core::{
     failure::{Failure, FailureKind},
 };
 
-/// Why nobody trusted vouches for a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// Neither a key nor a digest was given.
     #[error("no key and no bundle digest was given to check the bundle with")]
     NothingGiven,
     #[error("the bundle is not signed")]
     Unsigned,
-    /// Slots hold signatures, but too few by given keys.
     #[error("{}{}", too_few(.given, .have, *.need), signed_by(.have, .unknown, .revoked))]
     TooFew {
         given: Vec<String>,
@@ -22,13 +19,10 @@ pub enum TrustError {
         need: usize,
         /// The fingerprints of the other keys that signed.
         unknown: Vec<String>,
-        /// The revoked keys that signed.
         revoked: Vec<String>,
     },
-    /// Every signature is by a key that is revoked.
     #[error("the bundle is signed by revoked keys only: {}", .0.join(", "))]
     OnlyRevoked(Vec<String>),
-    /// A signature that names a given key does not verify.
     #[error(
         "signature slot {slot} names the given key {key}, but its signature is bad: `bundle.json` or the signature was changed"
     )]
@@ -37,37 +31,26 @@ pub enum TrustError {
         slot: usize,
         key: String,
     },
-    /// A slot holds something that is neither blank nor a signature.
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
     Malformed(usize),
-    /// A signature by a key that was not given is over another index.
     #[error(
         "signature slot {0} holds a signature over another `bundle.json`: the bundle index was changed after it was signed"
     )]
     OtherContent(usize),
-    /// The digest is not the one that was given.
     #[error("the bundle has the digest {actual}, not {expected}")]
     OtherDigest { expected: Digest, actual: Digest },
-    /// More signatures are demanded than there are distinct keys or slots.
     #[error("a threshold of {threshold} cannot be met with {keys} distinct keys")]
     Threshold {
         threshold: usize,
         /// How many distinct keys were given.
         keys: usize,
     },
-    /// A key that is to sign is revoked.
     #[error("the key {key} is revoked: {reason}")]
-    RevokedKey {
-        key: String,
-        /// Why, in the words of the trust file.
-        reason: String,
-    },
-    /// A key that is to sign is not in the trust file.
+    RevokedKey { key: String, reason: String },
     #[error("the trust file does not have the key {0}")]
     UnknownKey(String),
 }
 
-/// How many signed, and of which keys.
 fn too_few(given: &[String], have: &[String], need: usize) -> String {
     if let [only] = given {
         return format!("the bundle is not signed by the given key {only}");

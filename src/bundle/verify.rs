@@ -10,12 +10,10 @@ use rune_core::{
     progress::Progress,
 };
 
-/// Why the contents of a bundle are not what they should be.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// The contents do not hang together.
     #[error(transparent)]
     Closure(#[from] ClosureError),
 }
@@ -38,9 +36,7 @@ impl Failure for VerifyError {
 
 /// Checks every byte behind the head: headers, contents, padding, the end, and that the contents
 /// hang together. Gives the documents among the contents: the two OCI indexes and every manifest.
-///
-/// # Errors
-/// When anything differs; a file is read to its end, and all differences are in the error.
+/// Fails when anything differs; a file is read to its end, and all differences are in the error.
 pub fn verify(
     source: BundleSource,
     head: &AuthenticatedHead,

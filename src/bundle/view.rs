@@ -30,7 +30,6 @@ pub struct OwnSignature {
     pub signature: ForeignSignature,
 }
 
-/// A bundle that is looked into.
 #[derive(Debug)]
 pub struct BundleView {
     contents: Contents,
@@ -43,10 +42,6 @@ pub struct BundleView {
 
 impl BundleView {
     /// Looks into a bundle for whose head somebody trusted vouches.
-    ///
-    /// # Errors
-    /// When the file ends too early or too late, or its documents are damaged or do not hang
-    /// together.
     pub fn of_authenticated(file: BundleFile, head: &AuthenticatedHead) -> Result<Self, OpenError> {
         let index = head.index().clone();
         let layout = index.layout(head.index_bytes().len() as u64)?;
@@ -61,9 +56,6 @@ impl BundleView {
     }
 
     /// Looks into a bundle that nobody vouches for: everything is only what the file claims.
-    ///
-    /// # Errors
-    /// When the index is none that this program understands, or as for an authenticated one.
     pub fn of_unverified(file: BundleFile, head: &UnverifiedHead) -> Result<Self, OpenError> {
         let (index, signatures) = head.peek()?;
         let layout = index.layout(head.index_size())?;
@@ -89,7 +81,6 @@ impl BundleView {
         })
     }
 
-    /// What the bundle says it contains.
     pub const fn index(&self) -> &BundleIndex {
         &self.index
     }
@@ -120,9 +111,6 @@ impl BundleView {
 
     /// Reads an entry by its name; `None` when there is none, or it is far larger than anything
     /// that is shown.
-    ///
-    /// # Errors
-    /// When its bytes differ from the index.
     pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
         let found =
             placed_entries(&self.index, &self.layout).find(|(record, _)| record.path == *name);
@@ -133,9 +121,6 @@ impl BundleView {
     }
 
     /// Reads a content by its digest, under the same terms.
-    ///
-    /// # Errors
-    /// When its bytes differ from the index.
     pub fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ContentError> {
         let found = self
             .contents
@@ -147,9 +132,6 @@ impl BundleView {
     }
 
     /// The signatures of images and charts by whoever built the bundle.
-    ///
-    /// # Errors
-    /// When bytes of one differ from the bundle index.
     pub fn own_image_signatures(&self) -> Result<Vec<OwnSignature>, ContentError> {
         let mut found = Vec::new();
         for record in self.index.image_signatures() {

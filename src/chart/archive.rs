@@ -51,18 +51,12 @@ impl Budget {
 }
 
 /// Reads a `.tgz` and the metadata of the chart in it; the bytes stay as they are.
-///
-/// # Errors
-/// When it is no chart archive, or larger than Helm loads.
 pub fn read_package(path: &Utf8Path) -> Result<Package, ChartError> {
     package_from_bytes(path, fsx::read(path, MAX_CHART_BYTES)?)
 }
 
 /// Reads the metadata of the chart in a `.tgz`, whose bytes stay as they are. `path` is what errors
 /// call it.
-///
-/// # Errors
-/// When it is no chart archive, or larger than Helm loads.
 pub(crate) fn package_from_bytes(path: &Utf8Path, bytes: Vec<u8>) -> Result<Package, ChartError> {
     let metadata = unpack_package(path, &bytes)?.own_metadata(path)?;
     Ok(Package {
@@ -76,9 +70,6 @@ pub(crate) fn package_from_bytes(path: &Utf8Path, bytes: Vec<u8>) -> Result<Pack
 /// Reads all files of a `.tgz` into memory, those of packed subcharts in a directory of the
 /// subchart's file name. Nothing is written anywhere. `path` is what errors call it. Links and
 /// devices have no content and are left out.
-///
-/// # Errors
-/// When it is no chart archive, or larger than Helm loads.
 pub(crate) fn unpack_package(path: &Utf8Path, bytes: &[u8]) -> Result<ChartTree, ChartError> {
     let mut budget = Budget::of_a_chart();
     let files = unpack(path, bytes, &mut budget)?;
@@ -127,7 +118,6 @@ pub(super) fn is_subchart(name: &str) -> bool {
     !name.starts_with(['_', '.'])
 }
 
-/// Reads the files of one archive.
 fn unpack(
     path: &Utf8Path,
     bytes: &[u8],

@@ -62,7 +62,6 @@ pub struct ImageContext {
     pub license: String,
 }
 
-/// One platform of an image.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlatformContext {
     /// `linux/arm64/v8`.
@@ -100,7 +99,6 @@ pub struct ProfileContext {
 #[derive(Debug, Clone, Serialize)]
 pub struct ReleaseContext {
     pub name: String,
-    /// The name of its chart.
     pub chart: String,
     /// Its profile; empty when the chart has none.
     pub profile: String,
@@ -114,7 +112,6 @@ pub struct BinaryContext {
     pub name: String,
     /// What it runs on, `linux/amd64`.
     pub platform: String,
-    /// Its path in the bundle.
     pub path: String,
 }
 

@@ -11,7 +11,6 @@ use super::VersionRange;
 /// The newest minor version of Kubernetes 1 that charts are rendered for.
 const NEWEST_MINOR: u64 = 36;
 
-/// The oldest one that is tried.
 const OLDEST_MINOR: u64 = 16;
 
 /// The largest patch level that is tried of every minor version.

@@ -33,7 +33,6 @@ pub struct ChartMetadata {
     /// `application` or `library`.
     #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// The Kubernetes versions it works with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kube_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -48,7 +47,6 @@ pub struct ChartMetadata {
     pub tags: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<String>,
-    /// Words to be found by.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -62,7 +60,6 @@ pub struct ChartMetadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A maintainer of a chart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Maintainer {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -73,7 +70,6 @@ pub struct Maintainer {
     pub url: String,
 }
 
-/// A subchart that a chart asks for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Dependency {
@@ -83,7 +79,6 @@ pub struct Dependency {
     pub version: String,
     /// Where it comes from; empty for one that lies in `charts/`.
     pub repository: String,
-    /// The value that switches it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub condition: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -101,10 +96,6 @@ pub struct Dependency {
 impl ChartMetadata {
     /// Reads a `Chart.yaml` and, if there is one, the `requirements.yaml` beside it. `chart` is the
     /// directory or archive that both are in.
-    ///
-    /// # Errors
-    /// When they are not YAML of that shape, or a field holds what Helm or a registry would not
-    /// take.
     pub fn parse(
         chart: &Utf8Path,
         chart_yaml: &[u8],
@@ -184,7 +175,6 @@ impl ChartMetadata {
 }
 
 impl Dependency {
-    /// Under which key of the parent its values are.
     pub fn values_key(&self) -> &str {
         if self.alias.is_empty() {
             &self.name

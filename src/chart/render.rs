@@ -29,9 +29,6 @@ pub struct Renderer {
 impl Renderer {
     /// Parses templates. The names are what errors say, so they are best paths that a person can
     /// open.
-    ///
-    /// # Errors
-    /// When a template has a syntax error.
     pub fn new(templates: BTreeMap<String, String>) -> Result<Self, ChartError> {
         let mut environment = Environment::new();
         environment.set_syntax(syntax()?);
@@ -62,11 +59,6 @@ impl Renderer {
         self.sources.keys().map(String::as_str)
     }
 
-    /// Renders one template.
-    ///
-    /// # Errors
-    /// When there is no such template, or it names what the context does not have, or it fails
-    /// otherwise.
     pub fn render<T: Serialize>(&self, name: &str, context: &T) -> Result<String, ChartError> {
         let source = self
             .sources

@@ -4,7 +4,6 @@ use std::{fmt, ops::Range};
 
 use serde_json::Value;
 
-/// A mistake in a template, with its place.
 #[derive(Debug)]
 pub struct TemplateError {
     name: String,

@@ -11,16 +11,12 @@ use serde_json::Value as Json;
 use super::ChartError;
 use rune_core::yaml::{self, Node, Value};
 
-/// Where the table begins in a README.
 const BEGIN: &str = "<!-- values: made by rune-bundle render -->\n";
 const END: &str = "<!-- end of values -->\n";
 /// How a comment begins that describes a key.
 const DESCRIPTION: &str = "# -- ";
 
 /// The README with the table of these values between its marks; `None` when it has no marks.
-///
-/// # Errors
-/// When the values are no YAML, or the schema is no JSON. `chart` only says where.
 pub(crate) fn readme_with_values(
     chart: &Utf8Path,
     readme: &str,
@@ -163,7 +159,6 @@ fn type_of(schema: Option<&Json>, value: &Node) -> String {
     }
 }
 
-/// A value in one line.
 fn written(node: &Node) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),

@@ -23,7 +23,6 @@ pub struct ChartVersion {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Prerelease(String);
 
-/// A text is not the version of a chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a version such as `1.2.3`, `v1.2.3` or `1.2.3-rc.1`")]
 pub struct NotAVersion;

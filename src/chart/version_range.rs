@@ -36,7 +36,6 @@ pub struct VersionRange {
     alternatives: Vec<Vec<Comparison>>,
 }
 
-/// A text is not a range of versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a range of versions such as `^1.2`, `>=1.2.0 <2.0.0` or `1.x || 2.x`")]
 pub struct NotARange;
@@ -88,7 +87,6 @@ impl Grammar {
 }
 
 impl VersionRange {
-    /// Whether a version lies in the range.
     pub fn contains(&self, version: &ChartVersion) -> bool {
         self.alternatives.iter().any(|comparisons| {
             let is_considered = version.prerelease.is_empty()

@@ -15,7 +15,6 @@ use rune_core::digest::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileDiff {
-    /// Its path, in the archive or in the chart.
     pub path: String,
     pub change: Change,
     pub old_bytes: Option<u64>,
@@ -102,7 +101,6 @@ pub(super) fn migrations(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> 
         .collect()
 }
 
-/// The programs, by platform and name.
 pub(super) fn programs(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> {
     let path = |program: &BinaryRecord| program.path.clone();
     let pairs = paired(&old.binaries, &new.binaries, |program| {

@@ -14,7 +14,6 @@ use rune_core::digest::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageDiff {
-    /// Its name in the bundle manifest.
     pub name: String,
     /// The reference it is known by, of the new bundle if it is there.
     pub reference: String,
@@ -40,7 +39,6 @@ pub struct PlatformDiff {
     pub new: Option<Digest>,
 }
 
-/// What became of a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PlatformState {
@@ -59,14 +57,12 @@ pub enum PlatformState {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Layers {
-    /// Those that the image had already.
     pub shared: Tally,
     pub new: Tally,
     pub gone: Tally,
     pub list: Vec<LayerDiff>,
 }
 
-/// How many, and how large together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub count: usize,
@@ -87,9 +83,7 @@ pub struct LayerDiff {
 #[serde(rename_all = "camelCase")]
 pub enum LayerState {
     Shared,
-    /// In the new image alone.
     New,
-    /// In the old image alone.
     Gone,
 }
 

@@ -33,9 +33,7 @@ use crate::bundle::BundleView;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diff {
-    /// The bundle that is there.
     pub old: Side,
-    /// The bundle that is to come.
     pub new: Side,
     /// Whether anything differs: the bundle digest, or who signed.
     pub different: bool,
@@ -48,11 +46,8 @@ pub struct Diff {
     pub left_out: ListDiff,
     /// What the policy let through when the charts were checked, one sentence each.
     pub exceptions: ListDiff,
-    /// The images that changed, by name.
     pub images: Vec<ImageDiff>,
-    /// The artifacts that changed, by name.
     pub artifacts: Vec<ImageDiff>,
-    /// The charts that changed, by name.
     pub charts: Vec<ChartDiff>,
     /// The profiles that changed, with the names of their values files.
     pub profiles: Vec<Difference>,
@@ -60,7 +55,6 @@ pub struct Diff {
     pub releases: Vec<Difference>,
     /// How namespaces are created, when that changed.
     pub namespaces: Vec<Difference>,
-    /// The values files that changed.
     pub values: Vec<ValuesDiff>,
     /// The migrations that changed. One that is there already should not.
     pub migrations: Vec<FileDiff>,
@@ -147,11 +141,6 @@ impl ListDiff {
 }
 
 impl Diff {
-    /// Compares two bundles.
-    ///
-    /// # Errors
-    /// When a content that is compared is not what the index of its bundle says, or a chart is
-    /// none.
     pub fn between(old: &BundleView, new: &BundleView) -> Result<Self, DiffError> {
         let (before, after) = (old.index(), new.index());
         let (left, right) = (Side::of(old), Side::of(new));

@@ -16,7 +16,6 @@ use crate::{
 
 /// The annotation by which a layer says what kind of statement it holds.
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
-/// The kind that is a list of packages.
 const SPDX: &str = "https://spdx.dev/Document";
 /// The package that stands for the image as a whole.
 const ROOT: &str = "SPDXRef-DocumentRoot";
@@ -25,7 +24,6 @@ const ROOT: &str = "SPDXRef-DocumentRoot";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackagesDiff {
-    /// On which platforms it is so.
     pub platforms: Vec<String>,
     pub known: bool,
     /// Why it is not known.
@@ -109,9 +107,6 @@ pub(super) fn between(
 }
 
 /// Whether a bundle carries a list of packages for a manifest of an image.
-///
-/// # Errors
-/// When a content is not what the index says.
 pub(crate) fn has_package_list(
     view: &BundleView,
     image: &ImageRecord,

@@ -11,11 +11,9 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// One of the two bundles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Side {
-    /// The name of the bundle.
     pub name: String,
     pub version: String,
     pub digest: Digest,

@@ -47,7 +47,6 @@ impl ImageSignature {
         self.images.contains(&image)
     }
 
-    /// The signature alone.
     pub(crate) const fn signature(&self) -> &ForeignSignature {
         &self.signature
     }

@@ -20,7 +20,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub enum BackupError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// The release has no scheduled backup.
     #[error(
         "release {release} in namespace {namespace} has no CronJob for backups, or more than one"
     )]
@@ -57,9 +56,6 @@ impl Failure for BackupError {
 }
 
 /// Makes a backup with the release's own job and waits for it. Gives the name of the job.
-///
-/// # Errors
-/// When there is no such job, or it fails.
 pub(crate) async fn back_up(
     cluster: &Cluster,
     release: &str,

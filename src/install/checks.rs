@@ -16,13 +16,11 @@ use super::{Cluster, Object};
 use crate::chart::fits_kubernetes;
 use rune_core::failure::{Failure, FailureKind};
 
-/// What is to be installed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Requirements<'a> {
     pub(crate) objects: &'a [Object],
     /// The chart's `kubeVersion`.
     pub(crate) kube_version: Option<&'a str>,
-    /// Whether the namespace is there already.
     pub(crate) namespace_exists: bool,
 }
 
@@ -42,7 +40,6 @@ pub struct Check {
     remedies: Vec<String>,
 }
 
-/// Whether what there is is enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
@@ -110,9 +107,6 @@ impl Failure for Problems {
 
 impl Problems {
     /// Passes when nothing is missing.
-    ///
-    /// # Errors
-    /// With everything that is.
     pub fn among(checks: &[Check]) -> Result<(), Self> {
         let missing: Vec<Check> = checks
             .iter()

@@ -20,7 +20,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Which cluster, and as whom.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterOptions {
     /// Files with clusters and credentials, as `KUBECONFIG` lists them; none means the account of
@@ -41,17 +40,14 @@ pub struct Cluster {
     id: Option<String>,
 }
 
-/// Why the cluster cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// There is neither a kubeconfig nor an account of a pod.
     #[error("there is no kubeconfig, and this is not a pod of a cluster")]
     Nowhere,
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(String),
     #[error("there is no kubeconfig `{0}`")]
     Missing(Utf8PathBuf),
-    /// A cluster that is only reached through a proxy.
     #[error(
         "the kubeconfig reaches the cluster through the proxy `{0}`, which this program does not"
     )]
@@ -119,9 +115,6 @@ impl std::fmt::Debug for Cluster {
 
 impl Cluster {
     /// Finds the API server and asks for its version.
-    ///
-    /// # Errors
-    /// When there is no usable kubeconfig, or it does not answer.
     pub async fn connect(options: &ClusterOptions) -> Result<Self, ClusterError> {
         // The library takes the provider of the process; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -177,12 +170,10 @@ impl Cluster {
         }
     }
 
-    /// The namespace that is acted in.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The address of the API server.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -206,9 +197,6 @@ impl Cluster {
     }
 
     /// What the API server answers to a GET of a path, as it comes.
-    ///
-    /// # Errors
-    /// When it refuses or does not answer.
     pub async fn get(&self, doing: &str, path: &str) -> Result<Vec<u8>, ClusterError> {
         let refused = |code: u16, message: String| ClusterError::Refused {
             doing: doing.to_owned(),
@@ -305,7 +293,6 @@ async fn configuration(options: &ClusterOptions) -> Result<Config, ClusterError>
     Ok(config)
 }
 
-/// The proxy that the kubeconfig has for the cluster of the context.
 fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
     let name = context.or(kubeconfig.current_context.as_deref())?;
     let context = kubeconfig

@@ -15,7 +15,6 @@ pub enum Conflict {
         /// Whether that one was only begun.
         is_attempt: bool,
     },
-    /// It has the same version and is another one.
     #[error("{bundle} {version} {} with the bundle digest {current}, and this file has {digest}", how(*.is_attempt))]
     OtherDigest {
         bundle: String,
@@ -27,13 +26,8 @@ pub enum Conflict {
         /// Whether that one was only begun.
         is_attempt: bool,
     },
-    /// The release is of another bundle.
     #[error("the release is of the bundle {current}, not of {bundle}")]
-    OtherBundle {
-        bundle: String,
-        /// The bundle that is there.
-        current: String,
-    },
+    OtherBundle { bundle: String, current: String },
 }
 
 fn how(is_attempt: bool) -> &'static str {

@@ -10,7 +10,6 @@ use super::Object;
 /// The most paths that are named for one object.
 pub(super) const MAX_PATHS: usize = 12;
 
-/// What becomes of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Change {

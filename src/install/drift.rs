@@ -20,14 +20,11 @@ pub(crate) struct Drift {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum DriftKind {
-    /// The revision of the release.
     Release,
     /// Values that were given to Helm.
     Values,
-    /// Objects that Helm applied.
     Objects,
     Images,
-    /// The schema of the database.
     Schema,
 }
 
@@ -53,9 +50,6 @@ impl DriftKind {
 }
 
 /// What Helm has done to the release since it was installed.
-///
-/// # Errors
-/// When Helm cannot say.
 pub(super) async fn of_release(
     helm: &ReleaseHelm,
     installed: &Installed,
@@ -109,9 +103,6 @@ pub(super) async fn of_release(
 }
 
 /// Images that the cluster has in place of those that were installed.
-///
-/// # Errors
-/// When the API server does not list the pods.
 pub(super) async fn of_images(
     cluster: &Cluster,
     installed: &Installed,

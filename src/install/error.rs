@@ -12,20 +12,16 @@ use rune_core::{
     yaml::YamlError,
 };
 
-/// Why a release cannot be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// What is kept in the cluster cannot be read or written.
     #[error(transparent)]
     InstallRecord(#[from] InstallRecordError),
-    /// The bundle must not be installed over what is there.
     #[error(transparent)]
     Conflict(#[from] Conflict),
     #[error(transparent)]
     Problems(#[from] Problems),
-    /// The values of the destination cannot be made.
     #[error(transparent)]
     Pins(#[from] PinError),
     #[error(transparent)]
@@ -34,28 +30,23 @@ pub enum InstallError {
     Rollout(#[from] Box<RolloutError>),
     #[error(transparent)]
     Helm(#[from] HelmError),
-    /// A file for Helm cannot be written.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// What Helm rendered cannot be read.
     #[error(transparent)]
     Rendered(#[from] YamlError),
     #[error("no Helm was found in PATH")]
     NoHelm,
-    /// Helm could not do something that changes nothing.
     #[error("helm cannot {doing}: {said}")]
     HelmRefused {
         /// What it was asked for.
         doing: String,
         said: String,
     },
-    /// Helm cannot be started any more.
     #[error("cannot run `{program}`")]
     Run {
         program: Utf8PathBuf,
         source: std::io::Error,
     },
-    /// Another operation on the release is running or was interrupted.
     #[error(
         "release {release} is in state {status} at revision {revision}: another operation is running or was interrupted"
     )]
@@ -64,7 +55,6 @@ pub enum InstallError {
         status: String,
         revision: u64,
     },
-    /// Ctrl-C before anything was changed.
     #[error("interrupted before anything was changed")]
     Interrupted,
 }

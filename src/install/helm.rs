@@ -55,7 +55,6 @@ const IGNORED: [&str; 29] = [
     "KUBECONFIG",
 ];
 
-/// Helm for one release in one cluster.
 #[derive(Debug)]
 pub struct ReleaseHelm {
     program: Utf8PathBuf,
@@ -72,7 +71,6 @@ pub struct ReleaseHelm {
 /// A revision of the release, as Helm remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Revision {
-    /// Its number, from 1.
     #[serde(rename = "revision")]
     pub number: u64,
     /// `deployed`, `superseded`, `failed`, `pending-upgrade`, ….
@@ -90,10 +88,6 @@ pub(super) struct Ended {
 }
 
 impl ReleaseHelm {
-    /// Makes Helm ready for a release.
-    ///
-    /// # Errors
-    /// When there is no directory for it.
     pub fn new(
         helm: &Helm,
         program: &Utf8Path,
@@ -139,18 +133,12 @@ impl ReleaseHelm {
     }
 
     /// Writes a file that Helm is to read; it goes with this value.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Utf8PathBuf, InstallError> {
         Ok(self.scratch.write(name, bytes)?)
     }
 
     /// Renders the chart as it would be installed now, hooks included: the cluster is looked at,
     /// nothing is changed.
-    ///
-    /// # Errors
-    /// When Helm cannot.
     pub async fn render(
         &self,
         chart: &Utf8Path,
@@ -193,18 +181,12 @@ impl ReleaseHelm {
     }
 
     /// The files of `crds/` of the chart and its subcharts.
-    ///
-    /// # Errors
-    /// When Helm cannot.
     pub async fn definitions(&self, chart: &Utf8Path) -> Result<String, InstallError> {
         let doing = "show the custom resource definitions of the chart";
         self.ask(doing, &["show", "crds", chart.as_str()]).await
     }
 
     /// What is installed, hooks included; empty when nothing is.
-    ///
-    /// # Errors
-    /// When Helm cannot say.
     pub async fn installed(&self, revision: u64) -> Result<String, InstallError> {
         let number = revision.to_string();
         let manifest = self
@@ -223,9 +205,6 @@ impl ReleaseHelm {
     }
 
     /// The values that a revision was installed with, beside those of its chart.
-    ///
-    /// # Errors
-    /// When Helm cannot say.
     pub async fn values(&self, revision: u64) -> Result<serde_json::Value, InstallError> {
         let doing = "say with which values the release was installed";
         let number = revision.to_string();
@@ -240,9 +219,6 @@ impl ReleaseHelm {
     }
 
     /// The revisions of the release, oldest first; none when there is no release.
-    ///
-    /// # Errors
-    /// When Helm cannot say.
     pub async fn history(&self) -> Result<Vec<Revision>, InstallError> {
         let doing = "say which revisions there are";
         let ended = self

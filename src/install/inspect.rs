@@ -29,9 +29,6 @@ impl Inspection {
 }
 
 /// Looks at a release and compares it with its record.
-///
-/// # Errors
-/// When Helm or the API server do not say.
 pub(crate) async fn inspect(
     cluster: &Cluster,
     helm: &ReleaseHelm,
@@ -91,9 +88,6 @@ fn drift_of_schema(record: &InstallRecord, schema: Option<&DatabaseSchema>) -> O
 }
 
 /// The objects that Helm has deployed for a release.
-///
-/// # Errors
-/// When Helm cannot say.
 pub(crate) async fn deployed_objects(
     helm: &ReleaseHelm,
     history: &[Revision],

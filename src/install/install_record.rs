@@ -105,7 +105,6 @@ pub(crate) struct InstallRecord {
     resource_version: Option<String>,
 }
 
-/// Why the record cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallRecordError {
     #[error(transparent)]
@@ -157,9 +156,6 @@ impl InstallRecord {
     }
 
     /// Reads what is kept about a release; nothing when there is nothing.
-    ///
-    /// # Errors
-    /// When the API server refuses, or somebody else wrote it.
     pub(crate) async fn read(cluster: &Cluster, release: &str) -> Result<Self, InstallRecordError> {
         let name = Self::name(release);
         let doing = format!("read what is installed from the ConfigMap `{name}`");
@@ -192,9 +188,6 @@ impl InstallRecord {
     }
 
     /// Every release with a record, by namespace and name: of the cluster's namespace, or of all.
-    ///
-    /// # Errors
-    /// When the API server refuses, or somebody else wrote one.
     pub(crate) async fn list(
         cluster: &Cluster,
         in_all_namespaces: bool,
@@ -290,9 +283,6 @@ impl InstallRecord {
     }
 
     /// Judges a bundle by what is there, installed or begun.
-    ///
-    /// # Errors
-    /// When it is older and that is not allowed, or is not the one that its version says.
     pub(crate) fn evaluate(
         &self,
         bundle: &str,
@@ -358,10 +348,8 @@ impl InstallRecord {
         })
     }
 
-    /// Writes it, unless somebody else has written it since it was read.
-    ///
-    /// # Errors
-    /// When somebody else has (`Conflict`), or the API server refuses.
+    /// Writes it, unless somebody else has written it since it was read. Fails when somebody else
+    /// has (`Conflict`), or the API server refuses.
     pub(crate) async fn write(
         &mut self,
         cluster: &Cluster,

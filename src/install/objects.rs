@@ -11,7 +11,6 @@ use rune_core::yaml::{self, YamlError};
 /// What stands in place of a secret value.
 const HIDDEN: &str = "(hidden)";
 
-/// An object of a rendered chart.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Object(Value);
 
@@ -58,7 +57,6 @@ impl Object {
             .is_some()
     }
 
-    /// Whether it is one of the chart's tests.
     pub(crate) fn is_test(&self) -> bool {
         let hooks = self
             .0
@@ -123,9 +121,6 @@ impl fmt::Display for Object {
 }
 
 /// Reads what Helm rendered: documents, and lists of objects in them.
-///
-/// # Errors
-/// When a document is not YAML.
 pub(crate) fn parse_objects(rendered: &str) -> Result<Vec<Object>, YamlError> {
     let mut objects = Vec::new();
     for document in chart::documents(rendered) {

@@ -26,7 +26,6 @@ use rune_core::{
 /// What stands before the map in the arguments that Helm starts this program with.
 pub const POST_RENDERER: &str = "helm-post-renderer";
 
-/// The name of the plugin.
 const PLUGIN: &str = "rune-bundle";
 
 /// The most that is read of what Helm rendered, in bytes.
@@ -54,7 +53,6 @@ pub struct PostRenderer {
     _scratch: ScratchDirectory,
 }
 
-/// Why the post-renderer gives Helm nothing to apply. No value of an object is in the message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MapError {
     #[error(transparent)]
@@ -65,7 +63,6 @@ pub(crate) enum MapError {
     Read(#[source] std::io::Error),
     #[error("cannot write the mapped objects")]
     Write(#[source] std::io::Error),
-    /// There is too much of them.
     #[error("the rendered objects are larger than {} MiB", MAX_RENDERED_BYTES >> 20)]
     TooLarge,
     #[error("images cannot be mapped, so nothing is applied:{}", lines(.0))]
@@ -91,9 +88,6 @@ impl Failure for MapError {
 
 impl ImageMap {
     /// Writes the map, and tells how Helm starts this program with it.
-    ///
-    /// # Errors
-    /// When there is no directory for it.
     pub fn post_renderer(&self, is_helm_3: bool) -> Result<PostRenderer, InstallError> {
         let program = own_program()?;
         let scratch = ScratchDirectory::create()?;
@@ -150,10 +144,8 @@ impl PostRenderer {
     }
 }
 
-/// What Helm's post-renderer does: reads objects, and writes them with the images of the map.
-///
-/// # Errors
-/// When one image cannot be replaced: nothing is written then, and Helm applies nothing.
+/// What Helm's post-renderer does: reads objects, and writes them with the images of the map. Fails
+/// when one image cannot be replaced: nothing is written then, and Helm applies nothing.
 pub(crate) fn map_rendered(
     map: &Utf8Path,
     input: impl Read,

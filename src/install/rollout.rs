@@ -20,7 +20,6 @@ const NOT_BACK: &str = "the rollback failed";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RolledOut {
-    /// The revision that this made.
     pub(crate) revision: u64,
     /// Whether the chart's tests were run.
     pub(crate) is_tested: bool,
@@ -28,11 +27,8 @@ pub(crate) struct RolledOut {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    /// The file with the chart.
     pub(crate) chart: &'a str,
-    /// Helm's options with the values.
     pub(crate) values: &'a [String],
-    /// What maps the images in them.
     pub(crate) post_renderer: Option<&'a PostRenderer>,
     pub(crate) objects: &'a [Object],
     /// By which digests images that are named by their tag may run.
@@ -75,9 +71,7 @@ pub enum State {
     Interrupted {
         /// The last revision and Helm's word for its state.
         revision: u64,
-        /// Helm's word for its state.
         status: String,
-        /// The revision that ran before.
         before: Option<u64>,
     },
 }
@@ -226,11 +220,9 @@ fn sentences(pods: &[String]) -> String {
 }
 
 /// Installs or upgrades the release, waits until it runs, compares the images that run with those
-/// of the bundle, and runs its tests. On failure it goes back to the revision before.
-///
-/// # Errors
-/// When the release does not come to run, with other images, or its tests fail: says in which state
-/// it was left.
+/// of the bundle, and runs its tests. On failure it goes back to the revision before. Fails when
+/// the release does not come to run, with other images, or its tests fail: says in which state it
+/// was left.
 pub(crate) async fn roll_out(
     cluster: &Cluster,
     helm: &ReleaseHelm,
@@ -327,10 +319,8 @@ pub(crate) async fn roll_out(
 }
 
 /// Brings the release back to a revision and runs the tests of its chart; without a revision, what
-/// was installed is removed. Nothing is done for a release that is gone already.
-///
-/// # Errors
-/// When that fails: says in which state the release was left.
+/// was installed is removed. Nothing is done for a release that is gone already. Fails when that
+/// fails: says in which state the release was left.
 pub(crate) async fn return_to(
     cluster: &Cluster,
     helm: &ReleaseHelm,
@@ -376,9 +366,6 @@ pub(crate) async fn return_to(
 }
 
 /// Goes back to a revision and waits until it runs; without one, what was installed is removed.
-///
-/// # Errors
-/// When Helm cannot be started.
 pub(crate) async fn take_back(
     helm: &ReleaseHelm,
     to: Option<u64>,
@@ -444,9 +431,6 @@ async fn interrupted(helm: &ReleaseHelm, before: Option<u64>) -> Result<State, I
 }
 
 /// Refuses a release with an operation that is not over, unless it may be ended.
-///
-/// # Errors
-/// When the last revision is pending.
 pub(crate) fn check_pending(
     release: &str,
     history: &[Revision],
@@ -470,9 +454,6 @@ fn pending(history: &[Revision]) -> Option<&Revision> {
 
 /// Ends an operation of somebody who is gone, so that Helm accepts another: back to the revision
 /// that ran before, if there is one. Gives the revisions as they are then.
-///
-/// # Errors
-/// When Helm cannot.
 pub(crate) async fn take_over(
     helm: &ReleaseHelm,
     history: &[Revision],

@@ -28,9 +28,6 @@ pub(crate) struct RunningImage {
 }
 
 /// Every container of the objects that runs another image than it may, one sentence each.
-///
-/// # Errors
-/// When the API server does not list the pods.
 pub(super) async fn foreign(
     cluster: &Cluster,
     objects: &[Object],

@@ -63,7 +63,6 @@ pub(crate) async fn ask_schema(
     }
 }
 
-/// How a database is asked.
 enum Probe {
     NoDatabase,
     File,

@@ -23,7 +23,6 @@ const BESIDE: [&str; 4] = ["registry", "tag", "digest", "sha"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlacedImage {
     pub(crate) reference: Reference,
-    /// The registry of the destination.
     pub(crate) registry: String,
     pub(crate) repository: String,
     pub(crate) digest: Digest,
@@ -50,9 +49,6 @@ impl PlacedImage {
 }
 
 /// Finds the values of a chart and of a profile that name images.
-///
-/// # Errors
-/// When the chart or the profile cannot be read.
 pub(crate) fn value_pins(
     chart: &[u8],
     profile: &[String],

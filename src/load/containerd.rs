@@ -54,7 +54,6 @@ pub(crate) struct ContentStatus {
     pub(crate) is_complete: bool,
 }
 
-/// A containerd that answers, and its client.
 #[derive(Debug)]
 pub(crate) struct Containerd {
     program: Utf8PathBuf,
@@ -63,11 +62,6 @@ pub(crate) struct Containerd {
 }
 
 impl Containerd {
-    /// Finds containerd and its client.
-    ///
-    /// # Errors
-    /// When nobody listens at the address or this user may not speak to it, or the client cannot be
-    /// started.
     pub(crate) fn find(options: &ContainerdOptions) -> Result<Self, LoadError> {
         let address = match &options.address {
             Some(address) => Utf8PathBuf::from(address.as_str().trim_start_matches("unix://")),
@@ -110,15 +104,11 @@ impl Containerd {
         &self.address
     }
 
-    /// The namespace of the images.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 
     /// What is there under these names; a name that is not there is not in the answer.
-    ///
-    /// # Errors
-    /// When it cannot be found out.
     pub(crate) fn status(
         &self,
         names: &[String],
@@ -143,11 +133,9 @@ impl Containerd {
             .collect())
     }
 
-    /// Lets containerd import an archive for a platform, and unpack it.
-    ///
-    /// # Errors
-    /// When containerd refuses, or a content of the bundle is not what its index says. There are no
-    /// new names then, unless everything arrived and only unpacking failed.
+    /// Lets containerd import an archive for a platform, and unpack it. Fails when containerd
+    /// refuses, or a content of the bundle is not what its index says. There are no new names then,
+    /// unless everything arrived and only unpacking failed.
     pub(crate) fn import(
         &self,
         archive: &ImageArchive,
@@ -258,7 +246,6 @@ fn usual_address(usual: &[&str]) -> Result<Utf8PathBuf, LoadError> {
     }
 }
 
-/// A client of containerd, before its arguments.
 fn client(program: &Utf8Path) -> Command {
     let mut command = Command::new(program);
     if program

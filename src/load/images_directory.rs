@@ -21,11 +21,8 @@ pub(crate) struct ImagesFile {
 }
 
 /// Writes the selected images into a directory that must exist, as
-/// `<name>-<version>-<os>-<architecture>.tar` of the bundle.
-///
-/// # Errors
-/// When another file has that name, there is too little room, or a content is wrong. Nothing is
-/// written then.
+/// `<name>-<version>-<os>-<architecture>.tar` of the bundle. Fails when another file has that name,
+/// there is too little room, or a content is wrong. Nothing is written then.
 pub(crate) fn write_images_file(
     bundle: &OpenBundle,
     selection: &Selection,

@@ -76,9 +76,6 @@ impl SelectedImage {
 impl Selection {
     /// Selects what a platform needs: of each image the best that runs on it, as containerd
     /// chooses.
-    ///
-    /// # Errors
-    /// When no image is there for it.
     pub(crate) fn of(bundle: &OpenBundle, platform: Platform) -> Result<Self, LoadError> {
         let (mut images, mut left_out, mut offered, mut not_runnable) =
             (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());

@@ -12,9 +12,6 @@ use crate::{
 /// Without a lock, pins and attestations are not evaluated, so that nothing denied needs to be asked
 /// for; with one, an image that it does not have is unpinned. What a chart from elsewhere gets from
 /// other places is evaluated when it was fetched, and so are signatures.
-///
-/// # Errors
-/// When a chart cannot be read.
 pub fn evaluate(
     project: &Project,
     lock: Option<&Lock>,

@@ -31,11 +31,9 @@ enum Builder {
     #[default]
     Unknown,
     Nobody,
-    /// The key with this fingerprint.
     Key(Digest),
 }
 
-/// Why signatures could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
     #[error(transparent)]
@@ -75,9 +73,6 @@ impl Evidence {
 
     /// Fetches what is missing of the signatures of all images and artifacts of which the policy
     /// demands some.
-    ///
-    /// # Errors
-    /// When the registry does not have them any more, or cannot be asked.
     pub async fn completed(
         mut self,
         policy: &Policy,
@@ -128,7 +123,6 @@ impl Evidence {
         Ok(())
     }
 
-    /// The signatures of an image.
     pub(super) fn of(&self, pulled: &PulledImage) -> SignedImage {
         let in_referrer = |referrer: &LockedReferrer| -> Vec<ImageSignature> {
             let Blob {

@@ -27,15 +27,12 @@ pub struct LockedImage {
     /// Other tags that the charts have for its digest, and that the registry had for it, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_tags: Vec<String>,
-    /// What the image consists of.
     pub content: LockedContent,
 }
 
-/// What an image consists of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LockedContent {
-    /// It comes from a registry.
     Registry(PulledImage),
     Build(BuiltImage),
 }
@@ -68,7 +65,6 @@ pub struct PulledImage {
     pub referrers: Vec<LockedReferrer>,
 }
 
-/// An index within an index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedIndex {
@@ -82,7 +78,6 @@ pub struct LockedIndex {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedArtifact {
-    /// What the index says it is for.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -100,7 +95,6 @@ pub struct LockedArtifact {
     pub blobs: Vec<Blob>,
 }
 
-/// An image manifest: one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedManifest {
@@ -126,7 +120,6 @@ pub struct LockedManifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedAttestation {
-    /// The image manifest it speaks about.
     pub attests: Digest,
     /// Whether the bundle carries it; so it does when it carries the manifest.
     pub carried: bool,
@@ -142,7 +135,6 @@ pub struct LockedAttestation {
     pub layers: Vec<Blob>,
 }
 
-/// An image that the packager makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuiltImage {
@@ -204,7 +196,6 @@ pub struct ManifestContent<'a> {
 }
 
 impl<'a> ManifestContent<'a> {
-    /// The manifest, its configuration and its layers.
     fn blobs(self) -> impl Iterator<Item = &'a Blob> {
         std::iter::once(self.manifest)
             .chain(self.config)

@@ -10,7 +10,6 @@ use rune_core::digest::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedReferrer {
-    /// What it is about.
     pub subject: Digest,
     /// Its type, as its manifest says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,12 +40,10 @@ impl LockedReferrer {
         self.omitted.is_none()
     }
 
-    /// Its manifest, its configuration and its layers.
     pub(super) fn blobs(&self) -> impl Iterator<Item = &Blob> {
         std::iter::once(&self.manifest).chain(&self.blobs)
     }
 
-    /// What it is, in words.
     pub fn kind(&self) -> String {
         kind_of(
             self.artifact_type.as_deref(),
@@ -73,7 +70,6 @@ impl LockedImage {
 }
 
 impl PulledImage {
-    /// What hangs on the image and is carried.
     pub fn carried_referrers(&self) -> impl Iterator<Item = &LockedReferrer> {
         self.referrers
             .iter()

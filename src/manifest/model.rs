@@ -36,9 +36,7 @@ pub struct BundleManifest {
     pub profiles: Vec<Profile>,
     /// What `install` installs together, in this order; empty when it installs one chart.
     pub releases: Vec<Release>,
-    /// How namespaces are created for them.
     pub namespaces: Vec<Namespace>,
-    /// Directory of the SQL migrations.
     pub migrations: Option<Utf8PathBuf>,
     /// Programs carried beside the images.
     pub binaries: Vec<Binary>,
@@ -64,7 +62,6 @@ pub enum Platforms {
 pub struct Component {
     /// Whether it is in the bundle unless it is left out by name.
     pub default: bool,
-    /// What it is, for people.
     pub description: String,
 }
 
@@ -82,7 +79,6 @@ pub struct Image {
     pub extra: bool,
 }
 
-/// Where an image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageSource {
     Registry(Reference),
@@ -101,7 +97,6 @@ pub struct BuildImage {
 /// Something of a registry that is not run: a vulnerability database, a model, a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// Name within the manifest and the lock.
     pub name: String,
     pub reference: Reference,
     /// The component it belongs to; without one it is always included.
@@ -110,7 +105,6 @@ pub struct Artifact {
     pub license: Option<String>,
 }
 
-/// A Helm chart to include.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chart {
     pub source: ChartSource,
@@ -119,7 +113,6 @@ pub struct Chart {
     pub check_values: Vec<Utf8PathBuf>,
 }
 
-/// Where a chart comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChartSource {
     /// A directory that holds `Chart.yaml`.
@@ -153,7 +146,6 @@ pub struct Release {
     pub after: Vec<String>,
 }
 
-/// How a namespace is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
     /// Which one; without a name, every one that has no settings of its own.
@@ -165,7 +157,6 @@ pub struct Namespace {
     pub default_deny: Vec<Direction>,
 }
 
-/// A level of the Pod Security Standards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PodSecurity {
@@ -192,7 +183,6 @@ pub struct Binary {
 /// Where a program or another file comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileSource {
-    /// A file of the project.
     Path(Utf8PathBuf),
     Url(Download),
 }
@@ -213,7 +203,6 @@ pub struct ExtraFile {
     pub path: Utf8PathBuf,
 }
 
-/// An advisory of the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advisory {
     pub source: Utf8PathBuf,
@@ -221,7 +210,6 @@ pub struct Advisory {
 }
 
 impl Platforms {
-    /// Whether a platform is one of these.
     pub fn include(&self, platform: &Platform) -> bool {
         match self {
             Self::All => true,
@@ -282,7 +270,6 @@ impl Chart {
         }
     }
 
-    /// The chart from elsewhere that it is.
     pub const fn remote(&self) -> Option<&RemoteChart> {
         match &self.source {
             ChartSource::Remote(chart) => Some(chart),

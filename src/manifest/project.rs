@@ -45,10 +45,8 @@ pub enum Programs {
     NotNeeded,
 }
 
-/// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// The manifest file cannot be read.
     #[error("cannot use the bundle manifest")]
     File(#[source] PathError),
     #[error(transparent)]
@@ -88,11 +86,8 @@ impl Failure for ManifestError {
 impl Project {
     /// Reads a manifest and its policy. Paths in it are relative to `directory`; without one, to
     /// the parent of the `bundle-manifests` directory that the manifest lies in, or else to the
-    /// manifest's own directory.
-    ///
-    /// # Errors
-    /// When the manifest cannot be read, or anything in it, in its policy, or about the files it
-    /// names is wrong: all mistakes at once.
+    /// manifest's own directory. Fails when the manifest cannot be read, or anything in it, in its
+    /// policy, or about the files it names is wrong: all mistakes at once.
     pub fn load(
         manifest_path: &Utf8Path,
         directory: Option<&Utf8Path>,
@@ -201,7 +196,6 @@ impl Project {
         Some(self.path(self.manifest.policy.as_ref()?))
     }
 
-    /// Where a path of the manifest leads.
     pub fn path(&self, relative: impl AsRef<Utf8Path>) -> Utf8PathBuf {
         self.directory.join(relative)
     }

@@ -30,7 +30,6 @@ pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination)
     }
 }
 
-/// The directory that containerd reads for a registry.
 fn directory_of(registry: &str) -> String {
     match registry.rsplit_once(':') {
         Some((host, port)) => format!("{host}_{port}_"),

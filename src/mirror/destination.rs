@@ -46,7 +46,6 @@ impl FromStr for Destination {
 }
 
 impl Destination {
-    /// The URL of the host.
     pub(super) fn url(&self) -> String {
         format!(
             "{}://{}",

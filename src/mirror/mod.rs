@@ -38,7 +38,6 @@ pub enum Format {
     OpenShift,
 }
 
-/// The files of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
     /// The directory on a node in which they belong; empty when it is not for a node.
@@ -52,16 +51,12 @@ pub struct Configuration {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigurationFile {
-    /// Its path within the directory.
     pub path: Utf8PathBuf,
     pub text: String,
 }
 
 impl Format {
     /// Makes the configuration that sends nodes to `destination` for the images of a bundle.
-    ///
-    /// # Errors
-    /// When there is no image, or the runtime can be told nothing of the kind.
     pub fn configuration(
         self,
         bundle: &str,
@@ -82,7 +77,6 @@ impl Format {
     }
 }
 
-/// The registries that images are from.
 pub fn source_registries<'a>(images: &[&'a Reference]) -> BTreeSet<&'a str> {
     images.iter().map(|image| image.registry()).collect()
 }

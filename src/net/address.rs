@@ -7,7 +7,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How far away an address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressClass {
     Public,
@@ -96,7 +95,6 @@ pub(crate) enum Reach {
     /// Where somebody at an address of this class may send us: to public addresses and to its own
     /// kind, and from loopback also to private ones.
     From(AddressClass),
-    /// To addresses of this class alone.
     Only(AddressClass),
 }
 

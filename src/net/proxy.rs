@@ -34,11 +34,7 @@ pub enum ProxyError {
     #[error("the proxy setting for {scheme} is not a URL such as http://proxy.example:3128")]
     Url { scheme: &'static str },
     #[error("the proxy for {scheme} is of the kind `{kind}`, which is not supported")]
-    Kind {
-        scheme: &'static str,
-        /// The scheme of its URL.
-        kind: String,
-    },
+    Kind { scheme: &'static str, kind: String },
 }
 
 impl Failure for ProxyError {

@@ -35,13 +35,10 @@ pub struct BuiltImage {
     pub blobs: Vec<(Descriptor, Vec<u8>)>,
 }
 
-/// Why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageBuilderError {
-    /// A document has no canonical form.
     #[error("a document of the image has no canonical form")]
     Json(#[from] CanonicalJsonError),
-    /// The files do not make a layer.
     #[error("the layer of the image cannot be made")]
     Layer(#[from] ImageLayerError),
 }
@@ -62,7 +59,6 @@ impl Failure for ImageBuilderError {
     }
 }
 
-/// The configuration document of an image.
 #[derive(Serialize)]
 struct ConfigDocument<'a> {
     architecture: &'a str,
@@ -95,9 +91,6 @@ struct Document<'a> {
 }
 
 /// Makes an image of the given files for each platform.
-///
-/// # Errors
-/// When the files do not make a layer, as two at the same path.
 pub(crate) fn build_image(
     config: &ImageConfig,
     platforms: Vec<(Platform, Vec<ImageFile>)>,

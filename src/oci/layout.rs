@@ -27,9 +27,6 @@ struct IndexDocument<'a> {
 }
 
 /// An OCI image index as this program writes it.
-///
-/// # Errors
-/// When it has no canonical form.
 pub(crate) fn index_document(manifests: &[Descriptor]) -> Result<Vec<u8>, CanonicalJsonError> {
     canonical_json::to_bytes(&IndexDocument {
         schema_version: 2,

@@ -30,7 +30,6 @@ pub struct Platform {
     pub os_version: Option<String>,
 }
 
-/// Why a text is not a platform.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a platform of the form os/architecture[/variant]")]
 pub struct PlatformError(String);
@@ -68,9 +67,6 @@ impl Platform {
     /// What a document of others says; nothing when it decides nothing, because system or
     /// architecture are not there or not names. Names that other programs use for an architecture
     /// become Go's.
-    ///
-    /// # Errors
-    /// When a field is of another type.
     pub fn from_document(value: serde_json::Value) -> Result<Option<Self>, serde_json::Error> {
         let Written {
             os,
@@ -152,7 +148,6 @@ impl Platform {
     }
 }
 
-/// Architecture and variant in Go's spelling.
 fn go_names(architecture: &str, variant: &str) -> (String, String) {
     let (architecture, variant) = match (architecture, variant) {
         ("x86_64" | "x86-64", variant) => ("amd64", variant),

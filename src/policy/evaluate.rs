@@ -23,7 +23,6 @@ pub enum Subject {
     },
     /// A chart that a chart of the bundle gets from somewhere else.
     ChartDependency {
-        /// The chart that needs it.
         chart: String,
         name: String,
         /// Where it comes from, `host/path`.
@@ -31,7 +30,6 @@ pub enum Subject {
     },
 }
 
-/// What of a registry a policy judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubjectKind {
     Image,

@@ -30,7 +30,6 @@ pub struct Decision {
     pub verdict: Verdict,
     /// What of the subject was looked at, and which entry of the policy it met.
     pub matched: String,
-    /// Why, in the words of the policy.
     pub reason: String,
 }
 
@@ -101,9 +100,6 @@ impl Evaluation {
     }
 
     /// Gives the evaluation back when nothing is denied.
-    ///
-    /// # Errors
-    /// When something is, with all that is.
     pub fn into_result(self) -> Result<Self, PolicyViolation> {
         let denied: Vec<Decision> = self.denied().cloned().collect();
         if denied.is_empty() {

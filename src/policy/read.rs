@@ -81,9 +81,6 @@ impl Problem for PolicyProblem<'_> {
 
 impl Policy {
     /// The built-in policy, which holds when a manifest names none.
-    ///
-    /// # Errors
-    /// Never in a build that passed its tests.
     pub fn built_in() -> Result<Self, Diagnostics> {
         let (policy, findings) = Self::read_built_in();
         Diagnostics::check([findings])?;
@@ -95,10 +92,8 @@ impl Policy {
         Self::read(Utf8Path::new("the built-in policy"), BUILT_IN)
     }
 
-    /// Reads a policy file and the key files that it names, which lie beside it.
-    ///
-    /// # Errors
-    /// When the file cannot be read; mistakes in it are findings.
+    /// Reads a policy file and the key files that it names, which lie beside it. Fails when the
+    /// file cannot be read; mistakes in it are findings.
     pub fn load(path: &Utf8Path) -> Result<(Self, Findings), PathError> {
         let text = fsx::read_to_string(path, MAX_POLICY_BYTES)?;
         let directory = fsx::parent(path);
@@ -160,7 +155,6 @@ impl Policy {
     }
 }
 
-/// Reads a key file that a policy names.
 type ReadKey<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 struct Reader<'f> {

@@ -14,11 +14,9 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// Which bundles stay, and why.
 pub(super) struct Choice<'a> {
     settings: &'a PruneSettings,
     bundles: &'a [PublishedBundle],
-    /// By position, of those that stay.
     why: BTreeMap<usize, Vec<String>>,
     /// What a person has to know.
     pub(super) notes: Vec<String>,

@@ -6,7 +6,6 @@ use crate::{
 };
 use rune_core::failure::{Failure, FailureKind};
 
-/// Why nothing, or not everything, was deleted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PruneError {
     #[error(transparent)]
@@ -24,7 +23,6 @@ pub(crate) enum PruneError {
     },
     #[error("nothing was deleted: no bundle index is at `{0}`")]
     NoIndexes(String),
-    /// Something runs whose needs are not known.
     #[error("nothing was deleted: {place} uses {bundle}, whose index is not in the registry")]
     MissingIndex {
         place: String,

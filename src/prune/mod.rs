@@ -34,21 +34,15 @@ use outcome::Reason;
 use crate::{bundle::Trust, push::Destination, registry::Client};
 use rune_core::progress::Progress;
 
-/// Which bundles stay.
 #[derive(Debug, Clone)]
 pub(crate) struct PruneSettings {
     pub(crate) destination: Destination,
     /// How many of each name.
     pub(crate) keep: usize,
-    /// What clusters use.
     pub(crate) uses: Vec<Use>,
 }
 
 /// Finds out what would be deleted.
-///
-/// # Errors
-/// When the registry does not say what it has, an index does not count, or something is installed
-/// whose index is not there.
 pub(crate) async fn plan(
     client: &Client,
     settings: &PruneSettings,
@@ -60,10 +54,8 @@ pub(crate) async fn plan(
     Plan::new(client, settings, &bundles, progress).await
 }
 
-/// Deletes what a plan says, and writes into it what was deleted and what is held after all.
-///
-/// # Errors
-/// When the registry does not delete; the plan then says how far it came.
+/// Deletes what a plan says, and writes into it what was deleted and what is held after all. Fails
+/// when the registry does not delete; the plan then says how far it came.
 pub(crate) async fn delete(
     client: &Client,
     plan: &mut Plan,

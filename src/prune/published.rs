@@ -29,7 +29,6 @@ pub(super) struct PublishedBundle {
 }
 
 impl PublishedBundle {
-    /// The manifest of the bundle index.
     pub(super) fn artifact(&self) -> Option<&Publication> {
         artifact_of(&self.publications)
     }

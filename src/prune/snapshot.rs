@@ -244,7 +244,6 @@ impl Snapshot {
         referrers.map(|(subject, listed)| (*subject, listed))
     }
 
-    /// The tags that lead to this.
     pub(super) fn tags_of(&self, digest: Digest) -> Vec<&str> {
         self.tags()
             .filter(|(_, meaning)| *meaning == digest)

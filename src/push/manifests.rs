@@ -22,7 +22,6 @@ pub(super) struct Roots {
     written: BTreeSet<(RepositoryName, Digest)>,
 }
 
-/// A manifest that the registry has.
 struct Written {
     document: Document,
     /// Whether it was there before.
@@ -72,7 +71,6 @@ impl Roots {
     }
 }
 
-/// Which manifests were there before, by repository.
 type Present = BTreeSet<(RepositoryName, Digest)>;
 
 /// Writes all manifests by digest.

@@ -13,7 +13,6 @@ use super::{
 use crate::{bundle::PublicationKind, oci::Reference};
 use rune_core::digest::Digest;
 
-/// What a push did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
     pub references: Vec<PushedReference>,
@@ -35,7 +34,6 @@ pub struct RefusedArtifact {
     pub reason: String,
 }
 
-/// One reference at the destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedReference {
@@ -49,7 +47,6 @@ pub struct PushedReference {
     pub destination: String,
     /// The digest there; in a dry run, the one that is tried first.
     pub digest: Digest,
-    /// Which index of the image it is.
     pub index: IndexForm,
     /// Whether exactly this was there before.
     pub was_there: bool,
@@ -57,7 +54,6 @@ pub struct PushedReference {
     pub blobs: BlobTally,
 }
 
-/// What a reference leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PushedKind {
@@ -69,11 +65,8 @@ pub enum PushedKind {
     Referrer,
     /// A signature of an image or chart by whoever built the bundle.
     ImageSignature,
-    /// The index of the bundle.
     Index,
-    /// A signature of that index.
     Signature,
-    /// What else the bundle has.
     Files,
 }
 
@@ -85,13 +78,11 @@ pub enum IndexForm {
     Full,
     /// What was locked, without manifests of platforms that were left out.
     Sparse,
-    /// One of the manifests that are there.
     Reduced,
     /// Sparse if the registry takes that, else reduced; in a dry run only.
     SparseOrReduced,
 }
 
-/// How many blobs came how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlobTally {

@@ -22,7 +22,6 @@ pub enum IndexChoice {
     Full,
     /// The one that was locked, in any case.
     Sparse,
-    /// The one of what is there.
     Reduced,
 }
 
@@ -32,7 +31,6 @@ pub(super) struct Plan {
     pub(super) left_off: Vec<String>,
 }
 
-/// One publication at its destination.
 pub(super) struct Item {
     pub(super) publication: Publication,
     pub(super) name: RepositoryName,

@@ -9,9 +9,6 @@ use rune_core::digest::Digest;
 pub(super) type Current = BTreeMap<usize, Digest>;
 
 /// Finds out what the tags mean now.
-///
-/// # Errors
-/// When one means something else than what would be pushed, unless it may be moved.
 pub(super) async fn look(
     shared: &Shared,
     plan: &Plan,

@@ -19,7 +19,6 @@ const MAX_RECEIPT_BYTES: u64 = 8 << 20;
 /// What was done without a receipt since the last one, a line of JSON each.
 const WITHOUT_RECEIPT: &str = "without-receipt";
 
-/// The chain of receipts in one directory.
 #[derive(Debug, Clone)]
 pub struct Chain {
     directory: Utf8PathBuf,
@@ -28,7 +27,6 @@ pub struct Chain {
 /// A receipt that stands in its chain as it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
-    /// Its number, from 1.
     pub number: u64,
     /// Its SHA-256.
     pub digest: Digest,
@@ -40,7 +38,6 @@ pub struct Stored {
 /// A receipt that was just written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Appended {
-    /// Its number, from 1.
     pub number: u64,
     /// Its SHA-256.
     pub digest: Digest,
@@ -100,10 +97,8 @@ impl Chain {
         &self.directory
     }
 
-    /// Makes sure that a receipt can be added: before something is done that needs one.
-    ///
-    /// # Errors
-    /// When the directory cannot be made or written, or the chain in it is not as it was written.
+    /// Makes sure that a receipt can be added: before something is done that needs one. Fails when
+    /// the directory cannot be made or written, or the chain in it is not as it was written.
     pub fn prepare(&self) -> Result<(), ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         fsx::check_writable(&self.directory)?;
@@ -113,9 +108,6 @@ impl Chain {
     }
 
     /// Notes that something is about to be done without a receipt. The next receipt says so.
-    ///
-    /// # Errors
-    /// When nothing can be written there.
     pub fn leave_out(&self, run: &WithoutReceipt) -> Result<(), ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         let _lock = DirectoryLock::wait(&self.directory)?;
@@ -140,10 +132,8 @@ impl Chain {
 
     /// Adds a receipt: whole and durable, or not at all. Several programs may add to the same
     /// chain. The first receipt of a chain names the `earlier` one, if there is one, and every
-    /// receipt what was done without one before it.
-    ///
-    /// # Errors
-    /// When the chain is not as it was written, or the file cannot be written.
+    /// receipt what was done without one before it. Fails when the chain is not as it was written,
+    /// or the file cannot be written.
     pub fn append(
         &self,
         statement: &Statement,

@@ -46,7 +46,6 @@ pub struct WithoutReceipt {
     pub tool: String,
     /// `push` or `install`.
     pub kind: String,
-    /// The name of the bundle.
     pub name: String,
     pub version: semver::Version,
     /// The SHA-256 of its index.
@@ -71,7 +70,6 @@ pub struct VerifiedBundle {
 }
 
 impl BundleId {
-    /// The bundle of a head.
     pub fn of(head: &AuthenticatedHead) -> Self {
         Self {
             name: head.index().name.clone(),
@@ -173,13 +171,11 @@ pub enum Act {
     },
 }
 
-/// A release that was installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstalledRelease {
     pub namespace: String,
     pub release: String,
-    /// The revision of the release that this made.
     pub revision: u64,
     /// The chart, `name-version`.
     pub chart: String,
@@ -196,7 +192,6 @@ pub struct InstalledRelease {
     pub schema_version: Option<u32>,
 }
 
-/// A release that was rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolledBackRelease {
@@ -213,7 +208,6 @@ pub struct RolledBackRelease {
     pub outcome: Outcome,
 }
 
-/// Which bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundleId {
     pub name: String,
@@ -222,11 +216,9 @@ pub struct BundleId {
     pub digest: Digest,
 }
 
-/// One name in a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedReference {
-    /// The name at the destination.
     pub reference: String,
     /// The digest in the bundle.
     pub source: Digest,

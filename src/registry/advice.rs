@@ -16,7 +16,6 @@ use rune_core::failure::Failure as _;
 /// Why a redirect from https to http is not followed.
 pub(super) const NOT_ENCRYPTED: &str = "which is not encrypted, as it is itself";
 
-/// Advice about what an endpoint did.
 pub(super) fn about(failure: &EndpointFailure) -> Option<String> {
     let (cause, host) = (&*failure.cause, failure.host());
     Some(match cause {
@@ -87,7 +86,6 @@ pub(super) fn about(failure: &EndpointFailure) -> Option<String> {
     })
 }
 
-/// Advice about a web server that is no registry.
 pub(super) fn about_web(failure: &EndpointFailure) -> Option<String> {
     let (cause, host) = (&*failure.cause, failure.host());
     let entry = || format!("add an entry for `{host}` to the docker config.json (--authfile)");

@@ -26,7 +26,6 @@ pub(super) const MAX_REDIRECTS: usize = 5;
 #[derive(Debug)]
 pub(super) struct ApiResponse {
     pub(super) response: Response,
-    /// Who answered, in the end.
     pub(super) url: Url,
     pub(super) _permit: Permit,
 }
@@ -116,7 +115,6 @@ impl ApiClient {
         })
     }
 
-    /// The same of one endpoint.
     pub(super) async fn ask_at<T>(
         &self,
         endpoint: &Endpoint,

@@ -102,7 +102,6 @@ impl AuthDocument {
         Ok(removed)
     }
 
-    /// The entries for paths below a host.
     pub(super) fn below(&self, host: &str) -> Result<Vec<String>, serde_json::Error> {
         let keys = self.auths()?.0.into_iter().map(|(key, _)| key);
         Ok(keys

@@ -128,9 +128,6 @@ impl BlobStream {
     }
 
     /// The next bytes, or `None` after the last.
-    ///
-    /// # Errors
-    /// When no endpoint gives the rest, or the number of bytes is not the one declared.
     pub async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
             let Some(source) = self.source.as_mut() else {

@@ -43,12 +43,10 @@ pub struct ClientConfig {
     pub allowed_hosts: Option<BTreeSet<String>>,
 }
 
-/// A user of one registry.
 #[derive(Debug, Clone)]
 pub struct Login {
     /// The registry, as it stands in references.
     pub registry: String,
-    /// The name of the user.
     pub user: String,
     pub password: Password,
 }

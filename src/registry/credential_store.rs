@@ -26,33 +26,24 @@ use rune_core::{
 };
 
 pub(super) const MAX_AUTH_FILE_BYTES: u64 = 4 << 20;
-/// Far above any password.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 
-/// Why a file with credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthFileError {
     #[error("cannot use the file with registry credentials")]
     Read(#[source] PathError),
-    /// The file with a password cannot be read.
     #[error("cannot use the file of --password-file")]
     Password(#[source] PathError),
     /// It is not what docker writes. Says where, not what: it is full of secrets.
     #[error("{place} is not a docker config.json (line {line}, column {column})")]
     Syntax {
-        /// The file, or the variable.
         place: String,
         /// Line of the mistake, from 1.
         line: usize,
         column: usize,
     },
-    /// A part of it is of another type.
     #[error("{place} is not a docker config.json: `{key}` is not a mapping")]
-    Type {
-        /// The file, or the variable.
-        place: String,
-        key: &'static str,
-    },
+    Type { place: String, key: &'static str },
 }
 
 impl Failure for AuthFileError {
@@ -81,20 +72,14 @@ impl AuthFileError {
     }
 }
 
-/// Why there are no credentials for a host.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     #[error(transparent)]
     Helper(#[from] HelperError),
-    /// The entry of the host cannot be decoded.
     #[error(
         "the entry for `{key}` in {place} is neither the base64 form of user:password nor a token"
     )]
-    Entry {
-        /// The file, or the variable.
-        place: String,
-        key: String,
-    },
+    Entry { place: String, key: String },
 }
 
 impl Failure for CredentialError {
@@ -113,7 +98,6 @@ impl Failure for CredentialError {
     }
 }
 
-/// Credentials, and where they are from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lookup {
     pub(super) credentials: Credentials,
@@ -140,7 +124,6 @@ pub(super) struct Source {
 }
 
 impl CredentialStore {
-    /// Reads the files, those that are there.
     pub(super) fn load(files: &[AuthFile], run_helpers: bool) -> Result<Self, AuthFileError> {
         let sources = files
             .iter()

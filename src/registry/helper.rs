@@ -22,7 +22,6 @@ const MAX_ANSWER_BYTES: u64 = 1 << 20;
 /// What helpers say, with exit code 1, when they have nothing.
 const NOT_FOUND: &str = "credentials not found";
 
-/// Why a credential helper gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
     #[error("`{0}` is not the name of a credential helper")]
@@ -39,7 +38,6 @@ pub enum HelperError {
         server: String,
         status: std::process::ExitStatus,
     },
-    /// It said something that is not of the protocol.
     #[error("the credential helper `{program}` gave an answer for `{server}` that cannot be read")]
     Answer {
         program: String,

@@ -35,7 +35,6 @@ pub(super) struct Host {
     /// What the registries file says; goes before everything else.
     pub(super) credentials: Option<Credentials>,
     pub(super) limiter: Arc<Limiter>,
-    /// By what they are good for.
     pub(super) authorizations: tokio::sync::Mutex<HashMap<BTreeSet<String>, Authorization>>,
     /// Found out once when it has to be found out.
     pub(super) is_https: tokio::sync::OnceCell<bool>,
@@ -78,7 +77,6 @@ pub(super) struct Hosts {
 /// Connections by what they trust and show.
 #[derive(Debug)]
 struct Transports {
-    /// For registries that a person named.
     named: Arc<Transport>,
     /// For hosts that a registry named: nothing of ours is shown to them.
     foreign: Arc<Transport>,

@@ -13,7 +13,6 @@ const TELLING_TYPES: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.",
 ];
 
-/// How much of a type of content is shown.
 const MAX_TYPE_CHARACTERS: usize = 80;
 
 /// Reads a manifest out of an answer; what it has to be is checked. When it is none, the error says

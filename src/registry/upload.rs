@@ -35,7 +35,6 @@ pub enum Delivery {
     Uploaded,
 }
 
-/// One blob on its way.
 pub(super) struct Upload<'a, P> {
     writer: &'a RepositoryWriter,
     blob: &'a Descriptor,
@@ -149,7 +148,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
         }
     }
 
-    /// Mounts the blob, or begins an upload.
     async fn begin(&mut self) -> Result<Option<Delivery>, EndpointError> {
         self.is_unsure = false;
         if let Some(from) = self.mount_from.clone() {
@@ -261,7 +259,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
         Ok(())
     }
 
-    /// Sends a part of the blob with a request.
     async fn send_part(
         &mut self,
         api_request: ApiRequest<'_>,

@@ -41,7 +41,6 @@ pub struct WebDocument {
 }
 
 impl WebSource {
-    /// A URL that a person wrote.
     pub fn named(url: WebUrl) -> Self {
         let home = url.url().origin();
         Self {
@@ -57,7 +56,6 @@ impl WebSource {
 }
 
 impl WebDocument {
-    /// A URL that stands in the document.
     pub fn source(&self, url: WebUrl) -> WebSource {
         WebSource {
             url,
@@ -69,9 +67,6 @@ impl WebDocument {
 
 impl Client {
     /// Fetches a document of at most `max_bytes` bytes; `what` is what messages call it.
-    ///
-    /// # Errors
-    /// When the server does not give it, is not allowed, or it is larger.
     pub async fn web_document(
         &self,
         source: &WebSource,
@@ -96,9 +91,6 @@ impl Client {
 
     /// Reads a file of at most `max_bytes` bytes once, keeps nothing of it, and tells digest and
     /// size.
-    ///
-    /// # Errors
-    /// When the server does not give it, is not allowed, or it is larger.
     pub async fn web_digest(
         &self,
         source: &WebSource,
@@ -122,9 +114,6 @@ impl Client {
 
     /// Opens a file of a known size at `offset`. The stream yields exactly the bytes from there on;
     /// the caller hashes them.
-    ///
-    /// # Errors
-    /// When the server does not give it, is not allowed, or announces another size.
     pub async fn web_stream(
         &self,
         source: &WebSource,

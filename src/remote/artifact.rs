@@ -18,9 +18,6 @@ const MAX_LAYERS: usize = 8;
 /// Fetches what a reference means as a chart: by its digest if it has one, else by its tag.
 /// Everything that the manifest names is kept as it came, so that manifest and archive are the same
 /// wherever they are published.
-///
-/// # Errors
-/// When the registry does not give it, or it is no Helm chart.
 pub(crate) async fn fetch_artifact(
     client: &Client,
     reference: &Reference,

@@ -10,23 +10,18 @@ use rune_core::{
     yaml::{YamlError, suggestion},
 };
 
-/// Why a chart is not to be had from where it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// The server did not give what was asked for.
     #[error(transparent)]
     Server(#[from] RegistryError),
-    /// What came is not a chart.
     #[error(transparent)]
     Chart(#[from] ChartError),
-    /// What is under the reference is something else.
     #[error("`{reference}` is not a Helm chart: {found}")]
     NotAChart {
         /// The reference, `oci://…`.
         reference: String,
         found: String,
     },
-    /// The index of a repository cannot be read.
     #[error("the index of the repository `{repository}` is invalid")]
     Index {
         repository: String,
@@ -34,7 +29,6 @@ pub enum RemoteError {
     },
     #[error("the index of the repository `{0}` is not UTF-8 text")]
     IndexText(String),
-    /// The repository does not have the chart.
     #[error("the repository `{repository}` has no chart `{name}`")]
     NoChart {
         repository: String,
@@ -42,16 +36,13 @@ pub enum RemoteError {
         /// Charts of the repository with similar names.
         known: Vec<String>,
     },
-    /// The repository does not have the version.
     #[error("the repository `{repository}` has no version {version} of the chart `{name}`")]
     NoVersion {
         repository: String,
         name: String,
         version: String,
-        /// The newest versions that it has.
         newest: Vec<String>,
     },
-    /// The index has no address for it.
     #[error("the index of the repository `{repository}` has no URL for `{name}` {version}")]
     NoUrl {
         repository: String,
@@ -67,21 +58,18 @@ pub enum RemoteError {
         name: String,
         problem: WebUrlError,
     },
-    /// The archive is not the one that the index announces.
     #[error("`{url}` has the digest {actual}, the index of its repository says {expected}")]
     IndexDigest {
         url: String,
         expected: Digest,
         actual: Digest,
     },
-    /// It is another chart than the one that was asked for.
     #[error("{place} is the chart {found}, not {asked}")]
     OtherChart {
         place: String,
         asked: String,
         found: String,
     },
-    /// The text names no place that charts come from.
     #[error("`{0}` is not the place of a chart")]
     Place(String),
 }

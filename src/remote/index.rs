@@ -18,14 +18,12 @@ use rune_core::{
 /// How many versions an error names.
 const MAX_LISTED: usize = 5;
 
-/// The charts of a repository.
 #[derive(Debug, Deserialize)]
 pub(super) struct RepositoryIndex {
     #[serde(default, deserialize_with = "or_default")]
     entries: BTreeMap<String, Option<Vec<Option<Entry>>>>,
 }
 
-/// A version of a chart.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Entry {
     #[serde(default)]
@@ -40,7 +38,6 @@ pub(super) struct Entry {
     removed: Text,
 }
 
-/// The addresses of an archive.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum Urls {

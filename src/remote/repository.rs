@@ -30,7 +30,6 @@ impl Repositories {
     }
 }
 
-/// Fetches a version of a chart.
 pub(super) async fn fetch(
     client: &Client,
     repositories: &Repositories,

@@ -35,7 +35,6 @@ pub(super) struct Sboms {
     pub(super) found: Vec<String>,
 }
 
-/// An artifact about an image.
 #[derive(Debug, Serialize)]
 pub(super) struct Referrer {
     kind: String,

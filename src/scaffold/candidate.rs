@@ -35,7 +35,6 @@ pub(super) struct Candidate {
     pub(super) after: String,
 }
 
-/// What a mark in a rendering is recognised by.
 pub(super) struct Mark(usize);
 
 impl Mark {
@@ -43,7 +42,6 @@ impl Mark {
         Self(number)
     }
 
-    /// A word at the end of a tag.
     pub(super) fn word(&self) -> String {
         format!("rbq{}q", self.0)
     }

@@ -75,7 +75,6 @@ pub(super) fn read(text: &str) -> Result<Node, NotEditable> {
     yaml::parse(Utf8Path::new("the file"), text).map_err(|_| NotEditable)
 }
 
-/// The value of a key.
 pub(super) fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     match &node.value {
         Value::Mapping(entries) => entries

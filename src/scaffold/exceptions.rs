@@ -29,7 +29,6 @@ pub(super) struct Exceptions {
     tag_pins: BTreeSet<(String, String)>,
     /// What a policy that exists says already.
     given: Given,
-    /// Where charts have their dependencies from.
     pub(super) sources: BTreeSet<String>,
 }
 
@@ -65,7 +64,6 @@ impl Exceptions {
         }
     }
 
-    /// What charts are searched with.
     pub(super) fn places(&self) -> ImagePlaces {
         let mut places = self.given.places.clone();
         for declaration in &self.declarations {

@@ -39,7 +39,6 @@ struct File {
 }
 
 impl NewProject {
-    /// The files of a plan.
     pub(crate) fn of(plan: &Plan, name: &str, version: &Version) -> Self {
         let manifest = Utf8PathBuf::from(format!("bundle-manifests/{name}.yaml"));
         // `policy` is a good name for a bundle, too.
@@ -126,10 +125,6 @@ impl NewProject {
         );
     }
 
-    /// Writes the project as a new directory.
-    ///
-    /// # Errors
-    /// When there is something of that name already, or the disk refuses. Then nothing is written.
     pub(crate) fn write(&self, directory: &Utf8Path) -> Result<(), ScaffoldError> {
         check_free(directory)?;
         let staging = StagingDirectory::create(directory)?;
@@ -153,9 +148,6 @@ impl NewProject {
 }
 
 /// Checks that a new project can get this name.
-///
-/// # Errors
-/// When there is something of that name already, be it a link.
 pub(crate) fn check_free(directory: &Utf8Path) -> Result<(), ScaffoldError> {
     if rune_core::fsx::exists(directory) || rune_core::fsx::is_link(directory) {
         return Err(ScaffoldError::Exists(directory.to_owned()));

@@ -12,7 +12,6 @@ use super::{
 };
 use rune_core::yaml::quoted;
 
-/// The text of the manifest.
 pub(super) fn manifest(
     plan: &Plan,
     name: &str,

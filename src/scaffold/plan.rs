@@ -43,7 +43,6 @@ pub struct GivenChart {
     pub package: Package,
     /// Every way it is to be installed: values files as name and text, later ones winning.
     pub profiles: Vec<Vec<(String, String)>>,
-    /// Values files for the check alone.
     pub check_values: Vec<(String, String)>,
 }
 
@@ -51,10 +50,8 @@ pub struct GivenChart {
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct PlannedImage {
-    /// Its name in the manifest.
     pub(crate) name: String,
     pub(crate) reference: Reference,
-    /// Under which licence it is.
     pub(crate) license: License,
     /// Where it was found first; nothing for one that was asked for.
     pub(crate) place: Option<String>,
@@ -64,7 +61,6 @@ pub(crate) struct PlannedImage {
     pub(crate) is_extra: bool,
     /// Whether the manifest has it already.
     pub(crate) is_given: bool,
-    /// The values that pin it.
     pub(crate) pinned_by: BTreeSet<String>,
     /// Whether charts name it by its tag alone.
     pub(crate) is_tag_only: bool,
@@ -86,10 +82,8 @@ impl PlannedImage {
     }
 }
 
-/// What a chart becomes in the project.
 #[derive(Debug, Clone)]
 pub(super) struct PlannedChart {
-    /// The chart as it was given.
     pub(super) given: GivenChart,
     pub(super) label: String,
     /// The template of values that pins its images; empty when no value does.
@@ -109,7 +103,6 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// A plan with these images.
     pub(crate) fn with_images(images: &[Reference]) -> Self {
         let mut plan = Self::default();
         images
@@ -119,9 +112,6 @@ impl Plan {
     }
 
     /// Renders charts and finds their images, besides those that it has.
-    ///
-    /// # Errors
-    /// When Helm cannot be run, or a chart cannot be rendered.
     pub(crate) async fn find(
         mut self,
         charts: Vec<GivenChart>,
@@ -216,9 +206,6 @@ impl Plan {
     }
 
     /// Finds the values that pin the images, and what the policy has to let through.
-    ///
-    /// # Errors
-    /// When Helm cannot be run.
     pub(crate) async fn pin(
         &mut self,
         helm: &Helm,

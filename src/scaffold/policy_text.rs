@@ -11,7 +11,6 @@ use super::{comment, exceptions::Exceptions, licence::License, plan::Plan};
 use crate::policy::{LicenseExpression, Policy};
 use rune_core::yaml::quoted;
 
-/// The text of the policy.
 pub(super) fn policy(plan: &Plan, version: &Version) -> String {
     let mut text =
         "# What may be in this bundle: what its charts name, and nothing else. Review it; `rune-bundle policy` explains each decision.\n\

@@ -50,7 +50,6 @@ enum Form {
 /// Candidates by their number, with the places that they reach.
 type Reached = BTreeMap<usize, Vec<(PlaceKey, Form)>>;
 
-/// A value that is to pin an image.
 #[derive(Debug, Clone)]
 pub(super) struct Pin {
     pub(super) path: Vec<Step>,
@@ -104,7 +103,6 @@ impl<'p> Prober<'p> {
         Ok(rendered)
     }
 
-    /// The images of a rendering.
     pub(super) fn images(&self, rendered: &str) -> FoundImages {
         collect(discover(rendered, self.places))
     }

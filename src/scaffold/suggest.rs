@@ -55,9 +55,6 @@ struct Texts<'p> {
 }
 
 /// A plan with what a project has, and its charts.
-///
-/// # Errors
-/// When a template or chart is wrong.
 pub(crate) fn given(
     project: &Project,
     fetched: &FetchedCharts,
@@ -115,10 +112,6 @@ pub(crate) fn given(
 }
 
 impl Suggestion {
-    /// What a plan adds to its project.
-    ///
-    /// # Errors
-    /// When a file of the project cannot be read.
     pub(crate) fn of(plan: &Plan, project: &Project) -> Result<Self, ScaffoldError> {
         let mut texts = Texts {
             project,
@@ -161,7 +154,6 @@ impl Suggestion {
 }
 
 impl Texts<'_> {
-    /// The manifest, by its path in the project.
     fn manifest(&self) -> Utf8PathBuf {
         let path = self.project.manifest_path();
         let directory = self.project.directory();

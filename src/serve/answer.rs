@@ -34,7 +34,6 @@ const IN_A_PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'/');
 
-/// A response in the making.
 struct Answer {
     status: StatusCode,
     headers: Vec<(HeaderName, String)>,

@@ -46,7 +46,6 @@ pub(crate) struct Served {
 
 #[derive(Debug, Default)]
 struct Contents {
-    /// The registries that its images come from.
     registries: BTreeSet<String>,
     tags: BTreeMap<String, Item<Digest>>,
     manifests: BTreeMap<Digest, Item<String>>,
@@ -78,9 +77,6 @@ pub(super) enum Unknown {
 
 impl Catalog {
     /// Takes up the contents of bundles, each with the name by which messages call it.
-    ///
-    /// # Errors
-    /// When two bundles give one tag to different contents.
     pub(crate) fn new(
         bundles: impl IntoIterator<Item = (String, Arc<OpenBundle>)>,
         choice: ImageSignatureChoice,
@@ -197,7 +193,6 @@ impl Catalog {
     }
 }
 
-/// What is served of a bundle.
 fn published(
     bundle: &OpenBundle,
     choice: ImageSignatureChoice,

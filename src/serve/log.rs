@@ -44,7 +44,6 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Begins with the request alone.
     pub(super) fn begin(log: &Log, reset: &Reset, method: &Method, path: &str) -> Self {
         Self {
             log: log.clone(),
@@ -77,7 +76,6 @@ impl Account {
         ));
     }
 
-    /// Says why a content is refused.
     pub(super) fn refused(&self, what: &str, why: &dyn Error) {
         self.log
             .announce(&format!("error: {what} is refused: {}", causes(why)));
@@ -110,7 +108,6 @@ impl std::fmt::Debug for Account {
     }
 }
 
-/// An error with its causes, in one line.
 fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

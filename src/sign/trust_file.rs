@@ -30,7 +30,6 @@ pub struct TrustFile {
     pub threshold: usize,
 }
 
-/// A key with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
     /// What reports call it: the name in the trust file, or the file that the key was read from.
@@ -57,7 +56,6 @@ pub struct Revocation {
     pub key: Digest,
     /// Its name, when it is one of the signers.
     pub name: Option<String>,
-    /// Why, in the words of the file.
     pub reason: String,
 }
 
@@ -120,9 +118,6 @@ impl Problem for TrustProblem<'_> {
 impl TrustFile {
     /// Reads the text of a trust file. `path` only says where mistakes are; `read_key` reads a key
     /// file that the text names.
-    ///
-    /// # Errors
-    /// When anything in it is wrong, with every mistake.
     pub fn read(
         path: &Utf8Path,
         text: &str,

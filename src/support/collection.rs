@@ -10,7 +10,6 @@ use rune_core::progress::Progress;
 
 /// Most objects of a kind in a namespace.
 const MAX_OBJECTS: usize = 500;
-/// Most lines of a log that are asked for.
 const MAX_LOG_LINES: usize = 5000;
 /// Most bytes of a log that are kept, the last ones.
 const MAX_LOG_BYTES: usize = 1 << 20;
@@ -108,17 +107,14 @@ const NODES: Kind = Kind {
     ],
 };
 
-/// One run.
 struct Collector<'a> {
     cluster: &'a Cluster,
     collected: Collection,
     logs_bytes: usize,
 }
 
-/// Collects what is known about namespaces. `tool` is the version of this program.
-///
-/// # Errors
-/// When the API server does not answer; what it refuses is part of the result.
+/// Collects what is known about namespaces. `tool` is the version of this program. Fails when the
+/// API server does not answer; what it refuses is part of the result.
 pub(crate) async fn collect(
     cluster: &Cluster,
     namespaces: &[String],

@@ -14,7 +14,6 @@ use crate::remark::Remark;
 #[serde(rename_all = "camelCase")]
 #[repr(u8)]
 pub enum FailureKind {
-    /// An error of this program.
     Internal = 1,
     /// The command line is invalid.
     Usage = 2,
@@ -39,7 +38,6 @@ pub enum FailureKind {
     /// Something already exists, is locked by another process, or would be downgraded.
     Conflict = 12,
     Rollout = 13,
-    /// Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
@@ -62,7 +60,6 @@ impl FailureKind {
         Self::Interrupted,
     ];
 
-    /// The exit code of the process.
     pub const fn exit_code(self) -> u8 {
         self as u8
     }

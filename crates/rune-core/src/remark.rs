@@ -11,16 +11,13 @@ use crate::yaml::Place;
 pub struct Remark {
     pub severity: Severity,
     pub path: Utf8PathBuf,
-    /// Line, from 1.
     pub line: usize,
     pub message: String,
-    /// What to do next.
     pub help: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// It fails the command.
     Error,
     /// It will fail a later command, unless somebody decides.
     Warning,

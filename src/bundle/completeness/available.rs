@@ -19,10 +19,8 @@ const SHARED_REGISTRIES: [&str; 9] = [
     "nvcr.io",
 ];
 
-/// An image of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AvailableImage {
-    /// Its name in the manifest.
     pub(crate) name: String,
     pub(crate) reference: Reference,
     /// The digest of its index, or of its manifest where there is no index.
@@ -40,7 +38,6 @@ pub(crate) struct AvailableImage {
 }
 
 impl AvailableImage {
-    /// Whether a tag means this image.
     pub(super) fn has_tag(&self, tag: &str) -> bool {
         self.reference.tag() == Some(tag) || self.other_tags.iter().any(|other| other == tag)
     }

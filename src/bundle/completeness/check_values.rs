@@ -22,10 +22,6 @@ struct ChartValues {
 }
 
 impl CheckValues {
-    /// Adds a values file of a chart.
-    ///
-    /// # Errors
-    /// When the text is not YAML.
     pub(crate) fn add(&mut self, chart: &str, path: &str, text: String) -> Result<(), ChartError> {
         let keys = value_keys(Utf8Path::new(path), &text)?;
         let values = self.0.entry(chart.to_owned()).or_default();

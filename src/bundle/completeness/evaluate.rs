@@ -93,7 +93,6 @@ impl<'i> Evaluator<'i> {
         }
     }
 
-    /// Judges what one rendering names at one place.
     fn evaluate(&mut self, chart: &str, of: Sightings<'_>, place: &ImagePlace, named: &Named) {
         let (image, fault) = match named {
             Named::Image(text) => {

@@ -28,7 +28,6 @@ pub(crate) use check_values::CheckValues;
 pub(crate) use finding::{CompletenessFinding, Incomplete};
 pub(crate) use survey::{Survey, survey};
 
-/// Which Helm renders the charts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HelmOptions {
     /// The program; nothing when none was found.
@@ -42,7 +41,6 @@ pub(crate) struct HelmOptions {
 pub(crate) struct Complete {
     /// The version of Helm; nothing when there were no charts to render.
     pub(crate) helm: Option<String>,
-    /// How many renderings there were.
     pub(crate) renderings: usize,
     /// How many times an image was named in them.
     pub(crate) references: usize,
@@ -68,7 +66,6 @@ pub(crate) struct Exceptions {
     pub(crate) ignored: BTreeSet<(String, String)>,
 }
 
-/// Why the check was not passed.
 #[derive(Debug, thiserror::Error)]
 pub enum CompletenessError {
     #[error(
@@ -77,7 +74,6 @@ pub enum CompletenessError {
     NoHelm,
     #[error(transparent)]
     Helm(#[from] HelmError),
-    /// Charts and lock do not fit.
     #[error(transparent)]
     Incomplete(#[from] Incomplete),
 }
@@ -108,9 +104,6 @@ impl Failure for CompletenessError {
 }
 
 /// Holds every image that charts name against those of the lock.
-///
-/// # Errors
-/// With everything that does not fit.
 pub(crate) fn check_completeness(
     survey: &Survey,
     images: &[AvailableImage],

@@ -30,7 +30,6 @@ pub(in crate::bundle) const IMAGE_SIGNATURE: &str = "image-signature";
 /// An image, or an artifact that is not run.
 #[derive(Debug)]
 pub struct ImageIngredient {
-    /// Its name in the bundle manifest.
     pub name: String,
     /// The reference it is known by.
     pub reference: Reference,
@@ -38,11 +37,9 @@ pub struct ImageIngredient {
     pub component: Option<String>,
     /// Its licence as an SPDX expression.
     pub license: Option<String>,
-    /// Where its blobs come from.
     pub source: ImageSource,
 }
 
-/// Where the blobs of an image come from.
 #[derive(Debug)]
 pub enum ImageSource {
     Registry(PulledImage),
@@ -70,7 +67,6 @@ impl Roots {
         self.subjects.add(manifest, format!("chart {name}"));
     }
 
-    /// A signature is found by what it is about.
     pub(super) fn add_image_signature(&mut self, manifest: &Descriptor, subject: Digest) {
         self.add_artifact(manifest, &subject.to_string(), IMAGE_SIGNATURE);
     }

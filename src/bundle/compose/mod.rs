@@ -47,7 +47,6 @@ pub(crate) use signatures::BundlePayload;
 /// Everything that goes into a bundle.
 #[derive(Debug)]
 pub struct Ingredients {
-    /// The name of the bundle.
     pub name: String,
     pub version: semver::Version,
     /// The digest of the bundle it succeeds.
@@ -60,7 +59,6 @@ pub struct Ingredients {
     pub profiles: Vec<ProfileIngredient>,
     /// What is installed together, in this order.
     pub releases: Vec<ReleaseRecord>,
-    /// How namespaces are created for them.
     pub namespaces: Vec<NamespaceRecord>,
     pub migrations: Option<MigrationsIngredient>,
     pub binaries: Vec<BinaryIngredient>,
@@ -106,7 +104,6 @@ pub struct MigrationsIngredient {
 #[derive(Debug)]
 pub struct BinaryIngredient {
     pub name: String,
-    /// The platform it runs on.
     pub platform: Platform,
     /// Its bytes, or where they are.
     pub content: BinaryContent,
@@ -142,34 +139,24 @@ pub enum FileOrigin {
     Web(WebUrl),
 }
 
-/// Why ingredients do not make a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
-    /// A name does not fit the archive.
     #[error(transparent)]
     Name(#[from] EntryNameError),
-    /// Two ingredients want the same entry.
     #[error("two parts of the bundle would both be the entry `{0}`")]
     Collision(EntryName),
-    /// Two charts would have one repository.
     #[error("the charts `{one}` and `{other}` would both be published as `{repository}`")]
     Repositories {
-        /// The name of a chart.
         one: String,
-        /// The name of the other.
         other: String,
         repository: String,
     },
-    /// A document has no canonical form.
     #[error(transparent)]
     Json(#[from] CanonicalJsonError),
-    /// The entries cannot form an archive.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// A chart cannot be made an OCI artifact.
     #[error(transparent)]
     Chart(#[from] crate::chart::ChartError),
-    /// A document is too large for a reader to keep.
     #[error("the document {digest} has {size} bytes, at most 4 MiB are allowed")]
     DocumentTooLarge {
         digest: Digest,
@@ -227,10 +214,6 @@ pub struct Draft {
 }
 
 impl Ingredients {
-    /// Lays the ingredients out.
-    ///
-    /// # Errors
-    /// When names collide or do not fit, or a document has no canonical form.
     pub fn compose(self) -> Result<Draft, ComposeError> {
         let mut entries = Entries::default();
         let mut roots = Roots::default();
@@ -360,9 +343,6 @@ impl Draft {
     }
 
     /// Signs the index with each key, in order, and fixes every byte of the bundle.
-    ///
-    /// # Errors
-    /// When there are more keys than slots, or the archive would be too large.
     pub fn sign(self, keys: &[PrivateKey]) -> Result<Plan, ComposeError> {
         if keys.len() > SLOTS {
             return Err(ComposeError::TooManyKeys(keys.len()));

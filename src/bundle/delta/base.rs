@@ -34,7 +34,6 @@ pub struct Base {
 /// Where each content is, by digest and size.
 pub(super) type Places = BTreeMap<(Digest, u64), Place>;
 
-/// Where a content is.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     File(FilePart),
@@ -67,9 +66,6 @@ impl Base {
 
     /// A bundle, or a directory that one was unpacked into. The other files of the bundle are looked
     /// for beside it and in `more`.
-    ///
-    /// # Errors
-    /// When it is neither.
     pub fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, DeltaError> {
         if fsx::is_dir(path) {
             Self::of_directory(path)
@@ -130,7 +126,6 @@ impl Base {
         &mut self.places
     }
 
-    /// As it was named.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -144,9 +139,6 @@ impl Base {
     }
 
     /// Adds what can be read and is what it should be, and says where something else is.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
     pub fn check_into(
         &self,
         held: &mut Held,
@@ -207,9 +199,6 @@ impl Plan {
     }
 
     /// The plan of the bundle of a delta, and how much of it each base has.
-    ///
-    /// # Errors
-    /// When some entries are neither in the delta nor in a base.
     pub fn of_delta<'b>(
         head: &AuthenticatedHead,
         delta: &DeltaContents<'_>,
@@ -228,9 +217,6 @@ impl Plan {
     }
 
     /// The plan of the bundle that bases have together, and how much of it each has.
-    ///
-    /// # Errors
-    /// When they lack some entries.
     pub fn of_bases<'b>(
         head: &AuthenticatedHead,
         bases: &'b [Base],

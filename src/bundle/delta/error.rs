@@ -19,7 +19,6 @@ use rune_core::{
 /// How many missing entries an error message lists.
 const MAX_LISTED: usize = 10;
 
-/// Why a delta was not created or applied.
 #[derive(Debug, thiserror::Error)]
 pub enum DeltaError {
     #[error(transparent)]
@@ -97,7 +96,6 @@ fn missing_text(missing: &[Missing], looked_in: &[String]) -> String {
     format!("{count} not found in {looked_in}:{list}")
 }
 
-/// How many entries are missing, and which.
 pub(in crate::bundle) fn missing_lines(missing: &[Missing]) -> String {
     format!("{}:{}", missing_count(missing), missing_list(missing))
 }

@@ -20,12 +20,10 @@ const FORMAT: u64 = 1;
 /// The name of the first entry.
 const NAME: &str = "delta.json";
 
-/// The record of a delta.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeltaRecord {
     format: u64,
-    /// The bundle digest.
     pub(super) bundle: Digest,
     pub(super) bases: Vec<BaseRecord>,
     /// The entries that it has, in the order of the bundle.

@@ -44,9 +44,6 @@ pub(crate) struct RegistryBase<'a> {
 
 impl RegistryBase<'_> {
     /// The bundle index that was pushed there.
-    ///
-    /// # Errors
-    /// When the registry does not have it, or it is something else.
     pub(crate) async fn index(&self, bundle: &str, tag: &str) -> Result<BundleIndex, DeltaError> {
         let name = (self.repository)(&format!("bundles/{bundle}"));
         let not_there = || DeltaError::NotPushed(format!("{name}:{tag}"));
@@ -62,9 +59,6 @@ impl RegistryBase<'_> {
     }
 
     /// The entries of a bundle that it has and the delta lacks.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked.
     pub(crate) async fn base(
         &self,
         index: &BundleIndex,
@@ -94,9 +88,6 @@ impl RegistryBase<'_> {
     }
 
     /// The entries of a bundle that it has, with those that are layers of artifacts in a repository.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked.
     pub(in crate::bundle) async fn with_layers(
         &self,
         index: &BundleIndex,
@@ -112,9 +103,6 @@ impl RegistryBase<'_> {
 
     /// Opens the bundle of a delta for pushing it there, when every repository has what the delta
     /// lacks.
-    ///
-    /// # Errors
-    /// When something is missing, or the registry cannot be asked.
     pub(crate) async fn open(
         &self,
         head: AuthenticatedHead,
@@ -214,7 +202,6 @@ impl RegistryBase<'_> {
         Ok(walked)
     }
 
-    /// What a bundle publishes, and where.
     fn roots(&self, index: &BundleIndex) -> Vec<(RepositoryName, Descriptor)> {
         let mut roots = Vec::new();
         for publication in published(index) {

@@ -15,7 +15,6 @@ use crate::{
 /// What the only program of an image is called in it.
 const RUNE_DB: &str = "rune-db";
 
-/// The images of a lock.
 pub(in crate::bundle) struct GatheredImages {
     pub(in crate::bundle) carried: Vec<ImageIngredient>,
     /// The digests of those that the packager makes.

@@ -11,20 +11,16 @@ use rune_core::{
     fsx::PathError,
 };
 
-/// Why a bundle was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum MaterialiseError {
     #[error(transparent)]
     Path(#[from] PathError),
     #[error(transparent)]
     Volume(#[from] VolumeError),
-    /// A registry did not give what it should.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// What was locked is not there any more.
     #[error(transparent)]
     Gone(Box<LockedImageGone>),
-    /// What arrived is not what was locked.
     #[error("`{source_name}`: expected {expected}, found {actual}")]
     Digest {
         source_name: String,
@@ -48,23 +44,15 @@ pub enum MaterialiseError {
     Task(#[from] tokio::task::JoinError),
     #[error("`{directory}` has {available_bytes} bytes free, the bundle needs {needed_bytes}")]
     Space {
-        /// The directory of the destination.
         directory: Utf8PathBuf,
-        /// How many bytes are needed.
         needed_bytes: u64,
         /// How many bytes are free.
         available_bytes: u64,
     },
-    /// The process may not write files of this size.
     #[error(
         "this process may write files of at most {limit_bytes} bytes, the bundle has {needed_bytes}"
     )]
-    FileSizeLimit {
-        /// How large the bundle is.
-        needed_bytes: u64,
-        /// The limit of the process.
-        limit_bytes: u64,
-    },
+    FileSizeLimit { needed_bytes: u64, limit_bytes: u64 },
     #[error("`{0}` exists already")]
     Exists(Utf8PathBuf),
 }

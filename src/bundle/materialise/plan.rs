@@ -22,7 +22,6 @@ pub struct Plan {
     pub(in crate::bundle) contents: Vec<Content>,
 }
 
-/// Where the content of an entry comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     Bytes(Arc<[u8]>),
@@ -56,7 +55,6 @@ pub(crate) enum Content {
     },
 }
 
-/// A content that is fetched.
 #[derive(Debug, Clone)]
 pub(super) struct Fetch {
     pub(super) source: FetchSource,
@@ -179,7 +177,6 @@ impl Plan {
         &self.layout
     }
 
-    /// How many entries the archive has.
     pub fn entries(&self) -> usize {
         self.contents.len()
     }

@@ -9,7 +9,6 @@ use rune_core::{
 
 use crate::bundle::HeadError;
 
-/// Why volumes cannot be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
     #[error(transparent)]
@@ -27,7 +26,6 @@ pub enum VolumeError {
         count: u64,
         most: u64,
     },
-    /// Does not happen.
     #[error("the fixed part of a volume is malformed")]
     Layout,
     #[error("the record of the volume `{0}` is damaged")]

@@ -46,9 +46,6 @@ impl From<&Utf8Path> for Destination {
 
 impl Destination {
     /// The file of a bundle of this layout, or, with a size, the volumes named after it.
-    ///
-    /// # Errors
-    /// When volumes of that size cannot be made.
     pub fn new(
         name: &Utf8Path,
         layout: &Layout,
@@ -123,7 +120,6 @@ struct OutputFile {
     file: PartialFile,
     number: u64,
     range: Range<u64>,
-    /// Where the range begins in the file.
     offset: u64,
     bytes: u64,
 }
@@ -296,9 +292,6 @@ impl Output {
     }
 
     /// Makes everything durable and gives the files their names.
-    ///
-    /// # Errors
-    /// When a name was taken meanwhile, or the disk refuses.
     pub(in crate::bundle) fn finish(
         self,
         bundle: Digest,

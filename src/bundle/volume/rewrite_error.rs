@@ -12,7 +12,6 @@ use rune_core::{
     fsx::{self, PathError},
 };
 
-/// Why a bundle was not cut into volumes, or not put together from them.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RewriteError {
     #[error(transparent)]

@@ -6,7 +6,6 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VolumeSize(u64);
 
-/// A text is not the size of a volume.
 #[derive(Debug, thiserror::Error)]
 #[error("write fat32, github, dvd, or a number with a unit, for example 4GB or 650MiB")]
 pub struct VolumeSizeError;

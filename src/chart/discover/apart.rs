@@ -15,7 +15,6 @@ use rune_core::yaml::Node;
 pub(super) struct NamedValue<'n> {
     pub(super) name: &'n str,
     pub(super) value: &'n str,
-    /// Its number in a list.
     item: Option<usize>,
 }
 
@@ -81,7 +80,6 @@ pub(super) fn joined(
 pub(super) struct Guess {
     pub(super) reference: String,
     pub(super) apart: Apart,
-    /// The paths of repository and image.
     pub(super) paths: Vec<String>,
 }
 

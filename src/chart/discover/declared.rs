@@ -47,7 +47,6 @@ impl Search<'_> {
         }
     }
 
-    /// The same for a text.
     pub(super) fn declared_text(&mut self, path: &str, text: &str, is_declared: bool) {
         let mut references = Vec::new();
         self.references_in(text, self.is_encoded(path), 0, &mut references);

@@ -21,7 +21,6 @@ const OWN_GROUPS: [&str; 3] = ["", "apps", "batch"];
 /// The annotation that makes an object a hook.
 const HOOK: &str = "helm.sh/hook";
 
-/// The search through one object.
 pub(super) struct Search<'s> {
     pub(super) file: &'s str,
     pub(super) object: String,

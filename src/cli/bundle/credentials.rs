@@ -56,7 +56,6 @@ pub(super) struct Logout {
     access: NamedRegistryArgs,
 }
 
-/// Why there is no password.
 #[derive(Debug, thiserror::Error)]
 enum PasswordError {
     #[error("cannot read the password from standard input")]

@@ -145,7 +145,6 @@ fn platform(text: &str) -> Result<Platform, PlatformError> {
     }
 }
 
-/// The value is no path that means the same on every node.
 #[derive(Debug, thiserror::Error)]
 #[error("expected the absolute path of the file on the nodes")]
 struct PathOnNodesError;

@@ -149,7 +149,6 @@ impl TransferArgs {
     }
 }
 
-/// A text is no size of a request.
 #[derive(Debug, thiserror::Error)]
 #[error("write a size from 64KiB to 4GiB, such as 8MiB")]
 struct SizeError;

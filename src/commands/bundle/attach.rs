@@ -26,18 +26,14 @@ const MAX_SIGNATURE_FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct AttachOptions {
     pub(crate) bundle: Utf8PathBuf,
-    /// Where other volumes of its set are.
     pub(crate) parts: Vec<Utf8PathBuf>,
-    /// The file with the signature.
     pub(crate) signature: Utf8PathBuf,
     /// The file with the public key that it was made with.
     pub(crate) key: Option<Utf8PathBuf>,
-    /// The trust file with that key.
     pub(crate) trust_file: Option<Utf8PathBuf>,
     pub(crate) is_dry_run: bool,
 }
 
-/// A signature is in the bundle.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct AttachReport(CosignReport);
@@ -73,10 +69,6 @@ impl Failure for AttachError {
 
 /// Puts a signature into a bundle, after it was checked against a key and the bundle to its last
 /// byte.
-///
-/// # Errors
-/// When the signature is not one by the key over this bundle's index, the bundle is damaged, no
-/// slot is left, or the file may not be written.
 pub(crate) fn run(
     options: &AttachOptions,
     progress: &dyn Progress,

@@ -31,7 +31,6 @@ pub enum ChartCheck {
     LeftOut,
 }
 
-/// What became of the check.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CompletenessReport {
@@ -47,9 +46,7 @@ pub(super) struct CompletenessReport {
     tests_left_out: Vec<ExceptionRecord>,
     /// References that were ignored, with the reason.
     ignored: Vec<ExceptionRecord>,
-    /// The keys of values that were for the check alone.
     check_values: Vec<CheckValuesRecord>,
-    /// Charts in which no object names an image.
     charts_without_images: Vec<String>,
 }
 
@@ -117,9 +114,6 @@ impl CompletenessReport {
 }
 
 /// Checks that there is a Helm for the charts of a project, before anything is fetched.
-///
-/// # Errors
-/// When there is none, or it is something else.
 pub(super) fn check_helm(project: &Project, check: &ChartCheck) -> Result<(), CommandError> {
     match check {
         ChartCheck::Helm {

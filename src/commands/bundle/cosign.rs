@@ -57,7 +57,6 @@ pub(super) struct CosignReport {
     slot: usize,
     outcome: Outcome,
     signatures: Vec<SlotState>,
-    /// How many signers it takes, by the trust file.
     #[serde(skip_serializing_if = "Option::is_none")]
     threshold: Option<usize>,
     dry_run: bool,

@@ -14,16 +14,12 @@ use rune_core::{
     text::{shown, size},
 };
 
-/// Which bundles, and what they are checked with.
 #[derive(Debug, Clone)]
 pub(crate) struct DiffOptions {
-    /// The bundle that is there.
     pub(crate) old: Utf8PathBuf,
-    /// The bundle that is to come.
     pub(crate) new: Utf8PathBuf,
     /// Who must vouch for both; nobody is fine.
     pub(crate) trust: ViewOptions,
-    /// Whether a difference fails the job.
     pub(crate) is_failure: bool,
 }
 
@@ -37,10 +33,6 @@ pub(crate) struct DiffReport {
 }
 
 /// Compares two bundles, in place.
-///
-/// # Errors
-/// When a bundle cannot be read, keys or a digest were given and do not vouch for it, or what is
-/// compared is damaged.
 pub(crate) fn run(options: &DiffOptions) -> Result<DiffReport, CommandError> {
     let (old, new) = (
         options.trust.open(&options.old)?,

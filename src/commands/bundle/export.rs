@@ -21,7 +21,6 @@ pub(crate) struct ExportOptions {
     pub(crate) format: ExportFormat,
 }
 
-/// For whom the list is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ExportFormat {
@@ -62,9 +61,6 @@ struct RemoteChart<'a> {
 }
 
 /// Writes the lock down as another tool reads it.
-///
-/// # Errors
-/// When there is no lock, or it is not that of the manifest.
 pub(crate) fn run(
     options: &ExportOptions,
     progress: &dyn Progress,

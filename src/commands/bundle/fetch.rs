@@ -26,7 +26,6 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct FetchOptions {
     pub(crate) reference: Reference,
-    /// What the bundle is checked with.
     pub(crate) trust: BundleOptions,
     /// Bundles, and directories that some were unpacked into: what they have is not fetched.
     pub(crate) bases: Vec<Utf8PathBuf>,
@@ -35,7 +34,6 @@ pub(crate) struct FetchOptions {
     pub(crate) registry: ClientConfig,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
-    /// Only check that it could be done.
     pub(crate) is_dry_run: bool,
 }
 
@@ -50,10 +48,8 @@ pub(crate) struct FetchReport {
     output: Utf8PathBuf,
     bytes: u64,
     signatures: Vec<SlotState>,
-    /// The blank slots for which the registry has a signature.
     later_signatures: Vec<usize>,
     from: Vec<Used>,
-    /// How many entries an earlier, interrupted run had written.
     kept: u64,
     dry_run: bool,
 }
@@ -91,11 +87,8 @@ impl Report for FetchReport {
     }
 }
 
-/// Fetches a bundle.
-///
-/// # Errors
-/// When the registry does not have all of it, it is not as signed, or the file cannot be written;
-/// nothing has its name then.
+/// Fetches a bundle. Fails when the registry does not have all of it, it is not as signed, or the
+/// file cannot be written; nothing has its name then.
 pub(crate) fn run(
     options: &FetchOptions,
     progress: &Arc<dyn Progress>,

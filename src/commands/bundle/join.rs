@@ -74,9 +74,6 @@ impl Report for JoinReport {
 }
 
 /// Adds volumes to a bundle, which is complete with the last one.
-///
-/// # Errors
-/// When a volume is not as signed or of another set, or the file cannot be written.
 pub(crate) fn run(
     options: &JoinOptions,
     progress: &dyn Progress,

@@ -14,7 +14,6 @@ use rune_core::{
 
 #[derive(Debug)]
 pub(crate) struct KeygenOptions {
-    /// The path of both files without `.key` and `.pub`.
     pub(crate) prefix: Utf8PathBuf,
     pub(crate) is_dry_run: bool,
 }
@@ -62,9 +61,6 @@ impl Failure for KeygenError {
 }
 
 /// Makes a key pair. The passphrase is asked for once it is known that both files can be made.
-///
-/// # Errors
-/// When one of the files exists, the directory is missing or closed, or no passphrase can be had.
 pub(crate) fn run(
     options: &KeygenOptions,
     passphrase: impl FnOnce() -> Result<Secret, CommandError>,

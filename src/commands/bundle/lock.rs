@@ -33,7 +33,6 @@ use rune_storage::migrations::Migrations;
 #[derive(Debug, Clone)]
 pub struct LockOptions {
     pub project: ProjectOptions,
-    /// What to do with the result.
     pub mode: LockMode,
     /// Whether the charts are checked for images that the lock does not have.
     pub chart_check: ChartCheck,
@@ -43,7 +42,6 @@ pub struct LockOptions {
     pub registry: ClientConfig,
 }
 
-/// What to do with the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockMode {
     Write,
@@ -54,7 +52,6 @@ pub enum LockMode {
     Update(String),
 }
 
-/// Why a lock cannot be made, beside what the parts of it say.
 #[derive(Debug, thiserror::Error)]
 enum LockVerbError {
     #[error("the manifest has no image, artifact, chart or file `{name}`")]
@@ -72,11 +69,9 @@ impl Failure for LockVerbError {
     }
 }
 
-/// Resolves a manifest and writes or checks its lock.
-///
-/// # Errors
-/// When the manifest has mistakes, the policy denies something, anything cannot be resolved, or the
-/// lock cannot be written. Drift is no error but the verdict of the report.
+/// Resolves a manifest and writes or checks its lock. Fails when the manifest has mistakes, the
+/// policy denies something, anything cannot be resolved, or the lock cannot be written. Drift is no
+/// error but the verdict of the report.
 pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     let path = project.lock_path();

@@ -18,10 +18,8 @@ pub(crate) use mirror::{Destination as MirrorDestination, Format as MirrorFormat
 /// Whose nodes are configured for what, and where that is written.
 #[derive(Debug, Clone)]
 pub(crate) struct MirrorOptions {
-    /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
     pub(crate) format: MirrorFormat,
-    /// The registry that has the images.
     pub(crate) destination: MirrorDestination,
     /// Where to write; without one, the configuration is the report.
     pub(crate) out: Option<Utf8PathBuf>,
@@ -83,10 +81,6 @@ impl Report for MirrorReport {
 
 /// Makes the configuration, and writes it if so wanted. What there is to know besides goes to
 /// `progress`.
-///
-/// # Errors
-/// When the bundle is not as signed, the runtime cannot be told such a thing, or a file with other
-/// content is in the way.
 pub(crate) fn run(
     options: &MirrorOptions,
     progress: &dyn Progress,

@@ -18,7 +18,6 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyOptions {
     pub(crate) project: ProjectOptions,
-    /// Whether to say too what is allowed, and why.
     pub(crate) with_allowed: bool,
 }
 
@@ -28,7 +27,6 @@ pub(crate) struct PolicyReport {
     manifest: Utf8PathBuf,
     /// The lock that was judged; absent when there is none yet.
     lock: Option<Utf8PathBuf>,
-    /// Digest of the policy file.
     policy: Digest,
     allowed: usize,
     waived: usize,
@@ -98,11 +96,8 @@ impl Report for PolicyReport {
     }
 }
 
-/// Judges a manifest, and its lock if there is one.
-///
-/// # Errors
-/// When the manifest, its policy, its lock or a chart cannot be read. A denial is no error but the
-/// verdict of the report.
+/// Judges a manifest, and its lock if there is one. Fails when the manifest, its policy, its lock
+/// or a chart cannot be read. A denial is no error but the verdict of the report.
 pub(crate) fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
     let project = options.project.load(Programs::NotNeeded)?;
     let lock_path = project.lock_path();

@@ -18,28 +18,22 @@ use rune_core::{
     text::size,
 };
 
-/// How many connections at the same time.
 const CONNECTIONS: usize = 4;
 
 #[derive(Debug, Clone)]
 pub(crate) struct PruneOptions {
     pub(crate) destination: Destination,
-    /// How many bundles of each name stay.
     pub(crate) keep: usize,
-    /// Whose signatures count.
     pub(crate) signers: SignerOptions,
-    /// The clusters that use the registry.
     pub(crate) clusters: Vec<ClusterOptions>,
     /// Whether it is the only one.
     pub(crate) is_only_cluster: bool,
     /// Where in them bundles are installed; everywhere, when none is named.
     pub(crate) namespaces: BTreeSet<String>,
-    /// How the registry is reached.
     pub(crate) registry: ClientConfig,
     pub(crate) is_dry_run: bool,
 }
 
-/// What goes and what stays.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PruneReport {
@@ -51,7 +45,6 @@ pub(crate) struct PruneReport {
     bundles: Vec<Fate>,
     manifests: Vec<Target>,
     held: Vec<Held>,
-    /// What the registry can free of what is deleted, at most.
     bytes: u64,
     notes: Vec<String>,
 }
@@ -59,13 +52,10 @@ pub(crate) struct PruneReport {
 /// A cluster that was asked what it uses.
 #[derive(Debug, Serialize)]
 struct ClusterUse {
-    /// The address of the API server.
     address: String,
-    /// How many releases have a record there.
     releases: usize,
 }
 
-/// One cluster is named, and nobody says that it is the only one.
 #[derive(Debug, thiserror::Error)]
 #[error("one cluster is named, and another one may use the registry, too")]
 struct OtherClusters;
@@ -154,10 +144,6 @@ const fn word(kind: TargetKind) -> &'static str {
 }
 
 /// Shows what would be deleted, or deletes it.
-///
-/// # Errors
-/// When the registry or a cluster do not say what they have, an index does not count, or the
-/// registry does not delete.
 pub(crate) fn run(
     options: &PruneOptions,
     progress: &Arc<dyn Progress>,

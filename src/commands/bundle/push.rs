@@ -30,9 +30,7 @@ pub use crate::push::{IndexChoice, PushSettings};
 
 #[derive(Debug, Clone)]
 pub struct PushOptions {
-    /// Which bundle, and what it is checked with.
     pub bundle: BundleOptions,
-    /// What is pushed where, and how.
     pub settings: PushSettings,
     /// Where a receipt is written; none without it.
     pub receipts: Option<ReceiptPlace>,
@@ -183,11 +181,8 @@ fn remark(reference: &PushedReference) -> Option<String> {
     }
 }
 
-/// Pushes a bundle.
-///
-/// # Errors
-/// When the bundle is not as signed, a tag is taken, or the registry does not take something.
-/// Running it again goes on from there.
+/// Pushes a bundle. Fails when the bundle is not as signed, a tag is taken, or the registry does
+/// not take something. Running it again goes on from there.
 pub fn run(
     options: &PushOptions,
     progress: &Arc<dyn Progress>,
@@ -249,7 +244,6 @@ fn open_delta(
     Ok(Some(opened))
 }
 
-/// Images and charts are in the registry, and the index or a signature is not.
 #[derive(Debug, thiserror::Error)]
 #[error("the registry took the images and charts, and refused: {}", .0.join("; "))]
 pub(super) struct ArtifactsRefused(Vec<String>);

@@ -21,14 +21,12 @@ pub struct ReceiptPlace {
     pub directory: Option<Utf8PathBuf>,
     /// The moment, as RFC 3339.
     pub now: String,
-    /// Whether a receipt is wanted.
     pub is_wanted: bool,
     /// Receipts of earlier versions, when nobody named the directory: they are not left without a
     /// word.
     pub before: Option<Utf8PathBuf>,
 }
 
-/// There is no place for receipts.
 #[derive(Debug, thiserror::Error)]
 #[error("no directory for receipts is known: HOME is not set")]
 struct NoPlace;
@@ -46,7 +44,6 @@ impl Failure for NoPlace {
 const HELP: &str =
     "nothing was done; give --receipts DIR on a disk that can be written, or --no-receipt";
 
-/// What is about to be done.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deed<'a> {
     /// `push`, `install` or `rollback`.

@@ -20,22 +20,17 @@ use rune_core::{
     yaml::Place,
 };
 
-/// What to render, and where to.
 #[derive(Debug, Clone)]
 pub(crate) struct RenderOptions {
     pub(crate) project: ProjectOptions,
-    /// The development form, or the form pinned by a lock.
     pub(crate) form: RenderForm,
     /// The directory to write to; without one, the project, which only the development form may be
     /// written to.
     pub(crate) out: Option<Utf8PathBuf>,
-    /// What to do with the result.
     pub(crate) mode: RenderMode,
-    /// Whether the versions of the charts are recorded as released.
     pub(crate) is_release: bool,
 }
 
-/// Which form of the charts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RenderForm {
     Development,
@@ -43,17 +38,14 @@ pub(crate) enum RenderForm {
     Pinned(Option<Utf8PathBuf>),
 }
 
-/// What to do with the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RenderMode {
     Write,
     /// Say what would be written.
     DryRun,
-    /// Compare it with the files that are there.
     Check,
 }
 
-/// The pinned form has no place in the project.
 #[derive(Debug, thiserror::Error)]
 #[error("the pinned form is not written into the project")]
 struct NoDestination;
@@ -75,7 +67,6 @@ impl Failure for NoDestination {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RenderReport {
-    /// The directory that the paths are relative to.
     directory: Utf8PathBuf,
     /// The lock whose digests were used; absent for the development form.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +83,6 @@ struct FileSummary {
     state: FileState,
 }
 
-/// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum FileState {
@@ -202,12 +192,10 @@ impl RenderReport {
     }
 }
 
-/// Renders the templates, and writes or compares the result.
-///
-/// # Errors
-/// When the manifest has mistakes, the lock is missing or not current, a template is wrong, a chart
-/// is not what was released under its version, or a file cannot be read or written. A file that is
-/// out of step is no error but the verdict of the report.
+/// Renders the templates, and writes or compares the result. Fails when the manifest has mistakes,
+/// the lock is missing or not current, a template is wrong, a chart is not what was released under
+/// its version, or a file cannot be read or written. A file that is out of step is no error but the
+/// verdict of the report.
 pub(crate) fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
     let (rendered, project_directory, lock) = match &options.form {
         RenderForm::Development => {

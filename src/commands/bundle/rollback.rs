@@ -29,18 +29,13 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct RollbackOptions {
     pub(crate) access: ClusterAccessOptions,
-    /// A release of the installation.
     pub(crate) release: String,
-    /// What may be done that is refused otherwise.
     pub(crate) permissions: Permissions,
-    /// How long each release may take to run.
     pub(crate) patience: Duration,
-    /// Only say what would be done.
     pub(crate) is_dry_run: bool,
     pub(crate) receipts: ReceiptPlace,
 }
 
-/// Why nothing is rolled back.
 #[derive(Debug, thiserror::Error)]
 enum RollbackError {
     #[error("nothing was installed before {bundle} as release {release}")]
@@ -100,11 +95,9 @@ impl Failure for RollbackError {
     }
 }
 
-/// Rolls an installation back, or says what would be done.
-///
-/// # Errors
-/// When there is nothing to go back to, the database must not be used by what was before, or a
-/// release does not go back: then the message says where each release is.
+/// Rolls an installation back, or says what would be done. Fails when there is nothing to go back
+/// to, the database must not be used by what was before, or a release does not go back: then the
+/// message says where each release is.
 pub(crate) fn run(
     options: &RollbackOptions,
     progress: &dyn Progress,

@@ -25,20 +25,16 @@ const MAX_HTPASSWD_BYTES: u64 = 1 << 20;
 /// How many threads may wait for the disk at the same time.
 const MOST_READING: usize = 16;
 
-/// What to serve, where, and to whom.
 #[derive(Debug, Clone)]
 pub(crate) struct ServeOptions {
-    /// Which bundles, and what they are checked with.
     pub(crate) bundles: Vec<BundleOptions>,
     /// The address to listen on; port 0 takes a free one.
     pub(crate) listen: SocketAddr,
-    /// Certificate and key of the server.
     pub(crate) tls: Option<(Utf8PathBuf, Utf8PathBuf)>,
     /// The file with users and bcrypt hashes.
     pub(crate) htpasswd: Option<Utf8PathBuf>,
     /// Whether an address that other machines reach may be listened on without TLS.
     pub(crate) is_plain_http_allowed: bool,
-    /// Which image signatures of the builder are served.
     pub(crate) image_signatures: ImageSignatureChoice,
 }
 
@@ -101,7 +97,6 @@ impl Report for ServeReport {
     }
 }
 
-/// Why a server is not started, or does not go on.
 #[derive(Debug, thiserror::Error)]
 enum ServiceError {
     #[error("{0} can be reached from other machines, and there is no certificate to talk TLS with")]
@@ -133,10 +128,6 @@ impl Failure for ServiceError {
 }
 
 /// Serves until the process is asked to end; `ready` gets the report when clients may come.
-///
-/// # Errors
-/// When a bundle is not as signed, two of them contradict each other, the address cannot be used,
-/// or Ctrl-C was pressed.
 pub(crate) fn run(
     options: &ServeOptions,
     progress: &Arc<dyn Progress>,

@@ -24,13 +24,11 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct UnpackOptions {
-    /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
     /// The directory to create; without one, `<name>-<version>` in the working directory.
     pub(crate) directory: Option<Utf8PathBuf>,
     /// Patterns of the only entries that are wanted; all without any.
     pub(crate) only: Vec<String>,
-    /// Only check that it could be done.
     pub(crate) is_dry_run: bool,
 }
 
@@ -106,11 +104,8 @@ impl Report for UnpackReport {
     }
 }
 
-/// Unpacks a bundle into a new directory.
-///
-/// # Errors
-/// When the bundle is not as signed, the directory exists, there is too little room, or a pattern
-/// matches nothing; nothing is left then.
+/// Unpacks a bundle into a new directory. Fails when the bundle is not as signed, the directory
+/// exists, there is too little room, or a pattern matches nothing; nothing is left then.
 pub(crate) fn run(
     options: &UnpackOptions,
     progress: &dyn Progress,

@@ -16,15 +16,11 @@ use rune_core::{
 /// One or two bundles, and what all of them are checked with.
 #[derive(Debug, Clone)]
 pub(crate) struct ViewOptions {
-    /// Where parts of the bundles are.
     pub(crate) parts: Parts,
-    /// Who must have signed each.
     pub(crate) signers: SignerOptions,
-    /// Digests of which each bundle must have one.
     pub(crate) digests: Vec<Digest>,
 }
 
-/// The bundle comes from a pipe.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` cannot be read in place: it is not a file")]
 struct NoFile(Utf8PathBuf);

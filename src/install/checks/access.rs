@@ -27,9 +27,6 @@ type Resource = (String, String, bool);
 /// Looks whether the namespace is there, or may be made, and whether we may do in it what Helm will
 /// do. The second is whether it is there. Kinds that `definitions`, or definitions among the objects,
 /// make known need not be there yet.
-///
-/// # Errors
-/// When the API server does not say.
 pub(crate) async fn check_access(
     cluster: &Cluster,
     objects: &[Object],

@@ -9,7 +9,6 @@ use super::{Check, Requirements, Verdict};
 use crate::install::Cluster;
 use rune_core::failure::FailureKind;
 
-/// Secrets, and which keys of them are needed.
 type Needed = BTreeMap<String, BTreeSet<String>>;
 
 /// Looks at every Secret that a pod cannot start without.

@@ -14,10 +14,8 @@ use rune_core::failure::FailureKind;
 
 /// The most objects that are looked at in one answer.
 const PAGE: u32 = 500;
-/// The most fields that are named.
 const MAX_FIELDS: usize = 12;
 
-/// What would be lost of what is stored.
 pub(super) async fn check(
     cluster: &Cluster,
     live: &Value,

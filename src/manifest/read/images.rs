@@ -288,7 +288,6 @@ fn collide(one: &Reference, other: &Reference) -> bool {
         && (is_same_tag || is_same_digest || one.registry() != other.registry())
 }
 
-/// The names that programs have in an image.
 fn names(paths: &[Utf8PathBuf]) -> impl Iterator<Item = &str> {
     paths.iter().filter_map(|path| path.file_name())
 }

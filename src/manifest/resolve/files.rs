@@ -36,7 +36,6 @@ pub(super) fn built(project: &Project, build: &BuildImage) -> Result<BuiltImage,
     Ok(BuiltImage { binaries })
 }
 
-/// A program of the project.
 pub(super) fn binary(
     project: &Project,
     binary: &Binary,

@@ -72,7 +72,6 @@ pub(super) async fn resolve(
     with_referrers(client, reference, elsewhere, image, warnings).await
 }
 
-/// What a reference leads to.
 pub(super) async fn resolve_root(
     client: &Client,
     reference: &Reference,
@@ -87,7 +86,6 @@ pub(super) async fn resolve_root(
     })
 }
 
-/// Adds what is about it.
 pub(super) async fn with_referrers(
     client: &Client,
     reference: &Reference,
@@ -298,7 +296,6 @@ fn left_out(manifest: Blob, platform: Option<Platform>) -> LockedManifest {
     }
 }
 
-/// An image that is carried.
 fn image_entry(
     manifest: &Manifest,
     platform: Option<Platform>,

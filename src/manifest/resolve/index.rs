@@ -29,7 +29,6 @@ pub(super) enum EntryKind {
     Unknown,
 }
 
-/// An entry of an index.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) kind: EntryKind,

@@ -13,13 +13,10 @@ use crate::{
 };
 use rune_core::failure::{Failure, FailureKind};
 
-/// Why a lock cannot be used for a project.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockCheckError {
-    /// It says something else than the project.
     #[error(transparent)]
     Stale(#[from] StaleLock),
-    /// The project's own files cannot be read.
     #[error(transparent)]
     Unreadable(#[from] ResolveFailures),
 }
@@ -50,9 +47,6 @@ impl Failure for LockCheckError {
 /// Fails when a lock no longer says what the manifest and the files of the project say. Asks no
 /// registry: a tag that moved is not seen and does not matter, because the lock pins it. Programs
 /// are looked at only when the project was loaded with them.
-///
-/// # Errors
-/// With everything that differs, or that cannot be read.
 pub(crate) fn check_current(project: &Project, lock: &Lock) -> Result<(), LockCheckError> {
     let mut problems = Problems::default();
     let mut expected = local(project, Some(lock), &mut problems);
@@ -305,7 +299,6 @@ pub(super) fn locked(image: &Image, content: LockedContent) -> LockedImage {
     }
 }
 
-/// The lock's entry of an artifact.
 pub(super) fn locked_artifact(artifact: &Artifact, content: LockedContent) -> LockedImage {
     LockedImage {
         name: artifact.name.clone(),

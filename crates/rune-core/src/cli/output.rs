@@ -33,7 +33,6 @@ use crate::{
     text::shown_lines,
 };
 
-/// Standard output takes no more.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
 struct OutputError(#[source] io::Error);

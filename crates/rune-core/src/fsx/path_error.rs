@@ -15,11 +15,9 @@ pub enum Action {
     /// Renaming or linking to the final name.
     Rename,
     Remove,
-    /// Waiting for it to be durable.
     Sync,
     /// Asking about it: size, kind, free space.
     Inspect,
-    /// Taking the lock on it.
     Lock,
     Trust,
 }
@@ -39,7 +37,6 @@ impl fmt::Display for Action {
     }
 }
 
-/// A file operation that failed: what was tried, where, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{path}`")]
 pub struct PathError {

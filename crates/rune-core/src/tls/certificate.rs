@@ -20,7 +20,6 @@ use crate::text::shown;
 
 const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
 
-/// A certificate that could be read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Certificate(CertificateInner<Raw>);
 
@@ -104,7 +103,6 @@ impl Certificate {
             .is_some_and(|(_, constraints)| constraints.ca)
     }
 
-    /// The host names and addresses that it is for.
     pub fn names(&self) -> Vec<String> {
         let Ok(Some((_, SubjectAltName(names)))) = self.0.tbs_certificate.get::<SubjectAltName>()
         else {
@@ -126,12 +124,10 @@ impl Certificate {
         std::str::from_utf8(common.value.value()).ok().map(shown)
     }
 
-    /// Whom it is of, for people.
     pub fn subject(&self) -> String {
         shown(&self.0.tbs_certificate.subject.to_string())
     }
 
-    /// Who issued it, for people.
     pub fn issuer(&self) -> String {
         shown(&self.0.tbs_certificate.issuer.to_string())
     }

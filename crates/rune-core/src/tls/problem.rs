@@ -3,12 +3,10 @@
 use super::Day;
 use crate::failure::{Failure, FailureKind};
 
-/// Why the certificate of a server is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateProblem {
     #[error("it is malformed, or uses an extension that is not supported: {0}")]
     Malformed(String),
-    /// No CA certificate that is trusted issued it.
     #[error("{}, and is not trusted itself (fingerprint {fingerprint})", issued(.subject, .issuer, .missing))]
     UnknownIssuer {
         subject: String,
@@ -19,10 +17,8 @@ pub enum CertificateProblem {
         /// The SHA-256 of the certificate.
         fingerprint: String,
     },
-    /// The file with the CA certificates says that it, or its issuer, is not for servers.
     #[error("the CA file rejects the certificate of `{subject}` for servers")]
     Rejected { subject: String },
-    /// A certificate of that name is given, but must not issue others.
     #[error(
         "it was issued by `{issuer}`, whose certificate in the CA file is not a CA certificate"
     )]
@@ -34,7 +30,6 @@ pub enum CertificateProblem {
     WrongName {
         /// The host that was asked for.
         wanted: String,
-        /// The hosts that it is for.
         names: Vec<String>,
         /// The common name of its subject, which is not looked at.
         common_name: Option<String>,
@@ -53,26 +48,20 @@ pub enum CertificateProblem {
         start: Day,
         now: Day,
     },
-    /// It has a key that signatures cannot be verified with.
     #[error("its key is not supported: {0}")]
     UnsupportedKey(String),
-    /// It, or one of those that lead to the CA, is signed in a way that cannot be verified.
     #[error(
         "it, or a certificate between it and the CA, is signed with an algorithm or key that is not supported"
     )]
     UnsupportedSignature,
-    /// It has no extensions, so nobody can tell what it is for.
     #[error("it is an X.509 version 1 certificate, which cannot be verified")]
     Version1,
-    /// It is one of a CA.
     #[error("it is a CA certificate, used as a server certificate")]
     CaAsServer,
     #[error("it is not for servers: its extended key usage lacks `serverAuth`")]
     WrongPurpose,
-    /// Its signature is not that of its issuer.
     #[error("its signature, or that of a certificate between it and the CA, is invalid")]
     BadSignature,
-    /// The server did not prove that the key is its own.
     #[error("the server does not hold the private key of the certificate that it shows")]
     NotItsOwn,
 }

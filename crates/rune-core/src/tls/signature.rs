@@ -23,9 +23,6 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// Verifies a handshake's signature. `candidates` is how many algorithms of a scheme may be meant:
 /// all in TLS 1.2, one in TLS 1.3.
-///
-/// # Errors
-/// When it is not by the key of the certificate.
 pub fn verify_handshake(
     supported: &WebPkiSupportedAlgorithms,
     candidates: usize,

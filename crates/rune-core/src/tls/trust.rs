@@ -110,7 +110,6 @@ impl TrustedCertificates {
             .chain(public.filter(move |(certificate, _)| !is_rejected(certificate)))
     }
 
-    /// The trusted certificates of a subject.
     pub(super) fn of_subject<'a>(
         &'a self,
         subject: &'a str,

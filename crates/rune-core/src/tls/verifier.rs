@@ -35,7 +35,6 @@ pub struct TrustVerifier {
 }
 
 impl TrustVerifier {
-    /// A verifier, to be handed to the TLS library.
     pub const fn new(
         trusted: TrustedCertificates,
         name_check: NameCheck,
@@ -49,9 +48,6 @@ impl TrustVerifier {
     }
 
     /// Judges a certificate and those that the server sent to lead from it to a CA.
-    ///
-    /// # Errors
-    /// When it is not accepted.
     pub fn check(
         &self,
         end_entity: &CertificateDer<'_>,

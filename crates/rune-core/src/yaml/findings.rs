@@ -24,9 +24,7 @@ pub trait Problem: fmt::Display {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
     pub path: Utf8PathBuf,
-    /// Line, from 1.
     pub line: usize,
-    /// Column, from 1.
     pub column: usize,
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,9 +94,6 @@ impl Findings {
 impl Diagnostics {
     /// Puts the findings of several files together, in the order of files and then of places;
     /// nothing when there are none.
-    ///
-    /// # Errors
-    /// When there is at least one.
     pub fn check(files: impl IntoIterator<Item = Findings>) -> Result<(), Self> {
         let mut findings = Vec::new();
         for file in files {

@@ -19,9 +19,6 @@ const MERGE: &str = "<<";
 
 /// Reads one document. `path` only says where a mistake is; the tree has at most `max_nodes` nodes,
 /// aliases written out.
-///
-/// # Errors
-/// When the text is not YAML, holds several documents, is larger, or has keys that are no text.
 pub fn parse_rendered(path: &Utf8Path, text: &str, max_nodes: usize) -> Result<Node, YamlError> {
     let error = |place: Place, message: &str| YamlError::at(path, place, message);
     let mut root = None;

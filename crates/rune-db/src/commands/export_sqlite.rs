@@ -15,7 +15,6 @@ use rune_core::{
 };
 use rune_storage::{PostgresUrl, migrations::Migrations, with_session};
 
-/// What to export, and where to.
 #[derive(Debug)]
 pub(crate) struct ExportOptions {
     pub(crate) source: DatabaseOptions,
@@ -25,12 +24,9 @@ pub(crate) struct ExportOptions {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ExportReport {
-    /// The URL of the database, without password.
     pub(crate) source: String,
     pub(crate) output: Utf8PathBuf,
-    /// The tables, as both sides have them.
     pub(crate) tables: Vec<CarriedTable>,
-    /// What there is to know about who may read the file.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -48,10 +44,6 @@ impl Failure for ExportUsageError {
     }
 }
 
-/// Exports.
-///
-/// # Errors
-/// When the database cannot be read, holds what a SQLite file cannot, or the file exists.
 pub(crate) fn run(
     options: &ExportOptions,
     progress: &Arc<dyn Progress>,

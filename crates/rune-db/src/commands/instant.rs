@@ -15,7 +15,6 @@ pub(crate) enum TimeSpec {
     Ago(Duration),
 }
 
-/// Why a text names no moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "write a time with its zone, `2026-05-01T12:00:00Z`, a day, `2026-05-01`, or an age, `7d`, `12h`"
@@ -30,9 +29,6 @@ impl From<DurationError> for MomentError {
 
 impl TimeSpec {
     /// Reads RFC 3339, a day (its beginning in UTC), or an age.
-    ///
-    /// # Errors
-    /// When it is none of them.
     pub(crate) fn parse(text: &str) -> Result<Self, MomentError> {
         if text.contains('-') {
             timestamp(text).map(Self::At).ok_or(MomentError)

@@ -17,14 +17,12 @@ use rune_storage::{
 #[derive(Debug)]
 pub(crate) struct PruneOptions {
     pub(crate) store: StoreOptions,
-    /// How old it must be.
     pub(crate) older_than: Duration,
     /// Whether the evidence of jobs goes with them.
     pub(crate) with_artifacts: bool,
     /// Whether foreign keys, triggers and rules of the site may change more than what is taken
     /// away.
     pub(crate) allow_cascade: bool,
-    /// Whether to count it, and change nothing.
     pub(crate) is_dry_run: bool,
 }
 
@@ -46,7 +44,6 @@ pub(crate) struct PruneReport {
     pub(crate) warnings: Vec<String>,
 }
 
-/// The rows of a table before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct TableRows {
     pub(crate) table: String,
@@ -54,10 +51,8 @@ pub(crate) struct TableRows {
     pub(crate) after: u64,
 }
 
-/// Takes away what is old.
-///
-/// # Errors
-/// When the database cannot be changed; what was taken away before that is gone.
+/// Takes away what is old. Fails when the database cannot be changed; what was taken away before
+/// that is gone.
 pub(crate) fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
     let before = (options.store.now)() - options.older_than.as_secs_f64();
     let rule = PruneRule {

@@ -44,9 +44,6 @@ pub(super) struct Patient<T> {
 impl RetryDeadline<'_> {
     /// Tries something until it works, fails for good, or the time is up. An attempt is told how
     /// much time is left, if there is a limit.
-    ///
-    /// # Errors
-    /// The last error; when the time is up it says so.
     pub(super) fn until<T>(
         &self,
         location: &str,

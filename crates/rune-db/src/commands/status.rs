@@ -33,17 +33,12 @@ pub(crate) struct StatusOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StatusReport {
     pub(crate) database: Overview,
-    /// Whether nothing is left for `migrate` to do.
     #[serde(rename = "upToDate")]
     pub(crate) is_up_to_date: bool,
     #[serde(skip)]
     is_strict: bool,
 }
 
-/// Looks at a database.
-///
-/// # Errors
-/// When there is none, or it cannot be read.
 pub(crate) fn run(options: &StatusOptions) -> Result<StatusReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;

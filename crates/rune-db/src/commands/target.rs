@@ -18,13 +18,11 @@ use rune_storage::{
 const MAX_URL_BYTES: u64 = 64 << 10;
 const DEFAULT_URL: &str = "sqlite:///~/.rune-api/jobs.db";
 
-/// Which database a person means.
 #[derive(Debug)]
 pub(crate) struct DatabaseOptions {
     /// `--db-url`: a URL, `env:NAME` or `file:PATH`.
     pub(crate) url: Option<Secret>,
     pub(crate) password_file: Option<Utf8PathBuf>,
-    /// What the process found around it.
     pub(crate) environment: Environment,
 }
 
@@ -33,7 +31,6 @@ pub(crate) type Variables = Box<dyn Fn(&str) -> Option<Secret> + Send + Sync>;
 
 /// What a process finds around it: handed in, because only the command line reads it.
 pub(crate) struct Environment {
-    /// The value of an environment variable.
     pub(crate) variable: Variables,
     /// The directory that relative paths start at, if it is known; absolute.
     pub(crate) working_directory: Option<Utf8PathBuf>,
@@ -48,7 +45,6 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// The database that is meant.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) place: Place,
@@ -99,7 +95,6 @@ impl Target {
     }
 }
 
-/// Why no database is meant.
 #[derive(Debug, thiserror::Error)]
 enum TargetError {
     #[error("`{origin}` names no database that can be used")]
@@ -195,7 +190,6 @@ impl DatabaseOptions {
         })
     }
 
-    /// What stands behind the option.
     fn option(&self, option: &str, text: &Secret) -> Result<Candidate, CommandError> {
         let named = |name: String, text: Secret| Candidate {
             name,

@@ -19,7 +19,6 @@ use rune_storage::{
     schema::{Catalog, Column, Need, TABLES, Table},
 };
 
-/// The columns that hold JSON.
 const JSON: [&str; 5] = [
     "request_json",
     "result_json",

@@ -18,10 +18,6 @@ use rune_storage::{
     schema::{Assessment, Catalog, Column, TABLES, Table, on_postgres, quoted},
 };
 
-/// Checks a database.
-///
-/// # Errors
-/// When the server cannot be asked.
 pub(crate) async fn check_server(
     client: &Client,
     location: &str,

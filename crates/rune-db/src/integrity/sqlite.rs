@@ -23,11 +23,8 @@ use rune_storage::{
 
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Checks a database.
-///
-/// # Errors
-/// When SQLite cannot read it at all, or it is no database of RUNE; damage that it can read around
-/// is a finding.
+/// Checks a database. Fails when SQLite cannot read it at all, or it is no database of RUNE; damage
+/// that it can read around is a finding.
 pub(crate) fn check_file(
     connection: &Connection,
     path: &Utf8Path,

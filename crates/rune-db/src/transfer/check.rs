@@ -31,9 +31,6 @@ pub(super) struct Volume {
 }
 
 /// Looks at every row of every table; gives what each holds, and the characters of all.
-///
-/// # Errors
-/// When something cannot be carried exactly, with everything that was found.
 pub(super) fn check(
     source: &FileSnapshot,
     tables: &[&'static Table],
@@ -64,7 +61,6 @@ pub(super) fn check(
     }
 }
 
-/// The cells with one of some characters.
 pub(super) fn cells_with(
     characters: &Characters,
     source: &FileSnapshot,
@@ -121,7 +117,6 @@ fn check_row(
 pub(crate) struct RowCheck {
     table: &'static Table,
     key: &'static [Column],
-    /// The bytes of the key so far.
     key_bytes: usize,
 }
 
@@ -152,7 +147,6 @@ impl RowCheck {
     }
 }
 
-/// What is wrong with one cell.
 fn finding(table: &Table, column: &Column, cell: Cell<'_>, is_key: bool) -> Option<FindingKind> {
     match (column.kind, cell) {
         (_, Cell::Null) if is_key => Some(FindingKind::NullKey),

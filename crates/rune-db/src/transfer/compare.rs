@@ -30,7 +30,6 @@ use rune_storage::{
 /// How many differing rows of a table are listed.
 const LISTED: usize = 100;
 
-/// A database that is compared.
 #[derive(Debug)]
 pub(crate) enum Side {
     File(Box<FileSnapshot>),
@@ -47,7 +46,6 @@ pub(crate) struct Comparison {
     pub(crate) warnings: Vec<String>,
 }
 
-/// A table on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TableComparison {
@@ -61,7 +59,6 @@ pub(crate) struct TableComparison {
     pub(crate) rows: Option<RowDifferences>,
 }
 
-/// How the rows of a table differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RowDifferences {
@@ -105,10 +102,6 @@ impl Side {
     }
 }
 
-/// Compares two databases.
-///
-/// # Errors
-/// When one of them cannot be read, or is no database of RUNE.
 pub(crate) async fn compare(
     left: Side,
     right: Side,

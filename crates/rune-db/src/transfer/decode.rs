@@ -21,7 +21,6 @@ pub(super) struct Tuples {
 }
 
 impl Tuples {
-    /// Expects tuples of so many fields.
     pub(super) const fn new(fields: usize) -> Self {
         Self {
             fields,

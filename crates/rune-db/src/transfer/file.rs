@@ -52,10 +52,6 @@ enum Watch {
 impl FileSnapshot {
     /// Opens an existing file and begins the one transaction that everything is read in. Links to
     /// the file are resolved first, so that what lies beside it is what SQLite finds.
-    ///
-    /// # Errors
-    /// When it is missing, has several names, cannot be read without changing anything, or is no
-    /// SQLite database.
     pub fn open(path: &Utf8Path, trust: SourceTrust) -> Result<Self, TransferError> {
         let file = SqliteFile::existing(path)?;
         file.check_single_name()?;
@@ -158,9 +154,6 @@ impl FileSnapshot {
     }
 
     /// Whether somebody else has changed the file since it was opened.
-    ///
-    /// # Errors
-    /// When that cannot be found out.
     pub fn has_changed(&self) -> Result<bool, TransferError> {
         Ok(match &self.watch {
             Watch::Version(watcher, version) => data_version(watcher, &self.file)? != *version,
@@ -168,7 +161,6 @@ impl FileSnapshot {
         } || self.file.check_current().is_err())
     }
 
-    /// The path of the file, with links resolved.
     pub fn path(&self) -> &Utf8Path {
         self.file.path()
     }
@@ -177,7 +169,6 @@ impl FileSnapshot {
         &self.file
     }
 
-    /// The URL of the file.
     pub fn location(&self) -> &str {
         &self.location
     }

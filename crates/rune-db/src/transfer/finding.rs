@@ -25,7 +25,6 @@ pub enum FindingKind {
     WrongType,
     /// NULL where PostgreSQL demands a value.
     MissingValue,
-    /// NULL in a primary key.
     NullKey,
     /// A number beyond the column's range.
     OutOfRange,

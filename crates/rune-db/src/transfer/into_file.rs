@@ -36,10 +36,6 @@ const INLINE_BYTES: u64 = 1 << 20;
 const MESSAGES_AHEAD: usize = 4;
 
 /// Writes every row of a database into a new file.
-///
-/// # Errors
-/// When the database is not RUNE's, has what a file cannot hold, the file exists, or what arrived
-/// is not what was sent.
 pub(crate) async fn into_file(
     client: &Client,
     location: &str,

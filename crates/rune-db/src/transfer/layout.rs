@@ -29,7 +29,6 @@ pub(super) fn is_nullable(table: &Table, column: &Column) -> bool {
         .any(|(name, columns)| *name == table.name && columns.contains(&column.name))
 }
 
-/// Whether a column is indexed by itself.
 pub(super) fn is_indexed(table: &Table, column: &Column) -> bool {
     table
         .indexes

@@ -56,7 +56,6 @@ impl NewDatabase {
         self.file.path()
     }
 
-    /// Opens it to be filled.
     pub(super) fn connect(&self) -> Result<Connection, TransferError> {
         connect_new(self.path())
     }

@@ -45,7 +45,6 @@ impl<'a> From<ValueRef<'a>> for Cell<'a> {
     }
 }
 
-/// A row that is being read.
 pub(super) struct RowView<'r, 'c> {
     row: &'r Row<'r>,
     table: &'static Table,
@@ -147,7 +146,6 @@ impl RowView<'_, '_> {
         })
     }
 
-    /// Reads a content piece by piece.
     pub(super) fn read_content(
         &mut self,
         column: &str,

@@ -82,7 +82,6 @@ impl<'c> ServerTables<'c> {
         Ok(site.notes(verb))
     }
 
-    /// The name of a table in SQL.
     pub(super) fn name(&self, table: &Table) -> String {
         format!("{}.{}", quoted(&self.schema), table.name)
     }

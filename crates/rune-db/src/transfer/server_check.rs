@@ -15,13 +15,9 @@ use rune_storage::{
 
 /// How many rows with bytes of another encoding are looked for in a table; there may be more.
 const MOST_ROWS: usize = 100;
-/// How many keys of a finding are named.
 const NAMED_KEYS: usize = 5;
 
 /// Looks at every row of every table; the server does the looking.
-///
-/// # Errors
-/// When something cannot be carried exactly, with everything that was found.
 pub(super) async fn check(server: &ServerTables<'_>) -> Result<(), TransferError> {
     let findings = in_tables(server).await?;
     if findings.is_empty() {
@@ -33,9 +29,6 @@ pub(super) async fn check(server: &ServerTables<'_>) -> Result<(), TransferError
 
 /// Everything in the tables of a schema that cannot be carried exactly, within a transaction of the
 /// caller.
-///
-/// # Errors
-/// When the server cannot be asked.
 pub(crate) async fn findings(
     client: &Client,
     schema: &str,

@@ -96,7 +96,6 @@ pub(super) fn row_digest(field: Option<&[u8]>) -> Result<RowDigest, TransferErro
         .ok_or(TransferError::Protocol)
 }
 
-/// The digest of a row in SQL.
 fn row_digest_sql(server: &ServerTables<'_>, table: &Table) -> String {
     let value = |column: &Column, name: &str| match column.kind {
         ColumnKind::Text => format!(

@@ -19,7 +19,6 @@ use crate::{
 };
 use rune_core::yaml::{self, Node, Place, Value};
 
-/// An image that is to be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Want {
     pub(super) place: ImagePlace,
@@ -29,15 +28,12 @@ pub(super) struct Want {
     pub(super) is_known: bool,
 }
 
-/// What one scalar is to become.
 #[derive(Debug, Default)]
 pub(super) struct Change {
     pub(super) text: String,
-    /// What is replaced in that.
     pub(super) edits: Vec<Edit>,
     /// From where it is to change: an alias can lead to it from several places.
     seen: BTreeSet<String>,
-    /// The wants that ask for it.
     wants: BTreeSet<usize>,
 }
 
@@ -83,7 +79,6 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// The edits of a document with objects.
     pub(super) fn document(
         mut self,
         text: &str,
@@ -359,7 +354,6 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// The same for a text that is documents.
     fn in_documents(
         &mut self,
         text: &str,

@@ -51,7 +51,6 @@ pub(crate) struct BundleReport {
     pub(super) bytes: u64,
     pub(super) entries: usize,
     pub(super) images: Vec<BuiltImage>,
-    /// The key identifiers of whoever signed.
     pub(super) signed_by: Vec<String>,
     #[serde(skip)]
     pub(super) signers: Vec<String>,
@@ -60,7 +59,6 @@ pub(crate) struct BundleReport {
     pub(super) image_signatures: Option<BuiltSignatures>,
     pub(super) waived: Vec<String>,
     pub(super) completeness: CompletenessReport,
-    /// What is to be fetched, or was.
     pub(super) remote_blobs: u64,
     pub(super) remote_bytes: u64,
     pub(super) dry_run: bool,
@@ -83,14 +81,12 @@ pub(super) struct BuiltDelta {
     pub(super) bases: Vec<BaseRecord>,
 }
 
-/// The image signatures in the bundle.
 #[derive(Debug, Serialize)]
 pub(super) struct BuiltSignatures {
     pub(super) key: Digest,
     pub(super) count: usize,
 }
 
-/// An image in the bundle.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BuiltImage {

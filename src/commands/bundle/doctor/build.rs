@@ -39,7 +39,6 @@ pub(crate) struct DoctorBuildOptions {
     pub(crate) registry: ClientConfig,
 }
 
-/// Stands in for the passphrase, which is not asked for here.
 #[derive(Debug, thiserror::Error)]
 #[error("the key is encrypted")]
 struct Encrypted;

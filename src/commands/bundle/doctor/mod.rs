@@ -34,7 +34,6 @@ struct Check {
     state: State,
     needed: String,
     available: String,
-    /// What to do about it.
     help: Option<String>,
     #[serde(skip)]
     kind: Option<FailureKind>,
@@ -92,7 +91,6 @@ impl Check {
         }
     }
 
-    /// What there is, or the problem in its place.
     fn of(
         name: &'static str,
         needed: impl Into<String>,

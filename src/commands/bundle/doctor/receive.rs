@@ -23,7 +23,6 @@ use rune_core::{
     text::{exact_size, size},
 };
 
-/// Far above any kubeconfig.
 const MAX_KUBECONFIG_BYTES: u64 = 4 << 20;
 /// Where containerd listens, on its own and within k3s or RKE2.
 const CONTAINERD_SOCKETS: [&str; 2] = [
@@ -33,25 +32,18 @@ const CONTAINERD_SOCKETS: [&str; 2] = [
 /// How long Helm may take to say its version.
 const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
 
-/// What will be done with the bundle.
 #[derive(Debug, Clone)]
 pub(crate) struct DoctorReceiveOptions {
-    /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
-    /// The directory in which it would be unpacked.
     pub(crate) directory: Utf8PathBuf,
-    /// The registry that it would be pushed to.
     pub(crate) registry: Option<Destination>,
-    /// The Helm that was found.
     pub(crate) helm: Option<Utf8PathBuf>,
-    /// The configuration of the cluster that was found.
     pub(crate) kubeconfig: Option<Utf8PathBuf>,
     /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the
     /// registry itself need not be one.
     pub(crate) access: ClientConfig,
 }
 
-/// A configuration of a cluster is none.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a kubeconfig with a current context")]
 struct NoKubeconfig(Utf8PathBuf);

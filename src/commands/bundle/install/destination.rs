@@ -37,12 +37,10 @@ pub(super) struct Destination {
     pub(super) archive: Vec<u8>,
     pub(super) kube_version: Option<String>,
     pub(super) profile: Option<String>,
-    /// The texts of the profile's values.
     profile_values: Vec<String>,
     registry: Option<String>,
 }
 
-/// Which images are at the destination.
 #[derive(Default)]
 pub(super) struct Images {
     /// What of them is another there.
@@ -147,7 +145,6 @@ impl Destination {
         self.written(&self.made(replaced)?, helm)
     }
 
-    /// The values of the destination.
     pub(super) fn made(&self, replaced: &Replaced) -> Result<Value, CommandError> {
         let made = destination_values(
             self.registry.as_deref(),
@@ -369,7 +366,6 @@ impl Images {
         running.collect()
     }
 
-    /// Whether an image is there.
     async fn ask(
         &mut self,
         client: &Client,

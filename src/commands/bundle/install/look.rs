@@ -36,7 +36,6 @@ pub(super) struct Inspection {
     pub(super) objects: Vec<Object>,
     pub(super) running: RunningImages,
     pub(super) history: Vec<Revision>,
-    /// What becomes of the namespace.
     pub(super) namespace: NamespacePlan,
     /// What becomes of the custom resource definitions of its `crds/`.
     pub(super) definitions: Definitions,

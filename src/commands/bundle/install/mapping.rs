@@ -33,9 +33,7 @@ const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum MapMode {
-    /// By the values of the chart.
     Values,
-    /// In the objects that the chart renders to.
     Objects,
 }
 
@@ -58,7 +56,6 @@ pub(super) struct Mapped {
     pub(super) post_renderer: Option<PostRenderer>,
 }
 
-/// What Helm renders the chart with.
 #[derive(Clone, Copy)]
 pub(super) struct Rendering<'r> {
     pub(super) helm: &'r ReleaseHelm,
@@ -81,7 +78,6 @@ fn shown_place<S: serde::Serializer>(place: &ImagePlace, serializer: S) -> Resul
     serializer.collect_str(place)
 }
 
-/// The images of rendered objects.
 struct RenderedImages {
     /// Those that do not come from the destination as the objects are.
     outside: Vec<(ImagePlace, String)>,
@@ -99,7 +95,6 @@ struct Attempt {
     images: RenderedImages,
 }
 
-/// Why the chart is not installed: images would come from elsewhere.
 #[derive(Debug, thiserror::Error)]
 #[error("images would not come from {registry}:{}", lines(.findings))]
 struct Elsewhere {
@@ -307,7 +302,6 @@ impl Mapping {
         }))
     }
 
-    /// The image of the bundle that a text means.
     fn meant(&self, text: &str) -> Option<usize> {
         meant_image(text, &self.available)
     }

@@ -36,12 +36,10 @@ pub struct LockReport {
     outcome: LockOutcome,
     images: Vec<ImageSummary>,
     artifacts: Vec<ArtifactSummary>,
-    /// Charts, programs and files from elsewhere.
     fetched: Vec<FetchedSummary>,
     charts: usize,
     migrations: usize,
     binaries: usize,
-    /// Bytes of all distinct blobs that a build will fetch.
     fetch_bytes: u64,
     changes: Vec<Change>,
     /// Artifacts about images that the lock does not have: signatures, scans.
@@ -49,14 +47,12 @@ pub struct LockReport {
     /// Images and artifacts whose pinned digest the registry does not have any more.
     pub(super) gone: Vec<String>,
     policy: Evaluation,
-    /// Images whose licence nobody stated, as the policy allows.
     not_reviewed: Vec<String>,
     completeness: CompletenessReport,
     #[serde(skip)]
     remarks: Vec<Remark>,
 }
 
-/// What became of the lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum LockOutcome {
@@ -84,7 +80,6 @@ struct ImageSummary {
     attestations: usize,
     /// Artifacts about what is carried: signatures, attestations, SBOMs.
     referrers: Vec<ReferrerSummary>,
-    /// Bytes of the distinct blobs that the bundle includes.
     bytes: u64,
 }
 
@@ -94,12 +89,10 @@ struct ArtifactSummary {
     name: String,
     reference: Reference,
     digest: Digest,
-    /// What kind it is, as its manifest says.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifact_type: Option<String>,
     /// Artifacts about it: signatures, attestations, SBOMs.
     referrers: Vec<ReferrerSummary>,
-    /// Bytes of the distinct blobs that the bundle includes.
     bytes: u64,
 }
 
@@ -107,11 +100,9 @@ struct ArtifactSummary {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FetchedSummary {
-    /// `chart`, `program` or `file`.
     kind: &'static str,
     /// Its name, with the version of a chart and the platform of a program.
     name: String,
-    /// Where it comes from, without the query of a URL.
     origin: String,
     digest: Digest,
     bytes: u64,

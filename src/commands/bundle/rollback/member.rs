@@ -21,7 +21,6 @@ pub(super) struct Member {
     record: InstallRecord,
     /// What is installed, or was before it was rolled back.
     left: Installed,
-    /// Where the release is.
     place: Place,
     pub(super) schema: Option<DatabaseSchema>,
 }
@@ -225,7 +224,6 @@ impl Member {
         self.helm.release().to_owned()
     }
 
-    /// The bundle that is left.
     pub(super) fn label(&self) -> String {
         label(&self.left)
     }

@@ -14,7 +14,6 @@ use rune_storage::{
 
 /// What RUNE's pool may open.
 const POOL: i64 = 10;
-/// What the project is tested with.
 const TESTED: std::ops::RangeInclusive<i32> = 15..=18;
 /// A certificate should be renewed when it has less than this left.
 const RENEWAL_SECONDS: f64 = 30.0 * 86_400.0;

@@ -220,7 +220,6 @@ fn key_part(field: Option<&[u8]>, kind: ColumnKind) -> Result<KeyPart, TransferE
     })
 }
 
-/// The key as it is shown.
 pub(super) fn shown_key(key: &[KeyPart]) -> String {
     let part = |part: &KeyPart| match part {
         KeyPart::Null => "NULL".to_owned(),

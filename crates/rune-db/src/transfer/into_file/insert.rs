@@ -40,7 +40,6 @@ pub(super) struct LargeContent {
     pub(super) column: &'static str,
 }
 
-/// A value on its way into a cell.
 enum Value<'a> {
     Null,
     Integer(i64),

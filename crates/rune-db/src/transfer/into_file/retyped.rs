@@ -19,19 +19,13 @@ const FLOAT: u8 = 7;
 /// The depth that no tree of SQLite's has.
 const MAX_DEPTH: usize = 24;
 
-/// A place in a table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    /// The id of the row.
     pub(super) row: i64,
-    /// The position of the column.
     pub(super) column: usize,
 }
 
 /// Retypes cells of the table whose tree begins at a page.
-///
-/// # Errors
-/// When the file is not as SQLite's manual says, or the disk refuses.
 pub(super) fn retype(
     file: &TemporaryFile,
     root: u32,
