@@ -9,7 +9,7 @@ use super::{EntryName, Placed};
 
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// What an archive has wrong in the frame around its contents.
+/// What an archive has wrong in the headers and padding around its entries.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     #[error("entry `{0}`: the header is not the one that the bundle index demands")]

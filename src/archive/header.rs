@@ -13,7 +13,7 @@ const BLOCK: usize = 512;
 /// The first size that the eleven octal digits of a ustar header cannot express: 8 GiB.
 const USTAR_SIZE_LIMIT: u64 = 1 << 33;
 
-/// The name that the pax extended header of a large entry carries.
+/// The name in the pax extended header of a large entry.
 const PAX_NAME: &str = "././@PaxHeader";
 
 /// The permission bits of an entry.

@@ -1,4 +1,4 @@
-//! What the index of a bundle records of the check of its charts.
+//! What a bundle index records of the check of its charts.
 
 use serde::{Deserialize, Serialize};
 

@@ -202,7 +202,7 @@ impl Failure for ContentError {
 }
 
 impl ContentError {
-    /// The problem that a person should look at: content that is wrong before a machine that cannot
+    /// The problem that a person should see: content that is wrong before a machine that cannot
     /// read or write it.
     fn decisive(&self) -> Option<&Problem> {
         let is_of_machine = |problem: &&Problem| {

@@ -82,7 +82,7 @@ impl ContentReader {
 
     /// Reads the next piece into the buffer, whose old content is lost, and says whether there may
     /// be another; the last piece can be empty. Reads from the bundle that the reader came from.
-    /// Fails when the content is not what the index says. The buffer is empty then.
+    /// Fails when the content is not what the bundle index says. The buffer is empty then.
     pub fn next_piece(
         &mut self,
         bundle: &OpenBundle,
@@ -100,7 +100,7 @@ impl ContentReader {
         buffer: &mut Vec<u8>,
     ) -> Result<Option<bool>, ContentError> {
         match self.advance(bundle, buffer, At::cached) {
-            // What is no wait but a failure is met again by whoever reads with patience.
+            // What is a failure and not a wait is met again by whoever reads with patience.
             Err(Problem::Frame(CheckError::Read(_))) => Ok(None),
             outcome => outcome
                 .map(Some)

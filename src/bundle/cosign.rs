@@ -1,4 +1,4 @@
-//! Putting a signature into a bundle that is there already.
+//! Putting a signature into an existing bundle.
 //!
 //! A signature takes one blank slot, and nothing else of the file changes. Its bytes are written
 //! with one call and are durable before anybody is told. When the machine stops in between, each
@@ -168,7 +168,7 @@ impl FileToSign {
         })
     }
 
-    /// The exact bytes that signatures are made over: the index as it stands in the file.
+    /// The exact bytes that signatures are made over: the bundle index as it stands in the file.
     pub(crate) fn message(&self) -> &[u8] {
         self.head.index_bytes()
     }
@@ -202,7 +202,7 @@ impl CheckedFile {
     }
 
     /// Puts a signature into a slot, unless its key has signed before. `trust` has the key, and
-    /// judges the signatures that are there. Waits for other processes that do the same. Nothing is
+    /// checks the signatures that it has. Waits for other processes that do the same. Nothing is
     /// written when `is_dry_run`. Also gives what the slots hold afterwards, or would.
     pub(crate) fn add(
         &self,
@@ -237,7 +237,7 @@ impl CheckedFile {
         Ok((placement, states))
     }
 
-    /// Where the signature belongs. All slots are looked at, so that no signature is put beside a
+    /// Where the signature belongs. All slots are read, so that no signature is put beside a
     /// damaged one.
     fn place(
         &self,

@@ -1,5 +1,5 @@
 //! From a project and its lock to the ingredients of a bundle: reads the project's files, renders
-//! the charts and values with the locked digests, makes the images that the packager makes.
+//! the charts and values with the locked digests, builds the images that the packager builds.
 //!
 //! Everything read here is held against the lock: a program or migration that is not the locked one
 //! is drift.
@@ -44,13 +44,13 @@ const MAX_TEXT_BYTES: u64 = 4 << 20;
 /// Far more than Helm reads in a values file of its own limit.
 const MAX_VALUES_NODES: usize = 1_000_000;
 
-/// How much of a carried file is hashed at once.
+/// How much of an included file is hashed at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// Which components a bundle has beyond or without what the manifest says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ComponentChoice {
-    /// Components to carry although they are off by default.
+    /// Components to include although they are off by default.
     pub(crate) with: Vec<String>,
     pub(crate) without: Vec<String>,
 }

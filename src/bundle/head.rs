@@ -1,9 +1,9 @@
-//! The head of a bundle: the index and the signature slots, before and after they are
+//! The header of a bundle: the bundle index and the signature slots, before and after they are
 //! authenticated.
 //!
 //! [`UnverifiedHead`] holds bytes. The only thing read from them is the size of the first entry.
-//! [`AuthenticatedHead`] exists only when a key or digest from outside the bundle vouches for the
-//! index; every reader of contents asks for one.
+//! [`AuthenticatedHead`] exists only when a key or digest from outside the bundle authenticates the
+//! bundle index; every reader of entries asks for one.
 
 use std::{collections::BTreeMap, io::Read};
 
@@ -35,7 +35,7 @@ pub struct UnverifiedHead {
     slots: Vec<Vec<u8>>,
 }
 
-/// The head of a bundle whose index somebody trusted has vouched for.
+/// The header of a bundle that a trusted key or digest authenticates.
 #[derive(Debug)]
 pub struct AuthenticatedHead {
     bytes: UnverifiedHead,
@@ -147,7 +147,8 @@ impl UnverifiedHead {
         })
     }
 
-    /// The head of a bundle as a registry has it: the index, and by its number what each slot held.
+    /// The header of a bundle as a registry has it: the bundle index, and by its number what each
+    /// slot held.
     pub(crate) fn published(index_bytes: Vec<u8>, signatures: BTreeMap<usize, Vec<u8>>) -> Self {
         let mut slots = vec![vec![b' '; SLOT_BYTES]; SLOTS];
         for (number, mut signature) in signatures {
@@ -159,17 +160,17 @@ impl UnverifiedHead {
         Self { index_bytes, slots }
     }
 
-    /// The bundle digest: the SHA-256 of the index as it stands in the file.
+    /// The bundle digest: the SHA-256 of the bundle index as it stands in the file.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.index_bytes)
     }
 
-    /// The size of the index in bytes.
+    /// The size of the bundle index in bytes.
     pub const fn index_size(&self) -> u64 {
         self.index_bytes.len() as u64
     }
 
-    /// The exact bytes of the index.
+    /// The exact bytes of the bundle index.
     pub(super) fn index_bytes(&self) -> &[u8] {
         &self.index_bytes
     }
@@ -185,7 +186,8 @@ impl UnverifiedHead {
         }
     }
 
-    /// Decides whether anybody trusted vouches for the index, and only then reads it.
+    /// Decides whether a trusted key or digest authenticates the bundle index, and only then reads
+    /// it.
     pub fn authenticate(self, trust: &Trust) -> Result<AuthenticatedHead, AuthenticationError> {
         let slots = trust.evaluate(&self.index_bytes, &self.slots)?;
         let index = BundleIndex::from_bytes(&self.index_bytes)?;
@@ -199,8 +201,8 @@ impl UnverifiedHead {
         })
     }
 
-    /// Reads the index on the word of whoever is about to sign it. It serves to check the contents
-    /// behind it, which is what a signer vouches for, and nothing else is done with them.
+    /// Reads the bundle index on the word of whoever is about to sign it. It serves to check the
+    /// entries behind it, which is what a signer signs, and nothing else is done with them.
     pub(super) fn vouched_for_by_signer(self) -> Result<AuthenticatedHead, IndexError> {
         let (index, slots) = self.peek()?;
         let layout = index.layout(self.index_bytes.len() as u64)?;
@@ -213,7 +215,7 @@ impl UnverifiedHead {
         })
     }
 
-    /// Reads the index although nobody vouches for it; for showing only, never for acting.
+    /// Reads the bundle index although nobody authenticated it; for showing only, never for acting.
     pub fn peek(&self) -> Result<(BundleIndex, Vec<SlotState>), IndexError> {
         let digest = self.digest();
         Ok((
@@ -249,14 +251,14 @@ impl AuthenticatedHead {
         &self.layout
     }
 
-    /// The exact bytes of the index.
+    /// The exact bytes of the bundle index.
     pub fn index_bytes(&self) -> &[u8] {
         &self.bytes.index_bytes
     }
 
     /// Where the content of a signature slot begins in the file.
     pub(super) fn slot_offset(&self, slot: usize) -> u64 {
-        // The index comes first.
+        // The bundle index comes first.
         self.layout
             .entries()
             .get(slot.saturating_add(1))

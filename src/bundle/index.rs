@@ -1,4 +1,4 @@
-//! `bundle.json`: the index that determines every later byte of the bundle.
+//! `bundle.json`: the bundle index that determines every later byte of the bundle.
 //!
 //! Canonical JSON, signed, at the head of the tar. Its SHA-256 is the *bundle digest*. Unknown
 //! fields are refused: a reader that does not understand a part of a signed statement must not act
@@ -73,7 +73,7 @@ pub struct BundleIndex {
     /// The digest of the bundle that this one succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predecessor: Option<Digest>,
-    /// Every entry after the index and the slots, in the order of the archive.
+    /// Every entry after the bundle index and the slots, in the order of the archive.
     pub entries: Vec<EntryRecord>,
     pub images: Vec<ImageRecord>,
     /// Other artifacts of registries; all of each is included.
@@ -125,7 +125,7 @@ pub struct ImageRecord {
     pub name: String,
     /// The reference it is known by.
     pub reference: Reference,
-    /// The index or manifest that the reference resolved to when it was locked.
+    /// The image index or manifest that the reference resolved to when it was locked.
     pub target: Descriptor,
     /// The optional component it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,12 +133,12 @@ pub struct ImageRecord {
     /// Its licence as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    /// The manifests that `target` leads to, itself included when it is no index.
+    /// The manifests that `target` leads to, itself included when it is not an index.
     pub manifests: Vec<ManifestRecord>,
-    /// The index of the carried manifests alone, when others were left out.
+    /// The image index of the included manifests alone, when others were left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduced_index: Option<Descriptor>,
-    /// Artifacts about what is carried of it, such as signatures, sorted by subject and digest.
+    /// Artifacts about what is included of it, such as signatures, sorted by subject and digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub referrers: Vec<ReferrerRecord>,
 }
@@ -264,7 +264,7 @@ impl ProfileRecord {
 }
 
 impl ImageRecord {
-    /// The manifests that run, carried or left out; all but the attestations.
+    /// The manifests that run, included or left out; all but the attestations.
     pub fn runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
         self.manifests
             .iter()
@@ -385,7 +385,7 @@ impl BundleIndex {
     }
 }
 
-/// The entries that every bundle begins with: the index and the signature slots.
+/// The entries that every bundle begins with: the bundle index and the signature slots.
 pub(super) fn head_entries(index_bytes: u64) -> Result<Vec<Entry>, EntryNameError> {
     let entry = |name: String, size| {
         EntryName::new(name).map(|name| Entry {

@@ -1,8 +1,8 @@
 //! An open bundle: its documents are read and hang together, and every content can be had by its
 //! digest, in place.
 //!
-//! For the verbs that give contents away: serving, pushing, loading, installing. Opening reads the
-//! documents and the end of the file, so it takes the same time at any size. Contents are read from
+//! For the verbs that give entries away: serving, pushing, loading, installing. Opening reads the
+//! documents and the end of the file, so it takes the same time at any size. Entries are read from
 //! the one open file by position, any number of them at the same time.
 
 use std::{
@@ -46,7 +46,7 @@ pub enum OpenError {
     Content(#[from] ContentError),
     #[error(transparent)]
     Closure(#[from] ClosureError),
-    /// What is published beside the contents has no canonical form; does not happen.
+    /// What is published beside the entries has no canonical form; does not happen.
     #[error(transparent)]
     Index(#[from] IndexError),
 }
@@ -201,7 +201,7 @@ impl OpenBundle {
         Ok(())
     }
 
-    /// Reads a part of a content, unchecked: for contents that were read to their end before, from
+    /// Reads a part of a content, unchecked: for entries that were read to their end before, from
     /// the file as it still is.
     pub fn read_part(&self, digest: Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let outside = || io::Error::from(io::ErrorKind::UnexpectedEof);

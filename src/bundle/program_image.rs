@@ -11,7 +11,7 @@ const PROGRAMS: &str = "usr/local/bin";
 /// Where TLS libraries look for CA certificates.
 const CA_ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// Where the migrations lie, for looking at; the program has the same ones built in.
+/// Where the migrations lie, to be read by people; the program has the same ones built in.
 const MIGRATIONS: &str = "usr/share/rune-db/migrations";
 
 /// Where programs that call each other leave files for each other.

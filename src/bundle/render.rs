@@ -1,5 +1,5 @@
 //! What the templates of a project make, as files: the development form that is committed, and the
-//! pinned form that a bundle carries.
+//! pinned form that a bundle includes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,8 +89,7 @@ fn readme(directory: &Utf8Path, chart: &ChartTree) -> Result<Option<String>, Gat
     )?)
 }
 
-/// Charts as a bundle carries them, the ways to install them, and the images that are there for
-/// them.
+/// Charts as a bundle includes them, the ways to install them, and the images that they use.
 #[derive(Debug)]
 pub(crate) struct PinnedCharts {
     pub(crate) charts: Vec<Package>,
@@ -155,7 +154,7 @@ pub(crate) fn preview_charts(
 }
 
 /// Renders the pinned form: whole charts of the project, the values of all profiles, and the text
-/// for the admin, as a bundle made of this lock would carry them.
+/// for the admin, as a bundle made of this lock would include them.
 pub(crate) fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, GatherError> {
     manifest::check_current(project, lock)?;
     let renderer = renderer(project)?;

@@ -1,4 +1,4 @@
-//! Who vouches for a bundle: keys and digests that come from outside it.
+//! Who is trusted for a bundle: keys and digests that come from outside it.
 
 use serde::Serialize;
 
@@ -184,7 +184,7 @@ impl Trust {
         }
     }
 
-    /// Judges the exact bytes of an index by the slots beside it.
+    /// Checks the exact bytes of an index by the slots beside it.
     pub(super) fn evaluate(
         &self,
         index: &[u8],

@@ -1,4 +1,4 @@
-//! Why nobody trusted vouches for a bundle.
+//! Why a bundle is not authenticated.
 
 use rune_core::{
     digest::Digest,
@@ -67,7 +67,7 @@ fn too_few(given: &[String], have: &[String], need: usize) -> String {
     )
 }
 
-/// Who signed, of those that count and of those that do not.
+/// Who signed, of the trusted keys and of others.
 fn signed_by(have: &[String], unknown: &[String], revoked: &[String]) -> String {
     let list = |introduction: &str, signers: &[String]| match signers {
         [] => String::new(),

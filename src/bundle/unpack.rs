@@ -26,7 +26,7 @@ pub(crate) enum UnpackError {
     #[error("`{directory}` exists already, and a bundle is unpacked into a new directory")]
     Exists {
         directory: Utf8PathBuf,
-        /// A directory in it that could be one; none where it is no directory.
+        /// A directory in it that could be one; none where it is not a directory.
         inside: Option<Utf8PathBuf>,
     },
     #[error("unpacking into `{directory}` needs {needed_bytes} bytes, {available_bytes} are free")]
@@ -79,8 +79,8 @@ impl Failure for UnpackError {
 
 /// Unpacks a bundle into a directory that must not exist yet; its parent must. Of `only` some
 /// entries, nothing but these and the signed index is checked. Fails when the destination exists,
-/// there is too little room, a byte differs from the index, or a write fails. The destination then
-/// does not exist.
+/// there is too little room, a byte differs from the bundle index, or a write fails. The
+/// destination then does not exist.
 pub(crate) fn unpack(
     source: BundleSource,
     head: &AuthenticatedHead,

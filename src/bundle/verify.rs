@@ -34,9 +34,10 @@ impl Failure for VerifyError {
     }
 }
 
-/// Checks every byte behind the head: headers, contents, padding, the end, and that the contents
-/// hang together. Gives the documents among the contents: the two OCI indexes and every manifest.
-/// Fails when anything differs; a file is read to its end, and all differences are in the error.
+/// Checks every byte behind the head: headers, data, padding, the end, and that every blob it
+/// refers to is there. Gives the documents among the entries: the two OCI indexes and every
+/// manifest. Fails when anything differs; a file is read to its end, and all differences are in the
+/// error.
 pub fn verify(
     source: BundleSource,
     head: &AuthenticatedHead,

@@ -1,8 +1,8 @@
-//! A look into a bundle, for showing what is inside: with or without anybody who vouches for it.
+//! A view of a bundle, for showing what is inside: authenticated or not.
 //!
-//! Not for acting: nothing that leads from here gives contents away to a registry, a cluster or a
-//! directory. What is read is compared with the index all the same, so a damaged file is told from
-//! one that was made otherwise.
+//! Not for acting: nothing that leads from here gives entries away to a registry, a cluster or a
+//! directory. What is read is compared with the bundle index all the same, so a damaged file is
+//! told from one that was made otherwise.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub struct BundleView {
 }
 
 impl BundleView {
-    /// Looks into a bundle for whose head somebody trusted vouches.
+    /// Looks into a bundle whose header was authenticated.
     pub fn of_authenticated(file: BundleFile, head: &AuthenticatedHead) -> Result<Self, OpenError> {
         let index = head.index().clone();
         let layout = index.layout(head.index_bytes().len() as u64)?;
@@ -55,7 +55,7 @@ impl BundleView {
         )
     }
 
-    /// Looks into a bundle that nobody vouches for: everything is only what the file claims.
+    /// Looks into an unverified bundle: everything is only what the file claims.
     pub fn of_unverified(file: BundleFile, head: &UnverifiedHead) -> Result<Self, OpenError> {
         let (index, signatures) = head.peek()?;
         let layout = index.layout(head.index_size())?;
@@ -89,12 +89,12 @@ impl BundleView {
         self.digest
     }
 
-    /// What each signature slot holds, or claims to hold when nobody vouches for the bundle.
+    /// What each signature slot holds, or claims to hold when the bundle is unverified.
     pub fn signatures(&self) -> &[SlotState] {
         &self.signatures
     }
 
-    /// Whether somebody trusted vouches for the index.
+    /// Whether a trusted key or digest authenticates the bundle index.
     pub const fn is_verified(&self) -> bool {
         self.is_verified
     }
@@ -173,7 +173,7 @@ impl BundleView {
         sizes.values().sum()
     }
 
-    /// Configuration and layers of a carried image or attestation manifest; nothing for one that
+    /// Configuration and layers of an included image or attestation manifest; nothing for one that
     /// was left out.
     pub fn parts(&self, manifest: Digest) -> Option<(Descriptor, Vec<Descriptor>)> {
         match self.manifest(manifest)?.kind().clone() {

@@ -166,7 +166,7 @@ fn unpack(
 }
 
 /// What is packed in the members of a gzip file, one after the other; what is after the last of
-/// them is no member.
+/// them is not a member.
 struct GzipMembers<'a> {
     member: GzDecoder<&'a [u8]>,
 }

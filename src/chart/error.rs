@@ -71,7 +71,7 @@ pub enum ChartError {
     Archive(#[source] std::io::Error),
     #[error("`{0}` is not a packed chart")]
     Unpack(Utf8PathBuf, #[source] std::io::Error),
-    /// `values.schema.json` is no JSON.
+    /// `values.schema.json` is not JSON.
     #[error("`{0}` is not JSON")]
     Schema(Utf8PathBuf, #[source] serde_json::Error),
     #[error("the chart's metadata cannot be written as JSON")]

@@ -35,7 +35,7 @@ pub fn load_templates(project: &Utf8Path) -> Result<BTreeMap<String, String>, Ch
 
 /// Where the result of a template belongs, relative to the project or the bundle:
 /// `templates/charts/rune/values.yaml.j2` becomes `charts/rune/values.yaml`. `None` for a name that
-/// is no template's.
+/// does not belong to a template.
 pub(crate) fn output_path(template: &str) -> Option<Utf8PathBuf> {
     template
         .strip_prefix(ROOT)?

@@ -112,7 +112,7 @@ struct Ended {
 }
 
 impl Helm {
-    /// Looks whether a program is Helm 3 or 4.
+    /// Checks whether a program is Helm 3 or 4.
     pub async fn find(program: &Utf8Path, time_limit: Duration) -> Result<Self, HelmError> {
         let scratch = ScratchDirectory::create()?;
         let mut helm = Self {

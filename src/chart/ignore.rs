@@ -2,7 +2,7 @@
 //!
 //! Patterns are shell patterns: `*`, `?`, `[a-z]`, `[^a-z]` and `\`. Without a `/` they are
 //! compared with the last name of a path, else with the whole of it, below the chart; a trailing
-//! `/` asks for a directory. A `!` does not take back an earlier rule, as git's does: whatever the
+//! `/` asks for a directory. A `!` does not cancel an earlier rule, as git's does: whatever the
 //! pattern does not match stays out. `**` is an error to Helm too.
 
 use camino::Utf8Path;

@@ -41,7 +41,7 @@ pub(super) fn kubernetes_version(constraint: &str) -> String {
 /// Whether a chart's `kubeVersion` allows a version; nothing when the constraint is not understood.
 pub(crate) fn fits_kubernetes(constraint: &str, version: &semver::Version) -> Option<bool> {
     let range: VersionRange = constraint.parse().ok()?;
-    // What a distribution adds, `-eks-1` or `+k3s1`, is no pre-release of the version.
+    // What a distribution adds, `-eks-1` or `+k3s1`, is not a pre-release of the version.
     let version = format!("{}.{}.{}", version.major, version.minor, version.patch);
     version.parse().ok().map(|version| range.contains(&version))
 }

@@ -167,7 +167,7 @@ impl ChartTree {
             let Some(first) = found.first() else {
                 return Err(problem("is not in `charts/`".to_owned()));
             };
-            // Without a version Helm takes any, but looks at neither condition nor alias.
+            // Without a version Helm takes any, but reads neither condition nor alias.
             if dependency.version.is_empty() {
                 continue;
             }

@@ -2,7 +2,7 @@
 //!
 //! Helm takes more than a semantic version: a leading `v`, one or two parts, leading zeros. The
 //! text stays as it was written, because file names, tags and the metadata of the artifact repeat
-//! it; only comparing looks at the parts.
+//! it; only comparing reads the parts.
 
 use std::{cmp::Ordering, fmt};
 

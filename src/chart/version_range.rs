@@ -187,7 +187,7 @@ impl Comparison {
         })
     }
 
-    /// Whether it holds for a version that is no pre-release, or beside a comparison that names
+    /// Whether it holds for a version that is not a pre-release, or beside a comparison that names
     /// one.
     fn holds(&self, version: &ChartVersion) -> bool {
         let order = version.precedence(&self.version);

@@ -1,5 +1,5 @@
 //! What changed among the entries of the archive: migrations, programs, other files, and what is to
-//! be carried.
+//! be transferred.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,19 +21,19 @@ pub struct FileDiff {
     pub new_bytes: Option<u64>,
 }
 
-/// What has to be carried to where the old bundle is: contents of the new bundle that the old one
+/// What has to be transferred to where the old bundle is; blobs of the new bundle that the old one
 /// does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Carry {
     pub contents: usize,
     pub bytes: u64,
-    /// How many contents the new bundle has in all.
+    /// How many blobs the new bundle has in all.
     pub total_contents: usize,
     pub total_bytes: u64,
 }
 
-/// Contents by digest, each once.
+/// Blobs by digest, each once.
 fn contents(index: &BundleIndex) -> BTreeMap<Digest, u64> {
     index
         .entries

@@ -24,8 +24,8 @@ pub struct ImageDiff {
     /// Signatures and other artifacts about it, one sentence each.
     pub referrers: ListDiff,
     pub layers: Layers,
-    /// Its packages, where both bundles carry a list of them; empty when the image is in one bundle
-    /// alone.
+    /// Its packages, where both bundles include a list of them; empty when the image is in one
+    /// bundle alone.
     pub packages: Vec<PackagesDiff>,
 }
 
@@ -47,13 +47,13 @@ pub enum PlatformState {
     /// The image does not have it any more.
     Removed,
     Changed,
-    /// The bundle no longer carries it; the image has it.
+    /// The bundle no longer includes it; the image has it.
     LeftOut,
-    /// The bundle carries it now; the image had it.
+    /// The bundle includes it now; the image had it.
     Carried,
 }
 
-/// The layers of the carried platforms of an image, each distinct one once.
+/// The layers of the included platforms of an image, each distinct one once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Layers {
@@ -66,7 +66,7 @@ pub struct Layers {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub count: usize,
-    /// Their bytes as they are carried.
+    /// Their bytes as they are included.
     pub bytes: u64,
 }
 
@@ -74,7 +74,7 @@ pub struct Tally {
 #[serde(rename_all = "camelCase")]
 pub struct LayerDiff {
     pub digest: Digest,
-    /// Its bytes as they are carried.
+    /// Its bytes as they are included.
     pub bytes: u64,
     pub state: LayerState,
 }
@@ -189,7 +189,7 @@ fn platforms<'a>(
     changed.collect()
 }
 
-/// The distinct layers of what is carried of an image.
+/// The distinct layers of what is included of an image.
 fn layers(view: &BundleView, image: Option<&ImageRecord>) -> BTreeMap<Digest, u64> {
     let manifests = image.into_iter().flat_map(|image| &image.manifests);
     let layers = manifests

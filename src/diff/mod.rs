@@ -1,10 +1,9 @@
 //! What changed between two bundles, in the words of whoever has to decide about it.
 //!
 //! Both are read in place and neither is unpacked. What is compared is what the indexes and the
-//! documents say, and the contents of the few entries that people write: charts, values, lists of
-//! packages. Values can hold secrets: what looks like one is said to have changed and never shown.
-//! The result is a pure function of the two bundles. It is as the bundles have it: whoever shows it
-//! escapes it.
+//! documents say, and the few entries that people write: charts, values, lists of packages. Values
+//! can hold secrets: what looks like one is said to have changed and never shown. The result is a
+//! pure function of the two bundles. It is as the bundles have it: whoever shows it escapes it.
 
 mod charts;
 mod entries;
@@ -56,14 +55,14 @@ pub struct Diff {
     /// How namespaces are created, when that changed.
     pub namespaces: Vec<Difference>,
     pub values: Vec<ValuesDiff>,
-    /// The migrations that changed. One that is there already should not.
+    /// The migrations that changed. One that exists should not.
     pub migrations: Vec<FileDiff>,
     pub programs: Vec<FileDiff>,
     /// Where charts, programs and files come from, when that changed, by entry.
     pub origins: Vec<Difference>,
     /// What else changed in the archive.
     pub files: Vec<FileDiff>,
-    /// What has to be carried to where the old bundle is.
+    /// What has to be transferred to where the old bundle is.
     pub carry: Carry,
 }
 
@@ -90,7 +89,7 @@ pub enum Change {
     Changed,
 }
 
-/// Texts that stand in one list and not in the other.
+/// Texts of one list and not in the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ListDiff {
     /// Those of the new bundle alone.

@@ -1,4 +1,5 @@
-//! What changed among the packages of an image, where it is known: when both bundles carry an SBOM.
+//! What changed among the packages of an image, where it is known: when both bundles include an
+//! SBOM.
 //!
 //! An SBOM is what `BuildKit` puts into an attestation manifest: a layer with an in-toto statement
 //! whose predicate is an SPDX document. Sources: `BuildKit`, `docs/attestations/sbom.md`; SPDX 2.3,
@@ -53,7 +54,7 @@ struct Package {
     version: Option<String>,
 }
 
-/// What changed, for each platform that both carry and whose manifest is not the same.
+/// What changed, for each platform that both include and whose manifest is not the same.
 pub(super) fn between(
     old: &BundleView,
     left: &ImageRecord,
@@ -76,7 +77,7 @@ pub(super) fn between(
             (Some(old), Some(new)) => (true, None, differences(&old, &new)),
             (None, None) => (
                 false,
-                Some("neither bundle carries a list of packages".to_owned()),
+                Some("neither bundle includes an SBOM".to_owned()),
                 Vec::new(),
             ),
             (None, _) => (
@@ -106,7 +107,7 @@ pub(super) fn between(
     Ok(found)
 }
 
-/// Whether a bundle carries a list of packages for a manifest of an image.
+/// Whether a bundle includes a list of packages for a manifest of an image.
 pub(crate) fn has_package_list(
     view: &BundleView,
     image: &ImageRecord,
@@ -139,7 +140,7 @@ fn packages(
         let Some(bytes) = view.content(layer.digest)? else {
             continue;
         };
-        // What is no list of packages says nothing about them.
+        // What is not a list of packages says nothing about them.
         let statement = serde_json::from_slice::<Statement>(&bytes).ok();
         let Some(list) = statement.and_then(|statement| statement.predicate?.packages) else {
             continue;

@@ -19,7 +19,7 @@ pub struct Side {
     pub digest: Digest,
     /// The size of the whole file.
     pub bytes: u64,
-    /// Whether somebody trusted vouches for it.
+    /// Whether a trusted key or digest authenticates it.
     pub verified: bool,
     /// Who signed, by name if there is one and key; of an unverified bundle, what the signatures
     /// claim.

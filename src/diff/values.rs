@@ -116,7 +116,7 @@ pub(super) struct Leaf {
     shown: String,
 }
 
-/// What stands at each path of a YAML document; nothing when it is none, or too large.
+/// What stands at each path of a YAML document; nothing when it is not one, or too large.
 pub(super) fn paths(name: &str, bytes: &[u8]) -> Option<BTreeMap<String, Leaf>> {
     let text = std::str::from_utf8(bytes)
         .ok()

@@ -24,7 +24,7 @@ pub(crate) struct Requirements<'a> {
     pub(crate) namespace_exists: bool,
 }
 
-/// One thing that was looked at.
+/// One thing that was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
@@ -122,7 +122,7 @@ impl Problems {
 }
 
 impl Check {
-    /// One thing that was looked at; `kind` decides the exit code when it is missing.
+    /// One thing that was checked; `kind` decides the exit code when it is missing.
     pub fn new(
         about: &'static str,
         kind: FailureKind,
@@ -160,7 +160,7 @@ impl Verdict {
     }
 }
 
-/// Looks at everything but rights, which come first.
+/// Checks everything but rights, which come first.
 pub(crate) async fn check_cluster(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
     let mut checks: Vec<Check> = kubernetes(cluster, demands.kube_version)
         .into_iter()

@@ -19,7 +19,7 @@ pub enum Conflict {
     OtherDigest {
         bundle: String,
         version: Version,
-        /// The digest that is there.
+        /// The present digest.
         current: String,
         /// The digest of the file.
         digest: String,

@@ -137,7 +137,7 @@ impl ReleaseHelm {
         Ok(self.scratch.write(name, bytes)?)
     }
 
-    /// Renders the chart as it would be installed now, hooks included: the cluster is looked at,
+    /// Renders the chart as it would be installed now, hooks included: the cluster is asked,
     /// nothing is changed.
     pub async fn render(
         &self,
@@ -165,8 +165,8 @@ impl ReleaseHelm {
         if all.trim().is_empty() {
             return Ok(rendered);
         }
-        // With the cluster Helm takes definitions that are there already for objects of somebody
-        // else, and refuses them. Without it a chart may not render; then none is left out.
+        // With the cluster Helm takes existing definitions for objects of somebody else, and
+        // refuses them. Without it a chart may not render; then none is left out.
         let apart = [&arguments[..], &["--include-crds"]].concat();
         let apart = self.run(&apart).await?;
         let definitions = if apart.is_success {
@@ -254,7 +254,7 @@ impl ReleaseHelm {
             source,
         };
         tracing::debug!("helm {}", arguments.join(" "));
-        // What is run after somebody asked this program to end looks at what is left, and is short.
+        // What is run after somebody asked this program to end reads what is left, and is short.
         let is_ending = self.interrupt.is_asked();
         let mut child = self
             .command(arguments, post_renderer)

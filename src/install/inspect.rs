@@ -28,7 +28,7 @@ impl Inspection {
     }
 }
 
-/// Looks at a release and compares it with its record.
+/// Inspects a release and compares it with its record.
 pub(crate) async fn inspect(
     cluster: &Cluster,
     helm: &ReleaseHelm,

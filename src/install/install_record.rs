@@ -3,7 +3,7 @@
 //! A `ConfigMap` in the namespace of the release, written by this program alone: there is nothing
 //! secret in it, and who may read the release may see it. It says what is installed, what was
 //! installed before, and, while something is being installed, what; so an installation that was cut
-//! off counts when the next one is judged, and `rollback` knows where to go.
+//! off counts when the next one is checked, and `rollback` knows where to go.
 
 use std::collections::BTreeMap;
 
@@ -282,7 +282,7 @@ impl InstallRecord {
         installed.max(attempt)
     }
 
-    /// Judges a bundle by what is there, installed or begun.
+    /// Evaluates a bundle by what is there, installed or begun.
     pub(crate) fn evaluate(
         &self,
         bundle: &str,

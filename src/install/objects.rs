@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::chart;
 use rune_core::yaml::{self, YamlError};
 
-/// What stands in place of a secret value.
+/// What replaces a secret value.
 const HIDDEN: &str = "(hidden)";
 
 #[derive(Debug, Clone, PartialEq)]

@@ -177,7 +177,7 @@ pub(crate) fn map_rendered(
 #[expect(
     clippy::used_underscore_binding,
     clippy::disallowed_methods,
-    reason = "tests look at what is kept for its end alone, and at the world directly"
+    reason = "tests read what is kept for its end alone, and the rest directly"
 )]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;

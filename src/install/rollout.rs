@@ -67,7 +67,7 @@ pub enum State {
         /// The revision that runs; none when nothing is installed.
         revision: Option<u64>,
     },
-    /// Somebody pressed Ctrl-C: nothing was taken back.
+    /// Somebody pressed Ctrl-C: nothing was rolled back.
     Interrupted {
         /// The last revision and Helm's word for its state.
         revision: u64,
@@ -221,7 +221,7 @@ fn sentences(pods: &[String]) -> String {
 
 /// Installs or upgrades the release, waits until it runs, compares the images that run with those
 /// of the bundle, and runs its tests. On failure it goes back to the revision before. Fails when
-/// the release does not come to run, with other images, or its tests fail: says in which state it
+/// the release does not become ready, with other images, or its tests fail: says in which state it
 /// was left.
 pub(crate) async fn roll_out(
     cluster: &Cluster,

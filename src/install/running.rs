@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Cluster, ClusterError, Object, pods};
 use rune_core::digest::Digest;
 
-/// The most pods that are looked at in one answer.
+/// The most pods that are read in one answer.
 const PAGE: u32 = 500;
 
 /// Images as pods name them, without a digest, and as what each may run.

@@ -1,8 +1,8 @@
 //! The images as an OCI archive: a tar that is written as it is read, the same every time.
 //!
-//! First the contents in the order of their digests, then `oci-layout` and, last of all,
-//! `index.json`. It lists every image once for each of its names, so that whoever imports it makes
-//! the names together with the images.
+//! First the blobs in the order of their digests, then `oci-layout` and, last of all, `index.json`.
+//! It lists every image once for each of its names, so that whoever imports it makes the names
+//! together with the images.
 //!
 //! Source: OCI image specification 1.1, `image-layout.md`.
 

@@ -48,7 +48,7 @@ pub(crate) struct ContainerdOptions {
 /// What containerd has under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContentStatus {
-    /// The digest of the index or manifest, as text.
+    /// The digest of the image index or manifest, as text.
     pub(crate) digest: String,
     /// Whether everything is there that this machine needs of it, and unpacked.
     pub(crate) is_complete: bool,

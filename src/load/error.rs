@@ -125,11 +125,11 @@ impl Failure for LoadError {
             (Self::Path(error), _) => error.help(),
             (Self::NoDirectory(path), _) => Some(format!("make it with `mkdir -p {path}`; k3s and RKE2 make it when they start for the first time")),
             (Self::OtherFile(path), _) => Some(format!("`{path}` is left as it was; move it away if it is not needed any more")),
-            (Self::SeveralContainerds(_), _) => Some("say with --address which one the kubelet uses".to_owned()),
+            (Self::SeveralContainerds(_), _) => Some("set --address to the one that the kubelet uses".to_owned()),
             (Self::NoContainerd(_), _) => {
-                Some("run this on a node, say with --address where the socket of containerd is, or give --images-dir".to_owned())
+                Some("run this on a node, set --address to the socket of containerd, or give --images-dir".to_owned())
             }
-            (Self::Socket { .. }, FailureKind::NotFound) => Some("start containerd, or say with --address where its socket is".to_owned()),
+            (Self::Socket { .. }, FailureKind::NotFound) => Some("start containerd, or set --address to its socket".to_owned()),
             (Self::Socket { .. } | Self::Client { .. } | Self::Start { .. }, FailureKind::Access) => Some("run this as root".to_owned()),
             (Self::Start { .. }, _) => Some("name containerd's client with --ctr: ctr, or k3s on nodes of k3s".to_owned()),
             (Self::Space { .. } | Self::Client { .. }, FailureKind::Space) => Some("make room and run the same command again".to_owned()),

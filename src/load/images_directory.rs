@@ -16,7 +16,7 @@ use rune_core::{
 #[derive(Debug)]
 pub(crate) struct ImagesFile {
     pub(crate) path: Utf8PathBuf,
-    /// How many bytes were written; none when exactly this file was there before.
+    /// How many bytes were written; none when exactly this file existed already.
     pub(crate) written_bytes: u64,
 }
 
@@ -82,7 +82,7 @@ fn write(
     Ok(file.finish()?)
 }
 
-/// Whether the file that is there is the one that would be written.
+/// Whether the existing file is the one that would be written.
 fn compare(
     archive: &ImageArchive,
     bundle: &OpenBundle,

@@ -16,7 +16,7 @@ use rune_core::digest::Digest;
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) platform: Platform,
-    /// The images of which the bundle carries this platform, in their order.
+    /// The images of which the bundle includes this platform, in their order.
     pub(crate) images: Vec<SelectedImage>,
     /// The images of which it does not.
     pub(crate) left_out: Vec<Reference>,
@@ -52,7 +52,7 @@ impl fmt::Display for NotRunnable {
 pub(crate) struct SelectedImage {
     /// The reference it is known by in charts.
     pub(crate) reference: Reference,
-    /// The index or manifest that the reference means, whichever platforms are there.
+    /// The image index or manifest that the reference means, whichever platforms are there.
     pub(crate) target: Descriptor,
     /// What it is for: the platform of the node, or one that the node runs too.
     pub(crate) platform: Platform,

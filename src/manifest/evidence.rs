@@ -143,8 +143,8 @@ impl Evidence {
         }
     }
 
-    /// The signatures of an image that is about to be built: not judged as long as nobody knows who
-    /// signs it.
+    /// The signatures of an image that is about to be built: not checked as long as nobody knows
+    /// who signs it.
     pub(super) fn of_built(&self) -> SignedImage {
         SignedImage {
             digest: None,

@@ -22,7 +22,7 @@ use rune_core::digest::Digest;
 pub struct BundleManifest {
     pub name: String,
     pub version: Version,
-    /// Which platforms of each image are carried.
+    /// Which platforms of each image are included.
     pub platforms: Platforms,
     /// Parts that a site may leave out, by name.
     pub components: BTreeMap<String, Component>,
@@ -38,7 +38,7 @@ pub struct BundleManifest {
     pub releases: Vec<Release>,
     pub namespaces: Vec<Namespace>,
     pub migrations: Option<Utf8PathBuf>,
-    /// Programs carried beside the images.
+    /// Programs included beside the images.
     pub binaries: Vec<Binary>,
     pub files: Vec<ExtraFile>,
     /// What is said about vulnerabilities in the images.
@@ -49,7 +49,7 @@ pub struct BundleManifest {
     pub predecessor: Option<Digest>,
 }
 
-/// Which platforms are carried, written `all` or as a list.
+/// Which platforms are included, written `all` or as a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Platforms {
     /// Every platform of every image.
@@ -70,12 +70,12 @@ pub struct Image {
     /// Name within the manifest, the lock and the templates.
     pub name: String,
     pub source: ImageSource,
-    /// The component it belongs to; without one it is always carried.
+    /// The component it belongs to; without one it is always included.
     pub component: Option<String>,
-    /// Its licence as an SPDX expression; an image that the packager builds carries the packager's
-    /// own unless the manifest says otherwise.
+    /// Its licence as an SPDX expression; an image that the packager builds has the packager's own
+    /// unless the manifest says otherwise.
     pub license: Option<String>,
-    /// Whether it is carried although no chart refers to it.
+    /// Whether it is included although no chart refers to it.
     pub extra: bool,
 }
 
@@ -195,7 +195,7 @@ pub struct Download {
     pub sha256: Digest,
 }
 
-/// A file to carry as it is.
+/// A file to include unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtraFile {
     pub source: FileSource,
@@ -217,7 +217,7 @@ impl Platforms {
         }
     }
 
-    /// Whether an image manifest for `platform` is carried, of an image that there is for `all`
+    /// Whether an image manifest for `platform` is included, of an image that there is for `all`
     /// these: for each chosen platform the best that runs on it, as containerd chooses.
     pub fn choose(&self, platform: &Platform, all: &[&Platform]) -> bool {
         let is_best = |wanted: &Platform| {
@@ -252,7 +252,7 @@ impl Image {
 }
 
 impl Image {
-    /// Its licence; an image that the packager makes carries the packager's own unless the manifest
+    /// Its licence; an image that the packager builds has the packager's own unless the manifest
     /// says otherwise.
     pub fn effective_license(&self) -> Option<&str> {
         let own = matches!(self.source, ImageSource::Build(_)).then_some(env!("CARGO_PKG_LICENSE"));

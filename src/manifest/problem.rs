@@ -79,9 +79,9 @@ pub(super) enum ManifestProblem {
         one: &'static str,
         other: &'static str,
     },
-    #[error("an image that the packager makes has no digest yet")]
+    #[error("an image that rune-bundle builds has no digest yet")]
     BuiltWithDigest,
-    #[error("an image that the packager makes needs at least one program")]
+    #[error("an image that rune-bundle builds needs at least one program")]
     BuiltFromNothing,
     #[error("two programs of an image are called `{0}`")]
     BuiltTwice(String),

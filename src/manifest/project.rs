@@ -32,7 +32,7 @@ pub struct Project {
     manifest: BundleManifest,
     policy: Policy,
     programs: Programs,
-    /// Where the manifest names what policy and lock judge, by what they call it.
+    /// Where the manifest names what policy and lock evaluate, by what they call it.
     places: BTreeMap<String, Place>,
 }
 
@@ -184,7 +184,7 @@ impl Project {
         self.manifest_path.with_extension("lock")
     }
 
-    /// Where the manifest names what policy and lock judge; its beginning when it names it in
+    /// Where the manifest names what policy and lock evaluate; its beginning when it names it in
     /// passing only.
     pub fn place_of(&self, subject: &str) -> Place {
         let beginning = Place { line: 1, column: 1 };
@@ -274,9 +274,7 @@ fn check_file(directory: &Utf8Path, file: &NamedFile, findings: &mut Findings) {
 fn missing(what: &'static str, path: &Utf8Path, directory: &Utf8Path) -> ManifestProblem {
     let hint = match what {
         "the program" => format!("build it first; it is looked for in `{directory}`"),
-        _ => format!(
-            "it is looked for in `{directory}`; correct the path, or say with --project where the project is"
-        ),
+        _ => format!("it is looked for in `{directory}`; correct the path, or set --project"),
     };
     ManifestProblem::Missing {
         what,

@@ -1,7 +1,7 @@
 //! From YAML to a [`BundleManifest`], mistake by mistake.
 //!
-//! Looks at the text only; whether files exist and what the policy says is for the project to
-//! check, with the places that are handed on here.
+//! Reads the text only; whether files exist and what the policy says is for the project to check,
+//! with the places that are handed on here.
 
 mod advisories;
 mod artifacts;

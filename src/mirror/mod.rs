@@ -1,9 +1,9 @@
 //! Configuration of nodes: which registry holds what the charts look for at others.
 //!
 //! Pushing and serving keep the repository of an image and drop its registry, so one rule for each
-//! source registry is enough, and charts need no change. The rules name no second place: where
-//! there is no internet, asking one would only hide what is wrong with the first. This module makes
-//! texts and files; it contacts nobody, and knows no password.
+//! source registry is enough, and charts need no change. The rules name no second place: in an
+//! air-gapped environment, asking one would only hide what is wrong with the first. This module
+//! makes texts and files; it contacts nobody, and knows no password.
 
 mod containerd;
 mod containers;

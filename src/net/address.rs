@@ -22,7 +22,7 @@ pub enum AddressClass {
 }
 
 impl AddressClass {
-    /// Classifies an address. IPv6 forms that carry an IPv4 address are what that address is.
+    /// Classifies an address. IPv6 forms that hold an IPv4 address are what that address is.
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::of_v4(address),

@@ -93,7 +93,7 @@ impl Proxies {
 
     pub(super) fn add_to(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
         let rules = Arc::clone(&self.0);
-        // Without the first the library would look at the environment by itself.
+        // Without the first the library would read the environment by itself.
         builder
             .no_proxy()
             .proxy(reqwest::Proxy::custom(move |url| rules.of(url).cloned()))

@@ -22,8 +22,8 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// The field that a folded name means, in the spelling of the specification, and what stands in
-    /// it.
+    /// The field that a folded name means, in the spelling of the specification, and the shape of
+    /// its value.
     fn field(self, folded: &str) -> Option<(&'static str, Self)> {
         Some(match (self, folded) {
             (Self::Manifest, "schemaversion") => ("schemaVersion", Self::Other),

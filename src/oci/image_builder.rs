@@ -31,7 +31,7 @@ pub(crate) struct ImageConfig {
 pub struct BuiltImage {
     pub target: Descriptor,
     pub manifests: Vec<(Platform, Digest)>,
-    /// Every blob, the index included.
+    /// Every blob, the image index included.
     pub blobs: Vec<(Descriptor, Vec<u8>)>,
 }
 

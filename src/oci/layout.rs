@@ -1,4 +1,4 @@
-//! The files of an OCI image layout that are no blobs: what `index.json` lists, and under which
+//! The files of an OCI image layout that are not blobs: what `index.json` lists, and under which
 //! names.
 //!
 //! Source: OCI image specification 1.1, `image-layout.md`; the annotation for whole names is

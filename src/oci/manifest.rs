@@ -104,7 +104,7 @@ impl Failure for ManifestError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
-    /// Absent, it is 2: the programs in Go do not look at it.
+    /// Absent, it is 2: the programs in Go ignore it.
     schema_version: Option<u64>,
     #[serde(default)]
     media_type: String,

@@ -120,7 +120,7 @@ impl Platform {
         })
     }
 
-    /// The placeholder `unknown/unknown` that attestation manifests carry.
+    /// The placeholder `unknown/unknown` of attestation manifests.
     pub fn unknown() -> Self {
         Self {
             os: "unknown".to_owned(),
@@ -130,7 +130,7 @@ impl Platform {
         }
     }
 
-    /// Whether this is the placeholder `unknown/unknown` that attestation manifests carry.
+    /// Whether this is the placeholder `unknown/unknown` of attestation manifests.
     pub fn is_unknown(&self) -> bool {
         self.os == "unknown" || self.architecture == "unknown"
     }

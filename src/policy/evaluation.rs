@@ -28,7 +28,7 @@ pub struct Decision {
     pub source: String,
     pub rule: Rule,
     pub verdict: Verdict,
-    /// What of the subject was looked at, and which entry of the policy it met.
+    /// What of the subject was checked, and which entry of the policy it met.
     pub matched: String,
     pub reason: String,
 }

@@ -66,10 +66,10 @@ impl LicenseExpression {
         }
     }
 
-    /// Judges the expression: `evaluate` says what it thinks of one licence, written `GPL-2.0-only` or
-    /// `GPL-2.0-only WITH Classpath-exception-2.0`. Of alternatives the best counts, of licences
-    /// that hold together the worst; the order of `V` says which is which, smaller is better. Every
-    /// expression holds at least one licence, so there is always a judgement.
+    /// Evaluates the expression: `evaluate` says what it thinks of one licence, written
+    /// `GPL-2.0-only` or `GPL-2.0-only WITH Classpath-exception-2.0`. Of alternatives the best
+    /// counts, of licences that hold together the worst; the order of `V` says which is which,
+    /// smaller is better. Every expression holds at least one licence, so there is always a result.
     pub(super) fn evaluate<V: Ord>(
         &self,
         evaluate: &impl Fn(&str, Option<&str>) -> V,

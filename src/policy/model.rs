@@ -25,7 +25,7 @@ pub struct Policy {
     pub allowed_sources: Vec<Glob>,
     /// Where content may not come from, whatever is allowed.
     pub denied_sources: Vec<DeniedSource>,
-    /// Tags that mean something else every day; `*` stands for any characters.
+    /// Tags that are moved often; `*` stands for any characters.
     pub denied_tags: Vec<String>,
     /// Which attestations must come with an image.
     pub attestations: Vec<AttestationRule>,
@@ -55,7 +55,7 @@ pub struct DeniedSource {
 }
 
 /// Which attestations must come with the images of some sources, for every platform that is
-/// carried.
+/// included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttestationRule {
     pub pattern: Glob,
@@ -130,7 +130,7 @@ impl Policy {
 }
 
 impl Rule {
-    /// Every rule, in the order in which they are judged.
+    /// Every rule, in the order in which they are checked.
     pub const ALL: [Self; 7] = [
         Self::Licenses,
         Self::Sources,

@@ -87,7 +87,8 @@ impl Policy {
         Ok(policy)
     }
 
-    /// The built-in policy and the mistakes in it, which are none in a build that passed its tests.
+    /// The built-in policy and the mistakes in it, of which there are none in a build that passed
+    /// its tests.
     pub fn read_built_in() -> (Self, Findings) {
         Self::read(Utf8Path::new("the built-in policy"), BUILT_IN)
     }

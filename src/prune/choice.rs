@@ -94,7 +94,7 @@ impl<'a> Choice<'a> {
         &mut self,
         client: &Client,
     ) -> Result<(), PruneError> {
-        // What stays only grows here: what was looked at for the first bundle of a repository has
+        // What stays only grows here: what was checked for the first bundle of a repository has
         // everything that the next ones ask for.
         let mut snapshots: BTreeMap<&RepositoryName, Snapshot> = BTreeMap::new();
         for (position, bundle) in self.bundles.iter().enumerate() {

@@ -18,7 +18,7 @@ pub enum PushError {
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// A document of the bundle is no manifest; does not happen once it is open.
+    /// A document of the bundle is not a manifest; does not happen once it is open.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error("nothing was pushed: {} to different content:{}", if .0.len() == 1 { "this tag exists and points" } else { "these tags exist and point" }, taken(.0))]
@@ -57,7 +57,7 @@ impl From<StreamError> for PushError {
     }
 }
 
-/// A tag that means something else.
+/// A tag of another digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenTag {
     pub(super) reference: String,

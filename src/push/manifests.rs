@@ -18,13 +18,13 @@ pub(super) struct Roots {
     by_position: BTreeMap<usize, Written>,
     /// What the registry does not take, and why.
     refused: BTreeMap<usize, String>,
-    /// Everything that was written, to be looked at again.
+    /// Everything that was written, to be checked again.
     written: BTreeSet<(RepositoryName, Digest)>,
 }
 
 struct Written {
     document: Document,
-    /// Whether it was there before.
+    /// Whether it was already present.
     was_there: bool,
     /// Whether the registry lists it as a referrer of its subject.
     is_listed: bool,
@@ -43,7 +43,7 @@ impl Roots {
         self.refused.get(&position).map(String::as_str)
     }
 
-    /// Whether it was there before.
+    /// Whether it was already present.
     pub(super) fn was_there(&self, position: usize) -> bool {
         self.by_position
             .get(&position)

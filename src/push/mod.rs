@@ -43,7 +43,7 @@ pub struct PushSettings {
     pub destination: Destination,
     /// Which index of an image that lacks platforms.
     pub index: IndexChoice,
-    /// Whether a tag that means something else there may be moved.
+    /// Whether a tag of another digest may be overwritten.
     pub overwrites_tags: bool,
     /// What is pushed besides images and charts.
     pub artifacts: BundleArtifacts,

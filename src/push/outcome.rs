@@ -48,7 +48,7 @@ pub struct PushedReference {
     /// The digest there; in a dry run, the one that is tried first.
     pub digest: Digest,
     pub index: IndexForm,
-    /// Whether exactly this was there before.
+    /// Whether exactly this was already present.
     pub was_there: bool,
     /// Its blobs. What several references share counts for the first.
     pub blobs: BlobTally,

@@ -138,7 +138,7 @@ impl Plan {
     }
 }
 
-/// Whether it is the index of the bundle or a signature of it.
+/// Whether it is the bundle index or a signature of it.
 const fn is_of_bundle(kind: &PublicationKind) -> bool {
     matches!(
         kind,

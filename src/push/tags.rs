@@ -1,4 +1,4 @@
-//! Tags: looked at before anything is pushed, moved after everything was.
+//! Tags: checked before anything is pushed, written after everything was.
 
 use std::collections::BTreeMap;
 

@@ -24,7 +24,7 @@ pub struct Chain {
     directory: Utf8PathBuf,
 }
 
-/// A receipt that stands in its chain as it was written.
+/// A receipt of a chain as it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
     pub number: u64,
@@ -116,8 +116,8 @@ impl Chain {
         Ok(log.append(&[String::from_utf8_lossy(&line).into_owned()])?)
     }
 
-    /// What was done without a receipt since the last one. A line that is none is left out: whoever
-    /// can write it can remove it too.
+    /// What was done without a receipt since the last one. A line that is not valid is left out:
+    /// whoever can write it can remove it too.
     fn without_receipt(&self) -> Result<Vec<WithoutReceipt>, ReceiptError> {
         let path = self.directory.join(WITHOUT_RECEIPT);
         if !fsx::exists(&path) {
@@ -192,7 +192,7 @@ impl Chain {
 
     /// Reads the chain from its beginning and checks every link. `head` is the digest that the last
     /// receipt must have: without it nobody can tell that the end was cut off. Files with other
-    /// names than receipts have are not looked at.
+    /// names than receipts have are not read.
     ///
     /// # Errors
     /// At the first receipt that was changed, removed, replaced or moved.

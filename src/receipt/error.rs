@@ -84,7 +84,7 @@ impl Name {
         format!("{:06}-{}.json", self.number, self.digest.hex())
     }
 
-    /// Reads a file name; nothing when it is none of a receipt.
+    /// Reads a file name; nothing when it is not the name of a receipt.
     pub(super) fn parse(file_name: &str) -> Option<Self> {
         let (number, hex) = file_name.strip_suffix(".json")?.split_once('-')?;
         let name = Self {

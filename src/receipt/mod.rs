@@ -65,7 +65,7 @@ pub struct VerifiedBundle {
     /// The keys whose signatures were verified: base64 of the SHA-256 of each. None when it was
     /// trusted by its digest.
     pub signers: Vec<String>,
-    /// How many bytes were compared with the index.
+    /// How many bytes were compared with the bundle index.
     pub verified_bytes: u64,
 }
 
@@ -231,7 +231,7 @@ pub struct PushedReference {
 pub enum Outcome {
     /// It runs, and its tests passed.
     Deployed,
-    /// It failed, and what was there before runs again.
+    /// It failed, and the previous release runs again.
     RolledBack,
     /// It failed, and so did going back.
     Failed,

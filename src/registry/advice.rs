@@ -20,7 +20,7 @@ pub(super) fn about(failure: &EndpointFailure) -> Option<String> {
     let (cause, host) = (&*failure.cause, failure.host());
     Some(match cause {
         EndpointError::NoCredentials { .. } => format!(
-            "run {}, or name a file that has them with --authfile",
+            "run {}, or pass a file that has them with --authfile",
             login(host)
         ),
         EndpointError::CredentialsRefused { user: Some(_), .. } => {
@@ -30,7 +30,7 @@ pub(super) fn about(failure: &EndpointFailure) -> Option<String> {
         }
         EndpointError::CredentialsRefused { user: None, .. } => {
             format!(
-                "check the name; if it is not public, run {} or name a file with credentials with --authfile",
+                "check the name; if it is not public, run {} or pass a file with credentials with --authfile",
                 login(host)
             )
         }
@@ -210,7 +210,7 @@ pub(super) fn about_write(failure: &EndpointFailure, name: &RepositoryName) -> O
         }
         EndpointError::CredentialsRefused { user: None, .. } => {
             format!(
-                "run {}, or name a file with credentials with --authfile",
+                "run {}, or pass a file with credentials with --authfile",
                 login(host)
             )
         }
@@ -288,7 +288,7 @@ fn about_token(problem: &TokenProblem, failure: &EndpointFailure) -> Option<Stri
         }
         TokenProblem::Status { user: None, .. } => {
             format!(
-                "check the name; if it is not public, run {} or name a file with credentials with --authfile",
+                "check the name; if it is not public, run {} or pass a file with credentials with --authfile",
                 login(host)
             )
         }
@@ -309,7 +309,7 @@ fn about_status(status: StatusCode, redirected_to: Option<&str>, host: &str) -> 
             "check the spelling of repository and tag; some registries also say this to those who may not read it ({})",
             login(host)
         ),
-        (StatusCode::UNAUTHORIZED, None) => format!("run {}, or name a file with credentials with --authfile", login(host)),
+        (StatusCode::UNAUTHORIZED, None) => format!("run {}, or pass a file with credentials with --authfile", login(host)),
         (StatusCode::FORBIDDEN, None) => format!("check what the credentials for `{host}` may read"),
         _ => return None,
     })

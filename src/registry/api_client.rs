@@ -242,7 +242,7 @@ impl ApiClient {
             text,
             is_about_space,
         } = ErrorBody::read(&mut followed.response, authorization.as_ref()).await;
-        // A quota of requests is no room on a disk.
+        // A quota of requests is not room on a disk.
         let is_about_space = is_about_space && status != StatusCode::TOO_MANY_REQUESTS;
         let retry_after = retry_after(followed.response.headers());
         Err(EndpointError::Status {
@@ -443,7 +443,7 @@ async fn knock(endpoint: &Endpoint, scheme: &str) -> Result<StatusCode, Transpor
         .status())
 }
 
-/// Refuses a step from TLS to none, and to what is no web at all.
+/// Refuses a step from TLS to plain HTTP, and to other schemes.
 fn check_step(url: &Url, next: &Url) -> Result<(), EndpointError> {
     let problem = match (url.scheme(), next.scheme()) {
         (_, "https") | ("http", "http") => return Ok(()),

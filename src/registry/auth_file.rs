@@ -55,7 +55,7 @@ impl<'de> Deserialize<'de> for Members {
 #[derive(Debug)]
 pub(super) struct AuthDocument {
     members: Members,
-    /// What follows the first value, which programs in Go do not look at.
+    /// What follows the first value, which programs in Go ignore.
     rest: Vec<u8>,
 }
 

@@ -245,7 +245,7 @@ impl BlobStream {
         Ok(())
     }
 
-    /// Gives up at once: what came cannot be taken back, so another endpoint does not help.
+    /// Gives up at once: what came cannot be undone, so another endpoint does not help.
     fn give_up(&mut self, cause: EndpointError) -> RegistryError {
         self.source = None;
         self.failures.push(self.endpoint.failure(1, cause));

@@ -1,6 +1,6 @@
 //! As whom we come: files in the format of docker's `config.json`, and the programs they name.
 //!
-//! Only the entry of the host that is being asked is ever looked at, and it is handed to that host
+//! Only the entry of the host that is being asked is ever used, and it is handed to that host
 //! alone. The format is that of docker and podman: `auths` by host or by host and path,
 //! `credHelpers` by host, `credsStore` for all hosts. It is read as their programs do, which are in
 //! Go: names in any case, `null` for nothing, an empty file, further keys; an entry that is broken
@@ -258,7 +258,7 @@ impl Source {
         if text.trim_ascii().is_empty() {
             return Ok(None);
         }
-        // What follows the first value is not looked at, as in Go.
+        // What follows the first value is ignored, as in Go.
         let value = serde_json::Deserializer::from_slice(&text)
             .into_iter::<Value>()
             .next()

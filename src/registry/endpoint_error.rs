@@ -105,7 +105,7 @@ pub enum EndpointError {
         /// Status, type of the content, and what can be told of it.
         what: String,
         is_page: bool,
-        /// Why it is none.
+        /// Why it is not valid.
         #[source]
         error: ManifestError,
     },

@@ -110,8 +110,8 @@ impl RegistryError {
         matches!(self, Self::Web { .. }) && self.kind() == FailureKind::NotFound
     }
 
-    /// Whether the registry does not take the index that was to be written because it does not have
-    /// all of its manifests.
+    /// Whether the registry does not take the image index that was to be written because it does
+    /// not have all of its manifests.
     pub fn is_refusal_of_gaps(&self) -> bool {
         matches!(self, Self::Push { failure, .. } if quirks::refuses_index_with_gaps(&failure.cause))
     }
@@ -126,9 +126,9 @@ impl RegistryError {
         matches!(self, Self::Push { failure, .. } if matches!(*failure.cause, EndpointError::Damaged))
     }
 
-    /// The failure that a person should look at: of several endpoints, one that refused us before
-    /// one that sent wrong content, that before one that is not there, and that before one that
-    /// merely does not have it.
+    /// The failure that a person should see: of several endpoints, one that refused us before one
+    /// that sent wrong content, that before one that is not there, and that before one that merely
+    /// does not have it.
     fn decisive(failures: &[EndpointFailure]) -> Option<&EndpointFailure> {
         let order = [
             FailureKind::Access,

@@ -39,7 +39,7 @@ pub enum HelperError {
         status: std::process::ExitStatus,
     },
     #[error("the credential helper `{program}` gave an answer for `{server}` that cannot be read")]
-    Answer {
+    Output {
         program: String,
         /// What it was asked for.
         server: String,
@@ -62,7 +62,7 @@ impl Failure for HelperError {
             Self::Failed {
                 program, server, ..
             }
-            | Self::Answer { program, server } => {
+            | Self::Output { program, server } => {
                 format!("see what `echo {server} | {program} get` says")
             }
         })
@@ -71,7 +71,7 @@ impl Failure for HelperError {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct HelperOutput {
     #[serde(default)]
     username: String,
     secret: String,
@@ -105,9 +105,9 @@ pub(super) async fn send(helper: &str, server: &str) -> Result<Option<Credential
             })
         };
     }
-    let answer: Result<Answer, _> = serde_json::from_slice(&output);
-    let Ok(Answer { username, secret }) = answer else {
-        return Err(HelperError::Answer {
+    let answer: Result<HelperOutput, _> = serde_json::from_slice(&output);
+    let Ok(HelperOutput { username, secret }) = answer else {
+        return Err(HelperError::Output {
             program,
             server: server.to_owned(),
         });

@@ -186,7 +186,7 @@ impl Hosts {
 
     /// How far a server may be away that a registry sends us to, when a person named it too, with
     /// this scheme and port: with TLS it proves who it is, and an address is what it is. A name
-    /// that is spoken to without TLS stays where it was when it first answered.
+    /// that is contacted over plain HTTP stays where it was when it first answered.
     pub(super) fn reach_of_named(&self, url: &Url) -> Option<Reach> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let host = known
@@ -198,7 +198,7 @@ impl Hosts {
         host.first_seen.get().map(|class| Reach::Only(*class))
     }
 
-    /// A web server. Only one that a person named is known afterwards: others are no places that
+    /// A web server. Only one that a person named is known afterwards: others are not hosts that
     /// may be gone to from anywhere.
     pub(super) fn web_endpoint(&self, url: &WebUrl, is_named: bool) -> Endpoint {
         let authority = canonical(&url.authority());

@@ -70,7 +70,7 @@ impl Failure for LoginError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Helper { .. } => Some("name a file without a helper for it with --authfile, and use that option afterwards".to_owned()),
+            Self::Helper { .. } => Some("pass a file without a helper for it with --authfile, and use that option afterwards".to_owned()),
             Self::Shadowed { host, .. } => Some(format!(
                 "remove them first (`rune-bundle logout {host}`, or unset the variable), or name another file with --authfile"
             )),
@@ -155,7 +155,7 @@ async fn knock(api_client: &ApiClient, endpoint: &Endpoint) -> Result<LoginProof
         return Ok(LoginProof::Accepted);
     }
     evaluated(endpoint, &anonymous, None)?;
-    // Some look at credentials only when they get some.
+    // Some check credentials only when they get some.
     let (user, password) = api_client
         .credentials
         .login()

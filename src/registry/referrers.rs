@@ -40,7 +40,7 @@ impl ReferrerList {
         format!("sha256-{}", subject.hex())
     }
 
-    /// Reads a list out of the index that it is; nothing when it is another manifest.
+    /// Reads a list out of the image index that it is; nothing when it is another manifest.
     pub fn of(manifest: &Manifest) -> Option<Self> {
         match manifest.kind() {
             ManifestKind::Index {

@@ -38,8 +38,8 @@ impl Session {
         })
     }
 
-    /// Takes over what an answer says about it, and how much is there by now; `expected` when it
-    /// does not say.
+    /// Applies what a response says about it, and how much is there by now; `expected` when it does
+    /// not say.
     pub(super) fn update(
         &mut self,
         answer: &ApiResponse,

@@ -1,4 +1,4 @@
-//! Files, archives and documents from web servers that are no registries.
+//! Files, archives and documents from web servers that are not registries.
 //!
 //! Credentials go to the server that a person named, to that alone, and without being asked for:
 //! many servers hide what they have from strangers. A server that an index or a redirect names gets
@@ -308,8 +308,8 @@ impl ApiClient {
     }
 }
 
-/// What an answer that is none of success means. Nothing that the server writes is repeated: it may
-/// be our own query.
+/// What a response without success means. Nothing that the server writes is repeated: it may be our
+/// own query.
 fn refusal(
     response: &Response,
     url: &WebUrl,

@@ -165,7 +165,7 @@ impl RepositoryWriter {
     }
 
     /// Fetches a manifest again and compares it. A registry that does not have it yet, or has what
-    /// was there before, is asked again.
+    /// was present before, is asked again.
     pub async fn check_manifest(
         &self,
         tag_or_digest: &str,

@@ -183,7 +183,7 @@ fn other(reference: &Reference, name: &str, fetched: &FetchedChart) -> RemoteErr
     }
 }
 
-/// What may be shown of a text that is no URL: not its query, and nothing before a host.
+/// What may be shown of a text that is not a URL: not its query, and nothing before a host.
 fn without_query(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     match text.split_once("://") {

@@ -49,7 +49,7 @@ pub enum RemoteError {
         name: String,
         version: String,
     },
-    /// An address in the index is not allowed. Does not show it: it may hold a password.
+    /// An address in the repository index is not allowed. Does not show it: it may hold a password.
     #[error(
         "the index of the repository `{repository}` has an invalid URL for `{name}`: {problem}"
     )]

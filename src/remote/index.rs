@@ -62,8 +62,8 @@ impl RepositoryIndex {
         yaml::from_large_str(path, text)
     }
 
-    /// All versions of a chart that were not removed, in the order of the index; nothing when there
-    /// is no such chart.
+    /// All versions of a chart that were not removed, in the order of the repository index; nothing
+    /// when there is no such chart.
     pub(super) fn versions(
         &self,
         name: &str,
@@ -126,7 +126,7 @@ impl Entry {
             .filter(|url| !url.is_empty())
     }
 
-    /// The digest of the archive, if the index says it in a form that can be checked.
+    /// The digest of the archive, if the repository index says it in a form that can be checked.
     pub(super) fn digest(&self) -> Option<Digest> {
         let text = self.digest.0.as_deref()?;
         Digest::from_hex(

@@ -1,4 +1,4 @@
-//! Charts of a Helm repository: its index, and the archive that the index leads to.
+//! Charts of a Helm repository: its index, and the archive that the repository index leads to.
 
 use std::{
     collections::HashMap,

@@ -11,7 +11,7 @@ pub(super) fn sentences(view: &BundleView, images: &[&Image]) -> Vec<String> {
     let mut sentences = Vec::new();
     if !view.is_verified() {
         sentences.push(
-            "Nobody vouches for this bundle: neither a key nor a bundle digest was given when this page was made. Everything here is only \
+            "This bundle is unverified: neither a key nor a bundle digest was given when this page was made. Everything here is only \
              what the file claims."
                 .to_owned(),
         );

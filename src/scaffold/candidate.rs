@@ -29,8 +29,7 @@ pub(super) struct Candidate {
     /// Whether the chart has no such value by default.
     pub(super) is_added: bool,
     pub(super) path: Vec<Step>,
-    /// What stands there before the place of the mark: of a reference up to its end, of a tag the
-    /// tag.
+    /// What precedes the place of the mark: of a reference up to its end, of a tag the tag.
     pub(super) before: String,
     pub(super) after: String,
 }

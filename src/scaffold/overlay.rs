@@ -212,7 +212,7 @@ fn scalar(pieces: &[Piece]) -> String {
 fn image_path(name: &str) -> String {
     let is_identifier =
         name.starts_with(|first: char| first.is_ascii_lowercase()) && !name.contains('-');
-    // Words of the template language are no names behind a dot.
+    // Words of the template language are not names behind a dot.
     if is_identifier
         && ![
             "in", "is", "not", "and", "or", "if", "else", "true", "false", "none",

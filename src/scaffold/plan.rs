@@ -190,7 +190,7 @@ impl Plan {
             .collect()
     }
 
-    /// Takes over what the registries said. A possible image that there is none of is not one.
+    /// Applies what the registries said. A possible image that does not exist is not one.
     pub(crate) fn set_licenses(&mut self, mut licenses: BTreeMap<Reference, License>) {
         for image in self.images.values_mut().filter(|image| !image.is_given) {
             image.license = licenses
@@ -425,8 +425,8 @@ impl Plan {
         false
     }
 
-    /// Takes over what a rendering names. What is found only because a place was declared is a
-    /// possible image.
+    /// Adds what a rendering names. What is found only because a place was declared is a possible
+    /// image.
     fn take(&mut self, place: &ImagePlace, named: Named, is_declared: bool) {
         let shown = || {
             Some(format!("{}, {}", place.object, place.path)).filter(|_| !place.object.is_empty())

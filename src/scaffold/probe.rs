@@ -247,7 +247,7 @@ impl<'p> Prober<'p> {
             .collect();
         self.reach_with(candidates, all.clone(), false, &mut reached)
             .await?;
-        // A digest with `sha256:` twice is none, and is not found at every place.
+        // A digest with `sha256:` twice is not a digest, and is not found at every place.
         let is_digest = |number: &usize| {
             candidates
                 .get(*number)

@@ -76,7 +76,7 @@ pub(super) enum Unknown {
 }
 
 impl Catalog {
-    /// Takes up the contents of bundles, each with the name by which messages call it.
+    /// Takes up the blobs of bundles, each with the name by which messages call it.
     pub(crate) fn new(
         bundles: impl IntoIterator<Item = (String, Arc<OpenBundle>)>,
         choice: ImageSignatureChoice,
@@ -99,7 +99,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The names under which a bundle's contents are served, in its order.
+    /// The names under which a bundle's blobs are served, in its order.
     pub(crate) fn names(
         bundle: &OpenBundle,
         choice: ImageSignatureChoice,
@@ -272,7 +272,7 @@ impl Contents {
     }
 
     /// Takes up a manifest with its blobs and notes its children, except for those that the bundle
-    /// does not carry.
+    /// does not include.
     fn take_up_manifest(
         &mut self,
         origin: &Arc<Origin>,

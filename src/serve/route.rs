@@ -2,7 +2,7 @@
 //!
 //! One pure function reads path and query. What comes out of it is a repository and a tag of the
 //! registry's grammar, a digest, a number; the text itself goes no further, so nothing that a
-//! request says can name a file.
+//! request says can lead to a file.
 
 use std::borrow::Cow;
 

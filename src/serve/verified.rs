@@ -1,4 +1,4 @@
-//! Which contents were read to their end and were right, for as long as the file stays as it was.
+//! Which blobs were read to their end and were right, for as long as the file stays as it was.
 
 use std::{
     collections::HashMap,

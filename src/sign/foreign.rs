@@ -3,7 +3,7 @@
 //! What others write has many forms: Sigstore bundles with fields of a transparency log, ECDSA with
 //! S in the upper half, bare signatures as bytes or base64. All of them are read here, checked
 //! against a key from outside, and turned into the one form that a slot may hold. Nothing but the
-//! signature itself is taken over.
+//! signature itself is used.
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use serde::Deserialize;

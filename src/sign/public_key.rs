@@ -163,7 +163,7 @@ impl PublicKey {
 
     /// The PEM file, as cosign and openssl read it.
     pub fn to_pem(&self) -> String {
-        // Only a label that is no PEM label, or a length beyond memory, could fail.
+        // Only a label that is not a PEM label, or a length beyond memory, could fail.
         pem_rfc7468::encode_string(PEM_LABEL, pem_rfc7468::LineEnding::LF, &self.spki)
             .unwrap_or_default()
     }

@@ -24,7 +24,7 @@ const MAX_NAME_BYTES: usize = 64;
 pub struct TrustFile {
     /// Everybody who is named, the revoked ones too.
     pub signers: Vec<Signer>,
-    /// The keys that count no longer.
+    /// The keys that were revoked.
     pub revocations: Vec<Revocation>,
     /// How many different signers it takes.
     pub threshold: usize,
@@ -49,7 +49,7 @@ impl fmt::Display for Signer {
     }
 }
 
-/// A key that counts no longer.
+/// A revoked key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
     /// The SHA-256 of the key.
@@ -82,7 +82,7 @@ enum TrustProblem<'a> {
     Key(String),
     #[error("`{0}` is not a key id")]
     KeyId(&'a str),
-    #[error("nobody is called `{found}`")]
+    #[error("unknown signer `{found}`")]
     UnknownSigner { found: &'a str, known: Vec<String> },
     #[error("this key is revoked twice, first in line {first}")]
     RevokedTwice { first: usize },
@@ -169,7 +169,7 @@ struct Reader<'f> {
     findings: &'f mut Findings,
     read_key: &'f dyn Fn(&str) -> Result<String, PathError>,
     signers: Vec<(usize, Signer)>,
-    /// Whether every key that the file names could be read: a mistake in one is no reason to
+    /// Whether every key that the file names could be read: a mistake in one is not a reason to
     /// complain about what refers to it.
     is_complete: bool,
     revocations: Vec<(usize, Revocation)>,

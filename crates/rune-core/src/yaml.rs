@@ -61,9 +61,9 @@ impl Failure for YamlError {
 }
 
 /// Reads one YAML document that a program wrote and that may be large, such as the index of a chart
-/// repository: of a key that is there twice the first counts (for the last, the library would keep
-/// whole mappings in memory), and the number of nodes is limited by the length of the text alone.
-/// Aliases are followed within the limits of the library.
+/// repository: of a duplicate key the first counts (for the last, the library would keep whole
+/// mappings in memory), and the number of nodes is limited by the length of the text alone. Aliases
+/// are followed within the limits of the library.
 pub fn from_large_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
     let options = serde_yaml::options! {
         budget: serde_yaml::budget! { max_events: text.len().saturating_mul(2).max(1024), max_nodes: text.len().max(1024) },

@@ -25,15 +25,15 @@ pub(crate) struct AvailableImage {
     pub(crate) reference: Reference,
     /// The digest of its index, or of its manifest where there is no index.
     pub(crate) digest: Digest,
-    /// The digests of what the index leads to.
+    /// The digests of what the bundle index leads to.
     pub(crate) manifests: Vec<Digest>,
-    /// Whether the packager makes it, so that no registry knows it.
+    /// Whether the packager builds it, so that no registry knows it.
     pub(crate) is_built: bool,
     /// Other tags that its registry had for this digest when it was locked.
     pub(crate) other_tags: Vec<String>,
     /// The component that it belongs to, when that is left out of the bundle.
     pub(crate) left_out_with: Option<String>,
-    /// Whether it is carried although no chart asks for it.
+    /// Whether it is included although no chart asks for it.
     pub(crate) extra: bool,
 }
 

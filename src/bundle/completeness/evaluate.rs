@@ -73,7 +73,7 @@ impl<'i> Evaluator<'i> {
         }
     }
 
-    /// Judges everything that was found in the renderings of charts.
+    /// Evaluates everything that was found in the renderings of charts.
     pub(super) fn evaluate_all(&mut self, survey: &Survey) {
         for (number, rendering) in survey.renderings.iter().enumerate() {
             let of = Sightings {

@@ -78,7 +78,7 @@ impl Entries {
         }
     }
 
-    /// Adds a blob; one that is there already stays as it is, for its digest says that it is the
+    /// Adds a blob; one that exists already stays as it is, for its digest says that it is the
     /// same.
     pub(super) fn add_blob(&mut self, descriptor: &Descriptor, content: Content) {
         self.blobs

@@ -47,7 +47,7 @@ pub enum ImageSource {
     Built {
         target: Descriptor,
         manifests: Vec<(Platform, Digest)>,
-        /// Every blob, the index included.
+        /// Every blob, the image index included.
         blobs: Vec<(Descriptor, Vec<u8>)>,
     },
 }
@@ -104,7 +104,7 @@ impl Roots {
         self.subjects.add(target, name);
     }
 
-    /// Writes the three files of the OCI layout that are no blobs.
+    /// Writes the three files of the OCI layout that are not blobs.
     pub(super) fn add_to(self, entries: &mut Entries) -> Result<(), ComposeError> {
         entries.add_bytes("oci-layout", LAYOUT.to_vec())?;
         for (path, roots) in [
@@ -294,7 +294,7 @@ fn records(image: &PulledImage) -> Vec<ManifestRecord> {
         .collect()
 }
 
-/// The index of the carried manifests alone. Strict registries and most tools refuse an index with
+/// The index of the included manifests alone. Strict registries and most tools refuse an index with
 /// a missing child; this one they take.
 fn reduced_index(image: &PulledImage) -> Result<Vec<u8>, ComposeError> {
     let describe = |blob: &Blob, platform: Option<Platform>| Descriptor {

@@ -1,7 +1,8 @@
-//! From ingredients to a plan: which entries a bundle has, in which order, and the index over them.
+//! From ingredients to a plan: which entries a bundle has, in which order, and the bundle index
+//! over them.
 //!
 //! Pure: sizes and digests of everything are known before anything is fetched, so the same
-//! ingredients give the same index, and the index determines every byte.
+//! ingredients give the same index, and the bundle index determines every byte.
 
 mod entries;
 mod images;
@@ -66,7 +67,7 @@ pub struct Ingredients {
     pub advisories: Vec<AdvisoryIngredient>,
     /// Where charts, programs and files from elsewhere come from, by their path in the bundle.
     pub origins: BTreeMap<String, String>,
-    /// What the admin on the far side reads first.
+    /// What the admin on the air-gapped side reads first.
     pub install: String,
     pub policy: PolicyRecord,
     /// Whether the charts were checked for images that are not inside.
@@ -122,7 +123,7 @@ pub enum BinaryContent {
     },
 }
 
-/// A file that is carried as it is.
+/// A file that is included unchanged.
 #[derive(Debug)]
 pub struct FileIngredient {
     /// Its path in the bundle, below `files/`.
@@ -169,7 +170,7 @@ pub enum ComposeError {
         #[source]
         source: SignError,
     },
-    /// The SBOM would name a part that is no entry: a bug.
+    /// The SBOM would name a part that has no entry: a bug.
     #[error("`{0}` is not an entry of the bundle")]
     NoEntry(EntryName),
     #[error("there is no signature of:\n  {}", .0.join("\n  "))]
@@ -342,7 +343,7 @@ impl Draft {
         &self.payloads
     }
 
-    /// Signs the index with each key, in order, and fixes every byte of the bundle.
+    /// Signs the bundle index with each key, in order, and fixes every byte of the bundle.
     pub fn sign(self, keys: &[PrivateKey]) -> Result<Plan, ComposeError> {
         if keys.len() > SLOTS {
             return Err(ComposeError::TooManyKeys(keys.len()));

@@ -17,7 +17,7 @@ const RUNE_DB: &str = "rune-db";
 
 pub(in crate::bundle) struct GatheredImages {
     pub(in crate::bundle) carried: Vec<ImageIngredient>,
-    /// The digests of those that the packager makes.
+    /// The digests of those that the packager builds.
     pub(in crate::bundle) built: BuiltDigests,
     /// All of them, as charts may name them.
     pub(in crate::bundle) available: Vec<AvailableImage>,

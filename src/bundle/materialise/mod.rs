@@ -38,11 +38,11 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transferred {
-    /// How many contents were fetched in this run.
+    /// How many entries were fetched in this run.
     pub fetched_blobs: u64,
     /// How many bytes were fetched in this run.
     pub fetched_bytes: u64,
-    /// How many contents an earlier, interrupted run had finished.
+    /// How many entries an earlier, interrupted run had finished.
     pub kept_blobs: u64,
 }
 
@@ -195,7 +195,7 @@ pub async fn materialise(
     Ok(transferred)
 }
 
-/// Writes every header, and the contents that do not come from a registry. Padding is what the file
+/// Writes every header, and the entries that do not come from a registry. Padding is what the file
 /// is made of.
 fn write_frame(
     plan: &Plan,

@@ -155,7 +155,7 @@ impl fmt::Display for Fetch {
 }
 
 impl Plan {
-    /// The contents that are fetched: position, place, what and from where.
+    /// The entries that are fetched: position, place, what and from where.
     pub(super) fn fetches(&self) -> impl Iterator<Item = (usize, &Placed, Fetch)> {
         self.layout
             .entries()
@@ -185,7 +185,7 @@ impl Plan {
         self.digest
     }
 
-    /// How many contents are fetched, and how many bytes.
+    /// How many entries are fetched, and how many bytes.
     pub fn remote(&self) -> (u64, u64) {
         self.fetches().fold((0, 0), |(count, bytes), (.., fetch)| {
             (count + 1, bytes + fetch.size)
@@ -202,7 +202,7 @@ impl Plan {
         }
     }
 
-    /// How many bytes of contents do not come from elsewhere.
+    /// How many bytes of entries do not come from elsewhere.
     pub(super) fn local_bytes(&self) -> u64 {
         let all: u64 = self.layout.entries().iter().map(Placed::size).sum();
         all.saturating_sub(self.remote().1)

@@ -283,7 +283,7 @@ fn unite_slot<'a>(
     let is_signed = |bytes: &[u8]| matches!(Slot::parse(bytes), Ok(Slot::Signed(_)));
     let is_blank = |bytes: &[u8]| matches!(Slot::parse(bytes), Ok(Slot::Blank));
     let Some((first, whole)) = held.iter().find(|(_, bytes)| is_signed(bytes)) else {
-        // What no volume has whole is for the verb to judge.
+        // What no volume has whole is for the verb to decide.
         let written = held.iter().find(|(_, bytes)| !is_blank(bytes));
         return Ok(written.or_else(|| held.first()).map(|(_, bytes)| *bytes));
     };

@@ -1,4 +1,4 @@
-//! References that stand in parts: a repository under one key, its tag under another.
+//! References in two parts: a repository under one key, its tag under another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,7 +83,7 @@ pub(super) struct Guess {
     pub(super) paths: Vec<String>,
 }
 
-/// The references that stand in parts under keys with a common beginning: `repository` and `tag`,
+/// The references in two parts under keys with a common beginning: `repository` and `tag`,
 /// `trivy.repository` and `trivy.tag`, `X_REPOSITORY` and `X_TAG`, `image` and `tag`.
 pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Guess> {
     let values = named_values(node);
@@ -182,7 +182,7 @@ pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Gue
     guesses
 }
 
-/// The places of repositories and images of references that stand in parts in a node.
+/// The places of repositories and images of references in two parts in a node.
 pub(super) fn places(node: &Node, path: &str) -> BTreeSet<String> {
     guesses(node, path, true)
         .into_iter()

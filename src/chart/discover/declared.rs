@@ -17,7 +17,7 @@ use rune_core::yaml::{Node, Value};
 enum Otherwise<'t> {
     /// Nothing: it may be something else.
     Nothing,
-    /// That this is none.
+    /// That this is not an image.
     Shown(&'t str),
     /// That there is none; the value may be secret, or long.
     Hidden,

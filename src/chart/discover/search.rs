@@ -30,7 +30,7 @@ pub(super) struct Search<'s> {
     pub(super) is_secret: bool,
     pub(super) places: &'s ImagePlaces,
     pub(super) container: Option<String>,
-    /// What was looked at already.
+    /// What was checked already.
     pub(super) settled: BTreeSet<String>,
     pub(super) budget: &'s mut Budget,
     pub(super) found: &'s mut Vec<(ImagePlace, Named)>,

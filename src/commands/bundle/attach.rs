@@ -63,7 +63,7 @@ impl Failure for AttachError {
     }
 
     fn help(&self) -> Option<String> {
-        Some("give --key FILE with the public key of whoever signed, or --trust FILE with all keys that count".to_owned())
+        Some("give --key FILE with the public key of the signer, or --trust FILE with all trusted keys".to_owned())
     }
 }
 

@@ -242,7 +242,7 @@ fn built_images(index: &BundleIndex) -> Vec<BuiltImage> {
     images.collect()
 }
 
-/// Takes out what the receiver has.
+/// Leaves out what the receiver has.
 fn without_held(
     bundle: Plan,
     index: &BundleIndex,

@@ -18,7 +18,7 @@ use rune_core::{
 /// An entry up to this size is checked in memory; a larger one is read twice.
 const MAX_IN_MEMORY_BYTES: u64 = 8 << 20;
 
-/// The name that the index has in a bundle.
+/// The name that the bundle index has in a bundle.
 const INDEX: &str = "bundle.json";
 
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +158,7 @@ struct TextOrBytes<'a, 'o> {
 }
 
 impl TextOrBytes<'_, '_> {
-    /// Looks whether a piece may be shown.
+    /// Checks whether a piece may be shown.
     fn check(&mut self, piece: &[u8]) -> Result<(), CommandError> {
         if self.output.is_terminal {
             self.text(piece)?;

@@ -1,4 +1,4 @@
-//! What `sign` and `attach` have in common: a signature goes into a bundle that is there already.
+//! What `sign` and `attach` have in common: a signature goes into an existing bundle.
 
 use std::collections::BTreeSet;
 
@@ -71,7 +71,7 @@ enum Outcome {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a signature is put into the file itself, and standard input is none")]
+#[error("a signature is written into the bundle file, so the bundle cannot be standard input")]
 struct NoFile;
 
 impl Failure for NoFile {
@@ -146,7 +146,7 @@ impl CosignReport {
             slot,
             ..
         } = self;
-        // Nobody but the signer vouches for it yet.
+        // Only the signer authenticates it yet.
         let name = shown(&self.name);
         let signer = self
             .signatures

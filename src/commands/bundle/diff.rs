@@ -18,7 +18,7 @@ use rune_core::{
 pub(crate) struct DiffOptions {
     pub(crate) old: Utf8PathBuf,
     pub(crate) new: Utf8PathBuf,
-    /// Who must vouch for both; nobody is fine.
+    /// The trust that both are verified with, if any.
     pub(crate) trust: ViewOptions,
     pub(crate) is_failure: bool,
 }
@@ -143,14 +143,14 @@ impl Lines {
             }
         }
         let carry = &diff.carry;
-        let (contents, total) = (
+        let (blobs, total) = (
             counted(carry.contents, "blob"),
             counted(carry.total_contents, "blob"),
         );
         self.add(
             "to transfer",
             &format!(
-                "{contents}, {}; the whole bundle has {total}, {}",
+                "{blobs}, {}; the whole bundle has {total}, {}",
                 size(carry.bytes),
                 size(carry.total_bytes)
             ),

@@ -51,8 +51,7 @@ pub(crate) struct InspectReport {
     /// What the advisories say; absent when they were not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     advisories: Option<Vec<ShownAdvisory>>,
-    /// For each image, how many bytes of contents the bundle has of it; null when that is not
-    /// known.
+    /// For each image, how many bytes of blobs the bundle has of it; null when that is not known.
     image_bytes: Vec<Option<u64>>,
     artifact_bytes: Vec<Option<u64>>,
     #[serde(skip)]

@@ -80,7 +80,7 @@ pub(crate) struct InstallOptions {
 /// What of the bundle is pushed, beside images and charts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pushed {
-    /// Whether the index of the bundle and its signatures are.
+    /// Whether the bundle index and its signatures are.
     pub(crate) with_index: bool,
 }
 
@@ -116,7 +116,7 @@ struct Installation<'a> {
 
 /// Installs a bundle, or says what would change. Fails when the bundle is not as signed, the
 /// cluster lacks something, the bundle must not be installed over what is there, or a release does
-/// not come to run: then what was there before runs again, if that is possible.
+/// not become ready: then the previous release runs again, if that is possible.
 pub(crate) fn run(
     options: &InstallOptions,
     progress: &Arc<dyn Progress>,

@@ -45,7 +45,7 @@ pub struct LockOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockMode {
     Write,
-    /// Compare it with the lock that is there; write nothing.
+    /// Compare it with the existing lock; write nothing.
     Check,
     /// Resolve this image or artifact, or this chart, program or file from elsewhere; keep everything
     /// else.
@@ -70,8 +70,8 @@ impl Failure for LockVerbError {
 }
 
 /// Resolves a manifest and writes or checks its lock. Fails when the manifest has mistakes, the
-/// policy denies something, anything cannot be resolved, or the lock cannot be written. Drift is no
-/// error but the verdict of the report.
+/// policy denies something, anything cannot be resolved, or the lock cannot be written. Drift is
+/// not an error but the verdict of the report.
 pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     let path = project.lock_path();
@@ -120,7 +120,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         charts: fetched,
         evidence,
     } = new?;
-    // What `rune-db` would refuse on the far side is refused here.
+    // What `rune-db` would refuse on the air-gapped side is refused here.
     if let Some(migrations) = &new.migrations {
         Migrations::from_dir(&project.path(&migrations.path))?;
     }
@@ -265,7 +265,7 @@ fn no_such_subject(name: &str, project: &Project) -> LockVerbError {
     }
 }
 
-/// Writes the lock unless its text is there already, byte for byte.
+/// Writes the lock unless it has this text already, byte for byte.
 fn write(
     lock: &Lock,
     path: &camino::Utf8Path,

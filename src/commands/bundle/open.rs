@@ -1,4 +1,4 @@
-//! Opening a bundle: where it is, and who must vouch for it.
+//! Opening a bundle: where it is, and what it is verified with.
 
 use std::sync::Arc;
 
@@ -124,7 +124,7 @@ impl BundleOptions {
         }
     }
 
-    /// Why the bundle is not trusted. Who looks at the command line alone does not see trust that
+    /// Why the bundle is not trusted. Who reads the command line alone does not see trust that
     /// comes from elsewhere.
     pub(super) fn refused(&self, error: CommandError) -> CommandError {
         let elsewhere = self
@@ -136,8 +136,8 @@ impl BundleOptions {
         error.context(format!("refusing `{}`{trust}", self.bundle))
     }
 
-    /// Opens the bundle, authenticates its head and reads its documents, so that its contents can
-    /// be given away from where they lie.
+    /// Opens the bundle, authenticates its head and reads its documents, so that its entries can be
+    /// given away from where they lie.
     pub(super) fn open_in_place(&self) -> Result<Arc<OpenBundle>, CommandError> {
         let (source, head) = self.authenticate()?;
         let file = self.file(source)?;

@@ -25,7 +25,7 @@ pub(crate) struct PolicyOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyReport {
     manifest: Utf8PathBuf,
-    /// The lock that was judged; absent when there is none yet.
+    /// The lock that was checked; absent when there is none yet.
     lock: Option<Utf8PathBuf>,
     policy: Digest,
     allowed: usize,
@@ -96,8 +96,8 @@ impl Report for PolicyReport {
     }
 }
 
-/// Judges a manifest, and its lock if there is one. Fails when the manifest, its policy, its lock
-/// or a chart cannot be read. A denial is no error but the verdict of the report.
+/// Evaluates a manifest, and its lock if there is one. Fails when the manifest, its policy, its
+/// lock or a chart cannot be read. A denial is not an error but the verdict of the report.
 pub(crate) fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
     let project = options.project.load(Programs::NotNeeded)?;
     let lock_path = project.lock_path();

@@ -100,7 +100,7 @@ impl ProjectOptions {
     }
 }
 
-/// Whether a file begins as a bundle does. One that cannot be read is none; the reader of the
+/// Whether a file begins as a bundle does. One that cannot be read does not; the reader of the
 /// manifest says why.
 fn is_bundle(path: &Utf8Path) -> bool {
     fsx::open(path).is_ok_and(|mut file| UnverifiedHead::read(&mut file).is_ok())

@@ -51,7 +51,7 @@ pub struct PushReport {
     #[serde(skip)]
     image_signatures: ImageSignatureChoice,
     references: Vec<PushedReference>,
-    /// What the registry does not take: the index of the bundle and its signatures, artifacts about
+    /// What the registry does not take: the bundle index and its signatures, artifacts about
     /// images.
     refused: Vec<RefusedArtifact>,
     /// What image signatures of the bundle are about that are not published.

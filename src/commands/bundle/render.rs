@@ -63,7 +63,7 @@ impl Failure for NoDestination {
     }
 }
 
-/// What was rendered, or what is out of step.
+/// What was rendered, or what is out of date.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RenderReport {
@@ -137,7 +137,7 @@ impl Report for RenderReport {
         if wrong > 0 {
             let _ = writeln!(
                 text,
-                "{} out of step with templates, manifest and lock; run `rune-bundle render`",
+                "{} out of date: not what templates, manifest and lock give; run `rune-bundle render`",
                 counted(wrong, "file")
             );
         }
@@ -194,8 +194,8 @@ impl RenderReport {
 
 /// Renders the templates, and writes or compares the result. Fails when the manifest has mistakes,
 /// the lock is missing or not current, a template is wrong, a chart is not what was released under
-/// its version, or a file cannot be read or written. A file that is out of step is no error but the
-/// verdict of the report.
+/// its version, or a file cannot be read or written. A file that is out of date is not an error but
+/// the verdict of the report.
 pub(crate) fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
     let (rendered, project_directory, lock) = match &options.form {
         RenderForm::Development => {
@@ -213,7 +213,7 @@ pub(crate) fn run(options: &RenderOptions) -> Result<RenderReport, CommandError>
             (files, Some(project.directory().to_owned()), None)
         }
         RenderForm::Pinned(lock) => {
-            // The digest of an image that the packager makes follows from its programs.
+            // The digest of an image that the packager builds follows from its programs.
             let project = options.project.load(Programs::Required)?;
             let path = lock.clone().unwrap_or_else(|| project.lock_path());
             (
@@ -279,7 +279,7 @@ fn compare(directory: &Utf8Path, rendered: &RenderedFiles) -> Result<Vec<OutOfSt
     Ok(out_of_step)
 }
 
-/// Writes a file unless it is there already, byte for byte.
+/// Writes a file unless it exists already, byte for byte.
 fn write(path: &Utf8Path, bytes: &[u8], mode: RenderMode) -> Result<FileState, CommandError> {
     if fsx::read(path, bytes.len() as u64).is_ok_and(|found| found == bytes) {
         return Ok(FileState::Unchanged);

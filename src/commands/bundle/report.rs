@@ -17,7 +17,7 @@ pub(crate) struct ReportOptions {
     pub(crate) bundle: Utf8PathBuf,
     pub(crate) against: Option<Utf8PathBuf>,
     pub(crate) output: Utf8PathBuf,
-    /// Who must vouch for both; nobody is fine.
+    /// The trust that both are verified with, if any.
     pub(crate) trust: ViewOptions,
 }
 

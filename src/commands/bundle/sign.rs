@@ -1,4 +1,4 @@
-//! `sign`: one more person vouches for a bundle that is there already.
+//! `sign`: one more person signs an existing bundle.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;

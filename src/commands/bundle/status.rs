@@ -101,7 +101,7 @@ impl Failure for NoRecord {
     }
 }
 
-/// Looks at what is installed.
+/// Shows what is installed.
 pub(crate) fn run(
     options: &StatusOptions,
     progress: &dyn Progress,
@@ -133,7 +133,7 @@ async fn look(
     };
     let mut releases = Vec::new();
     for ((namespace, release), record) in records {
-        // The first installation was taken back: nothing is left of it.
+        // The first installation was rolled back: nothing is left of it.
         let is_empty = record.installed.is_none() && record.attempt.is_none();
         if is_empty || !is_asked_for(&release) {
             continue;

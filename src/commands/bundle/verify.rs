@@ -294,7 +294,8 @@ fn run_volume(
     })
 }
 
-/// Verifies a bundle: its head, every header and content, and that the contents hang together.
+/// Verifies a bundle: its head, every header and content, and that every blob it refers to is
+/// there.
 pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
     if !options.is_set && fsx::is_file(&options.bundle.bundle) && options.bundle.bundle != "-" {
         let volume = Volume::open(&options.bundle.bundle).map_err(|error| {

@@ -1,4 +1,4 @@
-//! Looking into bundles, whoever vouches for them.
+//! Looking into bundles, verified or not.
 
 use camino::Utf8PathBuf;
 

@@ -48,7 +48,7 @@ pub(super) async fn storage(cluster: &Cluster, demands: Requirements<'_>) -> Vec
                     .await,
                 Ok(Some(_))
             );
-        // "" is none, on purpose: somebody provides the volume by hand.
+        // "" means no class, on purpose: somebody provides the volume by hand.
         if is_there || claim.class == Some("") {
             continue;
         }

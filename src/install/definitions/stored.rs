@@ -12,7 +12,7 @@ use super::{finding, text};
 use crate::install::{Check, Cluster, ClusterError, Verdict};
 use rune_core::failure::FailureKind;
 
-/// The most objects that are looked at in one answer.
+/// The most objects that are read in one answer.
 const PAGE: u32 = 500;
 const MAX_FIELDS: usize = 12;
 

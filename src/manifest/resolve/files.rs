@@ -19,7 +19,7 @@ const MAX_MIGRATION_BYTES: u64 = 16 << 20;
 
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// The programs of an image that the packager makes.
+/// The programs of an image that the packager builds.
 pub(super) fn built(project: &Project, build: &BuildImage) -> Result<BuiltImage, ResolveError> {
     let mut binaries = Vec::new();
     for (platform, paths) in &build.binaries {

@@ -46,7 +46,7 @@ impl Failure for LockCheckError {
 
 /// Fails when a lock no longer says what the manifest and the files of the project say. Asks no
 /// registry: a tag that moved is not seen and does not matter, because the lock pins it. Programs
-/// are looked at only when the project was loaded with them.
+/// are checked only when the project was loaded with them.
 pub(crate) fn check_current(project: &Project, lock: &Lock) -> Result<(), LockCheckError> {
     let mut problems = Problems::default();
     let mut expected = local(project, Some(lock), &mut problems);

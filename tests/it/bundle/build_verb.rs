@@ -223,7 +223,7 @@ fn platforms_that_are_left_out_leave_a_sparse_and_a_reduced_index() {
 }
 
 #[test]
-fn a_component_that_is_left_out_is_not_carried() {
+fn a_component_that_is_left_out_is_not_included() {
     let project = Project::new();
     project.lock();
     let mut arguments = project.build_arguments("x.tar");

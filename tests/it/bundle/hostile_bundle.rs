@@ -218,7 +218,7 @@ fn with_changed_header(change: impl Fn(&mut tar::Header)) -> (Scratch, std::path
 }
 
 #[test]
-fn a_header_that_disagrees_with_the_index_is_refused() {
+fn a_header_that_disagrees_with_the_bundle_index_is_refused() {
     let name = |header: &mut tar::Header, name: &[u8]| {
         let field = &mut header.as_old_mut().name;
         field.fill(0);

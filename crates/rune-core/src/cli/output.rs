@@ -139,7 +139,7 @@ impl Printer {
         }
     }
 
-    /// Prints a document that is no report.
+    /// Prints a document that is not a report.
     pub(crate) fn finish_document(self, outcome: Result<Vec<u8>, CommandError>) -> ExitCode {
         match outcome {
             Ok(text) => self.print(&text, 0),

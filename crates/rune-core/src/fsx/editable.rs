@@ -1,4 +1,4 @@
-//! A file that is there already, of which a few bytes are changed in place.
+//! An existing file, of which a few bytes are changed in place.
 
 #![expect(
     clippy::disallowed_methods,

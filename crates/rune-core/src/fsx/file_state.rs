@@ -2,7 +2,7 @@
 //! the file system is unmounted, that nobody wrote to the file.
 //!
 //! Only file systems of this machine that set the times of a file with every change, on disks that
-//! are not taken away and changed elsewhere. Of every other file there is no state.
+//! are not removed and changed elsewhere. Of every other file there is no state.
 
 #![expect(
     clippy::disallowed_methods,

@@ -49,7 +49,7 @@ fn is_one_of(error: &io::Error, errors: &[Errno]) -> bool {
     Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
 }
 
-/// Gives an outcome on, except that a file system without the call is none.
+/// Gives an outcome on, except that a file system without the call is not an error.
 fn tolerant(outcome: io::Result<()>, also: &[Errno]) -> io::Result<()> {
     match outcome {
         Err(error) if is_lacking(&error) || is_one_of(&error, also) => Ok(()),

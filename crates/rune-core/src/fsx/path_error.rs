@@ -82,7 +82,7 @@ impl PathError {
                 Errno::LOOP => FailureKind::Input,
                 Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOLCK => FailureKind::Space,
                 Errno::BUSY | Errno::TXTBSY | Errno::DEADLK => FailureKind::Conflict,
-                // A broken disk, a file system that is gone or cannot do it, a thing that is no
+                // A broken disk, a file system that is gone or cannot do it, a thing that is not a
                 // file.
                 _ if matches!(self.action, Action::Read | Action::Inspect) => FailureKind::Input,
                 _ => FailureKind::Space,
@@ -119,7 +119,10 @@ impl Failure for PathError {
                 "choose a directory on another file system, such as your home directory".to_owned()
             }
             (_, io::ErrorKind::IsADirectory) => {
-                format!("name a file in it, such as `{}`", self.path.join("FILE"))
+                format!(
+                    "give a file name in it, such as `{}`",
+                    self.path.join("FILE")
+                )
             }
             (_, io::ErrorKind::InvalidInput) => {
                 format!(

@@ -35,8 +35,8 @@ pub fn partial_path(destination: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{destination}.partial"))
 }
 
-/// Checks that a file can get this name. Fails when something is there already, or it is the name
-/// of a directory (`Conflict`).
+/// Checks that a file can get this name. Fails when something exists under the name, or it is the
+/// name of a directory (`Conflict`).
 pub fn check_free(path: &Utf8Path) -> Result<(), PathError> {
     check_no_directory(path)?;
     if is_taken(path) {
@@ -195,7 +195,7 @@ fn link(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
 }
 
 fn reserve_and_rename(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
-    // It stays open until it was looked at, or some file systems would give its number to another
+    // It stays open until it was checked, or some file systems would give its number to another
     // file.
     let reserved = OpenOptions::new().write(true).create_new(true).open(to)?;
     let metadata = reserved.metadata()?;

@@ -33,7 +33,7 @@ impl StagingDirectory {
             }
             _ => {}
         }
-        // A plain descriptor, not one of the path-only kind that cap-std opens: it has to carry the
+        // A plain descriptor, not one of the path-only kind that cap-std opens: it has to have the
         // lock.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = openat(&parent, name.as_str(), flags, Mode::empty())

@@ -206,7 +206,7 @@ pub fn available_space(directory: &Utf8Path) -> Result<u64, PathError> {
     let status = rustix::fs::statvfs(directory.as_std_path())
         .map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
     // Some file systems by FUSE do not know their size, nor does a tmpfs without a limit: then it
-    // is no reason to refuse anything.
+    // is not a reason to refuse anything.
     Ok(if status.f_blocks == 0 {
         u64::MAX
     } else {

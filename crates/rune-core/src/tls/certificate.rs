@@ -1,4 +1,4 @@
-//! What a certificate says about itself, read without judging it.
+//! What a certificate says about itself, read without checking it.
 
 use std::{fmt, net::IpAddr};
 
@@ -63,7 +63,7 @@ impl fmt::Display for Day {
 }
 
 impl Certificate {
-    /// Reads a certificate; `None` when the bytes are no certificate.
+    /// Reads a certificate; `None` when the bytes are not a certificate.
     pub fn read(der: &CertificateDer<'_>) -> Option<Self> {
         CertificateInner::from_der(der).ok().map(Self)
     }

@@ -31,7 +31,7 @@ pub enum CertificateProblem {
         /// The host that was asked for.
         wanted: String,
         names: Vec<String>,
-        /// The common name of its subject, which is not looked at.
+        /// The common name of its subject, which is not checked.
         common_name: Option<String>,
     },
     #[error("{what} expired: valid until {end}, and this machine's clock says {now}")]

@@ -2,7 +2,7 @@
 //! own.
 //!
 //! It is verified with the key alone: the TLS library would want a certificate that it could also
-//! judge, and a server whose certificate is not judged still has to hold its key.
+//! evaluate, and a server whose certificate is not checked still has to hold its key.
 
 use rustls::{DigitallySignedStruct, PeerMisbehaved, crypto::WebPkiSupportedAlgorithms};
 use rustls_pki_types::CertificateDer;

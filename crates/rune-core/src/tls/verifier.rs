@@ -1,5 +1,5 @@
-//! Accepts the certificates of servers that [`TrustedCertificates`] vouch for, and says why it does
-//! not.
+//! Accepts the certificates of servers that [`TrustedCertificates`] issued, and says why it refuses
+//! others.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl TrustVerifier {
         }
     }
 
-    /// Judges a certificate and those that the server sent to lead from it to a CA.
+    /// Evaluates a certificate and those that the server sent to lead from it to a CA.
     pub fn check(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -63,8 +63,8 @@ impl Findings {
         });
     }
 
-    /// Adds a text that is not even YAML. An error that is none of the text itself is kept without
-    /// a place.
+    /// Adds a text that is not even YAML. An error that is not about the text itself is kept
+    /// without a place.
     pub fn add_syntax(&mut self, error: &YamlError) {
         let (line, column, message) = match error {
             YamlError::Read {

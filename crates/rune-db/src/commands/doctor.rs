@@ -51,7 +51,7 @@ pub(crate) struct DoctorReport {
     pub(crate) checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
+/// One thing that was checked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Check {

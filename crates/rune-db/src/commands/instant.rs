@@ -136,8 +136,8 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
         - 719_468
 }
 
-/// A moment in UTC to the second, as RFC 3339; the number itself when it is no moment that people
-/// write.
+/// A moment in UTC to the second, as RFC 3339; the number itself when it is not a moment that
+/// people write.
 pub(super) fn moment_text(seconds: f64) -> String {
     const LAST: f64 = 253_402_300_800.0;
     if !(0.0..LAST).contains(&seconds) {

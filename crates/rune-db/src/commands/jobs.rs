@@ -1,4 +1,4 @@
-//! `rune-db jobs`: lists jobs, shows one, gives up on those that nobody works on any more.
+//! `rune-db jobs`: lists jobs, shows one, marks stale ones as failed.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -204,7 +204,7 @@ pub(crate) struct FailStaleOptions {
     pub(crate) is_dry_run: bool,
 }
 
-/// The jobs that were given up, or would be.
+/// The jobs that were marked as failed, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FailStaleReport {
@@ -302,9 +302,9 @@ impl Report for FailStaleReport {
             .collect();
         let count = counted(self.job_ids.len(), "job");
         let _ = if self.dry_run {
-            writeln!(text, "would give up {count}; nothing was changed")
+            writeln!(text, "would mark {count} as failed; nothing was changed")
         } else {
-            writeln!(text, "gave up {count}")
+            writeln!(text, "marked {count} as failed")
         };
         text + &unreadable_lines(&self.unreadable)
     }

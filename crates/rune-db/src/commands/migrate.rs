@@ -197,9 +197,9 @@ impl Report for MigrateReport {
 
     fn text(&self) -> String {
         let (made, took, applied) = if self.dry_run {
-            ("would make", "would take over", "would apply")
+            ("would create", "would adopt", "would apply")
         } else {
-            ("made", "took over", "applied")
+            ("created", "adopted", "applied")
         };
         let mut text = String::new();
         if self.created {

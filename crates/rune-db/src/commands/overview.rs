@@ -66,7 +66,7 @@ impl From<&Migration> for Pending {
     }
 }
 
-/// A database that was looked at.
+/// A database that was inspected.
 #[derive(Default)]
 pub(super) struct TableSummary {
     engine_version: Option<String>,

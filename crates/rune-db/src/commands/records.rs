@@ -157,7 +157,7 @@ pub(super) fn cut<T>(mut listed: Vec<Listed<T>>, limit: u32, key: impl Fn(&T) ->
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = listed.len() > limit;
     listed.truncate(limit);
-    // A row whose key cannot be read is no place to go on after.
+    // A row whose key cannot be read is not a place to go on after.
     let key_of = |row: &Listed<T>| {
         row.as_ref()
             .map_or_else(|unreadable| unreadable.key.clone(), |row| Some(key(row)))

@@ -73,7 +73,7 @@ impl RetryDeadline<'_> {
             };
             if left(limit).is_zero() {
                 return Err(error.context(format!(
-                    "waited {} for `{location}` in vain",
+                    "timed out after {} waiting for `{location}`",
                     duration_text(limit)
                 )));
             }

@@ -76,7 +76,7 @@ impl Report for StatusReport {
             let by = match applied.origin.as_deref() {
                 None => "applied by RUNE",
                 Some("rune-db") => "applied",
-                Some(_) => "applied by RUNE, taken over",
+                Some(_) => "applied by RUNE, adopted",
             };
             let _ = writeln!(text, "{:>4}  {file:<26}  {by}", applied.version);
         }

@@ -1,4 +1,4 @@
-//! From what a person typed and set to the one database that is meant.
+//! From options and environment to the target database.
 
 use std::{fmt, time::Duration};
 
@@ -135,7 +135,7 @@ impl Failure for TargetError {
             Self::Unset(_) | Self::Empty(_) | Self::NoDefault => {
                 Some("name the database with `--db-url URL`, or set RUNE_DB_URL".to_owned())
             }
-            Self::Memory => Some("name a file: `sqlite:////absolute/path.db`".to_owned()),
+            Self::Memory => Some("give a file: `sqlite:////absolute/path.db`".to_owned()),
             Self::SqlitePassword => None,
         }
     }

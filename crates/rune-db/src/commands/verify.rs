@@ -1,5 +1,4 @@
-//! `rune-db verify`: whether what stands in a database is what RUNE could have written. Changes
-//! nothing.
+//! `rune-db verify`: whether the stored rows are what RUNE could have written. Changes nothing.
 
 use std::fmt::Write as _;
 

@@ -33,7 +33,7 @@ pub(crate) struct TableRows {
     pub(crate) rows: u64,
 }
 
-/// The judgement over a database.
+/// The assessment of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Soundness {
     pub(crate) tables: Vec<TableRows>,
@@ -129,7 +129,7 @@ impl Ledger {
         self.notes.push(note);
     }
 
-    /// Cells that cannot be carried.
+    /// Cells that cannot be transferred.
     pub(super) fn carried(&mut self, finding: &transfer::Finding) {
         let problem = format!("holds {}", finding.kind.text());
         self.findings.add_many(

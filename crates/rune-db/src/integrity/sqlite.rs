@@ -23,8 +23,8 @@ use rune_storage::{
 
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Checks a database. Fails when SQLite cannot read it at all, or it is no database of RUNE; damage
-/// that it can read around is a finding.
+/// Checks a database. Fails when SQLite cannot read it at all, or it is not a database of RUNE;
+/// damage that it can read around is a finding.
 pub(crate) fn check_file(
     connection: &Connection,
     path: &Utf8Path,
@@ -81,7 +81,7 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// What is true of the file as a whole and keeps it from being carried.
+    /// What is true of the file as a whole and keeps it from being transferred.
     fn whole(&self, found: &Catalog, ledger: &mut Ledger) -> rusqlite::Result<()> {
         const OTHERS: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
         let encoding: String = self

@@ -81,7 +81,7 @@ pub(crate) struct Difference {
 }
 
 impl Side {
-    /// Refuses what is no database of RUNE; says what a file has that is not compared.
+    /// Refuses what is not a database of RUNE; says what a file has that is not compared.
     fn check(&self, migrations: &Migrations) -> Result<Option<String>, TransferError> {
         let Self::File(file) = self else {
             return Ok(None);
@@ -153,7 +153,7 @@ pub(crate) async fn compare(
     })
 }
 
-/// The digests of all tables of a side, and what was not looked at.
+/// The digests of all tables of a side, and what was not read.
 async fn digests(
     side: Side,
     migrations: &Migrations,

@@ -42,7 +42,7 @@ impl Tuples {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The fields of the next tuple that is there as a whole; `None` stands for NULL in it.
+    /// The fields of the next complete tuple; `None` stands for NULL in it.
     pub(super) fn next(&mut self) -> Result<Option<Vec<Option<&[u8]>>>, TransferError> {
         let mut reader = Reader(self.buffer.get(self.start..).unwrap_or_default());
         if !self.is_begun {

@@ -1,4 +1,4 @@
-//! Why rows are not carried, or not compared.
+//! Why rows are not transferred, or not compared.
 
 use camino::Utf8PathBuf;
 
@@ -223,7 +223,7 @@ impl Failure for TransferError {
                 "name an empty database; rows are never mixed with others. Whether an earlier run has put them there, `rune-db compare` says"
                     .to_owned()
             }
-            Self::Overwritten { .. } => "name a file that does not exist; the objects can be created in it afterwards".to_owned(),
+            Self::Overwritten { .. } => "choose a file that does not exist; the objects can be created in it afterwards".to_owned(),
             Self::CannotCarry(_) => "change these rows in the source, or delete them, and run the same command again".to_owned(),
             Self::NotEncodable { .. } => "create the target database with `ENCODING 'UTF8'`".to_owned(),
             Self::SourceChanged(_) => {

@@ -181,14 +181,14 @@ impl FileSnapshot {
         self.found.tables.contains_key(table.name)
     }
 
-    /// Refuses what is no database of RUNE, and what a site put in the way of reading it.
+    /// Refuses what is not a database of RUNE, and what a site put in the way of reading it.
     pub(super) fn check_is_rune(&self, migrations: &Migrations) -> Result<(), TransferError> {
         check_is_rune(&self.found, migrations, Dialect::Sqlite, &self.location)?;
         let site = on_sqlite::look_around(&self.connection).map_err(self.file.failed())?;
         Ok(site.check(Verb::Read).map_err(SchemaError::from)?)
     }
 
-    /// Refuses what holds more than this program knows, and so more than it would carry.
+    /// Refuses what holds more than this program knows, and so more than it would transfer.
     pub(super) fn check_is_known(&self, migrations: &Migrations) -> Result<(), TransferError> {
         check_is_known(&self.found, migrations, Dialect::Sqlite, &self.location)?;
         let others = self.other_tables().map_err(self.file.failed())?;
@@ -231,7 +231,7 @@ impl FileSnapshot {
     }
 }
 
-/// Refuses what is no database of RUNE: nothing, something else under the same names, or only a
+/// Refuses what is not a database of RUNE: nothing, something else under the same names, or only a
 /// part.
 pub(super) fn check_is_rune(
     found: &Catalog,

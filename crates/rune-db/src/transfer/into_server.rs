@@ -46,11 +46,11 @@ pub(crate) struct MoveSettings {
     /// After how many rows at the latest what is there goes to the server.
     pub(crate) batch_rows: u64,
     /// Whether a source that is written to meanwhile is fine: what was there at the start is
-    /// carried.
+    /// transferred.
     pub(crate) allow_live_source: bool,
 }
 
-/// A source whose every cell can be carried.
+/// A source whose every cell can be transferred.
 #[derive(Debug)]
 pub(crate) struct CheckedSource {
     rows: CheckedRows,
@@ -88,7 +88,7 @@ impl IntegrityCheck {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Phases {
-    /// Looking at every cell of the source.
+    /// Checking every cell of the source.
     pub(crate) check: f64,
     /// Copying alone, from the first byte sent to the server's answer.
     pub(crate) copy: f64,
@@ -127,7 +127,7 @@ pub(crate) struct Moved {
 }
 
 impl CheckedSource {
-    /// Looks at everything in a source.
+    /// Checks everything in a source.
     pub(crate) fn check(
         source: FileSnapshot,
         migrations: &Migrations,

@@ -1,4 +1,4 @@
-//! What carrying needs to know of a table beyond its columns: its key, and which columns may be
+//! What a transfer needs to know of a table beyond its columns: its key, and which columns may be
 //! NULL.
 
 use rune_storage::schema::{Column, ColumnKind, TABLES, Table};

@@ -61,7 +61,7 @@ impl NewDatabase {
     }
 
     /// Gives the file its name. When it is not what is found under that name afterwards, the name
-    /// is taken away again.
+    /// is dropped again.
     pub(super) fn publish(mut self) -> Result<(), TransferError> {
         // Whoever opens the file by its name waits for this lock, so that what lies beside it until
         // then is not theirs.

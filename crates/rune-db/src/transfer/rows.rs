@@ -1,4 +1,4 @@
-//! The rows of a table in a SQLite file, cell by cell, with large contents read in pieces.
+//! The rows of a table in a SQLite file, cell by cell, with large values read in pieces.
 
 use std::io::Read as _;
 
@@ -12,9 +12,9 @@ use rune_storage::{
     schema::{ColumnKind, Table},
 };
 
-/// Contents up to this size come with their row, in bytes.
+/// Values up to this size come with their row, in bytes.
 pub(super) const INLINE_BYTES: i64 = 64 << 10;
-/// In what pieces larger contents are read.
+/// In what pieces larger values are read.
 const PIECE_BYTES: usize = 128 << 10;
 
 /// A cell as SQLite stores it.
@@ -54,7 +54,7 @@ pub(super) struct RowView<'r, 'c> {
     buffer: &'r mut Vec<u8>,
 }
 
-/// Reads every row of a table; contents of more than `inline_bytes` are given as [`Cell::Large`]. A
+/// Reads every row of a table; values of more than `inline_bytes` are given as [`Cell::Large`]. A
 /// table that is not there has no rows.
 pub(super) fn for_each_row(
     source: &FileSnapshot,
@@ -85,7 +85,7 @@ pub(super) fn for_each_row(
     Ok(())
 }
 
-/// The columns in order; for contents, then: length, class, row.
+/// The columns in order; for values, then: length, class, row.
 fn select(table: &Table, inline_bytes: i64, order: &str) -> String {
     let mut columns: Vec<String> = Vec::new();
     let mut contents: Vec<String> = Vec::new();

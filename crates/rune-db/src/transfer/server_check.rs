@@ -1,4 +1,4 @@
-//! The look at the values on a server that a SQLite file cannot hold exactly.
+//! The check of the values on a server that a SQLite file cannot hold exactly.
 
 use tokio_postgres::{Client, types::Type};
 
@@ -17,7 +17,7 @@ use rune_storage::{
 const MOST_ROWS: usize = 100;
 const NAMED_KEYS: usize = 5;
 
-/// Looks at every row of every table; the server does the looking.
+/// Checks every row of every table; the server does the work.
 pub(super) async fn check(server: &ServerTables<'_>) -> Result<(), TransferError> {
     let findings = in_tables(server).await?;
     if findings.is_empty() {
@@ -27,8 +27,8 @@ pub(super) async fn check(server: &ServerTables<'_>) -> Result<(), TransferError
     }
 }
 
-/// Everything in the tables of a schema that cannot be carried exactly, within a transaction of the
-/// caller.
+/// Everything in the tables of a schema that cannot be transferred exactly, within a transaction of
+/// the caller.
 pub(crate) async fn findings(
     client: &Client,
     schema: &str,

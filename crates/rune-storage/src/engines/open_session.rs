@@ -40,7 +40,7 @@ pub(super) struct OpenSession {
 pub(super) struct Canceller {
     pub(super) token: CancelToken,
     pub(super) address: Address,
-    /// The name in the server's certificate, and what judges it.
+    /// The name in the server's certificate, and what checks it.
     pub(super) tls: Option<(Tls, String)>,
     pub(super) liveness: Liveness,
 }

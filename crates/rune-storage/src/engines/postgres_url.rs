@@ -71,9 +71,9 @@ pub enum SslMode {
     Prefer,
     /// Always; the certificate is verified only when root certificates are named, as libpq does.
     Require,
-    /// Always, with a certificate of a trusted authority, whatever host it names.
+    /// Always, with a certificate of a trusted CA, whatever host it names.
     VerifyCa,
-    /// Always, with a certificate of a trusted authority for this very host.
+    /// Always, with a certificate of a trusted CA for this very host.
     VerifyFull,
 }
 
@@ -82,14 +82,14 @@ pub enum SslMode {
 pub enum RootCertificates {
     /// The certificates of a PEM file.
     File(Utf8PathBuf),
-    /// The public authorities that this program brings along.
+    /// The public CAs that this program brings along.
     System,
 }
 
 /// The certificate that this side shows: both files or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// The certificate and what leads from it to an authority that the server trusts, in PEM form.
+    /// The certificate and what leads from it to a CA that the server trusts, in PEM form.
     pub certificate: Option<Utf8PathBuf>,
     /// Its private key, in PEM form and without a passphrase.
     pub key: Option<Utf8PathBuf>,
@@ -337,7 +337,7 @@ impl PostgresUrl {
     }
 
     /// Whether every server is reached by its Unix socket, where there is no TLS; like libpq, the
-    /// mode is then not looked at.
+    /// mode is then ignored.
     pub(crate) fn has_only_sockets(&self) -> bool {
         self.hosts
             .iter()

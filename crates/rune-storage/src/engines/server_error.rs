@@ -18,7 +18,7 @@ use rune_core::{
 pub enum ServerError {
     /// What the server or the client library says.
     Said(tokio_postgres::Error),
-    /// The same about a statement that changes or removes an object and carries no rows, so that
+    /// The same about a statement that changes or removes an object and returns no rows, so that
     /// the detail is safe to show.
     OfObject(tokio_postgres::Error),
     /// The same about a statement that meets no row, so that whatever its message says is safe to

@@ -102,8 +102,7 @@ fn existing(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenE
     Ok(connection)
 }
 
-/// Opens an existing file for looking at it; nothing is created, and no statement can change
-/// anything.
+/// Opens an existing file for reading; nothing is created, and no statement can change anything.
 ///
 /// # Errors
 /// When it is missing, cannot be read, or is not a SQLite database; when its log may lie beside
@@ -186,7 +185,7 @@ fn open(
     connection
         .pragma_update(None, "foreign_keys", true)
         .map_err(SqliteError::on(path))?;
-    // SQLite looks at the file only when it must. This makes it look.
+    // SQLite reads the file only when it must. This makes it read.
     let look = || {
         connection.execute_batch("BEGIN")?;
         connection

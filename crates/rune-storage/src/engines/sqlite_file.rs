@@ -133,7 +133,7 @@ impl Failure for SqliteFileError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::Path(error) => return error.help(),
-            Self::Name(_) => format!("name a file; names that end in {} belong to SQLite", SIDE_FILES.join(", ")),
+            Self::Name(_) => format!("choose another name; names that end in {} belong to SQLite", SIDE_FILES.join(", ")),
             Self::NotRegular(..) => "name the database file itself".to_owned(),
             Self::Unfinished(path) => format!("run the command again that was to write it: it starts over and removes `{path}.partial`"),
             Self::Link(path) => match fsx::resolve(path) {
@@ -330,7 +330,7 @@ pub fn check_whole(
     };
     let pages = pragma("page_count").map_err(SqliteError::on(path))?;
     let expected = pages.saturating_mul(pragma("page_size").map_err(SqliteError::on(path))?);
-    // Pages that stand in the log alone are missing in the file, and rightly.
+    // Pages that are in the log alone are missing in the file, and rightly.
     let bytes = fsx::file_size(path)?;
     if bytes < expected && beside(path, &["-wal"], 1).is_empty() {
         return Err(SqliteFileError::CutOff {

@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(
             kind("42601", true),
             FailureKind::Input,
-            "`options` that are no options"
+            "`options` that the server does not know"
         );
     }
 

@@ -2,7 +2,7 @@
 //! named.
 //!
 //! `require` and `prefer` without root certificates encrypt and prove nothing about the server:
-//! that is what these words mean to every PostgreSQL client. Its certificate is then not judged,
+//! that is what these words mean to every PostgreSQL client. Its certificate is then not checked,
 //! but the handshake's signature is verified with the certificate's key wherever that can be done:
 //! channel binding is worth something only if the server holds that key.
 
@@ -315,7 +315,7 @@ fn load(roots: &RootCertificates) -> Result<TrustedCertificates, TlsError> {
     }
 }
 
-/// Lets certificates be judged, if they are to be, and remembers the one that was shown.
+/// Lets certificates be checked, if they are to be, and remembers the one that was shown.
 #[derive(Debug)]
 struct Recorder {
     trust: Option<Arc<TrustVerifier>>,
@@ -323,7 +323,7 @@ struct Recorder {
 }
 
 /// Kinds of signatures that cannot be verified here, and that a server whose certificate is not
-/// judged may use all the same.
+/// checked may use all the same.
 const UNVERIFIABLE: [SignatureScheme; 4] = [
     SignatureScheme::ED448,
     // RSASSA-PSS with a key for nothing else (RFC 8446, 4.2.3).

@@ -96,7 +96,7 @@ pub enum UrlError {
         /// What is allowed.
         expected: &'static str,
     },
-    /// The public CAs, and a mode that does not look at the host.
+    /// The public CAs, and a mode that does not check the host.
     #[error("`{roots_from}=system` needs `sslmode=verify-full`, but `{mode_from}` is `{mode}`")]
     WeakMode {
         /// What names the public CAs.

@@ -91,7 +91,7 @@ impl Wire {
         })
     }
 
-    /// Whoever waits for the server is also woken to look at the path.
+    /// Whoever waits for the server is also woken to check the path.
     fn pending<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         match self
             .watch
@@ -104,7 +104,7 @@ impl Wire {
     }
 }
 
-/// Looks at the path of one connection.
+/// Checks the path of one connection.
 struct Watch {
     ticks: Interval,
     limit: Duration,
@@ -153,8 +153,8 @@ impl Watch {
     }
 }
 
-/// Whether the kernel has sent something to the other side again, or probed its closed window
-/// twice, and got no answer since (`tr`, `retrnsmt` and `timeout` in the kernel's documentation,
+/// Whether the kernel has sent something to the peer again, or probed its closed window twice, and
+/// got no answer since (`tr`, `retrnsmt` and `timeout` in the kernel's documentation,
 /// `networking/proc_net_tcp`). One probe may stay without an answer on a path that is well: Linux
 /// answers those that come within half a second of each other once.
 fn is_unanswered(table: &str, inode: &str) -> bool {

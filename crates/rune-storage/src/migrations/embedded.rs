@@ -6,7 +6,7 @@ macro_rules! migrations {
     };
 }
 
-/// File names and contents of `migrations/`, in order.
+/// Names and text of the files in `migrations/`, in order.
 pub(super) const FILES: &[(&str, &[u8])] = migrations![
     "0001_jobs.sql",
     "0002_idempotency_keys.sql",

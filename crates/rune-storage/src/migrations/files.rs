@@ -36,7 +36,7 @@ pub struct Migration {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migrations(Vec<Migration>);
 
-/// Why files are no set of migrations.
+/// Why files are not a set of migrations.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationFileError {
     /// The files cannot be read.
@@ -56,7 +56,7 @@ pub enum MigrationFileError {
     /// A number is left out.
     #[error("there is no migration {0}")]
     Missing(u32),
-    /// A file is no text.
+    /// A file is not text.
     #[error("migration file `{0}` is not UTF-8 text")]
     NotText(String),
     /// A marker that names no dialect.
@@ -267,7 +267,7 @@ impl Migrations {
     /// The migrations of a directory: its `.sql` files, not those of directories in it.
     ///
     /// # Errors
-    /// When it cannot be read, or its files are no set of migrations.
+    /// When it cannot be read, or its files are not a set of migrations.
     pub fn from_dir(directory: &Utf8Path) -> Result<Self, MigrationFileError> {
         let mut files = Vec::new();
         for path in fsx::list_files(directory)? {
@@ -281,7 +281,7 @@ impl Migrations {
         Self::from_files(files)
     }
 
-    /// A set of migrations from file names and contents, in any order.
+    /// A set of migrations from names and texts of files, in any order.
     ///
     /// # Errors
     /// When a name, a number or the text of a file is not as it should be.

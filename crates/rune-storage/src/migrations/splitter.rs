@@ -42,7 +42,7 @@ pub fn split(text: &str, dialect: Dialect) -> Result<Vec<Statement>, SplitError>
     .run()
 }
 
-/// How many words are looked at to tell what a statement does.
+/// How many words are read to tell what a statement does.
 const WORDS: usize = 6;
 
 struct Splitter<'a> {
@@ -153,7 +153,7 @@ impl<'a> Splitter<'a> {
         Ok(())
     }
 
-    /// Moves `length` bytes over without looking at them.
+    /// Moves `length` bytes over without reading them.
     fn take(&mut self, length: usize) {
         let (taken, rest) = self
             .rest

@@ -338,7 +338,7 @@ fn a_tag_with_the_digest_of_an_image_is_how_a_chart_shows_a_pin_and_no_image() {
     ] {
         assert_eq!(findings(&images, &policy(""), possible(reference)).len(), 1);
     }
-    // Where a container takes its image from, it is no image that a node can pull.
+    // Where a container takes its image from, it is not an image that a node can pull.
     let certain = Named::Image(format!("v1.7@{digest}"));
     assert_eq!(findings(&images, &policy(""), certain).len(), 1);
 }

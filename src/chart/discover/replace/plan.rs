@@ -387,7 +387,7 @@ impl<'p> Planner<'p> {
     }
 }
 
-/// The edits without those that are there twice; nothing when two contradict each other.
+/// The edits without duplicates; nothing when two contradict each other.
 fn disjoint(edits: Vec<(usize, Edit)>) -> Option<Vec<Edit>> {
     let mut edits: Vec<Edit> = edits.into_iter().map(|(_, edit)| edit).collect();
     edits.sort_by(|(one, new), (other, other_new)| {

@@ -229,7 +229,7 @@ fn what_cannot_be_replaced_is_an_obstacle() {
     let version = "apiVersion: elasticsearch.k8s.elastic.co/v1\nkind: Elasticsearch\nmetadata: {name: e}\nspec: {version: 8.1.0}\n";
     let image = "docker.elastic.co/elasticsearch/elasticsearch:8.1.0";
     assert_eq!(obstacles(version, &[image]), [ObstacleReason::NotWritten]);
-    // What only looks like an image is none when the map does not have it.
+    // What only looks like an image is not an image when the map does not have it.
     let looks =
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {see: 'docker.io/a/b:1'}\n";
     assert_eq!(obstacles(looks, &[]), []);

@@ -321,7 +321,7 @@ fn the_line_of_every_possible_image_declares_its_place_and_nothing_is_lost() {
     }
 }
 
-/// Strings that are no images, each under a key that says nothing, below `spec`.
+/// Strings that are not images, each under a key that says nothing, below `spec`.
 const NOT_IMAGES: &str = include_str!("not_images.txt");
 
 #[test]

@@ -49,8 +49,7 @@ impl Failure for Encrypted {
     }
 }
 
-/// Looks at everything that a build needs. What depends on something that is wrong is not looked
-/// at.
+/// Checks everything that a build needs. What depends on something that is wrong is not checked.
 pub(crate) fn run(options: &DoctorBuildOptions) -> DoctorReport {
     let mut checks = Vec::new();
     let project = project(options, &mut checks);
@@ -271,7 +270,7 @@ pub(super) fn in_haste(config: ClientConfig) -> ClientConfig {
     }
 }
 
-/// Lays the bundle out and looks whether it fits where it is to be written.
+/// Lays the bundle out and checks whether it fits where it is to be written.
 fn room(
     project: &Project,
     lock: &Lock,

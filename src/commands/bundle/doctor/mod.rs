@@ -22,11 +22,11 @@ pub(crate) use receive::{DoctorReceiveOptions, run as examine_receive};
 pub(crate) struct DoctorReport {
     step: &'static str,
     subject: String,
-    /// Each thing that was looked at, in the order in which they depend on each other.
+    /// Each thing that was checked, in the order in which they depend on each other.
     checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
+/// One thing that was checked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Check {

@@ -58,7 +58,7 @@ impl Failure for NoKubeconfig {
     }
 }
 
-/// Looks at everything that is needed to use a bundle here.
+/// Checks everything that is needed to use a bundle here.
 pub(crate) fn run(options: &DoctorReceiveOptions) -> DoctorReport {
     let mut checks = Vec::new();
     if let Some(bytes) = bundle(&options.bundle, &mut checks) {
@@ -80,8 +80,8 @@ pub(crate) fn run(options: &DoctorReceiveOptions) -> DoctorReport {
     }
 }
 
-/// Reads the head, asks who vouches for it, and compares the length of the file. Gives how many
-/// bytes the bundle has.
+/// Reads the head, authenticates it, and compares the length of the file. Gives how many bytes the
+/// bundle has.
 fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
     let needed = "a bundle of a format that this program reads";
     let opened = || -> Result<_, CommandError> {

@@ -36,7 +36,7 @@ impl ImageRow {
     }
 }
 
-/// The carried platforms, in short, and how many were left out.
+/// The included platforms, in short, and how many were left out.
 fn platforms(image: &ImageRecord) -> String {
     // Nearly all are of Linux: there the processor says enough.
     let short = |name: String| {

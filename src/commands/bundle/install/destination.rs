@@ -48,7 +48,7 @@ pub(super) struct Images {
     /// What was asked for; the error says why it is not there.
     asked: BTreeMap<String, Result<(), String>>,
     /// What images that the charts name by their tag alone are called there, and the number of each
-    /// in the index.
+    /// in the bundle index.
     tagged: BTreeMap<String, usize>,
 }
 
@@ -385,7 +385,7 @@ impl Images {
     }
 }
 
-/// Whether charts name an image of the index by its tag alone.
+/// Whether charts name an image of the bundle index by its tag alone.
 fn is_tagged(index: &BundleIndex, number: usize) -> bool {
     index
         .images

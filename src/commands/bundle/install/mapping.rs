@@ -316,7 +316,7 @@ impl Mapping {
             .is_some_and(|rest| rest.starts_with('/'))
     }
 
-    /// What stands in place of an image: itself when it is there by its digest.
+    /// What replaces an image: itself when it is there by its digest.
     fn target(&self, text: &str) -> Option<String> {
         let has_digest =
             || Reference::parse_like_a_runtime(text).is_ok_and(|found| found.digest().is_some());

@@ -70,7 +70,7 @@ pub(super) enum LockOutcome {
 struct ImageSummary {
     name: String,
     reference: Reference,
-    /// Digest of the index or manifest; absent for an image that the packager makes.
+    /// Digest of the image index or manifest; absent for an image that the packager builds.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
     platforms: Vec<Platform>,
@@ -78,7 +78,7 @@ struct ImageSummary {
     /// What was chosen and the image does not have.
     platforms_missing: Vec<Platform>,
     attestations: usize,
-    /// Artifacts about what is carried: signatures, attestations, SBOMs.
+    /// Artifacts about what is included: signatures, attestations, SBOMs.
     referrers: Vec<ReferrerSummary>,
     bytes: u64,
 }
@@ -152,7 +152,7 @@ impl Report for LockReport {
         }
         for image in &self.images {
             let digest = image.digest.map_or_else(
-                || "made by the packager".to_owned(),
+                || "built by rune-bundle".to_owned(),
                 |digest| digest.to_string(),
             );
             let _ = writeln!(text, "image       {}  {digest}", image.reference);

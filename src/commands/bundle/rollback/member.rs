@@ -45,10 +45,10 @@ impl Member {
         let record = InstallRecord::read(&cluster, release)
             .await
             .map_err(InstallError::from)?;
-        if let Some(begun) = record.begun_install() {
+        if let Some(unfinished) = record.begun_install() {
             return Err(RollbackError::NotFinished {
                 release: release.to_owned(),
-                bundle: format!("{} {}", begun.bundle, begun.version),
+                bundle: format!("{} {}", unfinished.bundle, unfinished.version),
             }
             .into());
         }
@@ -252,7 +252,7 @@ impl Member {
         }
     }
 
-    /// What the receipt says; nothing of one that was not begun with.
+    /// What the receipt says; nothing of one that was not unfinished with.
     pub(super) fn receipt(&self) -> Option<RolledBackRelease> {
         let outcome = match self.place {
             Place::Installed => return None,

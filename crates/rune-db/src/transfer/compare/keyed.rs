@@ -85,7 +85,7 @@ impl Reading {
     }
 }
 
-/// Sends all tables of a side; gives what was not looked at.
+/// Sends all tables of a side; gives what was not read.
 pub(super) async fn read(
     side: Side,
     migrations: &Migrations,

@@ -32,7 +32,7 @@ pub(super) struct NewFile {
     disguised: Vec<(&'static str, Place)>,
 }
 
-/// A content that stands in the file as zeros so far.
+/// A value that is in the file as zeros so far.
 #[derive(Debug)]
 pub(super) struct LargeContent {
     row: i64,
@@ -88,8 +88,8 @@ impl NewFile {
         SqliteError::on(&self.path)(error).into()
     }
 
-    /// Inserts the rows of a binary COPY. Large contents, which did not come with them, are zeros
-    /// in the file so far.
+    /// Inserts the rows of a binary COPY. Large values, which did not come with them, are zeros in
+    /// the file so far.
     pub(super) fn insert(
         mut self,
         table: &'static Table,

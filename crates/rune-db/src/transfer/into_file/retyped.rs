@@ -4,7 +4,7 @@
 //! SQLite makes a record in memory, as a whole, unless there is nothing but zeros from some column
 //! to its end. So a row with a large content is inserted with zeros for the content and for the
 //! float behind it, and both are filled in place. What is left then is the type of the float, which
-//! stands in the head of the record: one byte for either type, and the value's bytes are the same.
+//! is in the head of the record: one byte for either type, and the value's bytes are the same.
 //!
 //! The format is that of SQLite's manual, "Database File Format", sections 1.6 (pages) and 2.1
 //! (records). The caller proves the file afterwards.
@@ -65,7 +65,7 @@ enum Step {
     Here(u64),
 }
 
-/// Looks for a place on a page of a table's tree; `None` when the page is no such page or has no
+/// Looks for a place on a page of a table's tree; `None` when it is another kind of page or has no
 /// such place.
 fn step(page: &[u8], place: Place) -> Option<Step> {
     let is_leaf = match page.first()? {

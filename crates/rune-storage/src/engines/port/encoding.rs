@@ -147,7 +147,7 @@ impl ToSql for Value<'_> {
 }
 
 /// From the port's spelling to PostgreSQL's: `?1` is `$1`, `COLLATE BINARY` is `COLLATE "C"`, and
-/// what stands in a comment is meant for PostgreSQL alone.
+/// what a comment holds is meant for PostgreSQL alone.
 fn translated(sql: &str) -> String {
     sql.replace('?', "$")
         .replace("COLLATE BINARY", "COLLATE \"C\"")

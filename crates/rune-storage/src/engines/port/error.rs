@@ -108,7 +108,7 @@ pub enum StoreError {
     /// A chain state that is not what RUNE writes.
     #[error("`chain_state.state_json` of job `{0}` cannot be read as a chain")]
     ChainUnreadable(String),
-    /// A kind that is none.
+    /// An invalid kind.
     #[error("unknown audit artifact kind `{0}`")]
     UnknownArtifactKind(String),
     /// Content that is not what was stored.

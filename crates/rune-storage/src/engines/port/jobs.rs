@@ -10,8 +10,8 @@ use super::{
     uuid,
 };
 
-/// Columns that era B of RUNE made 32 bits wide are read by their text, as RUNE reads them: 12.3 is
-/// no 12.300000190734863.
+/// Columns that era B of RUNE made 32 bits wide are read by their text, as RUNE reads them: 12.3
+/// does not become 12.300000190734863.
 pub(super) const COLUMNS: &str =
     "job_id, tenant_id, kind, status, request_json, result_json, error, message,
     created_at /* ::text::float8 */ AS created_at, updated_at /* ::text::float8 */ AS updated_at";
@@ -20,7 +20,7 @@ pub(super) const COLUMNS: &str =
 const ATTEMPTS: usize = 5;
 /// The most jobs of one cost report.
 const MAX_FINOPS_JOBS: u32 = 5000;
-/// How many jobs one transaction gives up on.
+/// How many jobs one transaction marks as failed.
 const STALE_BATCH: i64 = 500;
 
 pub(super) fn read(row: &Row) -> Result<Job, StoreError> {
@@ -174,7 +174,7 @@ pub(super) fn get(
         .transpose()
 }
 
-/// What one transaction gave up.
+/// What one transaction marked as failed.
 pub(super) struct StaleBatch {
     pub(super) ids: Vec<String>,
     /// How many rows have no id that can be read, and are left as they are.
@@ -182,7 +182,7 @@ pub(super) struct StaleBatch {
     pub(super) may_be_more: bool,
 }
 
-/// Gives up on one batch of jobs, after so many that cannot be read.
+/// Marks one batch of jobs as failed, after so many that cannot be read.
 pub(super) fn fail_stale(
     session: &mut dyn Session,
     stale: &StaleJobs<'_>,

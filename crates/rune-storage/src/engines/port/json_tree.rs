@@ -255,7 +255,7 @@ fn unescape(text: &str) -> Option<String> {
     serde_json::from_str(&format!("\"{text}\"")).ok()
 }
 
-/// A float as Python's `repr` writes it, and JSON's words for what is no number.
+/// A float as Python's `repr` writes it, and JSON's words for what is not a number.
 fn python_float(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();

@@ -59,7 +59,7 @@ impl SqliteStore {
         Self::on_file(path, open_existing(path)?, false, clock, guard)
     }
 
-    /// Opens an existing file for looking at it; every operation that writes fails.
+    /// Opens an existing file for reading; every operation that writes fails.
     ///
     /// # Errors
     /// When it is missing, is not a SQLite database, or not one that the port knows.

@@ -89,7 +89,7 @@ impl PoolLimits {
     /// The limits with the values of `RUNE_PG_POOL_MIN` and `RUNE_PG_POOL_MAX`; blank is not given.
     ///
     /// # Errors
-    /// When one is no number from 1 to 1000, or the least is above the most.
+    /// When one is not a number from 1 to 1000, or the least is above the most.
     pub fn parse(min: Option<&str>, max: Option<&str>) -> Result<Self, PoolLimitError> {
         let number =
             |name, text: Option<&str>| match text.map(str::trim).filter(|text| !text.is_empty()) {
@@ -173,7 +173,7 @@ impl<E: Engine> Store<E> {
         self.transaction(Purpose::Counting, act)
     }
 
-    /// Every operation sees the database as the guard and the look at the schema saw it: they are
+    /// Every operation sees the database as the guard and the check of the schema saw it: they are
     /// of the same transaction.
     fn transaction<T>(
         &self,

@@ -255,8 +255,8 @@ impl SiteObject {
         }
     }
 
-    /// Whether a verb's own changes reach through it into tables or programs that are not looked
-    /// at: what `--allow-cascade` allows.
+    /// Whether a verb's own changes reach through it into tables or programs that are not read:
+    /// what `--allow-cascade` allows.
     fn is_cascade(&self) -> bool {
         matches!(
             self.kind,

@@ -1,10 +1,9 @@
 //! Repairing what RUNE's own releases got wrong: 32-bit columns on PostgreSQL, missing and
 //! misplaced indexes.
 //!
-//! One transaction: lock, look, alter, compare what stands in the columns now with what stood there
-//! before, write the log, look again. Digits that a 32-bit column never kept are not invented.
-//! Nothing here has a number in `schema_version`, because RUNE gives out those; the log is a table
-//! of its own.
+//! One transaction: lock, look, alter, compare the values of the columns now with those before,
+//! write the log, look again. Digits that a 32-bit column never kept are not invented. Nothing here
+//! has a number in `schema_version`, because RUNE gives out those; the log is a table of its own.
 
 use serde::Serialize;
 
@@ -51,7 +50,7 @@ pub enum RepairError {
     /// The database must not be touched.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// What stands in a column afterwards is not what stood in it before.
+    /// The values of a column differ from those before.
     #[error("the values of `{0}` would not be the same afterwards; everything is as it was")]
     Changed(String),
     /// The tables changed between the look and the locks.

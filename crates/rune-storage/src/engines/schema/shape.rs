@@ -126,7 +126,7 @@ const fn float(name: &'static str) -> Column {
     }
 }
 
-/// RUNE's tables, in the order of their versions. Bookkeeping tables are none of them.
+/// RUNE's tables, in the order of their versions. Bookkeeping tables are not among them.
 pub const TABLES: &[Table] = &[
     Table {
         name: "jobs",
@@ -256,7 +256,7 @@ pub(super) const BOOKS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// The names of all tables that are looked at.
+/// The names of all tables that are read.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TABLES
         .iter()

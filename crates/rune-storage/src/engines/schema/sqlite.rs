@@ -105,7 +105,7 @@ struct Step {
     is_last: bool,
 }
 
-/// One transaction's work: taking over what RUNE made, then the lowest pending migration.
+/// One transaction's work: adopting what RUNE created, then the lowest pending migration.
 fn step(
     connection: &Connection,
     path: &Utf8Path,
