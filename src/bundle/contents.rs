@@ -25,8 +25,8 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Reads the end of the file and the documents, so it takes the same time at any size. Of a file
-    /// that was verified before it compares every header too.
+    /// Reads the end of the file and the documents, so it takes the same time at any size. Of a
+    /// file that was verified before it compares every header too.
     pub(super) fn open(
         file: BundleFile,
         index: &BundleIndex,

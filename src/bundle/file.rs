@@ -1,7 +1,8 @@
 //! The bytes of a bundle by position, in one file or one after another in several.
 //!
 //! Parts that `split` made and volumes differ only in where the bytes of the bundle begin in each
-//! file. Whoever reads sees one bundle; whoever reports what is wrong asks here in which file it is.
+//! file. Whoever reads sees one bundle; whoever reports what is wrong asks here in which file it
+//! is.
 
 use std::{
     fs::File,

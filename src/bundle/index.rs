@@ -118,7 +118,8 @@ pub struct EntryRecord {
     pub mode: Mode,
 }
 
-/// One image or artifact: what it is called, what its reference resolved to, and what of it is included.
+/// One image or artifact: what it is called, what its reference resolved to, and what of it is
+/// included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageRecord {

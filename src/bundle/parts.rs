@@ -275,8 +275,8 @@ impl PartialOrd for Counter {
 
 impl BundleFile {
     /// Opens a bundle: the file, the parts of which it is the first, or the volumes of which it is
-    /// one. The others are looked for beside it and in the files and directories of `more`. With `is_only`, each file of `more` must
-    /// belong to it.
+    /// one. The others are looked for beside it and in the files and directories of `more`. With
+    /// `is_only`, each file of `more` must belong to it.
     pub fn open(first: &Utf8Path, more: &[Utf8PathBuf], is_only: bool) -> Result<Self, PartsError> {
         let places = Places::new(first, more);
         if let Some(volumes) = find_set(&places, is_only)? {

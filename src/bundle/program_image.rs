@@ -27,7 +27,8 @@ pub struct ImageProgram {
     pub bytes: Vec<u8>,
 }
 
-/// Makes the image from the programs of each platform and the migrations. The first program of the first platform is the entrypoint of all.
+/// Makes the image from the programs of each platform and the migrations. The first program of the
+/// first platform is the entrypoint of all.
 pub fn program_image<'a>(
     license: &str,
     platforms: Vec<(Platform, Vec<ImageProgram>)>,

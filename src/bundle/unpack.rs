@@ -23,7 +23,7 @@ use rune_core::{
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UnpackError {
-    #[error("`{directory}` exists already, and a bundle is unpacked into a new directory")]
+    #[error("`{directory}` already exists, and a bundle is unpacked into a new directory")]
     Exists {
         directory: Utf8PathBuf,
         /// A directory in it that could be one; none where it is not a directory.

@@ -40,7 +40,8 @@ struct Record {
 }
 
 impl VerifiedFiles {
-    /// Notes the state of a bundle before its first byte is read. None when there can be no record of it.
+    /// Notes the state of a bundle before its first byte is read. None when there can be no record
+    /// of it.
     pub fn begin(&self, source: &BundleSource) -> Option<VerifiedFile<'_>> {
         let BundleSource::File(file) = source else {
             return None;

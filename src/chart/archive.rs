@@ -196,9 +196,7 @@ impl Read for GzipMembers<'_> {
 /// have `\`.
 fn inside(name: &str) -> Result<Utf8PathBuf, &'static str> {
     let separator = if name.contains('\\') { '\\' } else { '/' };
-    let (_, inside) = name
-        .split_once(separator)
-        .ok_or("lies beside the directory of the chart")?;
+    let (_, inside) = name.split_once(separator).ok_or("is outside the chart")?;
     let inside = inside.replace(separator, "/");
     let mut path = Utf8PathBuf::new();
     for part in inside
@@ -208,12 +206,12 @@ fn inside(name: &str) -> Result<Utf8PathBuf, &'static str> {
         if part != ".." {
             path.push(part);
         } else if !path.pop() {
-            return Err("leads out of the chart");
+            return Err("is outside the chart");
         }
     }
     let is_absolute = inside.starts_with('/') || path.as_str().get(1..3) == Some(":/");
     if is_absolute || path.as_str().is_empty() {
-        Err("leads out of the chart")
+        Err("is outside the chart")
     } else {
         Ok(path)
     }

@@ -132,7 +132,7 @@ impl ChartMetadata {
             return refuse(
                 "name",
                 &self.name,
-                "has something else than letters, digits, `.`, `_` and `-`, or begins with `.` or `-`",
+                "has other characters than letters, digits, `.`, `_` and `-`, or begins with `.` or `-`",
             );
         }
         if self.name.len().saturating_add(self.version.as_str().len()) > MAX_NAME_AND_VERSION_BYTES
@@ -152,7 +152,7 @@ impl ChartMetadata {
                 return refuse(
                     "dependencies",
                     &dependency.alias,
-                    "has something else than letters, digits, `_` and `-` in an alias",
+                    "has other characters than letters, digits, `_` and `-` in an alias",
                 );
             }
             let name = dependency.values_key();

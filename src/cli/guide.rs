@@ -31,7 +31,7 @@ const EXIT_CODES: &[(FailureKind, &str)] = &[
     ),
     (
         FailureKind::Drift,
-        "drift: a digest moved, or a rendered file is out of date",
+        "drift: a digest changed, or a rendered file is out of date",
     ),
     (
         FailureKind::Content,

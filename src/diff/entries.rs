@@ -119,7 +119,8 @@ pub(super) fn programs(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> {
 }
 
 /// Every named entry that no other part of the comparison is about. What merely lists the others
-/// (`SHA256SUMS`, the SBOM, and the two OCI indexes when images or charts changed) follows from them.
+/// (`SHA256SUMS`, the SBOM, and the two OCI indexes when images or charts changed) follows from
+/// them.
 pub(super) fn others(old: &BundleIndex, new: &BundleIndex, lists_changed: bool) -> Vec<FileDiff> {
     let told: BTreeSet<&str> = [old, new].into_iter().flat_map(told_elsewhere).collect();
     let is_other = |entry: &&EntryRecord| {

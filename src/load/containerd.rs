@@ -31,7 +31,8 @@ const USUAL_ADDRESSES: [&str; 3] = [
 /// Programs that have `ctr` inside.
 const WITH_CTR_INSIDE: [&str; 2] = ["k3s", "k0s"];
 
-/// The most that is kept of what `ctr` says, in bytes, of its list of images and of its standard error.
+/// The most that is kept of what `ctr` says, in bytes, of its list of images and of its standard
+/// error.
 const MAX_LIST_BYTES: u64 = 16 << 20;
 const MAX_STDERR_BYTES: u64 = 16 << 10;
 

@@ -43,7 +43,7 @@ pub(crate) enum LoadError {
     Content(#[from] ContentError),
     #[error("there is no directory `{0}`")]
     NoDirectory(Utf8PathBuf),
-    #[error("`{0}` exists already and is not what would be written")]
+    #[error("`{0}` already exists and is not what would be written")]
     OtherFile(Utf8PathBuf),
     #[error("the images need {needed_bytes} bytes in `{directory}`, {available_bytes} are free")]
     Space {

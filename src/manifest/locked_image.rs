@@ -52,8 +52,8 @@ pub struct PulledImage {
     /// The indexes within the image index; what they list is among the other lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<LockedIndex>,
-    /// Everything else that the image index lists, such as artifacts beside the images; exactly the root
-    /// for a single artifact.
+    /// Everything else that the image index lists, such as artifacts beside the images; exactly the
+    /// root for a single artifact.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<LockedArtifact>,
     /// Digests of entries that cannot be verified here, because they are of an algorithm other than

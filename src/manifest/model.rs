@@ -90,7 +90,8 @@ pub enum ImageSource {
 pub struct BuildImage {
     /// What it is called; nothing is fetched from there.
     pub reference: Reference,
-    /// The programs for each platform; several have the same names for all. The first one is what a container runs.
+    /// The programs for each platform; several have the same names for all. The first one is what a
+    /// container runs.
     pub binaries: BTreeMap<Platform, Vec<Utf8PathBuf>>,
 }
 

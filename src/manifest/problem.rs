@@ -67,7 +67,7 @@ pub(super) enum ManifestProblem {
         destination: String,
         first: usize,
     },
-    #[error("{what} gives both `{one}` and `{other}`")]
+    #[error("{what} has both `{one}` and `{other}`")]
     Both {
         what: &'static str,
         one: &'static str,

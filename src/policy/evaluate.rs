@@ -179,7 +179,7 @@ impl Evaluator<'_> {
                 source,
                 rule,
                 matched,
-                "a licence nobody stated cannot be allowed",
+                "an unstated licence cannot be allowed",
             );
         };
         let Ok(expression) = LicenseExpression::parse(stated) else {

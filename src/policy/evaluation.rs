@@ -70,7 +70,8 @@ impl Evaluation {
         })
     }
 
-    /// The images and artifacts whose licence nobody stated, and that the policy allows all the same.
+    /// The images and artifacts whose licence nobody stated, and that the policy allows all the
+    /// same.
     pub fn not_reviewed(&self) -> Vec<String> {
         let is_unstated =
             |decision: &&Decision| decision.rule == Rule::Licenses && decision.matched == UNSTATED;

@@ -9,10 +9,10 @@
 //!
 //! The order makes a run that was cut off harmless and the next one complete. First the images and
 //! charts, whatever refers to something before what it refers to, so that no tag leads to an image
-//! without its parts. Then, bundle by bundle, the bundle index: as long as anything of a bundle is there,
-//! it says so, and the next run goes on with it. That one goes before its signatures,
-//! because without them it would be one without a signature, which ends every run. What a
-//! run leaves between these two is a list of signatures about nothing. Where it and the bytes of
+//! without its parts. Then, bundle by bundle, the bundle index: as long as anything of a bundle is
+//! there, it says so, and the next run goes on with it. That one goes before its signatures,
+//! because without them it would be one without a signature, which ends every run. What a run
+//! leaves between these two is a list of signatures about nothing. Where it and the bytes of
 //! `bundle.json` still exist, the next run finds and deletes it.
 
 mod choice;

@@ -158,8 +158,8 @@ impl Reader<'_> {
     }
 
     /// Bundles whose index a run before this one deleted and whose signatures it did not. The bytes
-    /// of `bundle.json` are at the registry until it collects its garbage; without them nothing says
-    /// what the signatures are, and they stay.
+    /// of `bundle.json` are at the registry until it collects its garbage; without them nothing
+    /// says what the signatures are, and they stay.
     async fn remainders(&self, snapshot: &Snapshot) -> Result<Vec<PublishedBundle>, PruneError> {
         let mut bundles = Vec::new();
         for artifact in snapshot.lists_about_nothing() {

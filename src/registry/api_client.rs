@@ -339,7 +339,7 @@ impl ApiClient {
             {
                 return Err(refused(
                     next.origin().ascii_serialization(),
-                    "in a way that nothing can be written there",
+                    "with a status that does not allow a write",
                 ));
             }
             if next.origin() == home {

@@ -17,7 +17,7 @@ pub(super) fn sentences(view: &BundleView, images: &[&Image]) -> Vec<String> {
         );
     } else if count(|state| matches!(state, SlotState::Verified { .. })) == 0 {
         sentences.push(
-            "No signature was checked: the bundle was recognised by the digest that was given."
+            "No signature was checked: the bundle was authenticated by the given digest."
                 .to_owned(),
         );
     }

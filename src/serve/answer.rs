@@ -217,7 +217,7 @@ impl Server {
                 let refusal = Refusal::new(
                     StatusCode::RANGE_NOT_SATISFIABLE,
                     "RANGE_INVALID",
-                    "the range lies outside the content",
+                    "the range is outside the blob",
                 );
                 Ok(Answer::from(refusal).with(header::CONTENT_RANGE, &format!("bytes */{size}")))
             }

@@ -1,4 +1,5 @@
-//! Diagnostics of a cluster for the vendor: versions, states of pods and workloads, events and logs.
+//! Diagnostics of a cluster for the vendor: versions, states of pods and workloads, events and
+//! logs.
 //!
 //! Nobody has to find secrets in it. Secrets, ConfigMaps, environment variables, commands and
 //! annotations are not collected at all; logs and messages are redacted, rather too much than too

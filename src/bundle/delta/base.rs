@@ -64,8 +64,8 @@ impl Base {
         }
     }
 
-    /// A bundle, or a directory that one was unpacked into. The other files of the bundle are looked
-    /// for beside it and in `more`.
+    /// A bundle, or a directory that one was unpacked into. The other files of the bundle are
+    /// looked for beside it and in `more`.
     pub fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, DeltaError> {
         if fsx::is_dir(path) {
             Self::of_directory(path)

@@ -100,8 +100,8 @@ impl Delta {
         &self.record.bases
     }
 
-    /// Compares the delta with the bundle index of its head: which entries it has, its length, and every
-    /// byte around the entries, which are not read.
+    /// Compares the delta with the bundle index of its head: which entries it has, its length, and
+    /// every byte around the entries, which are not read.
     pub(crate) fn contents(&self, index: &BundleIndex) -> Result<DeltaContents<'_>, DeltaError> {
         let mut listed = self.record.entries.iter().peekable();
         let has = |entry: &&EntryRecord| listed.next_if(|name| **name == entry.path).is_some();

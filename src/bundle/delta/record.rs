@@ -1,7 +1,7 @@
 //! What a delta says of itself: which entries of which bundle it has, and what it was created for.
 //!
-//! It is not signed. The entries are compared with the signed bundle index, and what it was created for is
-//! only shown.
+//! It is not signed. The entries are compared with the signed bundle index, and what it was created
+//! for is only shown.
 
 use std::fmt;
 

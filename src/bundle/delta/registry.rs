@@ -1,8 +1,8 @@
 //! A registry as a base: which entries of a bundle it has, where `push` writes them.
 //!
-//! Found by walking from what the bundle publishes: a manifest that the delta has is read there, any
-//! other is fetched. That a blob is there is only what the registry says; it is hashed when it is
-//! fetched, as everything is.
+//! Found by walking from what the bundle publishes: a manifest that the delta has is read there,
+//! any other is fetched. That a blob is there is only what the registry says; it is hashed when it
+//! is fetched, as everything is.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -87,7 +87,8 @@ impl RegistryBase<'_> {
         Ok(Base::new(self.name.clone(), record, places))
     }
 
-    /// The entries of a bundle that it has, with those that are layers of artifacts in a repository.
+    /// The entries of a bundle that it has, with those that are layers of artifacts in a
+    /// repository.
     pub(in crate::bundle) async fn with_layers(
         &self,
         index: &BundleIndex,

@@ -50,7 +50,7 @@ pub(crate) enum GatherError {
     Chart(#[from] ChartError),
     #[error("`{0}` is there, and templates are read from `templates/` alone")]
     TemplateElsewhere(Utf8PathBuf),
-    #[error("`{path}` becomes a values file that is not YAML")]
+    #[error("`{path}` renders to a values file that is not YAML")]
     Values {
         path: Utf8PathBuf,
         /// Whether braces of Helm's templates are in it.

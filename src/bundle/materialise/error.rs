@@ -53,7 +53,7 @@ pub enum MaterialiseError {
         "this process may write files of at most {limit_bytes} bytes, the bundle has {needed_bytes}"
     )]
     FileSizeLimit { needed_bytes: u64, limit_bytes: u64 },
-    #[error("`{0}` exists already")]
+    #[error("`{0}` already exists")]
     Exists(Utf8PathBuf),
 }
 

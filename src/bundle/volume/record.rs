@@ -1,5 +1,5 @@
-//! What a volume says of itself: which one it is of which set, which bytes of the bundle it has, and
-//! the digests of what it shares with its neighbours.
+//! What a volume says of itself: which one it is of which set, which bytes of the bundle it has,
+//! and the digests of what it shares with its neighbours.
 //!
 //! It is not signed. Everything in it but these digests follows from the signed index, and is
 //! compared with that.
@@ -121,7 +121,8 @@ impl VolumeRecord {
             })
     }
 
-    /// Where everything is, when the record agrees with itself and with the size of the bundle index.
+    /// Where everything is, when the record agrees with itself and with the size of the bundle
+    /// index.
     pub(super) fn plan(&self, index_bytes: u64) -> Option<VolumePlan> {
         let plan = VolumePlan::new(index_bytes, self.bundle_bytes, self.volume_bytes).ok()?;
         let expected = Self {

@@ -18,7 +18,8 @@ use rune_core::command::CommandError;
 
 /// Push images, charts, the bundle index and its signatures into a registry, byte for byte.
 ///
-/// Nothing is unpacked: the bytes go from the file to the registry, and are checked there afterwards.
+/// Nothing is unpacked: the bytes go from the file to the registry, and are checked there
+/// afterwards.
 #[derive(Debug, Args)]
 pub(super) struct Push {
     #[command(flatten)]

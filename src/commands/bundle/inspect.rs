@@ -103,7 +103,8 @@ impl Report for InspectReport {
             text,
             "size           {}, {} entries",
             exact_size(self.bytes),
-            // The listed entries, the bundle index and the signature slots, as `verify` counts them.
+            // The listed entries, the bundle index and the signature slots, as `verify` counts
+            // them.
             index.entries.len() + 1 + self.signatures.len()
         );
         if let Some(volumes) = &self.volumes {

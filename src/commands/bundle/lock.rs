@@ -47,8 +47,8 @@ pub enum LockMode {
     Write,
     /// Compare it with the existing lock; write nothing.
     Check,
-    /// Resolve this image or artifact, or this chart, program or file from elsewhere; keep everything
-    /// else.
+    /// Resolve this image or artifact, or this chart, program or file from elsewhere; keep
+    /// everything else.
     Update(String),
 }
 
@@ -162,7 +162,8 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     Ok(report)
 }
 
-/// The images and artifacts whose tag was moved, and whose pinned digest the registry has deleted since.
+/// The images and artifacts whose tag was moved, and whose pinned digest the registry has deleted
+/// since.
 fn gone(old: &Lock, new: &Lock, client: &Client) -> Vec<String> {
     let root = |image: &LockedImage| match &image.content {
         LockedContent::Registry(pulled) => Some(pulled.root.clone()),

@@ -82,7 +82,7 @@ impl Failure for RollbackError {
                 "install the earlier bundle again: `rune-bundle install` with --allow-downgrade".to_owned()
             }
             Self::Definitions { .. } => {
-                "nothing was changed; custom resource definitions do not go back: install a newer bundle instead".to_owned()
+                "nothing was changed; custom resource definitions are not rolled back: install a newer bundle instead".to_owned()
             }
             Self::NotFinished { bundle, .. } => format!(
                 "nothing was changed; `rune-bundle install` of {bundle} finishes it, `rune-bundle install` of the earlier bundle with --allow-downgrade goes back"

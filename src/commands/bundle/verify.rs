@@ -150,7 +150,7 @@ impl VolumeReport {
         {
             let _ = writeln!(
                 text,
-                "note: {bytes} bytes of {path} are proven only together with {}",
+                "note: {bytes} bytes of {path} are verified only together with {}",
                 volume_numbers(volumes)
             );
         }

@@ -22,7 +22,7 @@ pub(crate) struct ViewOptions {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` cannot be read in place: it is not a file")]
+#[error("`{0}` is not a regular file; this command needs to seek")]
 struct NoFile(Utf8PathBuf);
 
 impl Failure for NoFile {

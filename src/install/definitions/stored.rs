@@ -31,7 +31,7 @@ pub(super) async fn check(
         .map(|version| {
             finding(
                 format!("version {version} of {name}, in which objects are stored"),
-                "a definition without it; store the objects in a newer version first".to_owned(),
+                "the definition drops it; store the objects in a newer version first".to_owned(),
             )
         })
         .collect();

@@ -37,7 +37,7 @@ pub(crate) enum ResolveError {
     #[error("another chart is named `{0}` too")]
     DuplicateChart(String),
     #[error(
-        "the image index has more than {count} indexes within it, or more than {depth} within each other"
+        "the image index has more than {count} nested indexes, or nests them more than {depth} deep"
     )]
     TooManyIndexes {
         /// How deep they may lie.

@@ -20,7 +20,8 @@ pub(crate) enum Subject<'m> {
 
 impl<'m> Subject<'m> {
     /// Everything of a manifest that can be locked on its own, with what it is called: images, then
-    /// artifacts, charts, programs and files from elsewhere. An image goes before a chart of the same name.
+    /// artifacts, charts, programs and files from elsewhere. An image goes before a chart of the
+    /// same name.
     pub(crate) fn all(manifest: &'m BundleManifest) -> impl Iterator<Item = (String, Self)> {
         let images = manifest
             .images

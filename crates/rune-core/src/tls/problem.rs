@@ -62,7 +62,7 @@ pub enum CertificateProblem {
     WrongPurpose,
     #[error("its signature, or that of a certificate between it and the CA, is invalid")]
     BadSignature,
-    #[error("the server does not hold the private key of the certificate that it shows")]
+    #[error("the server does not hold the private key of the certificate that it presents")]
     NotItsOwn,
 }
 

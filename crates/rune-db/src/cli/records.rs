@@ -57,10 +57,10 @@ struct LimitArgs {
 /// From when to when.
 #[derive(Debug, Args)]
 struct SpanArgs {
-    /// From this moment on: 2026-05-01T12:00:00Z, 2026-05-01, or an age such as 7d
+    /// Only those since this time: 2026-05-01T12:00:00Z, 2026-05-01, or an age such as 7d
     #[arg(long, value_name = "TIME", value_parser = TimeSpec::parse)]
     since: Option<TimeSpec>,
-    /// Up to this moment
+    /// Only those until this time
     #[arg(long, value_name = "TIME", value_parser = TimeSpec::parse)]
     until: Option<TimeSpec>,
 }
@@ -114,7 +114,7 @@ enum JobsVerb {
         /// Its id
         #[arg(value_name = "JOB")]
         job_id: String,
-        /// Only if it is this tenant's
+        /// Only a job of this tenant
         #[arg(long, value_name = "TENANT")]
         tenant: Option<String>,
         /// Show request and result too

@@ -125,6 +125,9 @@ impl Report for WaitReport {
             (Some(version), false) => format!("schema version {version}, not up to date"),
         };
         let waited = duration_text(Duration::from_millis(self.waited_ms));
-        format!("{} is there, {schema}; waited {waited}\n", self.location)
+        format!(
+            "{} is available, {schema}; waited {waited}\n",
+            self.location
+        )
     }
 }

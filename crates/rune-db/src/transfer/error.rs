@@ -209,7 +209,7 @@ impl Failure for TransferError {
             }
             Self::Encoding { .. } => "dump it with `sqlite3` and load the dump into a new file".to_owned(),
             Self::EmptyFile(_) => "check the path; a copy that broke off leaves such a file, so use another backup".to_owned(),
-            Self::NotRune(_) => "check the URL; `rune-db status` says what a database is".to_owned(),
+            Self::NotRune(_) => "check the URL; `rune-db status` shows what the database is".to_owned(),
             Self::Unknown { .. } => {
                 "use the `rune-db` that belongs to this version of RUNE; what is not RUNE's has to leave first".to_owned()
             }

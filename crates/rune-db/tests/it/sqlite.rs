@@ -148,7 +148,7 @@ fn a_plan_for_a_legacy_file_does_not_touch_it() {
         .run()
         .succeeds();
     assert!(
-        text.contains("would take over 3") && text.contains("would apply 4 (0004_chain_state.sql)"),
+        text.contains("would adopt 3") && text.contains("would apply 4 (0004_chain_state.sql)"),
         "{text}"
     );
     assert_eq!(fs::read(&path).unwrap(), before);

@@ -135,7 +135,7 @@ impl Failure for SqliteError {
         let path = &self.path;
         Some(match self.source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => format!("check the path; `{path}` is not a SQLite database, or it is encrypted"),
-            Some(ErrorCode::DatabaseCorrupt) => format!("restore a backup; what can be saved, `sqlite3 {path} .recover` shows"),
+            Some(ErrorCode::DatabaseCorrupt) => format!("restore a backup; `sqlite3 {path} .recover` extracts what can be saved"),
             Some(ErrorCode::ConstraintViolation) if self.is_of_trigger() => {
                 "ask whoever maintains the trigger; `rune-db status` names those on RUNE's tables".to_owned()
             }
@@ -155,7 +155,7 @@ impl Failure for SqliteError {
                     format!("`{path}` is of another version of SQLite, or damaged; restore a backup")
                 }
                 FailureKind::Access => {
-                    format!("check who owns `{path}` and its directory; SQLite needs to make files beside it, even to read after a crash")
+                    format!("check who owns `{path}` and its directory; SQLite creates files beside it, even to read after a crash")
                 }
                 FailureKind::Conflict => "another program holds the database; stop it, or run the same command again".to_owned(),
                 FailureKind::Space => {

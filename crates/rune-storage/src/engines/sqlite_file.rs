@@ -151,7 +151,7 @@ impl Failure for SqliteFileError {
             Self::Mounted(_) => "mount the directory of the database, not the file alone".to_owned(),
             Self::Replaced(_) => "run the same command again when nothing replaces the file".to_owned(),
             Self::Same { .. } => "choose another destination".to_owned(),
-            Self::CutOff { path, .. } => format!("restore a backup; what can be saved, `sqlite3 {path} .recover` shows"),
+            Self::CutOff { path, .. } => format!("restore a backup; `sqlite3 {path} .recover` extracts what can be saved"),
             Self::WriteVersion(_) => "it is of a later version of SQLite, or damaged; restore a backup".to_owned(),
         })
     }

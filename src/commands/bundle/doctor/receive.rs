@@ -151,7 +151,7 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
             length.map_err(CommandError::from),
         ));
     } else {
-        let help = "save it as a file: all verbs but verify and unpack read in place";
+        let help = "save it as a file: only verify and unpack read a stream";
         checks.push(Check::warning(
             "length",
             needed,

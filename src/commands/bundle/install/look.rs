@@ -234,7 +234,8 @@ impl Work<'_> {
     }
 
     async fn ask_schema(&self, kept: &InstallRecord, installed: &[Object]) -> Option<u32> {
-        // Without migrations there is nothing to compare, before the first installation no database.
+        // Without migrations there is nothing to compare, before the first installation no
+        // database.
         if self.schema_version().is_none() || kept.installed.is_none() {
             return None;
         }

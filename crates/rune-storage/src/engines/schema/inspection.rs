@@ -383,7 +383,7 @@ impl fmt::Display for SiteObject {
             ),
             ObjectKind::Dependent { column } => write!(
                 formatter,
-                "{name} keeps the type of `{table}.{column}` from being altered"
+                "{name} prevents altering the type of `{table}.{column}`"
             ),
             ObjectKind::RowType => write!(
                 formatter,
