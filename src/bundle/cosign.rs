@@ -115,18 +115,25 @@ impl Failure for CosignError {
             Self::Contents(error) => error.help(),
             Self::Trust(error) => error.help(),
             Self::OtherPart(_) => Some(
-                "if somebody else's `sign` or `attach` was cut off, let them run it again with the same key or signature; else copy the file again from its source"
+                "if somebody else's `sign` or `attach` was cut off, let them run it again with \
+                 the same key or signature; else copy the file again from its source"
                     .to_owned(),
             ),
             Self::Full => Some(
-                "build the bundle again, which gives the same bundle.json, and `attach` the signatures that are still wanted".to_owned(),
+                "build the bundle again, which gives the same bundle.json, and `attach` the \
+                 signatures that are still wanted"
+                    .to_owned(),
             ),
             Self::Files(error) => error.help(),
             Self::Parts(path) => {
                 let stem = path.with_extension("");
-                Some(format!("join the parts with `cat {stem}.* > {stem}`, sign `{stem}`, and split it again"))
+                Some(format!(
+                    "join the parts with `cat {stem}.* > {stem}`, sign `{stem}`, and split it again"
+                ))
             }
-            Self::Changed => Some("see what else writes to this file, and run the same command again".to_owned()),
+            Self::Changed => {
+                Some("see what else writes to this file, and run the same command again".to_owned())
+            }
         }
     }
 }

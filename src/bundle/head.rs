@@ -91,18 +91,11 @@ pub enum AuthenticationError {
 }
 
 impl Failure for AuthenticationError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Trust(error) => error.kind(),
-            Self::Index(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Trust(error) => error.help(),
-            Self::Index(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Trust(error) => error,
+            Self::Index(error) => error,
+        })
     }
 }
 

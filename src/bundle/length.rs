@@ -35,7 +35,8 @@ impl LengthError {
                 .to_owned()
         } else {
             format!(
-                "a copy of a whole disk or partition ends with other data; keep the bundle alone: `head --bytes={} FILE > BUNDLE`",
+                "a copy of a whole disk or partition ends with other data; keep the bundle alone: \
+                 `head --bytes={} FILE > BUNDLE`",
                 self.expected
             )
         }

@@ -24,11 +24,7 @@ use crate::{
     archive::{EntryName, Placed},
     oci::{Descriptor, Manifest, ManifestKind},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    fsx::Stamp,
-};
+use rune_core::{digest::Digest, failure::Failure, fsx::Stamp};
 
 /// A bundle whose head is authenticated and whose documents hang together.
 #[derive(Debug)]
@@ -52,20 +48,12 @@ pub enum OpenError {
 }
 
 impl Failure for OpenError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Content(error) => error.kind(),
-            Self::Closure(error) => error.kind(),
-            Self::Index(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Content(error) => error.help(),
-            Self::Closure(error) => error.help(),
-            Self::Index(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Content(error) => error,
+            Self::Closure(error) => error,
+            Self::Index(error) => error,
+        })
     }
 }
 

@@ -71,11 +71,16 @@ impl Failure for StoredError {
             Self::Registry(error) => return error.help(),
             Self::Delta(error) => return error.help(),
             Self::NotABundle(_) => {
-                "write HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle publish` prints it".to_owned()
+                "write HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle publish` prints \
+                 it"
+                .to_owned()
             }
-            Self::OtherName { repository, .. } => format!("write HOST[:PORT][/PREFIX]/{repository}:VERSION"),
+            Self::OtherName { repository, .. } => {
+                format!("write HOST[:PORT][/PREFIX]/{repository}:VERSION")
+            }
             Self::TwoSignatures { .. } => {
-                "fetch it without --with-later-signatures, or delete one of them at the registry".to_owned()
+                "fetch it without --with-later-signatures, or delete one of them at the registry"
+                    .to_owned()
             }
             Self::NotPublished(_) | Self::LostSignature { .. } | Self::Missing(_) => {
                 "publish the bundle again: `rune-bundle publish BUNDLE REGISTRY`".to_owned()

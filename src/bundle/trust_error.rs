@@ -24,7 +24,8 @@ pub enum TrustError {
     #[error("the bundle is signed by revoked keys only: {}", .0.join(", "))]
     OnlyRevoked(Vec<String>),
     #[error(
-        "signature slot {slot} names the given key {key}, but its signature is bad: `bundle.json` or the signature was changed"
+        "signature slot {slot} names the given key {key}, but its signature is bad: `bundle.json` \
+         or the signature was changed"
     )]
     Bad {
         /// Which slot, from 0.
@@ -34,7 +35,8 @@ pub enum TrustError {
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
     Malformed(usize),
     #[error(
-        "signature slot {0} holds a signature over another `bundle.json`: the bundle index was changed after it was signed"
+        "signature slot {0} holds a signature over another `bundle.json`: the bundle index was \
+         changed after it was signed"
     )]
     OtherContent(usize),
     #[error("the bundle has the digest {actual}, not {expected}")]
@@ -99,27 +101,32 @@ impl Failure for TrustError {
     fn help(&self) -> Option<String> {
         let text = match self {
             Self::NothingGiven => {
-                "pass --key FILE with the public key that you received out of band, --trust FILE with all trusted keys, or --bundle-digest sha256:…"
+                "pass --key FILE with the public key that you received out of band, --trust FILE \
+                 with all trusted keys, or --bundle-digest sha256:…"
             }
             Self::Unsigned => {
-                "ask for the signed bundle, or pass --bundle-digest if you know the digest out of band"
+                "ask for the signed bundle, or pass --bundle-digest if you know the digest out of \
+                 band"
             }
             Self::TooFew { .. } => {
-                "check that the keys are those of this release, or ask who has yet to sign; a key found beside or inside the bundle proves nothing"
+                "check that the keys are those of this release, or ask who has yet to sign; a key \
+                 found beside or inside the bundle proves nothing"
             }
             Self::OnlyRevoked(_) => {
                 "do not use this file; ask for one that is signed with a key that still counts"
             }
             Self::Threshold { .. } => "give more keys, or a lower --threshold",
             Self::Malformed(_) => {
-                "do not use this file: copy it again from its source; where it was being signed, run the same `sign` or `attach` again"
+                "do not use this file: copy it again from its source; where it was being signed, \
+                 run the same `sign` or `attach` again"
             }
             Self::Bad { .. } | Self::OtherContent(_) | Self::OtherDigest { .. } => {
                 "do not use this file; copy it again from its source and compare its bundle digest"
             }
             Self::RevokedKey { .. } => "sign with a key that still counts",
             Self::UnknownKey(_) => {
-                "nobody would accept the signature; add the public key to the trust file, or sign with one that is in it"
+                "nobody would accept the signature; add the public key to the trust file, or sign \
+                 with one that is in it"
             }
         };
         Some(text.to_owned())

@@ -5,10 +5,7 @@ use super::{
     archive::{Documents, Sink, read_contents},
     closure::{self, ClosureError},
 };
-use rune_core::{
-    failure::{Failure, FailureKind},
-    progress::Progress,
-};
+use rune_core::{failure::Failure, progress::Progress};
 
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
@@ -19,18 +16,11 @@ pub enum VerifyError {
 }
 
 impl Failure for VerifyError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Content(error) => error.kind(),
-            Self::Closure(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Content(error) => error.help(),
-            Self::Closure(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Content(error) => error,
+            Self::Closure(error) => error,
+        })
     }
 }
 

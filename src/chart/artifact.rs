@@ -164,7 +164,11 @@ mod tests {
 
     #[test]
     fn the_manifest_names_config_and_layer_and_never_a_time() {
-        let text = "apiVersion: v2\nname: demo\nversion: 1.2.3+b.1\ndescription: A demo\nmaintainers: [{ name: A, email: a@example.org }, { name: B }]\nannotations: { org.opencontainers.image.title: other, org.opencontainers.image.url: https://own.example, ключ: '1' }\nhome: https://home.example\n";
+        let text = "apiVersion: v2\nname: demo\nversion: 1.2.3+b.1\ndescription: A \
+                    demo\nmaintainers: [{ name: A, email: a@example.org }, \
+                    { name: B }]\nannotations: \
+                    { org.opencontainers.image.title: other, org.opencontainers.image.url: https://own.example, ключ: '1' }\nhome: \
+                    https://home.example\n";
         let metadata = ChartMetadata::parse(Utf8Path::new("demo"), text.as_bytes(), None).unwrap();
         assert_eq!(ChartArtifact::tag(&metadata), "1.2.3_b.1");
         let artifact = ChartArtifact::new(&Package {

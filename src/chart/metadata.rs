@@ -132,7 +132,8 @@ impl ChartMetadata {
             return refuse(
                 "name",
                 &self.name,
-                "has other characters than letters, digits, `.`, `_` and `-`, or begins with `.` or `-`",
+                "has other characters than letters, digits, `.`, `_` and `-`, or begins with `.` \
+                 or `-`",
             );
         }
         if self.name.len().saturating_add(self.version.as_str().len()) > MAX_NAME_AND_VERSION_BYTES
@@ -140,7 +141,8 @@ impl ChartMetadata {
             return refuse(
                 "name",
                 &self.name,
-                "is, with the version, longer than the 80 characters that a file name in a bundle has for both",
+                "is, with the version, longer than the 80 characters that a file name in a bundle \
+                 has for both",
             );
         }
         if !["", "application", "library"].contains(&self.kind.as_str()) {
@@ -228,7 +230,9 @@ mod tests {
 
     #[test]
     fn what_helm_passes_over_is_passed_over() {
-        let more = "type: application\nengine: gotpl\nsources:\nkeywords: [1.10, yes]\nmaintainers: [{email: a@example.org}]\ndeprecated: no\nannotations: {a: 1, b: }\nappVersion: 1.10\nKubeVersion: '>=1.2'\n";
+        let more = "type: application\nengine: gotpl\nsources:\nkeywords: [1.10, \
+                    yes]\nmaintainers: [{email: a@example.org}]\ndeprecated: no\nannotations: \
+                    {a: 1, b: }\nappVersion: 1.10\nKubeVersion: '>=1.2'\n";
         let metadata = parse(&format!("{GOOD}{more}")).unwrap();
         assert_eq!(metadata.file_name(), "rune-0.2.0.tgz");
         assert_eq!(

@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn helm_syntax_and_newlines_pass_through() {
-        let source = "a: {{ .Values.x | default \"{% y %}\" }} {# z #}\n<% if true %>\n  b\n<% endif %>\nc\n\n";
+        let source = "a: {{ .Values.x | default \"{% y %}\" }} {# z #}\n<% if true %>\n  b\n<% \
+                      endif %>\nc\n\n";
         assert_eq!(
             render(source, &json!({})).unwrap(),
             "a: {{ .Values.x | default \"{% y %}\" }} {# z #}\n  b\nc\n\n"

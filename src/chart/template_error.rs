@@ -204,7 +204,8 @@ mod tests {
     fn an_undefined_name_is_named_with_its_place_and_what_there_is_instead() {
         let context = json!({ "images": { "postgres": { "tag": "17" }, "rune": {} } });
         let (text, help) = report("a: 1\nb: <@ images.postgrs.tag @>\n", &context);
-        let expected = "templates/values.yaml.j2:2:7: `images.postgrs` is not defined\n  | b: <@ images.postgrs.tag @>\n  |       ^^^^^^^^^^^^^^";
+        let expected = "templates/values.yaml.j2:2:7: `images.postgrs` is not defined\n  | b: <@ \
+                        images.postgrs.tag @>\n  |       ^^^^^^^^^^^^^^";
         assert!(text.starts_with("templates/values.yaml.j2:2:"), "{text}");
         assert_eq!(text, expected);
         assert_eq!(help.as_deref(), Some("images has: postgres, rune"));

@@ -186,14 +186,17 @@ fn written(node: &Node) -> String {
 mod tests {
     use super::readme_with_values;
 
-    const VALUES: &str = "# A heading that is not a description.\n\n# -- Whether it is on,\n# or off.\nenabled: true\nimage:\n  \
-                          # note\n  # -- With a | in it.\n  tag: \"1.0\"\n  list: [a, \"b\"]\n# -- Whole.\nnested:\n  size: 8Gi\n  flow: { a: 1, b: {} }\nmode: one\n";
+    const VALUES: &str = "# A heading that is not a description.\n\n# -- Whether it is on,\n# or \
+                          off.\nenabled: true\nimage:\n  # note\n  # -- With a | in it.\n  \
+                          tag: \"1.0\"\n  list: [a, \"b\"]\n# -- Whole.\nnested:\n  size: 8Gi\n  \
+                          flow: { a: 1, b: {} }\nmode: one\n";
     const SCHEMA: &str = r##"{"properties": {"enabled": {"type": "boolean"}, "image": {"$ref": "#/definitions/image"}, "mode": {"enum": ["one", 2]}},
                            "definitions": {"image": {"properties": {"tag": {"type": ["string", "null"]}}}}}"##;
 
     #[test]
     fn every_value_has_a_row_and_the_rest_of_the_readme_stays() {
-        let readme = "# demo\n<!-- values: made by rune-bundle render -->\nold\n<!-- end of values -->\nafter\n";
+        let readme = "# demo\n<!-- values: made by rune-bundle render -->\nold\n<!-- end of \
+                      values -->\nafter\n";
         let made = readme_with_values("demo".into(), readme, VALUES, Some(SCHEMA))
             .unwrap()
             .unwrap();

@@ -1,7 +1,7 @@
 //! Why two bundles cannot be compared.
 
 use crate::{bundle::ContentError, chart::ChartError};
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
@@ -12,17 +12,10 @@ pub enum DiffError {
 }
 
 impl Failure for DiffError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Content(error) => error.kind(),
-            Self::Chart(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Content(error) => error.help(),
-            Self::Chart(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Content(error) => error,
+            Self::Chart(error) => error,
+        })
     }
 }

@@ -46,11 +46,16 @@ impl Failure for BackupError {
         Some(match self {
             Self::Cluster(error) => return error.help(),
             Self::NoSchedule { .. } => {
-                "turn backups on with postgres.backup.enabled, or make one by hand with `rune-db backup` and leave --backup-first out"
+                "turn backups on with postgres.backup.enabled, or make one by hand with `rune-db \
+                 backup` and leave --backup-first out"
                     .to_owned()
             }
-            Self::Failed { job, .. } | Self::TimeLimit { job, .. } => format!("`kubectl logs job/{job}` says more"),
-            Self::Interrupted { .. } => "run the same command again; it makes a backup of its own".to_owned(),
+            Self::Failed { job, .. } | Self::TimeLimit { job, .. } => {
+                format!("`kubectl logs job/{job}` says more")
+            }
+            Self::Interrupted { .. } => {
+                "run the same command again; it makes a backup of its own".to_owned()
+            }
         })
     }
 }

@@ -90,12 +90,25 @@ impl Failure for ClusterError {
             match self {
                 Self::Nowhere => "name one with --kubeconfig or KUBECONFIG",
                 Self::Missing(_) => "check the path",
-                Self::Kubeconfig(_) => "`kubectl config view` shows what it says; --context chooses among its contexts",
-                Self::Proxy(_) => "run this where the API server can be reached directly, or in a pod of the cluster",
-                Self::Unreachable { .. } => "check the address in the kubeconfig, and whether it can be reached from here",
-                Self::Refused { code: 401, .. } => "the credentials in the kubeconfig are unknown to the cluster, or have run out",
-                Self::Refused { code: 403, .. } => "ask for the right, or use another context with --context",
-                Self::Refused { code: 409, .. } => "somebody else changed it at the same time; run the command again",
+                Self::Kubeconfig(_) => {
+                    "`kubectl config view` shows what it says; --context chooses among its contexts"
+                }
+                Self::Proxy(_) => {
+                    "run this where the API server can be reached directly, or in a pod of the \
+                     cluster"
+                }
+                Self::Unreachable { .. } => {
+                    "check the address in the kubeconfig, and whether it can be reached from here"
+                }
+                Self::Refused { code: 401, .. } => {
+                    "the credentials in the kubeconfig are unknown to the cluster, or have run out"
+                }
+                Self::Refused { code: 403, .. } => {
+                    "ask for the right, or use another context with --context"
+                }
+                Self::Refused { code: 409, .. } => {
+                    "somebody else changed it at the same time; run the command again"
+                }
                 Self::Refused { .. } => return None,
             }
             .to_owned(),

@@ -46,9 +46,13 @@ impl Failure for Conflict {
     fn help(&self) -> Option<String> {
         Some(
             match self {
-                Self::Downgrade { .. } => "an older RUNE may not know the schema of the database; with a backup at hand, --allow-downgrade does it",
+                Self::Downgrade { .. } => {
+                    "an older RUNE may not know the schema of the database; with a backup at \
+                     hand, --allow-downgrade does it"
+                }
                 Self::OtherDigest { .. } => {
-                    "two different bundles must not have one version: ask whoever made them which is right; a rebuilt one needs a version of its own"
+                    "two different bundles must not have one version: ask whoever made them which \
+                     is right; a rebuilt one needs a version of its own"
                 }
                 Self::OtherBundle { .. } => "give this one a release of its own with --release",
             }

@@ -73,7 +73,8 @@ pub(super) async fn of_release(
     };
     if !history.iter().any(|revision| revision.number == then) {
         return Ok(release(format!(
-            "revision {now} is deployed, and Helm no longer has revision {then}, which was installed"
+            "revision {now} is deployed, and Helm no longer has revision {then}, which was \
+             installed"
         )));
     }
     let (before, after) = (helm.values(then).await?, helm.values(now).await?);
@@ -151,7 +152,8 @@ mod tests {
 
     fn deployment(containers: &str) -> super::Object {
         let text = format!(
-            "kind: Deployment\nmetadata: {{name: a}}\nspec: {{template: {{spec: {{containers: {containers}}}}}}}\n"
+            "kind: Deployment\nmetadata: {{name: a}}\nspec: \
+             {{template: {{spec: {{containers: {containers}}}}}}}\n"
         );
         parse_objects(&text).unwrap().remove(0)
     }

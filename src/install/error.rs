@@ -48,7 +48,8 @@ pub enum InstallError {
         source: std::io::Error,
     },
     #[error(
-        "release {release} is in state {status} at revision {revision}: another operation is running or was interrupted"
+        "release {release} is in state {status} at revision {revision}: another operation is \
+         running or was interrupted"
     )]
     Pending {
         release: String,
@@ -90,11 +91,19 @@ impl Failure for InstallError {
             Self::Backup(error) => error.help(),
             Self::Rollout(error) => error.help(),
             Self::Path(error) => error.help(),
-            Self::Helm(_) | Self::NoHelm => {
-                Some("install Helm 3 or 4, or set --helm or RUNE_BUNDLE_HELM; a bundle may include one in `bin/`".to_owned())
-            }
-            Self::Pending { .. } => Some("if no other operation is running, run the same command with --take-over".to_owned()),
-            Self::HelmRefused { .. } => Some("compare your values with those that `helm show values` prints for the chart".to_owned()),
+            Self::Helm(_) | Self::NoHelm => Some(
+                "install Helm 3 or 4, or set --helm or RUNE_BUNDLE_HELM; a bundle may include one \
+                 in `bin/`"
+                    .to_owned(),
+            ),
+            Self::Pending { .. } => Some(
+                "if no other operation is running, run the same command with --take-over"
+                    .to_owned(),
+            ),
+            Self::HelmRefused { .. } => Some(
+                "compare your values with those that `helm show values` prints for the chart"
+                    .to_owned(),
+            ),
             Self::Rendered(_) | Self::Run { .. } => None,
             Self::Interrupted => Some("run the same command again".to_owned()),
         }

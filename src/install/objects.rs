@@ -158,8 +158,9 @@ mod tests {
 
     #[test]
     fn documents_and_lists_become_objects() {
-        let text = "---\n# Source: a.yaml\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\n# nothing\n---\n\
-            apiVersion: v1\nkind: List\nitems: [{kind: ConfigMap, metadata: {name: b}}]\n";
+        let text = "---\n# Source: a.yaml\napiVersion: v1\nkind: Service\nmetadata: \
+                    {name: a}\n---\n# nothing\n---\napiVersion: v1\nkind: List\nitems: \
+                    [{kind: ConfigMap, metadata: {name: b}}]\n";
         let names: Vec<String> = parse_objects(text)
             .unwrap()
             .iter()
@@ -170,7 +171,8 @@ mod tests {
 
     #[test]
     fn what_is_secret_does_not_show() {
-        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {password: c2VjcmV0}\nstringData: {url: secret}\n";
+        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: \
+                    {password: c2VjcmV0}\nstringData: {url: secret}\n";
         let shown = parse_objects(text).unwrap()[0]
             .without_secrets()
             .value()

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::chart::{self, ChartError, ChartTree};
 use rune_core::{
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     yaml::{self, YamlError},
 };
 
@@ -30,11 +30,11 @@ pub enum PinError {
 }
 
 impl Failure for PinError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Chart(error) => error.kind(),
-            Self::Values(error) => error.kind(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Chart(error) => error,
+            Self::Values(error) => error,
+        })
     }
 }
 

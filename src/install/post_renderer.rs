@@ -186,7 +186,8 @@ mod tests {
 
     use super::{ImageMap, MapError, map_rendered};
 
-    const POD: &str = "kind: Pod\napiVersion: v1\nmetadata: {name: p}\nspec: {containers: [{name: c, image: 'private.test/secret:1'}]}\n";
+    const POD: &str = "kind: Pod\napiVersion: v1\nmetadata: {name: p}\nspec: \
+                       {containers: [{name: c, image: 'private.test/secret:1'}]}\n";
 
     fn map(images: &[(&str, &str)]) -> ImageMap {
         let images = images

@@ -1,6 +1,8 @@
 //! Changing the release: upgrade, wait, test; and back, when one of them fails or somebody asks.
 
-use std::{fmt, time::Duration};
+mod state;
+
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -12,6 +14,8 @@ use rune_core::{
     failure::{Failure, FailureKind},
     progress::Progress,
 };
+
+pub use state::State;
 
 /// What fails when a pod runs another image under its tag.
 const FOREIGN_IMAGES: &str = "the release runs, but with other images than the bundle has";
@@ -41,41 +45,6 @@ pub(crate) struct Wanted<'a> {
     pub(crate) before: Option<u64>,
 }
 
-/// In which state a failed installation left the release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(
-    tag = "state",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
-pub enum State {
-    /// The revision before runs again.
-    RolledBack {
-        /// The revision whose content runs.
-        to: u64,
-    },
-    /// There was none before, and what was made is removed again; volumes that the chart keeps are
-    /// kept.
-    Removed,
-    Stuck {
-        /// The revision to go back to; none when there was none before.
-        to: Option<u64>,
-        said: String,
-    },
-    /// It was left as it is.
-    At {
-        /// The revision that runs; none when nothing is installed.
-        revision: Option<u64>,
-    },
-    /// Somebody pressed Ctrl-C: nothing was rolled back.
-    Interrupted {
-        /// The last revision and Helm's word for its state.
-        revision: u64,
-        status: String,
-        before: Option<u64>,
-    },
-}
-
 #[derive(Debug, thiserror::Error)]
 #[error("{}{what}: {said}; {state}{}{}", subject(.release, .others), sentences(.pods), places(.others))]
 pub struct RolloutError {
@@ -95,23 +64,6 @@ pub struct RolloutError {
 struct PlaceReport<'a> {
     release: &'a str,
     left: &'a State,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RolledBack { to } => write!(formatter, "rolled back: what revision {to} was runs again"),
-            Self::Removed => formatter.write_str("there was no revision before, so what was made is removed again (its volumes are kept)"),
-            Self::Stuck { to: Some(to), said } => write!(formatter, "NOT rolled back to revision {to}: {said}"),
-            Self::Stuck { to: None, said } => write!(formatter, "NOT removed again: {said}"),
-            Self::At { revision: Some(revision) } => write!(formatter, "at revision {revision}"),
-            Self::At { revision: None } => formatter.write_str("not installed"),
-            Self::Interrupted { revision, status, before } => {
-                write!(formatter, "it was left at revision {revision} in state {status}")?;
-                before.map_or(Ok(()), |before| write!(formatter, "; revision {before} ran before"))
-            }
-        }
-    }
 }
 
 impl RolloutError {
@@ -162,25 +114,46 @@ impl Failure for RolloutError {
             // Pods whose template did not change are not started anew, and a node keeps what it
             // has.
             State::RolledBack { .. } | State::Removed if self.what == FOREIGN_IMAGES => {
-                "push the bundle to the registry that the nodes use; pods and nodes that have the old image under this tag keep it until \
-                 `kubectl rollout restart` with imagePullPolicy Always; then run the same command again"
+                "push the bundle to the registry that the nodes use; pods and nodes that have the \
+                 old image under this tag keep it until `kubectl rollout restart` with \
+                 imagePullPolicy Always; then run the same command again"
                     .to_owned()
             }
             State::RolledBack { .. } | State::Removed => {
-                "what the pods said is above; when it is mended, run the same command again".to_owned()
+                "what the pods said is above; when it is mended, run the same command again"
+                    .to_owned()
             }
             State::Stuck { .. } if self.what == NOT_BACK => {
-                "what the pods said is above; when it is mended, run the same command again: it goes on from there".to_owned()
+                "what the pods said is above; when it is mended, run the same command again: it \
+                 goes on from there"
+                    .to_owned()
             }
             State::Stuck { to: Some(to), .. } => {
-                format!("`helm history {release} -n {namespace}` shows the revisions; `helm rollback {release} {to} -n {namespace}` tries again to go back")
+                format!(
+                    "`helm history {release} -n {namespace}` shows the revisions; `helm rollback \
+                     {release} {to} -n {namespace}` tries again to go back"
+                )
             }
-            State::Stuck { to: None, .. } => format!("`helm uninstall {release} -n {namespace}` removes it; then run the same command again"),
-            State::Interrupted { before: Some(before), .. } => {
-                format!("run the same command again to finish, or `helm rollback {release} {before} -n {namespace}` to go back")
+            State::Stuck { to: None, .. } => {
+                format!(
+                    "`helm uninstall {release} -n {namespace}` removes it; then run the same \
+                     command again"
+                )
+            }
+            State::Interrupted {
+                before: Some(before),
+                ..
+            } => {
+                format!(
+                    "run the same command again to finish, or `helm rollback {release} {before} \
+                     -n {namespace}` to go back"
+                )
             }
             State::Interrupted { before: None, .. } => {
-                format!("run the same command again to finish, or `helm uninstall {release} -n {namespace}` to go back")
+                format!(
+                    "run the same command again to finish, or `helm uninstall {release} -n \
+                     {namespace}` to go back"
+                )
             }
             State::At { .. } => "run the same command again".to_owned(),
         })

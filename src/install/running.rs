@@ -179,7 +179,8 @@ mod tests {
     fn only_pods_of_the_release_are_looked_at() {
         let of = |labels: &str| {
             let text = format!(
-                "kind: Deployment\nmetadata: {{name: a}}\nspec: {{template: {{metadata: {{labels: {labels}}}}}}}\n"
+                "kind: Deployment\nmetadata: {{name: a}}\nspec: \
+                 {{template: {{metadata: {{labels: {labels}}}}}}}\n"
             );
             is_of(&pod(""), &parse_objects(&text).unwrap())
         };

@@ -117,26 +117,50 @@ impl Failure for LoadError {
 
     fn help(&self) -> Option<String> {
         match (self, self.kind()) {
-            (Self::NothingForPlatform { .. }, _) => Some("name the platform of the nodes with --platform".to_owned()),
+            (Self::NothingForPlatform { .. }, _) => {
+                Some("name the platform of the nodes with --platform".to_owned())
+            }
             (Self::NotRunnable(_), _) => Some(
-                "have the publisher list the image before everything else for its platform and in no nested index, then lock, build and load again".to_owned(),
+                "have the publisher list the image before everything else for its platform and in \
+                 no nested index, then lock, build and load again"
+                    .to_owned(),
             ),
             (Self::Content(error), _) => error.help(),
             (Self::Path(error), _) => error.help(),
-            (Self::NoDirectory(path), _) => Some(format!("make it with `mkdir -p {path}`; k3s and RKE2 make it when they start for the first time")),
-            (Self::OtherFile(path), _) => Some(format!("`{path}` is left as it was; move it away if it is not needed any more")),
-            (Self::SeveralContainerds(_), _) => Some("set --address to the one that the kubelet uses".to_owned()),
-            (Self::NoContainerd(_), _) => {
-                Some("run this on a node, set --address to the socket of containerd, or give --images-dir".to_owned())
+            (Self::NoDirectory(path), _) => Some(format!(
+                "make it with `mkdir -p {path}`; k3s and RKE2 make it when they start for the \
+                 first time"
+            )),
+            (Self::OtherFile(path), _) => Some(format!(
+                "`{path}` is left as it was; move it away if it is not needed any more"
+            )),
+            (Self::SeveralContainerds(_), _) => {
+                Some("set --address to the one that the kubelet uses".to_owned())
             }
-            (Self::Socket { .. }, FailureKind::NotFound) => Some("start containerd, or set --address to its socket".to_owned()),
-            (Self::Socket { .. } | Self::Client { .. } | Self::Start { .. }, FailureKind::Access) => Some("run this as root".to_owned()),
-            (Self::Start { .. }, _) => Some("name containerd's client with --ctr: ctr, or k3s on nodes of k3s".to_owned()),
-            (Self::Space { .. } | Self::Client { .. }, FailureKind::Space) => Some("make room and run the same command again".to_owned()),
-            (Self::Client { .. }, FailureKind::Conflict) => Some("wait until the other import has ended and run this again".to_owned()),
-            (Self::Socket { .. } | Self::Client { .. } | Self::NotThere { .. }, _) => {
-                Some("see what the log of containerd says, then run the same command again".to_owned())
+            (Self::NoContainerd(_), _) => Some(
+                "run this on a node, set --address to the socket of containerd, or give \
+                 --images-dir"
+                    .to_owned(),
+            ),
+            (Self::Socket { .. }, FailureKind::NotFound) => {
+                Some("start containerd, or set --address to its socket".to_owned())
             }
+            (
+                Self::Socket { .. } | Self::Client { .. } | Self::Start { .. },
+                FailureKind::Access,
+            ) => Some("run this as root".to_owned()),
+            (Self::Start { .. }, _) => {
+                Some("name containerd's client with --ctr: ctr, or k3s on nodes of k3s".to_owned())
+            }
+            (Self::Space { .. } | Self::Client { .. }, FailureKind::Space) => {
+                Some("make room and run the same command again".to_owned())
+            }
+            (Self::Client { .. }, FailureKind::Conflict) => {
+                Some("wait until the other import has ended and run this again".to_owned())
+            }
+            (Self::Socket { .. } | Self::Client { .. } | Self::NotThere { .. }, _) => Some(
+                "see what the log of containerd says, then run the same command again".to_owned(),
+            ),
             _ => None,
         }
     }
@@ -165,7 +189,8 @@ mod tests {
     fn the_words_of_ctr_decide_the_exit_code() {
         for (said, kind) in [
             (
-                "ctr: failed to ingest \"blobs/sha256/ab\": write /var/lib/x: no space left on device: unknown",
+                "ctr: failed to ingest \"blobs/sha256/ab\": write /var/lib/x: no space left on \
+                 device: unknown",
                 FailureKind::Space,
             ),
             (

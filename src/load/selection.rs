@@ -141,8 +141,16 @@ impl Selection {
             .filter(|image| image.platform.architecture != self.platform.architecture);
         others
             .map(|image| {
-                let SelectedImage { reference, platform, .. } = image;
-                format!("warning: `{reference}` is not there for {}; what is there for {platform} is loaded, which runs only where the node runs that too", self.platform)
+                let SelectedImage {
+                    reference,
+                    platform,
+                    ..
+                } = image;
+                format!(
+                    "warning: `{reference}` is not there for {}; what is there for {platform} is \
+                     loaded, which runs only where the node runs that too",
+                    self.platform
+                )
             })
             .collect()
     }

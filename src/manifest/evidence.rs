@@ -9,10 +9,7 @@ use crate::{
     policy::{Policy, SignedImage},
     registry::{Client, RegistryError, RepositoryName},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
 /// No layer that may hold a signature is larger.
 const MAX_STATEMENT_BYTES: u64 = 1 << 20;
@@ -43,18 +40,11 @@ pub enum EvidenceError {
 }
 
 impl Failure for EvidenceError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Gone(error) => error.kind(),
-            Self::Registry(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Gone(error) => error.help(),
-            Self::Registry(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Gone(error) => error.as_ref(),
+            Self::Registry(error) => error,
+        })
     }
 }
 

@@ -22,7 +22,8 @@ pub enum LockedChartError {
     #[error("the chart `{name}` that the lock pins is no longer available")]
     Gone { name: String, source: RemoteError },
     #[error(
-        "the chart `{name}` of `{origin}` has changed since it was locked: expected {expected}, found {actual}"
+        "the chart `{name}` of `{origin}` has changed since it was locked: expected {expected}, \
+         found {actual}"
     )]
     Changed {
         name: String,
@@ -47,8 +48,16 @@ impl Failure for LockedChartError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Gone { .. } => "give the chart a `version` that is available, or its .tgz as `path`, then lock again".to_owned(),
-            Self::Changed { name, .. } => format!("find out why; to pin what is there now, run `rune-bundle lock --update {name}`"),
+            Self::Gone { .. } => {
+                "give the chart a `version` that is available, or its .tgz as `path`, then lock \
+                 again"
+                    .to_owned()
+            }
+            Self::Changed { name, .. } => {
+                format!(
+                    "find out why; to pin what is there now, run `rune-bundle lock --update {name}`"
+                )
+            }
             Self::NotLocked(_) => "run `rune-bundle lock`".to_owned(),
             Self::Fetch { source, .. } => return source.help(),
         })

@@ -33,8 +33,8 @@ impl Failure for LockedImageGone {
 
     fn help(&self) -> Option<String> {
         Some(format!(
-            "have it pushed again, or run `rune-bundle lock --update {}` to pin what the registry has now; some registries also \
-             say this to those who may not read it",
+            "have it pushed again, or run `rune-bundle lock --update {}` to pin what the registry \
+             has now; some registries also say this to those who may not read it",
             self.name
         ))
     }

@@ -14,7 +14,6 @@ use crate::policy::{self, Policy, Verdict};
 use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
-    remark::Remark,
     yaml::{Diagnostics, Findings, Place},
 };
 
@@ -54,32 +53,11 @@ pub enum ManifestError {
 }
 
 impl Failure for ManifestError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            Self::Diagnostics(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::File(error) => error.help(),
-            Self::Diagnostics(error) => error.help(),
-        }
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        match self {
-            Self::File(_) => None,
-            Self::Diagnostics(error) => error.details(),
-        }
-    }
-
-    fn remarks(&self) -> Vec<Remark> {
-        match self {
-            Self::File(_) => Vec::new(),
-            Self::Diagnostics(error) => error.remarks(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::File(error) => error,
+            Self::Diagnostics(error) => error,
+        })
     }
 }
 

@@ -42,11 +42,17 @@ impl Failure for MirrorError {
     fn help(&self) -> Option<String> {
         match self {
             Self::NoImages => None,
-            Self::DockerPrefix(_) => Some("push the images without a prefix for nodes with Docker".to_owned()),
-            Self::DockerSources(_) => Some("give the charts the name of the registry instead".to_owned()),
-            Self::Others(_) => {
-                Some("nothing was written; compare with what the same command prints without --output, and merge by hand".to_owned())
+            Self::DockerPrefix(_) => {
+                Some("push the images without a prefix for nodes with Docker".to_owned())
             }
+            Self::DockerSources(_) => {
+                Some("give the charts the name of the registry instead".to_owned())
+            }
+            Self::Others(_) => Some(
+                "nothing was written; compare with what the same command prints without --output, \
+                 and merge by hand"
+                    .to_owned(),
+            ),
             Self::Path(error) => error.help(),
         }
     }

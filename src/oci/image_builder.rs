@@ -11,7 +11,7 @@ use super::{
     Descriptor, Digest, ImageFile, ImageLayerError, Platform, image_layer::ImageLayer, media_type,
 };
 use crate::canonical_json::{self, CanonicalJsonError};
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// What a container of the image runs, and as whom.
 #[derive(Debug, Clone, Serialize)]
@@ -44,18 +44,11 @@ pub enum ImageBuilderError {
 }
 
 impl Failure for ImageBuilderError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Json(error) => error.kind(),
-            Self::Layer(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Json(error) => error.help(),
-            Self::Layer(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Json(error) => error,
+            Self::Layer(error) => error,
+        })
     }
 }
 

@@ -109,7 +109,8 @@ impl Evaluation {
             Err(PolicyViolation {
                 denied,
                 remarks: Vec::new(),
-                help: "use something else, or add a waiver with a reason to `waivers` in the policy file"
+                help: "use something else, or add a waiver with a reason to `waivers` in the \
+                       policy file"
                     .to_owned(),
             })
         }

@@ -63,18 +63,32 @@ impl Problem for PolicyProblem<'_> {
         match self {
             Self::Unknown { found, known, .. } => Some(suggestion(found, known)),
             Self::Empty { .. } => None,
-            Self::Threshold(_) => Some("write how many of `keys` must have signed, at most all of them".to_owned()),
+            Self::Threshold(_) => {
+                Some("write how many of `keys` must have signed, at most all of them".to_owned())
+            }
             Self::KeyFile(_) => Some("paths are relative to the directory of this file".to_owned()),
             Self::Key(_) => Some(
-                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of cosign".to_owned(),
+                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of cosign"
+                    .to_owned(),
             ),
-            Self::FieldPath(_) => {
-                Some("write keys separated by dots, others in brackets: spec.images[].image, data[app.yaml].image".to_owned())
-            }
-            Self::FieldForm(_) => Some("write one of `template` with {} in it, or `repository` with `tag` or `digest`".to_owned()),
-            Self::Image(_) => Some("write registry/repository or registry/repository:tag, without * and digest".to_owned()),
+            Self::FieldPath(_) => Some(
+                "write keys separated by dots, others in brackets: spec.images[].image, \
+                 data[app.yaml].image"
+                    .to_owned(),
+            ),
+            Self::FieldForm(_) => Some(
+                "write one of `template` with {} in it, or `repository` with `tag` or `digest`"
+                    .to_owned(),
+            ),
+            Self::Image(_) => Some(
+                "write registry/repository or registry/repository:tag, without * and digest"
+                    .to_owned(),
+            ),
             Self::Repository(_) => Some("write registry/repository, without a tag".to_owned()),
-            Self::Version(_) => Some("write the first bundle version for which the waiver no longer holds, such as 0.3.0".to_owned()),
+            Self::Version(_) => Some(
+                "write the first bundle version for which the waiver no longer holds, such as 0.3.0"
+                    .to_owned(),
+            ),
         }
     }
 }

@@ -69,7 +69,8 @@ impl<'a> Choice<'a> {
                 Some(position) => self.keep(position, format!("{} {}", usage.kind, usage.place)),
                 // After a rollback it may be one that was rightly deleted before.
                 None if usage.kind == UseKind::Rollback => self.notes.push(format!(
-                    "note: `rollback` of {} goes back to {label}, whose index is not in the registry",
+                    "note: `rollback` of {} goes back to {label}, whose index is not in the \
+                     registry",
                     usage.place
                 )),
                 None => {

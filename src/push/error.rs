@@ -108,10 +108,13 @@ impl Failure for PushError {
             Self::Content(error) => return error.help(),
             Self::Manifest(_) | Self::Task(_) => return None,
             Self::TagsTaken(_) => {
-                "push below another prefix, or overwrite the tags with `rune-bundle push --overwrite-tags`".to_owned()
+                "push below another prefix, or overwrite the tags with `rune-bundle push \
+                 --overwrite-tags`"
+                    .to_owned()
             }
             Self::Incomplete(_) => {
-                "use `rune-bundle push --index auto`, `sparse` or `reduced`, or a bundle of all platforms"
+                "use `rune-bundle push --index auto`, `sparse` or `reduced`, or a bundle of all \
+                 platforms"
                     .to_owned()
             }
             Self::SparseRefused { .. } => {

@@ -238,7 +238,10 @@ impl Chain {
                     });
                 }
                 (Some(_), None) | (None, Some(_)) => {
-                    let reason = "it does not say which receipt it follows, or says it although it is the first".to_owned();
+                    let reason =
+                        "it does not say which receipt it follows, or says it although it is the \
+                         first"
+                            .to_owned();
                     return Err(ReceiptError::NoReceipt {
                         number,
                         path: receipt.path,

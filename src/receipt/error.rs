@@ -35,7 +35,8 @@ pub enum ReceiptError {
         path: Utf8PathBuf,
         actual: Digest,
     },
-    #[error("receipt {number} was replaced: receipt {} follows {expected}, and `{path}` is {actual}", .number.saturating_add(1))]
+    #[error("receipt {number} was replaced: receipt {} follows {expected}, and `{path}` is \
+             {actual}", .number.saturating_add(1))]
     Replaced {
         number: u64,
         path: Utf8PathBuf,
@@ -50,7 +51,8 @@ pub enum ReceiptError {
         reason: String,
     },
     #[error(
-        "receipt {number} is not finished: `{path}` is empty, and what belongs into it is in `{path}.partial`"
+        "receipt {number} is not finished: `{path}` is empty, and what belongs into it is in \
+         `{path}.partial`"
     )]
     Unfinished { number: u64, path: Utf8PathBuf },
     #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there are no receipts".to_owned(), |last| format!("the chain ends with receipt {last}")))]
@@ -115,14 +117,19 @@ impl Failure for ReceiptError {
         match self {
             Self::Path(error) => error.help(),
             Self::Form(_) => None,
-            Self::Unfinished { .. } => {
-                Some("the program that wrote it was killed; the next `push` or `install` with this directory completes it".to_owned())
-            }
-            Self::Continued { .. } => {
-                Some("receipts were added since that digest was noted; when that is as it should be, note the new one".to_owned())
-            }
+            Self::Unfinished { .. } => Some(
+                "the program that wrote it was killed; the next `push` or `install` with this \
+                 directory completes it"
+                    .to_owned(),
+            ),
+            Self::Continued { .. } => Some(
+                "receipts were added since that digest was noted; when that is as it should be, \
+                 note the new one"
+                    .to_owned(),
+            ),
             _ => Some(
-                "compare with a copy of the directory; to go on without these receipts, keep them and name another directory with --receipts"
+                "compare with a copy of the directory; to go on without these receipts, keep them \
+                 and name another directory with --receipts"
                     .to_owned(),
             ),
         }

@@ -178,11 +178,13 @@ mod tests {
 
     #[test]
     fn what_is_not_changed_stays_as_it_was_written() {
-        let before = "{\n\t\"big\": 123456789012345678901234567890,\n\t\"auths\": {\n\t\t\"z\": {\"auth\":  \"YTpi\", \"email\": null},\n\t\t\"r:5000/team\": {}\n\t},\n\t\"b\": [1.0, 1e2]\n} and more";
+        let before = "{\n\t\"big\": 123456789012345678901234567890,\n\t\"auths\": {\n\t\t\"z\": {\"auth\":  \"YTpi\", \"email\": null},\n\t\t\"r:5000/team\": {}\n\t},\n\t\"b\": [1.0, 1e2]\n} \
+                      and more";
         let after = set(before, "r:5000");
         assert_eq!(
             after,
-            "{\n\t\"big\": 123456789012345678901234567890,\n\t\"auths\": {\n\t\t\"z\": {\"auth\":  \"YTpi\", \"email\": null},\n\t\t\"r:5000/team\": {},\n\t\t\"r:5000\": {\"auth\":\"YTpi\"}\n\t},\n\t\"b\": [1.0, 1e2]\n}\n and more"
+            "{\n\t\"big\": 123456789012345678901234567890,\n\t\"auths\": {\n\t\t\"z\": {\"auth\":  \"YTpi\", \"email\": null},\n\t\t\"r:5000/team\": {},\n\t\t\"r:5000\": {\"auth\":\"YTpi\"}\n\t},\n\t\"b\": [1.0, 1e2]\n}\n \
+             and more"
         );
         let mut document = AuthDocument::parse(after.as_bytes()).unwrap();
         assert_eq!(document.below("r:5000").unwrap(), ["r:5000/team"]);

@@ -15,8 +15,10 @@ use rune_core::digest::Digest;
 pub(super) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 /// The manifests this project supports, all of them in every request: a registry that is not
 /// offered the type it has converts it, and the digest is then another.
-pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
-     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
+                                         application/vnd.oci.image.manifest.v1+json, \
+                                         application/vnd.docker.distribution.manifest.list.v2+json, \
+                                         application/vnd.docker.distribution.manifest.v2+json";
 
 /// A client for any number of registries. Cheap to clone: clones share connections, tokens and
 /// limits.

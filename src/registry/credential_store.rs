@@ -93,7 +93,11 @@ impl Failure for CredentialError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Helper(error) => error.help(),
-            Self::Entry { .. } => Some("name another file with --authfile, or write the entry anew with `rune-bundle login`".to_owned()),
+            Self::Entry { .. } => Some(
+                "name another file with --authfile, or write the entry anew with `rune-bundle \
+                 login`"
+                    .to_owned(),
+            ),
         }
     }
 }

@@ -35,7 +35,8 @@ pub(crate) enum LoginProof {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoginError {
     #[error(
-        "{place} keeps the credentials of `{host}` in the helper `{helper}`, and nothing is written past it"
+        "{place} keeps the credentials of `{host}` in the helper `{helper}`, and nothing is \
+         written past it"
     )]
     Helper {
         host: String,
@@ -70,9 +71,14 @@ impl Failure for LoginError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Helper { .. } => Some("pass a file without a helper for it with --authfile, and use that option afterwards".to_owned()),
+            Self::Helper { .. } => Some(
+                "pass a file without a helper for it with --authfile, and use that option \
+                 afterwards"
+                    .to_owned(),
+            ),
             Self::Shadowed { host, .. } => Some(format!(
-                "remove them first (`rune-bundle logout {host}`, or unset the variable), or name another file with --authfile"
+                "remove them first (`rune-bundle logout {host}`, or unset the variable), or name \
+                 another file with --authfile"
             )),
             Self::User | Self::Empty => None,
             Self::File(error) => error.help(),

@@ -52,7 +52,8 @@ pub enum RegistriesFileError {
     },
     /// Credentials are incomplete or malformed. Does not show them.
     #[error(
-        "{path}: the `auth` of `{host}` is neither user and password, nor their base64 form, nor an identity token"
+        "{path}: the `auth` of `{host}` is neither user and password, nor their base64 form, nor \
+         an identity token"
     )]
     Auth { path: Utf8PathBuf, host: String },
     #[error("{path}: the `tls` of `{host}` needs both `cert_file` and `key_file`, or neither")]
@@ -314,10 +315,13 @@ mod tests {
 
     #[test]
     fn reads_what_k3s_documents() {
-        let registries = parse(
-            "mirrors:\n  docker.io:\n    endpoint:\n      - \"https://mirror.example:5000\"\n      - http://127.0.0.1:5000/proxy/v2/\n    rewrite:\n      \"^rancher/(.*)\": \"mirrorproject/rancher-images/$1\"\n  \"*\":\nconfigs:\n  \"mirror.example:5000\":\n    auth:\n      username: alice\n      password: s3cret\n    tls:\n      ca_file: /ca.pem\n      insecure_skip_verify: false\n",
-        )
-        .unwrap();
+        let registries =
+            parse("mirrors:\n  docker.io:\n    endpoint:\n      \
+                   - \"https://mirror.example:5000\"\n      - \
+                   http://127.0.0.1:5000/proxy/v2/\n    \
+                   rewrite:\n      \"^rancher/(.*)\": \"mirrorproject/rancher-images/$1\"\n  \"*\":\nconfigs:\n  \"mirror.example:5000\":\n    \
+                   auth:\n      username: alice\n      password: s3cret\n    tls:\n      ca_file: \
+                   /ca.pem\n      insecure_skip_verify: false\n").unwrap();
         let mirrors = registries.mirrors("docker.io").unwrap();
         let urls: Vec<&str> = mirrors.endpoints.iter().map(url::Url::as_str).collect();
         assert_eq!(

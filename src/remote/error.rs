@@ -104,19 +104,31 @@ impl Failure for RemoteError {
         Some(match self {
             Self::Server(error) => return error.help(),
             Self::Chart(error) => return error.help(),
-            Self::NotAChart { .. } => "name what `helm push` wrote; images belong under `images`".to_owned(),
-            Self::Index { .. } | Self::IndexText(_) => "check that the address is a Helm repository: it has an index.yaml".to_owned(),
+            Self::NotAChart { .. } => {
+                "name what `helm push` wrote; images belong under `images`".to_owned()
+            }
+            Self::Index { .. } | Self::IndexText(_) => {
+                "check that the address is a Helm repository: it has an index.yaml".to_owned()
+            }
             Self::NoChart { name, known, .. } if !known.is_empty() => suggestion(name, known),
             Self::NoChart { .. } => "check the name and the address of the repository".to_owned(),
-            Self::NoVersion { newest, .. } if newest.is_empty() => "every version was removed".to_owned(),
-            Self::NoVersion { newest, .. } => format!("the newest versions there are {}", newest.join(", ")),
+            Self::NoVersion { newest, .. } if newest.is_empty() => {
+                "every version was removed".to_owned()
+            }
+            Self::NoVersion { newest, .. } => {
+                format!("the newest versions there are {}", newest.join(", "))
+            }
             Self::NoUrl { .. } | Self::Url { .. } | Self::IndexDigest { .. } => {
-                "tell the operators of the repository; or fetch the chart otherwise and give its .tgz as `path`".to_owned()
+                "tell the operators of the repository; or fetch the chart otherwise and give its \
+                 .tgz as `path`"
+                    .to_owned()
             }
-            Self::OtherChart { .. } => "correct name and version, or tell the operators of the server".to_owned(),
-            Self::Place(_) => {
-                "write oci://host/path/chart:VERSION, or the URL of a packed chart, https://host/path/chart-VERSION.tgz".to_owned()
+            Self::OtherChart { .. } => {
+                "correct name and version, or tell the operators of the server".to_owned()
             }
+            Self::Place(_) => "write oci://host/path/chart:VERSION, or the URL of a packed chart, \
+                               https://host/path/chart-VERSION.tgz"
+                .to_owned(),
         })
     }
 }

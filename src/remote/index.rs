@@ -222,8 +222,9 @@ mod tests {
     #[test]
     fn the_version_that_is_written_the_same_goes_before_one_that_is_the_same_release() {
         let index = index(
-            "apiVersion: v1\nentries:\n  a:\n  - { version: v1.2.3, urls: [v.tgz] }\n  - { version: 1.2.3, urls: [plain.tgz] }\n  \
-             - { version: 1.2.3, urls: [again.tgz] }\n  - { version: v2.0.0, urls: [two.tgz] }\n",
+            "apiVersion: v1\nentries:\n  a:\n  - { version: v1.2.3, urls: [v.tgz] }\n  - \
+             { version: 1.2.3, urls: [plain.tgz] }\n  - { version: 1.2.3, urls: [again.tgz] }\n  \
+             - { version: v2.0.0, urls: [two.tgz] }\n",
         );
         for (asked, found) in [
             ("1.2.3", "plain.tgz"),
@@ -241,9 +242,12 @@ mod tests {
     #[test]
     fn what_helm_passes_over_is_passed_over() {
         let index = index(
-            "generated: 2024-01-01T00:00:00Z\nentries:\n  empty:\n  other: [null, { version: [x], urls: { a: b } }]\n  a:\n  \
-             - null\n  - { version: not a version, urls: [x] }\n  - { version: 1.0, urls: null, digest: null, unknown: { deep: [1] } }\n  \
-             - { version: 1.1.0, removed: true, urls: [gone.tgz] }\n  - { version: 1.2.0, deprecated: true, urls: [one.tgz, ''] }\n",
+            "generated: 2024-01-01T00:00:00Z\nentries:\n  empty:\n  other: [null, \
+             { version: [x], urls: { a: b } }]\n  a:\n  - null\n  - \
+             { version: not a version, urls: [x] }\n  - \
+             { version: 1.0, urls: null, digest: null, unknown: { deep: [1] } }\n  - \
+             { version: 1.1.0, removed: true, urls: [gone.tgz] }\n  - \
+             { version: 1.2.0, deprecated: true, urls: [one.tgz, ''] }\n",
         );
         assert_eq!(index.newest("a"), ["1.2.0", "1"]);
         let (version, entry) = index.entry("a", &"1.0.0".parse().unwrap()).unwrap();

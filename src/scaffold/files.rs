@@ -158,6 +158,7 @@ pub(crate) fn check_free(directory: &Utf8Path) -> Result<(), ScaffoldError> {
 /// A template of values with what it is for.
 pub(super) fn template(body: &str) -> String {
     format!(
-        "# Pins the images of the chart by the digests of the lock, which `rune-bundle build` fills in.\n{body}"
+        "# Pins the images of the chart by the digests of the lock, which `rune-bundle build` \
+         fills in.\n{body}"
     )
 }

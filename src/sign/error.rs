@@ -85,20 +85,23 @@ impl Failure for SignError {
             Self::Pem { what: "public", .. }
             | Self::Label { what: "public", .. }
             | Self::MalformedKey { what: "public", .. } => {
-                "give the signer's public key as PEM (`-----BEGIN PUBLIC KEY-----`), such as the `.pub` file of `rune-bundle keygen` or cosign"
+                "give the signer's public key as PEM (`-----BEGIN PUBLIC KEY-----`), such as the \
+                 `.pub` file of `rune-bundle keygen` or cosign"
             }
             Self::Label { label, .. }
                 if label == "ENCRYPTED PRIVATE KEY"
                     || label == "RSA PRIVATE KEY"
                     || label == "EC PARAMETERS" =>
             {
-                "turn it into a PKCS#8 key with `openssl pkcs8 -topk8 -nocrypt`, or make a new one with `rune-bundle keygen`"
+                "turn it into a PKCS#8 key with `openssl pkcs8 -topk8 -nocrypt`, or make a new \
+                 one with `rune-bundle keygen`"
             }
             Self::Pem { .. }
             | Self::Label { .. }
             | Self::MalformedKey { .. }
             | Self::Envelope(_) => {
-                "give a key made by `rune-bundle keygen` or `cosign generate-key-pair`, or an unencrypted PKCS#8 key (P-256 or Ed25519)"
+                "give a key made by `rune-bundle keygen` or `cosign generate-key-pair`, or an \
+                 unencrypted PKCS#8 key (P-256 or Ed25519)"
             }
             Self::Algorithm(_) => {
                 "use an ECDSA P-256 or Ed25519 key; `rune-bundle keygen` makes one"
@@ -107,10 +110,12 @@ impl Failure for SignError {
                 "make the key again with `rune-bundle keygen` or `cosign generate-key-pair`"
             }
             Self::Passphrase => {
-                "check COSIGN_PASSWORD, or unset it to be asked; there is no way to recover a lost passphrase"
+                "check COSIGN_PASSWORD, or unset it to be asked; there is no way to recover a \
+                 lost passphrase"
             }
             Self::NotASignature(_) => {
-                "give what `cosign sign-blob --bundle` writes, or a bare signature (DER, r and s, or 64 bytes for Ed25519), as bytes or base64"
+                "give what `cosign sign-blob --bundle` writes, or a bare signature (DER, r and s, \
+                 or 64 bytes for Ed25519), as bytes or base64"
             }
             Self::Random(_) => return None,
             Self::OtherKey { .. } => {

@@ -280,7 +280,8 @@ mod tests {
         let text = format!("{:?}", fixtures::private_key(fixtures::P256_PRIVATE));
         assert_eq!(
             text,
-            "PrivateKey { public: PublicKey(ecdsa-p256-sha256 Wnp4zKSg9CDZvGK7Zpw8J1njn3I9OuENy+DwgVoH7NQ=), .. }"
+            "PrivateKey \
+             { public: PublicKey(ecdsa-p256-sha256 Wnp4zKSg9CDZvGK7Zpw8J1njn3I9OuENy+DwgVoH7NQ=), .. }"
         );
     }
 }

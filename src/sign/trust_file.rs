@@ -97,19 +97,33 @@ impl Problem for TrustProblem<'_> {
         Some(match self {
             Self::Empty(_) => return None,
             Self::Name(_) => {
-                format!("write up to {MAX_NAME_BYTES} letters, digits and `.`, `_`, `-`, `@`, `+`, with a letter or digit first")
+                format!(
+                    "write up to {MAX_NAME_BYTES} letters, digits and `.`, `_`, `-`, `@`, `+`, \
+                     with a letter or digit first"
+                )
             }
             Self::DuplicateName { .. } => "give each key a name of its own".to_owned(),
-            Self::DuplicateKey { .. } => "remove one of them; under two names one signature would count twice".to_owned(),
-            Self::ExactlyOne(_, first, second) => format!("write `{first}` or `{second}`, and not both"),
+            Self::DuplicateKey { .. } => {
+                "remove one of them; under two names one signature would count twice".to_owned()
+            }
+            Self::ExactlyOne(_, first, second) => {
+                format!("write `{first}` or `{second}`, and not both")
+            }
             Self::KeyFile(_) => "paths are relative to the directory of this file".to_owned(),
             Self::Key(_) => {
-                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of `rune-bundle keygen` or cosign".to_owned()
+                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of \
+                 `rune-bundle keygen` or cosign"
+                    .to_owned()
             }
-            Self::KeyId(_) => "write the fingerprint (sha256:…) that `fingerprint`, `verify` and `inspect` show".to_owned(),
+            Self::KeyId(_) => {
+                "write the fingerprint (sha256:…) that `fingerprint`, `verify` and `inspect` show"
+                    .to_owned()
+            }
             Self::UnknownSigner { found, known } => suggestion(found, known),
             Self::RevokedTwice { .. } => "remove one of them".to_owned(),
-            Self::Threshold(_) => format!("write a number from 1 to {SLOTS}; a bundle has {SLOTS} signature slots"),
+            Self::Threshold(_) => {
+                format!("write a number from 1 to {SLOTS}; a bundle has {SLOTS} signature slots")
+            }
             Self::Unreachable { .. } => "add keys, or lower the threshold".to_owned(),
         })
     }

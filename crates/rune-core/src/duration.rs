@@ -53,11 +53,13 @@ pub enum AgeError {
     #[error(transparent)]
     Form(#[from] DurationError),
     #[error(
-        "`{0}` means {1}: write `{2}` for months of 30 days, or hours for a short time, such as `2h`"
+        "`{0}` means {1}: write `{2}` for months of 30 days, or hours for a short time, such as \
+         `2h`"
     )]
     Minutes(String, String, String),
     #[error(
-        "`{0}` would delete almost everything that has ended: the shortest age is `1h`; write days, such as `90d`"
+        "`{0}` would delete almost everything that has ended: the shortest age is `1h`; write \
+         days, such as `90d`"
     )]
     TooShort(String),
 }

@@ -67,28 +67,36 @@ impl FailureKind {
 
 /// An error that knows its kind and what a person should do next.
 pub trait Failure: std::error::Error + Send + Sync + 'static {
-    /// Which kind this is; decides the exit code.
-    fn kind(&self) -> FailureKind;
+    /// The failure that this one only passes on: it answers for what is not answered here.
+    fn inner(&self) -> Option<&dyn Failure> {
+        None
+    }
+
+    /// Which kind this is; decides the exit code. Of one that neither says nor passes it on: an
+    /// internal error.
+    fn kind(&self) -> FailureKind {
+        self.inner().map_or(FailureKind::Internal, Failure::kind)
+    }
 
     /// What to do next, as one sentence without a trailing period, when there is something useful
     /// to say.
     fn help(&self) -> Option<String> {
-        None
+        self.inner().and_then(Failure::help)
     }
 
     /// Whether waiting may help without a change of the command: a server that is not up yet, a
     /// database that is about to be created.
     fn may_pass(&self) -> bool {
-        false
+        self.inner().is_some_and(Failure::may_pass)
     }
 
     /// The same for programs, for errors that are a list: the `details` of the JSON report.
     fn details(&self) -> Option<serde_json::Value> {
-        None
+        self.inner().and_then(Failure::details)
     }
 
     /// The lines of files that it is about.
     fn remarks(&self) -> Vec<Remark> {
-        Vec::new()
+        self.inner().map(Failure::remarks).unwrap_or_default()
     }
 }

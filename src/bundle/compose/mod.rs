@@ -194,13 +194,25 @@ impl Failure for ComposeError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Name(_) => Some("entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the file or chart".to_owned()),
+            Self::Name(_) => Some(
+                "entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the \
+                 file or chart"
+                    .to_owned(),
+            ),
             Self::Collision(_) => Some("rename one of the files that it is made from".to_owned()),
             Self::Repositories { .. } => Some("put one of them into another bundle".to_owned()),
             Self::Index(error) => error.help(),
             Self::Chart(error) => error.help(),
-            Self::ImageSignature { .. } => Some("sign the files that `--emit-image-payloads DIR` writes, with the key that --image-key names".to_owned()),
-            Self::MissingImageSignatures(_) => Some("write what is to be signed with `--emit-image-payloads DIR`, and put the signature of each NAME.payload into NAME.sig".to_owned()),
+            Self::ImageSignature { .. } => Some(
+                "sign the files that `--emit-image-payloads DIR` writes, with the key that \
+                 --image-key names"
+                    .to_owned(),
+            ),
+            Self::MissingImageSignatures(_) => Some(
+                "write what is to be signed with `--emit-image-payloads DIR`, and put the \
+                 signature of each NAME.payload into NAME.sig"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

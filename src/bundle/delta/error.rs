@@ -167,7 +167,9 @@ impl Failure for DeltaError {
                 Some("name a directory that `rune-bundle unpack` created, or a bundle".to_owned())
             }
             Self::NotPushed(_) => Some(
-                "write oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle push` printed it".to_owned(),
+                "write oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle push` \
+                 printed it"
+                    .to_owned(),
             ),
             Self::Registry(error) => error.help(),
             Self::Sums(_) => Some("unpack the bundle again".to_owned()),
@@ -186,11 +188,13 @@ impl Failure for DeltaError {
                 Some("pass --from with what has them".to_owned())
             }
             Self::Missing { bases, .. } => Some(format!(
-                "the delta was created for {}: pass it with --from, or create a delta for what you have",
+                "the delta was created for {}: pass it with --from, or create a delta for what \
+                 you have",
                 names(bases)
             )),
             Self::NotAtDestination { .. } => Some(
-                "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and push that"
+                "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and \
+                 push that"
                     .to_owned(),
             ),
             Self::Open(error) => error.help(),

@@ -85,16 +85,24 @@ impl Failure for MaterialiseError {
             Self::Volume(error) => error.help(),
             Self::Registry(error) => error.help(),
             Self::Gone(error) => error.help(),
-            Self::Digest { .. } => {
-                Some("what arrived differs from what was locked; check the registry or mirror, or lock again".to_owned())
-            }
-            Self::Damaged { file, .. } => {
-                Some(format!("copy `{file}` again from its source, and run the same command again"))
-            }
+            Self::Digest { .. } => Some(
+                "what arrived differs from what was locked; check the registry or mirror, or lock \
+                 again"
+                    .to_owned(),
+            ),
+            Self::Damaged { file, .. } => Some(format!(
+                "copy `{file}` again from its source, and run the same command again"
+            )),
             Self::NoClient | Self::Task(_) => None,
-            Self::Space { .. } => Some("make room, or choose a file on another disk with --output".to_owned()),
-            Self::FileSizeLimit { .. } => Some("raise the limit, for example with `ulimit -f unlimited`".to_owned()),
-            Self::Exists(path) => Some(format!("choose another name with --output, or remove `{path}` yourself")),
+            Self::Space { .. } => {
+                Some("make room, or choose a file on another disk with --output".to_owned())
+            }
+            Self::FileSizeLimit { .. } => {
+                Some("raise the limit, for example with `ulimit -f unlimited`".to_owned())
+            }
+            Self::Exists(path) => Some(format!(
+                "choose another name with --output, or remove `{path}` yourself"
+            )),
         }
     }
 }

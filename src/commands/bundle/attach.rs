@@ -63,7 +63,11 @@ impl Failure for AttachError {
     }
 
     fn help(&self) -> Option<String> {
-        Some("give --key FILE with the public key of the signer, or --trust FILE with all trusted keys".to_owned())
+        Some(
+            "give --key FILE with the public key of the signer, or --trust FILE with all trusted \
+             keys"
+                .to_owned(),
+        )
     }
 }
 
@@ -133,6 +137,7 @@ fn misfit(bundle: &Utf8Path, digest: Digest, error: CommandError) -> CommandErro
     }
     let hex = digest.hex();
     error.with_help(format!(
-        "sign the exact output of `tar --occurrence=1 -xOf {bundle} bundle.json` (its SHA-256 is {hex}), and give the public key of the one that signs"
+        "sign the exact output of `tar --occurrence=1 -xOf {bundle} bundle.json` (its SHA-256 is \
+         {hex}), and give the public key of the one that signs"
     ))
 }

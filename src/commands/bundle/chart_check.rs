@@ -95,7 +95,8 @@ impl CompletenessReport {
                     counted(self.renderings, "rendering"),
                 );
                 format!(
-                    "{label}every image of the charts is inside: {references} in {renderings} by helm {helm}\n"
+                    "{label}every image of the charts is inside: {references} in {renderings} by \
+                     helm {helm}\n"
                 )
             }
         };
@@ -105,8 +106,8 @@ impl CompletenessReport {
         for chart in &self.charts_without_images {
             let _ = writeln!(
                 text,
-                "note: the chart {chart} names no image in any profile; if an operator derives images from its objects, declare the \
-                 fields under `images.fields` in the policy"
+                "note: the chart {chart} names no image in any profile; if an operator derives \
+                 images from its objects, declare the fields under `images.fields` in the policy"
             );
         }
         text

@@ -154,20 +154,26 @@ impl CosignReport {
             .and_then(SlotState::signer)
             .unwrap_or_else(|| self.signer.clone());
         let mut text = match (self.outcome, self.dry_run) {
-            (Outcome::Present, _) => format!(
-                "`{bundle}` has the signature of {signer} already, in slot {slot}; nothing was written\n"
-            ),
+            (Outcome::Present, _) => {
+                format!(
+                    "`{bundle}` has the signature of {signer} already, in slot {slot}; nothing \
+                     was written\n"
+                )
+            }
             (_, true) => format!(
-                "{name} {version} is intact; would put the signature of {signer} into slot {slot} of `{bundle}`\n"
+                "{name} {version} is intact; would put the signature of {signer} into slot {slot} \
+                 of `{bundle}`\n"
             ),
             (Outcome::Added, false) => {
                 format!(
-                    "{name} {version} is intact; put the signature of {signer} into slot {slot} of `{bundle}`\n"
+                    "{name} {version} is intact; put the signature of {signer} into slot {slot} \
+                     of `{bundle}`\n"
                 )
             }
             (Outcome::Completed, false) => {
                 format!(
-                    "{name} {version} is intact; completed the signature of {signer} in slot {slot} of `{bundle}`, where an earlier run was cut off\n"
+                    "{name} {version} is intact; completed the signature of {signer} in slot \
+                     {slot} of `{bundle}`, where an earlier run was cut off\n"
                 )
             }
         };

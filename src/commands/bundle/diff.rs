@@ -81,7 +81,10 @@ impl Lines {
 
     fn head(&mut self, diff: &Diff) {
         if !(diff.old.verified && diff.new.verified) {
-            self.text.push_str("UNVERIFIED: no --key and no --trust was given; everything below is only what the files claim\n");
+            self.text.push_str(
+                "UNVERIFIED: no --key and no --trust was given; everything below is only what the \
+                 files claim\n",
+            );
         }
         for (label, side) in [("old", &diff.old), ("new", &diff.new)] {
             self.add(

@@ -80,7 +80,8 @@ impl Report for FetchReport {
         text.push_str(&continued_line(self.kept));
         for slot in &self.later_signatures {
             text.push_str(&format!(
-                "note: there is a later signature for slot {slot}; --with-later-signatures fetches it\n"
+                "note: there is a later signature for slot {slot}; --with-later-signatures \
+                 fetches it\n"
             ));
         }
         text

@@ -53,9 +53,16 @@ impl Failure for KeygenError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Exists(_) => "nothing was written; choose another name with --output, or move the old key pair away yourself".to_owned(),
+            Self::Exists(_) => {
+                "nothing was written; choose another name with --output, or move the old key pair \
+                 away yourself"
+                    .to_owned()
+            }
             Self::Prefix(_) => "give a path such as `keys/cosign`".to_owned(),
-            Self::Directory(path) => format!("give a file name in it with --output, such as `{}`", path.join("cosign")),
+            Self::Directory(path) => format!(
+                "give a file name in it with --output, such as `{}`",
+                path.join("cosign")
+            ),
         })
     }
 }

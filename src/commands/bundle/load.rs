@@ -131,7 +131,10 @@ impl Report for LoadReport {
             let _ = writeln!(text, "trust  {trust}");
         }
         if let (Place::File { .. }, 1..) = (&self.destination, self.bytes) {
-            text.push_str("next   k0s imports the file by itself, k3s and RKE2 at the latest when they start\n");
+            text.push_str(
+                "next   k0s imports the file by itself, k3s and RKE2 at the latest when they \
+                 start\n",
+            );
         }
         for reference in &self.left_out {
             let _ = writeln!(

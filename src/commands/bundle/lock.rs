@@ -53,19 +53,19 @@ pub enum LockMode {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum LockVerbError {
-    #[error("the manifest has no image, artifact, chart or file `{name}`")]
-    NoSuchSubject { name: String, known: Vec<String> },
+#[error("the manifest has no image, artifact, chart or file `{name}`")]
+struct NoSuchSubject {
+    name: String,
+    known: Vec<String>,
 }
 
-impl Failure for LockVerbError {
+impl Failure for NoSuchSubject {
     fn kind(&self) -> FailureKind {
         FailureKind::NotFound
     }
 
     fn help(&self) -> Option<String> {
-        let Self::NoSuchSubject { name, known } = self;
-        Some(yaml::suggestion(name, known))
+        Some(yaml::suggestion(&self.name, &self.known))
     }
 }
 
@@ -256,11 +256,11 @@ fn means(client: &Client, reference: &Reference, digest: Digest, progress: &dyn 
     }
 }
 
-fn no_such_subject(name: &str, project: &Project) -> LockVerbError {
+fn no_such_subject(name: &str, project: &Project) -> NoSuchSubject {
     let known = Subject::all(project.manifest())
         .map(|(known, _)| known)
         .collect();
-    LockVerbError::NoSuchSubject {
+    NoSuchSubject {
         name: name.to_owned(),
         known,
     }

@@ -59,7 +59,10 @@ impl Report for LoginReport {
         let mut text =
             format!("logged in to {registry} as {username}; the credentials are in `{authfile}`\n");
         if !verified {
-            text.push_str("note: the registry accepts anonymous requests too, so the password could not be verified\n");
+            text.push_str(
+                "note: the registry accepts anonymous requests too, so the password could not be \
+                 verified\n",
+            );
         }
         for key in own {
             text.push_str(&format!(

@@ -108,7 +108,10 @@ pub(crate) fn run(
         .clone()
         .unwrap_or_else(|| configuration.place.into());
     for source in &configuration.left_out {
-        progress.announce(&format!("note: this runtime cannot be sent elsewhere for {source}: give the charts the name of the registry"));
+        progress.announce(&format!(
+            "note: this runtime cannot be sent elsewhere for {source}: give the charts the name \
+             of the registry"
+        ));
     }
     for note in &configuration.notes {
         progress.announce(&format!("note: {note}"));

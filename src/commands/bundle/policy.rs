@@ -89,7 +89,10 @@ impl Report for PolicyReport {
             ..
         } = self;
         if self.demands_signatures {
-            text.push_str("signatures of images are not judged here; `lock`, `build` and `verify --policy` do\n");
+            text.push_str(
+                "signatures of images are not judged here; `lock`, `build` and `verify --policy` \
+                 do\n",
+            );
         }
         let _ = writeln!(text, "{allowed} allowed, {waived} waived, {denied} denied");
         text

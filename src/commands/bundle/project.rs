@@ -70,9 +70,12 @@ impl Failure for ChoiceError {
                 "name the manifest, or create a project with `rune-bundle init`".to_owned()
             }
             Self::Several(paths) => format!("name one, such as {}", list(paths.get(..1)?)),
-            Self::Bundle(path) => format!(
-                "`rune-bundle verify {path} --policy FILE` judges a bundle, `rune-bundle inspect {path}` shows it"
-            ),
+            Self::Bundle(path) => {
+                format!(
+                    "`rune-bundle verify {path} --policy FILE` judges a bundle, `rune-bundle \
+                     inspect {path}` shows it"
+                )
+            }
         })
     }
 }

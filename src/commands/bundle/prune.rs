@@ -66,7 +66,11 @@ impl Failure for OtherClusters {
     }
 
     fn help(&self) -> Option<String> {
-        Some("name every cluster that uses the registry with --kubeconfig or --context, or say --only-this-cluster".to_owned())
+        Some(
+            "name every cluster that uses the registry with --kubeconfig or --context, or say \
+             --only-this-cluster"
+                .to_owned(),
+        )
     }
 }
 
@@ -198,8 +202,16 @@ impl PruneReport {
         let is_counted = |target: &&Target| options.is_dry_run || target.is_deleted();
         let bytes = targets.iter().filter(is_counted).map(Target::bytes).sum();
         if !targets.is_empty() {
-            notes.push("note: the registry frees the bytes when it collects its garbage, and keeps what other repositories have as well".to_owned());
-            notes.push("note: distribution does it with `registry garbage-collect CONFIG`; never add -m to it on 2.8, which deletes the platforms of every image that has several".to_owned());
+            notes.push(
+                "note: the registry frees the bytes when it collects its garbage, and keeps what \
+                 other repositories have as well"
+                    .to_owned(),
+            );
+            notes.push(
+                "note: distribution does it with `registry garbage-collect CONFIG`; never add -m \
+                 to it on 2.8, which deletes the platforms of every image that has several"
+                    .to_owned(),
+            );
         }
         if options.is_dry_run && !targets.is_empty() {
             notes.push("nothing was deleted: add --yes".to_owned());

@@ -171,13 +171,18 @@ const fn presence(reference: &PushedReference) -> &'static str {
 fn remark(reference: &PushedReference) -> Option<String> {
     match reference.index {
         IndexForm::Full => None,
-        IndexForm::Sparse => Some("platforms were left out of it; the image index names them all the same".to_owned()),
-        IndexForm::Reduced => {
-            Some(format!("platforms were left out: this is the image index of the others, and not {}", reference.source_digest))
-        }
-        IndexForm::SparseOrReduced => {
-            Some("platforms were left out of it: if the registry does not take this index, that of the others is pushed".to_owned())
-        }
+        IndexForm::Sparse => Some(
+            "platforms were left out of it; the image index names them all the same".to_owned(),
+        ),
+        IndexForm::Reduced => Some(format!(
+            "platforms were left out: this is the image index of the others, and not {}",
+            reference.source_digest
+        )),
+        IndexForm::SparseOrReduced => Some(
+            "platforms were left out of it: if the registry does not take this index, that of the \
+             others is pushed"
+                .to_owned(),
+        ),
     }
 }
 
@@ -201,7 +206,10 @@ pub fn run(
     let report = block_on(push_opened(&bundle, options, progress))?;
     let is_refused = report.refused.iter().any(RefusedArtifact::is_of_bundle);
     if is_refused && !has_everything {
-        progress.announce("help: the registry takes images and no other artifacts: add --no-index-artifact to leave out the bundle index and its signatures");
+        progress.announce(
+            "help: the registry takes images and no other artifacts: add --no-index-artifact to \
+             leave out the bundle index and its signatures",
+        );
     }
     Ok(report)
 }
@@ -254,7 +262,11 @@ impl Failure for ArtifactsRefused {
     }
 
     fn help(&self) -> Option<String> {
-        Some("add --no-index-artifact to install without the bundle index and its signatures in the registry".to_owned())
+        Some(
+            "add --no-index-artifact to install without the bundle index and its signatures in \
+             the registry"
+                .to_owned(),
+        )
     }
 }
 

@@ -161,7 +161,8 @@ impl ReceiptPlace {
             Err(_) => "receipts that are not as they were written".to_owned(),
         };
         Some(format!(
-            "note: `{before}` has {existing} of earlier runs, and receipts go to `{now}` now; --receipts {RECEIPTS_BEFORE} goes on there"
+            "note: `{before}` has {existing} of earlier runs, and receipts go to `{now}` now; \
+             --receipts {RECEIPTS_BEFORE} goes on there"
         ))
     }
 }

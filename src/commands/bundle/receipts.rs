@@ -52,7 +52,8 @@ impl Failure for NoReceipts {
                 if directory != RECEIPTS_BEFORE && fsx::is_dir(Utf8Path::new(RECEIPTS_BEFORE)) =>
             {
                 format!(
-                    "`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it with --receipts"
+                    "`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it \
+                     with --receipts"
                 )
             }
             Self::Here(_) | Self::NoPlace => {

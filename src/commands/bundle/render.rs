@@ -137,7 +137,8 @@ impl Report for RenderReport {
         if wrong > 0 {
             let _ = writeln!(
                 text,
-                "{} out of date: not what templates, manifest and lock give; run `rune-bundle render`",
+                "{} out of date: not what templates, manifest and lock give; run `rune-bundle \
+                 render`",
                 counted(wrong, "file")
             );
         }

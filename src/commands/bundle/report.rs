@@ -55,7 +55,8 @@ impl Report for PageReport {
             "UNVERIFIED: no --key and no --trust was given, and the page says so\n"
         };
         format!(
-            "{warning}wrote the page about {} {version} to `{output}`\nbundle digest  {digest}\n{trust}",
+            "{warning}wrote the page about {} {version} to `{output}`\nbundle digest  \
+             {digest}\n{trust}",
             shown(name)
         )
     }

@@ -52,7 +52,8 @@ enum RollbackError {
         missing: Vec<String>,
     },
     #[error(
-        "the database of release {release} has schema version {database}, and {before} has version {known}"
+        "the database of release {release} has schema version {database}, and {before} has \
+         version {known}"
     )]
     NewerSchema {
         release: String,
@@ -76,20 +77,30 @@ impl Failure for RollbackError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::NothingBefore { .. } => {
-                "`helm uninstall` removes a release; `rune-bundle install` of an older bundle with --allow-downgrade goes back to one that is not on record".to_owned()
+                "`helm uninstall` removes a release; `rune-bundle install` of an older bundle \
+                 with --allow-downgrade goes back to one that is not on record"
+                    .to_owned()
             }
             Self::NoRevision { .. } => {
-                "install the earlier bundle again: `rune-bundle install` with --allow-downgrade".to_owned()
+                "install the earlier bundle again: `rune-bundle install` with --allow-downgrade"
+                    .to_owned()
             }
             Self::Definitions { .. } => {
-                "nothing was changed; custom resource definitions are not rolled back: install a newer bundle instead".to_owned()
+                "nothing was changed; custom resource definitions are not rolled back: install a \
+                 newer bundle instead"
+                    .to_owned()
             }
-            Self::NotFinished { bundle, .. } => format!(
-                "nothing was changed; `rune-bundle install` of {bundle} finishes it, `rune-bundle install` of the earlier bundle with --allow-downgrade goes back"
-            ),
+            Self::NotFinished { bundle, .. } => {
+                format!(
+                    "nothing was changed; `rune-bundle install` of {bundle} finishes it, \
+                     `rune-bundle install` of the earlier bundle with --allow-downgrade goes back"
+                )
+            }
             Self::Changed { other, .. } => format!("roll back {other} first"),
             Self::NewerSchema { .. } => {
-                "nothing was changed; an older RUNE may not know this schema: with a backup at hand, --allow-downgrade does it".to_owned()
+                "nothing was changed; an older RUNE may not know this schema: with a backup at \
+                 hand, --allow-downgrade does it"
+                    .to_owned()
             }
         })
     }

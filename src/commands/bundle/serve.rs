@@ -119,7 +119,8 @@ impl Failure for ServiceError {
     fn help(&self) -> Option<String> {
         match self {
             Self::PlainHttp(_) => Some(
-                "give `--tls-cert` and `--tls-key`, or say `--plain-http` if everybody between here and the clients may read and change it"
+                "give `--tls-cert` and `--tls-key`, or say `--plain-http` if everybody between \
+                 here and the clients may read and change it"
                     .to_owned(),
             ),
             Self::Start(_) | Self::Interrupted => None,
@@ -138,7 +139,10 @@ pub(crate) fn run(
         if !options.is_plain_http_allowed {
             return Err(ServiceError::PlainHttp(options.listen).into());
         }
-        progress.announce("note: without TLS, whoever is between this machine and its clients can read and change what they pull");
+        progress.announce(
+            "note: without TLS, whoever is between this machine and its clients can read and \
+             change what they pull",
+        );
     }
     let named = |option: &str, path: &Utf8PathBuf| (option.to_owned(), path.clone());
     let tls = options.tls.as_ref().map(|(certificate, key)| {
@@ -220,9 +224,10 @@ fn zone_note(scheme: &str, address: SocketAddr) -> Option<String> {
     let (ip, port) = (v6.ip(), v6.port());
     (v6.scope_id() != 0).then(|| {
         format!(
-            "note: `{ip}` is link-local: another machine writes the name of its own interface behind it, \
-             `{scheme}://[{ip}%25INTERFACE]:{port}`, in URLs of mirrors and of curl. References of images cannot have one: let a host name \
-             lead to this machine, or listen on another address of it"
+            "note: `{ip}` is link-local: another machine writes the name of its own interface \
+             behind it, `{scheme}://[{ip}%25INTERFACE]:{port}`, in URLs of mirrors and of curl. \
+             References of images cannot have one: let a host name lead to this machine, or \
+             listen on another address of it"
         )
     })
 }

@@ -60,7 +60,8 @@ impl Failure for NothingMatches {
 
     fn help(&self) -> Option<String> {
         Some(
-            "`*` stands for anything up to a slash, `**/` for any directories; `rune-bundle inspect --entries` lists all entries"
+            "`*` stands for anything up to a slash, `**/` for any directories; `rune-bundle \
+             inspect --entries` lists all entries"
                 .to_owned(),
         )
     }
@@ -83,14 +84,18 @@ impl Report for UnpackReport {
         let bytes = exact_size(*bytes);
         let mut text = if self.dry_run {
             format!(
-                "would unpack {name} {version} into `{directory}`: {files} files, {bytes}; only its head was checked\n"
+                "would unpack {name} {version} into `{directory}`: {files} files, {bytes}; only \
+                 its head was checked\n"
             )
         } else {
             format!("unpacked {name} {version} into `{directory}`: {files} files, {bytes}\n")
         };
         if *entries_left_out > 0 {
             let not_read = size(*bytes_not_read);
-            text.push_str(&format!("left out       {entries_left_out} entries; {not_read} of the bundle were not read, so not checked\n"));
+            text.push_str(&format!(
+                "left out       {entries_left_out} entries; {not_read} of the bundle were not \
+                 read, so not checked\n"
+            ));
         }
         if let Some(trust) = &self.trust {
             text.push_str(&format!("trust          {trust}\n"));

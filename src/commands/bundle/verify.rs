@@ -217,7 +217,10 @@ impl BundleReport {
             let _ = writeln!(text, "origin         {path} is from {}", shown(origin));
         }
         if !self.completeness_checked {
-            text.push_str("note: whether the charts need an image that is not inside was not checked when it was built\n");
+            text.push_str(
+                "note: whether the charts need an image that is not inside was not checked when \
+                 it was built\n",
+            );
         }
         for sentence in self.left_out.iter().chain(&self.exceptions) {
             let _ = writeln!(text, "note: {sentence}");

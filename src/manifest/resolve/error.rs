@@ -58,7 +58,8 @@ pub(crate) enum ResolveError {
     #[error("{digest} is not a container image: its configuration is `{config_type}`")]
     NotAnImage { digest: Digest, config_type: String },
     #[error(
-        "layer {layer} of {manifest} is of type `{media_type}`, which is not distributed with the image"
+        "layer {layer} of {manifest} is of type `{media_type}`, which is not distributed with the \
+         image"
     )]
     ForeignLayer {
         manifest: Digest,
@@ -127,22 +128,37 @@ impl Failure for ResolveError {
         match self {
             Self::Registry(error) => error.help(),
             Self::PinnedGone(_) => Some(
-                "in the manifest, give the `reference` of this image a tag or digest that the registry has, then lock again".to_owned(),
+                "in the manifest, give the `reference` of this image a tag or digest that the \
+                 registry has, then lock again"
+                    .to_owned(),
             ),
             Self::File(error) => error.help(),
             Self::Chart(error) => error.help(),
             Self::Remote(error) => error.help(),
-            Self::OtherContent { .. } => {
-                Some("compare with what its publisher says; if the file was meant to change, correct `sha256`".to_owned())
+            Self::OtherContent { .. } => Some(
+                "compare with what its publisher says; if the file was meant to change, correct \
+                 `sha256`"
+                    .to_owned(),
+            ),
+            Self::UnsupportedDigest(_) => {
+                Some("choose `platforms`: what is not chosen does not matter".to_owned())
             }
-            Self::UnsupportedDigest(_) => Some("choose `platforms`: what is not chosen does not matter".to_owned()),
-            Self::NotAnImage { .. } => Some("name it under `artifacts`; `images` are container images".to_owned()),
-            Self::ForeignLayer { .. } => {
-                Some("choose `platforms` without that image, or ask its publisher for one that is whole".to_owned())
+            Self::NotAnImage { .. } => {
+                Some("name it under `artifacts`; `images` are container images".to_owned())
             }
-            Self::NoChosenPlatform { .. } => Some("add one of its platforms to `platforms`, or remove the image".to_owned()),
-            Self::MigrationName(_) => Some("name migrations NNNN_name.sql, such as 0007_add_tags.sql".to_owned()),
-            Self::MigrationNumber { .. } => Some("give one of them the next free number".to_owned()),
+            Self::ForeignLayer { .. } => Some(
+                "choose `platforms` without that image, or ask its publisher for one that is whole"
+                    .to_owned(),
+            ),
+            Self::NoChosenPlatform { .. } => {
+                Some("add one of its platforms to `platforms`, or remove the image".to_owned())
+            }
+            Self::MigrationName(_) => {
+                Some("name migrations NNNN_name.sql, such as 0007_add_tags.sql".to_owned())
+            }
+            Self::MigrationNumber { .. } => {
+                Some("give one of them the next free number".to_owned())
+            }
             _ => None,
         }
     }

@@ -100,7 +100,10 @@ pub(super) async fn with_referrers(
     warnings.extend(image.referrers.iter().filter_map(|referrer| {
         let (reason, digest) = (referrer.omitted.as_ref()?, referrer.manifest.digest);
         let (kind, subject) = (referrer.kind(), referrer.subject);
-        Some(format!("warning: `{reference}` has {kind} {digest} about {subject}, which is not included: {reason}"))
+        Some(format!(
+            "warning: `{reference}` has {kind} {digest} about {subject}, which is not included: \
+             {reason}"
+        ))
     }));
     Ok(Resolved {
         image,
@@ -408,8 +411,12 @@ fn other_architectures(
             .filter_map(|own| Some((own.distance_from(wanted)?, own)))
             .min()?
             .1;
-        (best.architecture != wanted.architecture)
-            .then(|| format!("warning: `{reference}` is not there for {wanted}; what is there for {best} is included, which runs only where the node runs that too"))
+        (best.architecture != wanted.architecture).then(|| {
+            format!(
+                "warning: `{reference}` is not there for {wanted}; what is there for {best} is \
+                 included, which runs only where the node runs that too"
+            )
+        })
     };
     wanted.iter().filter_map(other).collect()
 }

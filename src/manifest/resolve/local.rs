@@ -11,7 +11,7 @@ use crate::{
     policy::SubjectKind,
     remote::RemoteChart,
 };
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockCheckError {
@@ -22,25 +22,11 @@ pub(crate) enum LockCheckError {
 }
 
 impl Failure for LockCheckError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Stale(error) => error.kind(),
-            Self::Unreadable(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Stale(error) => error.help(),
-            Self::Unreadable(error) => error.help(),
-        }
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        match self {
-            Self::Stale(error) => error.details(),
-            Self::Unreadable(error) => error.details(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Stale(error) => error,
+            Self::Unreadable(error) => error,
+        })
     }
 }
 

@@ -133,7 +133,8 @@ async fn about(
     let mut found = Referrers::default();
     for digest in &listed.unsupported {
         found.warnings.push(format!(
-            "warning: `{name}@{subject}` has a referrer {digest}, which is not included: only sha256 digests are supported"
+            "warning: `{name}@{subject}` has a referrer {digest}, which is not included: only \
+             sha256 digests are supported"
         ));
     }
     let mut tagged: BTreeMap<Digest, String> = BTreeMap::new();

@@ -159,7 +159,8 @@ impl Printer {
     fn print_of_change(text: &[u8], code: u8) -> ExitCode {
         if let Err(OutputError(source)) = Self::write(text) {
             let text = format!(
-                "warning: the command has done its work, but its report cannot be written to standard output: {source}\n"
+                "warning: the command has done its work, but its report cannot be written to \
+                 standard output: {source}\n"
             );
             let _ = Write::write_all(&mut io::stderr().lock(), text.as_bytes());
         }

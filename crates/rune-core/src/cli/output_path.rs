@@ -8,7 +8,8 @@ pub enum OutputPathError {
     #[error("an empty text is not a path")]
     Empty,
     #[error(
-        "standard output is for the report of the command; give a file or directory, or `./-` for one of that name"
+        "standard output is for the report of the command; give a file or directory, or `./-` for \
+         one of that name"
     )]
     StandardOutput,
 }

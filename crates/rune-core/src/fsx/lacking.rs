@@ -79,7 +79,8 @@ pub(super) fn check_private(file: &File, path: &Utf8Path) -> Result<(), PathErro
         return Ok(());
     }
     let reason = format!(
-        "its file system does not keep mode 0600 but shows {mode:04o}, so other users could read the file"
+        "its file system does not keep mode 0600 but shows {mode:04o}, so other users could read \
+         the file"
     );
     Err(PathError::of(Action::Write, path)(io::Error::new(
         io::ErrorKind::Unsupported,

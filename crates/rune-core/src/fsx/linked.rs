@@ -42,7 +42,8 @@ pub fn list_linked_files(
                     _ if skips(&path, false) => continue,
                     Ok(real) => {
                         return refuse(&format!(
-                            "it is a link to `{real}`, outside of the directory; put a copy there instead"
+                            "it is a link to `{real}`, outside of the directory; put a copy there \
+                             instead"
                         ));
                     }
                     Err(error) => return Err(error),

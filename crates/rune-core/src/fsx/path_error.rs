@@ -133,7 +133,8 @@ impl Failure for PathError {
             (FailureKind::NotFound, _) => "check the path".to_owned(),
             (FailureKind::Access, _) if self.action == Action::Trust => {
                 format!(
-                    "let it belong to root (`chown root {0}`), and let nobody else write it (`chmod go-w {0}`)",
+                    "let it belong to root (`chown root {0}`), and let nobody else write it \
+                     (`chmod go-w {0}`)",
                     self.path
                 )
             }

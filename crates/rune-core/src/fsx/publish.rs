@@ -80,7 +80,8 @@ pub(super) fn check_finished(path: &Utf8Path) -> Result<(), PathError> {
     if !is_placeholder(path) {
         return Ok(());
     }
-    let reason = "it is empty: the program that was writing it was killed, or has not finished; run that program again";
+    let reason = "it is empty: the program that was writing it was killed, or has not finished; \
+                  run that program again";
     Err(PathError::of(Action::Read, path)(io::Error::new(
         io::ErrorKind::InvalidData,
         reason,

@@ -51,7 +51,8 @@ pub enum CertificateProblem {
     #[error("its key is not supported: {0}")]
     UnsupportedKey(String),
     #[error(
-        "it, or a certificate between it and the CA, is signed with an algorithm or key that is not supported"
+        "it, or a certificate between it and the CA, is signed with an algorithm or key that is \
+         not supported"
     )]
     UnsupportedSignature,
     #[error("it is an X.509 version 1 certificate, which cannot be verified")]
@@ -75,7 +76,8 @@ fn issued(subject: &str, issuer: &str, missing: &str) -> String {
         )
     } else {
         format!(
-            "the certificate of `{subject}` was issued by `{issuer}`, and that by `{missing}`, which is not a trusted CA"
+            "the certificate of `{subject}` was issued by `{issuer}`, and that by `{missing}`, \
+             which is not a trusted CA"
         )
     }
 }
@@ -84,7 +86,8 @@ fn listed(names: &[String], common_name: Option<&str>) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match (names.as_slice(), common_name) {
         ([], Some(name)) => format!(
-            "no host: it has no subject alternative name, and its common name `{name}` does not count"
+            "no host: it has no subject alternative name, and its common name `{name}` does not \
+             count"
         ),
         ([], None) => "no host: it has no subject alternative name".to_owned(),
         (names, _) => names.join(", "),
@@ -106,30 +109,59 @@ impl CertificateProblem {
     pub fn advice(&self, ca_file: &str) -> String {
         let reissue = format!("or add the server's own certificate to {ca_file}");
         match self {
-            Self::UnknownIssuer { subject, issuer, .. } if subject == issuer => {
+            Self::UnknownIssuer {
+                subject, issuer, ..
+            } if subject == issuer => {
                 format!("compare the fingerprint, and add the certificate itself to {ca_file}")
             }
             Self::UnknownIssuer { missing, .. } => {
-                format!("add the certificate of `{missing}` to {ca_file}, or, with its fingerprint compared, the certificate itself")
+                format!(
+                    "add the certificate of `{missing}` to {ca_file}, or, with its fingerprint \
+                     compared, the certificate itself"
+                )
             }
             Self::Rejected { .. } => {
-                format!("take the rejection out of {ca_file} (`openssl x509 -clrreject -clrtrust`), or use another certificate")
+                format!(
+                    "take the rejection out of {ca_file} (`openssl x509 -clrreject -clrtrust`), \
+                     or use another certificate"
+                )
             }
-            Self::NotAnIssuer { .. } => format!("add the certificate of the CA that issued it, which says `CA:TRUE`, to {ca_file}"),
-            Self::WrongName { names, .. } if names.is_empty() => "issue a certificate with the host in `subjectAltName`".to_owned(),
-            Self::WrongName { .. } => "connect by a name of the certificate, or issue one for this host".to_owned(),
+            Self::NotAnIssuer { .. } => {
+                format!(
+                    "add the certificate of the CA that issued it, which says `CA:TRUE`, to \
+                     {ca_file}"
+                )
+            }
+            Self::WrongName { names, .. } if names.is_empty() => {
+                "issue a certificate with the host in `subjectAltName`".to_owned()
+            }
+            Self::WrongName { .. } => {
+                "connect by a name of the certificate, or issue one for this host".to_owned()
+            }
             Self::Expired { .. } => "renew it, or set the clock that is wrong".to_owned(),
             Self::NotYetValid { .. } => "set the clock that is wrong, or issue it again".to_owned(),
             Self::UnsupportedKey(_) | Self::UnsupportedSignature => {
-                "issue certificates with keys on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits, signed with SHA-2".to_owned()
+                "issue certificates with keys on P-256, P-384, P-521, Ed25519 or RSA of 2048 to \
+                 8192 bits, signed with SHA-2"
+                    .to_owned()
             }
-            Self::Version1 => format!("issue one with `subjectAltName` (`openssl x509 -req -extfile FILE`), {reissue}"),
+            Self::Version1 => {
+                format!(
+                    "issue one with `subjectAltName` (`openssl x509 -req -extfile FILE`), {reissue}"
+                )
+            }
             Self::CaAsServer => format!("issue a server certificate with `CA:FALSE`, {reissue}"),
-            Self::WrongPurpose => format!("issue one with `extendedKeyUsage = serverAuth`, {reissue}"),
-            Self::Malformed(_) | Self::BadSignature => {
-                "check it with `openssl verify -CAfile CA CERTIFICATE`, and issue it again".to_owned()
+            Self::WrongPurpose => {
+                format!("issue one with `extendedKeyUsage = serverAuth`, {reissue}")
             }
-            Self::NotItsOwn => "check who answers at this address: another server may show a copied certificate".to_owned(),
+            Self::Malformed(_) | Self::BadSignature => {
+                "check it with `openssl verify -CAfile CA CERTIFICATE`, and issue it again"
+                    .to_owned()
+            }
+            Self::NotItsOwn => {
+                "check who answers at this address: another server may show a copied certificate"
+                    .to_owned()
+            }
         }
     }
 }

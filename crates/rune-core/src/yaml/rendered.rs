@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn aliases_tags_and_merge_keys_are_followed() {
-        let text = "a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, x: 3}\nd: {<<: [*a, {z: 4}]}\ne: !!str 17.10\n8080: f\n";
+        let text = "a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, x: 3}\nd: {<<: [*a, {z: 4}]}\ne: !!str \
+                    17.10\n8080: f\n";
         let expected = "{a:{x:1,y:2},b:{x:1,y:2},c:{x:3,y:2},d:{x:1,y:2,z:4},e:17.10,8080:f}";
         assert_eq!(shown(&parse(text).unwrap()), expected);
     }
@@ -230,7 +231,10 @@ mod tests {
         let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
         for level in 1..20 {
             let below = level - 1;
-            text.push_str(&format!("a{level}: &a{level} [*a{below},*a{below},*a{below},*a{below},*a{below},*a{below}]\n"));
+            text.push_str(&format!(
+                "a{level}: &a{level} \
+                 [*a{below},*a{below},*a{below},*a{below},*a{below},*a{below}]\n"
+            ));
         }
         assert!(parse(&text).unwrap_err().contains("too many nodes"));
         assert!(

@@ -87,7 +87,8 @@ pub(super) fn exposure(path: &Utf8Path, asked: u32) -> Result<Vec<String>, Comma
     let is_exposed = mode & !asked != 0;
     let warning = || {
         format!(
-            "the file system of `{path}` does not keep mode {asked:04o} but shows {mode:04o}: others may read the file"
+            "the file system of `{path}` does not keep mode {asked:04o} but shows {mode:04o}: \
+             others may read the file"
         )
     };
     Ok(is_exposed.then(warning).into_iter().collect())

@@ -17,7 +17,8 @@ pub(crate) enum TimeSpec {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "write a time with its zone, `2026-05-01T12:00:00Z`, a day, `2026-05-01`, or an age, `7d`, `12h`"
+    "write a time with its zone, `2026-05-01T12:00:00Z`, a day, `2026-05-01`, or an age, `7d`, \
+     `12h`"
 )]
 pub(crate) struct MomentError;
 

@@ -168,7 +168,10 @@ impl Report for MoveReport {
             return text;
         }
         if moved.source_changed {
-            text.push_str("warning: the source was written to meanwhile; what came after the start was not moved\n");
+            text.push_str(
+                "warning: the source was written to meanwhile; what came after the start was not \
+                 moved\n",
+            );
         }
         let _ = writeln!(
             text,

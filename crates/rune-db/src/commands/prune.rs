@@ -155,7 +155,8 @@ impl Report for PruneReport {
         text.push_str(&warning_lines(&self.warnings));
         let _ = writeln!(
             text,
-            "{did} {} events, {} jobs with {} idempotency keys, {} chain states and {} audit artifacts{note}",
+            "{did} {} events, {} jobs with {} idempotency keys, {} chain states and {} audit \
+             artifacts{note}",
             self.events, self.jobs, self.idempotency_keys, self.chain_states, self.audit_artifacts
         );
         text

@@ -120,7 +120,8 @@ impl Report for RepairReport {
             if let Some(lost) = lost_precision {
                 let _ = writeln!(
                     text,
-                    "      its values may be {lost} off; what RUNE rounded away when it wrote them is lost for good"
+                    "      its values may be {lost} off; what RUNE rounded away when it wrote \
+                     them is lost for good"
                 );
             }
         }

@@ -101,12 +101,14 @@ impl FileOwner {
             directory,
         } = self;
         let mut text = format!(
-            "owner uid {uid}, gid {gid}, mode {mode}; RUNE must be able to write the file and its directory\n"
+            "owner uid {uid}, gid {gid}, mode {mode}; RUNE must be able to write the file and its \
+             directory\n"
         );
         if let Some(DirectoryOwner { uid, gid }) = directory {
             let _ = writeln!(
                 text,
-                "warning: its directory belongs to uid {uid}, gid {gid}; if RUNE runs as that user, run `chown {uid}:{gid} {path}`"
+                "warning: its directory belongs to uid {uid}, gid {gid}; if RUNE runs as that \
+                 user, run `chown {uid}:{gid} {path}`"
             );
         }
         text

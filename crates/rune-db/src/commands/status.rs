@@ -138,10 +138,12 @@ const fn found_text(era: SchemaOrigin) -> &'static str {
     match era {
         SchemaOrigin::Empty => "found: an empty database",
         SchemaOrigin::Legacy => {
-            "found: a database without schema versions (era L: RUNE up to v0.0.0a5, and main until 2026-04-09)"
+            "found: a database without schema versions (era L: RUNE up to v0.0.0a5, and main \
+             until 2026-04-09)"
         }
         SchemaOrigin::AOrX => {
-            "found: a database of RUNE v0.0.0a6, or of main from 2026-04-10 to 2026-04-30 (era A or X)"
+            "found: a database of RUNE v0.0.0a6, or of main from 2026-04-10 to 2026-04-30 (era A \
+             or X)"
         }
         SchemaOrigin::A => "found: a database of RUNE's main of 2026-04-10 to 2026-04-12 (era A)",
         SchemaOrigin::X => "found: a database that RUNE v0.0.0a6 could not finish (era X)",

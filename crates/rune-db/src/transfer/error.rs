@@ -38,7 +38,8 @@ pub enum TransferError {
         source: SqliteError,
     },
     #[error(
-        "`{0}` was left in the middle of a transaction, which has to be undone before it can be read"
+        "`{0}` was left in the middle of a transaction, which has to be undone before it can be \
+         read"
     )]
     HotJournal(Utf8PathBuf),
     #[error("`{path}` cannot be taken as immutable: `{beside}` beside it holds changes")]
@@ -64,7 +65,8 @@ pub enum TransferError {
         location: String,
         tables: Vec<&'static str>,
     },
-    #[error("there are columns of types that RUNE never uses, and their values cannot be read exactly: {}", .0.join("; "))]
+    #[error("there are columns of types that RUNE never uses, and their values cannot be read \
+             exactly: {}", .0.join("; "))]
     ForeignTypes(Vec<String>),
     #[error("the tables of the target are not as RUNE creates them: {}", .0.join("; "))]
     TargetTables(Vec<String>),
@@ -90,7 +92,8 @@ pub enum TransferError {
     #[error("`{0}` was written to meanwhile; nothing was kept")]
     SourceChanged(String),
     #[error(
-        "table `{table}` did not arrive as it was: {expected} in the source, {actual} in the target; nothing was kept"
+        "table `{table}` did not arrive as it was: {expected} in the source, {actual} in the \
+         target; nothing was kept"
     )]
     Mismatch {
         table: &'static str,
@@ -196,48 +199,89 @@ impl Failure for TransferError {
             Self::Connect(error) => return error.help(),
             Self::Server(error) | Self::Rows { source: error, .. } => return error.help(),
             Self::Schema(error) => return error.help(),
-            Self::ReadOnly { path, .. } => format!(
-                "let this user make files beside `{path}`, or work on a copy; if nothing ever writes to it, `rune-db migrate-to-postgres --immutable-source` moves it as it stands"
-            ),
+            Self::ReadOnly { path, .. } => {
+                format!(
+                    "let this user make files beside `{path}`, or work on a copy; if nothing ever \
+                     writes to it, `rune-db migrate-to-postgres --immutable-source` moves it as \
+                     it stands"
+                )
+            }
             Self::HotJournal(path) => {
                 format!(
-                    "stop RUNE, run `sqlite3 {path} 'PRAGMA integrity_check'`, which undoes the transaction, and run the same command again"
+                    "stop RUNE, run `sqlite3 {path} 'PRAGMA integrity_check'`, which undoes the \
+                     transaction, and run the same command again"
                 )
             }
             Self::NotImmutable { .. } => {
-                "leave `--immutable-source` out; it is for files that nothing has changed since they were closed".to_owned()
+                "leave `--immutable-source` out; it is for files that nothing has changed since \
+                 they were closed"
+                    .to_owned()
             }
-            Self::Encoding { .. } => "dump it with `sqlite3` and load the dump into a new file".to_owned(),
-            Self::EmptyFile(_) => "check the path; a copy that broke off leaves such a file, so use another backup".to_owned(),
-            Self::NotRune(_) => "check the URL; `rune-db status` shows what the database is".to_owned(),
+            Self::Encoding { .. } => {
+                "dump it with `sqlite3` and load the dump into a new file".to_owned()
+            }
+            Self::EmptyFile(_) => {
+                "check the path; a copy that broke off leaves such a file, so use another backup"
+                    .to_owned()
+            }
+            Self::NotRune(_) => {
+                "check the URL; `rune-db status` shows what the database is".to_owned()
+            }
             Self::Unknown { .. } => {
-                "use the `rune-db` that belongs to this version of RUNE; what is not RUNE's has to leave first".to_owned()
+                "use the `rune-db` that belongs to this version of RUNE; what is not RUNE's has \
+                 to leave first"
+                    .to_owned()
             }
-            Self::Incomplete { .. } => "restore the whole database; no version of RUNE leaves it like this".to_owned(),
-            Self::ForeignTypes(_) => "give them their types back, `ALTER TABLE … ALTER COLUMN … TYPE … USING …`".to_owned(),
+            Self::Incomplete { .. } => {
+                "restore the whole database; no version of RUNE leaves it like this".to_owned()
+            }
+            Self::ForeignTypes(_) => {
+                "give them their types back, `ALTER TABLE … ALTER COLUMN … TYPE … USING …`"
+                    .to_owned()
+            }
             Self::TargetTables(_) => {
-                "`rune-db repair` mends types that RUNE chose and indexes; change the rest by hand, or name an empty database".to_owned()
+                "`rune-db repair` mends types that RUNE chose and indexes; change the rest by \
+                 hand, or name an empty database"
+                    .to_owned()
             }
             Self::TargetDrift(_) => "run `rune-db repair` on the target first".to_owned(),
             Self::NotEmpty { .. } => {
-                "name an empty database; rows are never mixed with others. Whether an earlier run has put them there, `rune-db compare` says"
+                "name an empty database; rows are never mixed with others. Whether an earlier run \
+                 has put them there, `rune-db compare` says"
                     .to_owned()
             }
-            Self::Overwritten { .. } => "choose a file that does not exist; the objects can be created in it afterwards".to_owned(),
-            Self::CannotCarry(_) => "change these rows in the source, or delete them, and run the same command again".to_owned(),
-            Self::NotEncodable { .. } => "create the target database with `ENCODING 'UTF8'`".to_owned(),
+            Self::Overwritten { .. } => {
+                "choose a file that does not exist; the objects can be created in it afterwards"
+                    .to_owned()
+            }
+            Self::CannotCarry(_) => {
+                "change these rows in the source, or delete them, and run the same command again"
+                    .to_owned()
+            }
+            Self::NotEncodable { .. } => {
+                "create the target database with `ENCODING 'UTF8'`".to_owned()
+            }
             Self::SourceChanged(_) => {
-                "stop RUNE and run the same command again; `--allow-live-source` transfers what was there at the start".to_owned()
+                "stop RUNE and run the same command again; `--allow-live-source` transfers what \
+                 was there at the start"
+                    .to_owned()
             }
             Self::Mismatch { .. } => {
-                "a trigger or rule of the site on this table may change rows: drop it and run the same command again; without one, check the disks and memory of both machines"
+                "a trigger or rule of the site on this table may change rows: drop it and run the \
+                 same command again; without one, check the disks and memory of both machines"
                     .to_owned()
             }
-            Self::Integrity { .. } => "use another backup; what can be saved, `sqlite3 FILE .recover` shows".to_owned(),
-            Self::TargetIds(_) => {
-                "run `rune-db repair` on the target; what it leaves must become a `bigserial`, as `rune-db migrate` creates it".to_owned()
+            Self::Integrity { .. } => {
+                "use another backup; what can be saved, `sqlite3 FILE .recover` shows".to_owned()
             }
-            Self::Uncertain(_) => "run `rune-db compare SOURCE TARGET`: either all rows are there or none".to_owned(),
+            Self::TargetIds(_) => {
+                "run `rune-db repair` on the target; what it leaves must become a `bigserial`, as \
+                 `rune-db migrate` creates it"
+                    .to_owned()
+            }
+            Self::Uncertain(_) => {
+                "run `rune-db compare SOURCE TARGET`: either all rows are there or none".to_owned()
+            }
             Self::Protocol | Self::Lost => return None,
         })
     }

@@ -196,7 +196,8 @@ impl FileSnapshot {
     }
 
     fn other_tables(&self) -> rusqlite::Result<Vec<String>> {
-        const SQL: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+        const SQL: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND \
+                           name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
         let mut statement = self.connection.prepare(SQL)?;
         let names = statement
             .query_map([], |row| row.get(0))?
@@ -217,7 +218,8 @@ impl FileSnapshot {
     pub(super) fn last_sequence(&self, table: &Table) -> Result<i64, TransferError> {
         const IS_KEPT: &str =
             "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'sqlite_sequence'";
-        const SQL: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?1 AND typeof(seq) = 'integer'";
+        const SQL: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?1 AND \
+                           typeof(seq) = 'integer'";
         let read = || {
             let is_kept: bool = self.connection.query_row(IS_KEPT, [], |row| row.get(0))?;
             if is_kept {

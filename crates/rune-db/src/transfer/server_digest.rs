@@ -81,7 +81,8 @@ pub(super) fn keyed_digests_sql(server: &ServerTables<'_>, table: &Table) -> Str
         .collect();
     // The digests are computed before the rows are sorted, so that the server sorts nothing else.
     format!(
-        "COPY (SELECT {}, digest FROM (SELECT {names}, {} AS digest FROM {} OFFSET 0) AS rows ORDER BY {}) TO STDOUT (FORMAT BINARY)",
+        "COPY (SELECT {}, digest FROM (SELECT {names}, {} AS digest FROM {} OFFSET 0) AS rows \
+         ORDER BY {}) TO STDOUT (FORMAT BINARY)",
         shown.join(", "),
         row_digest_sql(server, table),
         server.name(table),

@@ -35,25 +35,11 @@ impl From<PathError> for OpenError {
 }
 
 impl Failure for OpenError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            Self::Sqlite(error) => error.kind(),
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::File(error) => error.may_pass(),
-            Self::Sqlite(error) => error.may_pass(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::File(error) => error.help(),
-            Self::Sqlite(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::File(error) => error,
+            Self::Sqlite(error) => error,
+        })
     }
 }
 

@@ -103,11 +103,15 @@ impl Failure for TlsError {
         Some(match self {
             Self::File { source, .. } => return source.help(),
             Self::Pem { problem, .. } => problem.help(),
-            Self::NoRoots => {
-                "add `sslrootcert=/path/to/ca.crt`, or `sslrootcert=system` with `sslmode=verify-full` for the public CAs".to_owned()
+            Self::NoRoots => "add `sslrootcert=/path/to/ca.crt`, or `sslrootcert=system` with \
+                              `sslmode=verify-full` for the public CAs"
+                .to_owned(),
+            Self::HalfClient { missing, .. } => {
+                format!("add `{missing}=/path/to/file`; a certificate is of no use without its key")
             }
-            Self::HalfClient { missing, .. } => format!("add `{missing}=/path/to/file`; a certificate is of no use without its key"),
-            Self::KeyExposed(path) => format!("run `chmod 600 {path}`, or `chmod 640` if root owns it"),
+            Self::KeyExposed(path) => {
+                format!("run `chmod 600 {path}`, or `chmod 640` if root owns it")
+            }
             Self::Host(_) => "use another name of the server".to_owned(),
             Self::Client(_) | Self::Setup(_) => return None,
         })

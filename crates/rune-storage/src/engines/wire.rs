@@ -234,9 +234,10 @@ mod tests {
     fn what_the_kernel_sends_again_or_probes_in_vain_is_unanswered() {
         let table = |timer: &str, again: &str, probes: &str| {
             format!(
-                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
-                 0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0\n   \
-                 1: 0100007F:8FD4 0100007F:1538 01 0000002A:00000000 {timer}:00000019 {again}     0        {probes} 22 2 0\n"
+                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   \
+                 uid  timeout inode\n   0: 0100007F:1538 00000000:0000 0A 00000000:00000000 \
+                 00:00000000 00000000     0        0 11 1 0\n   1: 0100007F:8FD4 0100007F:1538 01 \
+                 0000002A:00000000 {timer}:00000019 {again}     0        {probes} 22 2 0\n"
             )
         };
         for (timer, again, probes, expected) in [

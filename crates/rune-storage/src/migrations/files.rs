@@ -81,7 +81,8 @@ pub enum MigrationFileError {
     },
     /// A statement that would leave the transaction.
     #[error(
-        "line {line} of migration file `{file}` says `{word}`, but a migration is one transaction and cannot leave it"
+        "line {line} of migration file `{file}` says `{word}`, but a migration is one transaction \
+         and cannot leave it"
     )]
     Transaction {
         /// The file.
@@ -93,7 +94,8 @@ pub enum MigrationFileError {
     },
     /// SQL for SQLite only, by age.
     #[error(
-        "migration {version} ({file}) has no `-- migrate:` markers, so it is SQLite's SQL and not for PostgreSQL"
+        "migration {version} ({file}) has no `-- migrate:` markers, so it is SQLite's SQL and not \
+         for PostgreSQL"
     )]
     Unmarked {
         /// Its number.
@@ -436,7 +438,8 @@ mod tests {
             load(&[("0001_a.sql", "CREATE TABLE a (b);\n-- COMMIT\n commit;")]).unwrap_err();
         assert_eq!(
             error,
-            "line 3 of migration file `0001_a.sql` says `COMMIT`, but a migration is one transaction and cannot leave it"
+            "line 3 of migration file `0001_a.sql` says `COMMIT`, but a migration is one \
+             transaction and cannot leave it"
         );
     }
 

@@ -367,7 +367,8 @@ mod tests {
 
     #[test]
     fn a_sqlite_trigger_is_one_statement() {
-        let trigger = "CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN\n SELECT CASE WHEN 1 THEN 2 END;\n DELETE FROM b; END";
+        let trigger = "CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN\n SELECT CASE WHEN 1 THEN 2 \
+                       END;\n DELETE FROM b; END";
         assert_eq!(
             statements(&format!("{trigger}; SELECT 1;"), Dialect::Sqlite),
             [trigger, "SELECT 1"]
@@ -376,7 +377,8 @@ mod tests {
 
     #[test]
     fn a_postgres_body_is_one_statement() {
-        let function = "CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END";
+        let function = "CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN \
+                        true THEN 1 END; SELECT 2; END";
         assert_eq!(
             statements(&format!("{function}; SELECT 1"), Dialect::Postgres),
             [function, "SELECT 1"]

@@ -152,7 +152,10 @@ impl PayloadsReport {
         for WrittenPayload { file, name, .. } in &self.payloads {
             text.push_str(&format!("payload        {file}  {name}\n"));
         }
-        text.push_str("next: sign each file, write its signature to the same name with `.sig` instead of `.payload`, and build with --image-signatures\n");
+        text.push_str(
+            "next: sign each file, write its signature to the same name with `.sig` instead of \
+             `.payload`, and build with --image-signatures\n",
+        );
         text
     }
 }

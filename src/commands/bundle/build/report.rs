@@ -116,7 +116,8 @@ impl BundleReport {
             None => {
                 let (blobs, fetched) = (self.remote_blobs, self.remote_bytes);
                 format!(
-                    "would write {name} {version} to `{output}`: {entries} entries, {bytes}, {} of them in {blobs} blobs to fetch\n",
+                    "would write {name} {version} to `{output}`: {entries} entries, {bytes}, {} \
+                     of them in {blobs} blobs to fetch\n",
                     size(fetched)
                 )
             }
@@ -130,7 +131,8 @@ impl BundleReport {
                 } = transferred;
                 let _ = writeln!(
                     text,
-                    "fetched        {fetched_blobs} blobs, {}; {kept_blobs} blobs were there from an earlier run",
+                    "fetched        {fetched_blobs} blobs, {}; {kept_blobs} blobs were there from \
+                     an earlier run",
                     size(*fetched_bytes)
                 );
                 text
@@ -167,7 +169,10 @@ impl BundleReport {
             );
         }
         if self.signed_by.is_empty() {
-            text.push_str("NOT SIGNED: pass --key to sign; verbs refuse an unsigned bundle unless its digest is given\n");
+            text.push_str(
+                "NOT SIGNED: pass --key to sign; verbs refuse an unsigned bundle unless its \
+                 digest is given\n",
+            );
         }
         for waived in &self.waived {
             let _ = writeln!(text, "waived         {waived}");

@@ -54,7 +54,11 @@ impl Failure for NoKubeconfig {
     }
 
     fn help(&self) -> Option<String> {
-        Some("name another file with --kubeconfig, or choose a context with `kubectl config use-context`".to_owned())
+        Some(
+            "name another file with --kubeconfig, or choose a context with `kubectl config \
+             use-context`"
+                .to_owned(),
+        )
     }
 }
 
@@ -132,7 +136,8 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
             .iter()
             .filter(|state| matches!(state, SlotState::Unknown { .. }))
             .count();
-        let help = "pass --key FILE with the public key that you received out of band; without one nothing can be pushed or installed";
+        let help = "pass --key FILE with the public key that you received out of band; without \
+                    one nothing can be pushed or installed";
         checks.push(Check::warning(
             "trust",
             needed,
@@ -174,7 +179,8 @@ fn room(directory: &Utf8Path, bytes: u64) -> Check {
     match fsx::available_space(directory) {
         Err(error) => Check::problem("room", needed, &error.into()),
         Ok(available) if available < bytes => {
-            let help = "unpack it on another disk (--into), or do not unpack it: push, serve, load and install read it where it is";
+            let help = "unpack it on another disk (--into), or do not unpack it: push, serve, \
+                        load and install read it where it is";
             Check::warning("room", needed, free(available), help)
         }
         Ok(available) => Check::ok("room", needed, free(available)),

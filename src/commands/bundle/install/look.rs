@@ -302,7 +302,8 @@ impl Work<'_> {
             .filter(|(known, database)| known < database)
         {
             notes.push(format!(
-                "note: the database of release {} has schema version {database}; what runs now has version {known}, and would run on it again if this fails",
+                "note: the database of release {} has schema version {database}; what runs now \
+                 has version {known}, and would run on it again if this fails",
                 self.helm.release()
             ));
         }
@@ -310,12 +311,17 @@ impl Work<'_> {
             let changes = found.definitions.changes.iter();
             let names: Vec<&str> = changes.map(|change| change.object.as_str()).collect();
             notes.push(format!(
-                "note: {} changes before the release, and does not go back when it fails or is rolled back",
+                "note: {} changes before the release, and does not go back when it fails or is \
+                 rolled back",
                 names.join(", ")
             ));
         }
         if found.install_kind == InstallKind::First && !found.history.is_empty() {
-            notes.push("note: the release was not installed by this program, so it is not known whether this is a downgrade".to_owned());
+            notes.push(
+                "note: the release was not installed by this program, so it is not known whether \
+                 this is a downgrade"
+                    .to_owned(),
+            );
         }
         notes
     }

@@ -28,7 +28,8 @@ use rune_core::{
 };
 
 /// What is said of an image that Helm applies past the post-renderer.
-const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave --registry out and give the nodes a mirror (`rune-bundle mirror`)";
+const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave --registry out \
+                        and give the nodes a mirror (`rune-bundle mirror`)";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -172,7 +172,8 @@ impl InstallReport {
         }
         let _ = writeln!(
             text,
-            "would install {name} {version} as release {release} in namespace {namespace} of {cluster}"
+            "would install {name} {version} as release {release} in namespace {namespace} of \
+             {cluster}"
         );
         for change in changes {
             let sign = match change.change {

@@ -139,7 +139,8 @@ impl Report for LockReport {
         for name in &self.gone {
             let _ = writeln!(
                 text,
-                "gone        `{name}`: the registry no longer has what the lock pins; run `rune-bundle lock --update {name}`"
+                "gone        `{name}`: the registry no longer has what the lock pins; run \
+                 `rune-bundle lock --update {name}`"
             );
         }
         if self.outcome == LockOutcome::Drifted {

@@ -90,7 +90,8 @@ impl Report for RollbackReport {
                 };
                 let _ = writeln!(
                     text,
-                    "{what} release {release} in namespace {namespace}: {from}, and nothing was installed before"
+                    "{what} release {release} in namespace {namespace}: {from}, and nothing was \
+                     installed before"
                 );
                 continue;
             };
@@ -101,7 +102,8 @@ impl Report for RollbackReport {
             };
             let _ = writeln!(
                 text,
-                "{what} release {release} in namespace {namespace} from {from} to {} {}, revision {}",
+                "{what} release {release} in namespace {namespace} from {from} to {} {}, revision \
+                 {}",
                 to.name,
                 to.version,
                 revision.or(to.revision).unwrap_or_default()

@@ -75,7 +75,10 @@ impl NewFile {
             &mut Migrated::default(),
         )?;
         connection
-            .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000; BEGIN EXCLUSIVE")
+            .execute_batch(
+                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000; \
+                 BEGIN EXCLUSIVE",
+            )
             .map_err(SqliteError::on(path))?;
         Ok(Self {
             path: path.to_owned(),

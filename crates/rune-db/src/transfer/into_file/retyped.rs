@@ -167,14 +167,18 @@ mod tests {
             let file = TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap();
             let connection = Connection::open(file.path()).unwrap();
             connection
-                .execute_batch(&format!("PRAGMA page_size = {page_bytes}; CREATE TABLE t (a TEXT, b BLOB, c REAL NOT NULL); BEGIN"))
+                .execute_batch(&format!(
+                    "PRAGMA page_size = {page_bytes}; CREATE TABLE t (a TEXT, b BLOB, c REAL NOT \
+                     NULL); BEGIN"
+                ))
                 .unwrap();
             let rows: Vec<i64> = [i64::MIN, -1]
                 .into_iter()
                 .chain((1..4000).map(|row| row * row * 977))
                 .collect();
             for row in &rows {
-                let sql = "INSERT INTO t (rowid, a, b, c) VALUES (?1, hex(?1), zeroblob(?2), zeroblob(8))";
+                let sql = "INSERT INTO t (rowid, a, b, c) VALUES (?1, hex(?1), zeroblob(?2), \
+                           zeroblob(8))";
                 connection
                     .execute(sql, (row, if row % 64 == 0 { 100_000 } else { 3 }))
                     .unwrap();
@@ -215,7 +219,8 @@ mod tests {
                 "a float already"
             );
             let connection = Connection::open(file.path()).unwrap();
-            let wrong = "SELECT count(*) FROM t WHERE typeof(c) <> 'real' OR c <> rowid / 7.0 OR a <> hex(rowid)";
+            let wrong = "SELECT count(*) FROM t WHERE typeof(c) <> 'real' OR c <> rowid / 7.0 OR \
+                         a <> hex(rowid)";
             assert_eq!(
                 connection
                     .query_row(wrong, [], |row| row.get::<_, i64>(0))

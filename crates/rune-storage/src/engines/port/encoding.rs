@@ -16,7 +16,9 @@ use super::session::Value;
 use crate::{ServerError, convert, without_like};
 
 /// Lets the server send texts as they are, and says in which encoding that is.
-pub(super) const AS_IT_IS: &str = "SELECT set_config('client_encoding', current_setting('server_encoding'), true), current_setting('server_encoding')";
+pub(super) const AS_IT_IS: &str = "SELECT set_config('client_encoding', \
+                                   current_setting('server_encoding'), true), \
+                                   current_setting('server_encoding')";
 
 /// Texts of the encoding `$2` in UTF-8.
 const IN_UTF8: &str = "SELECT array_agg(convert_to(convert_from(value, $2), 'UTF8') ORDER BY place)
@@ -161,7 +163,8 @@ mod tests {
 
     #[test]
     fn the_words_that_differ_are_translated() {
-        let sql = "SELECT avg(a /* ::numeric */) FROM t WHERE k = ?12 ORDER BY k COLLATE BINARY /* FOR UPDATE */";
+        let sql = "SELECT avg(a /* ::numeric */) FROM t WHERE k = ?12 ORDER BY k COLLATE BINARY \
+                   /* FOR UPDATE */";
         let expected =
             "SELECT avg(a  ::numeric ) FROM t WHERE k = $12 ORDER BY k COLLATE \"C\"  FOR UPDATE ";
         assert_eq!(translated(sql), expected);

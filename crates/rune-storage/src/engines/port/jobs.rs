@@ -59,7 +59,8 @@ pub(super) fn create(
     const KEY: &str =
         "INSERT INTO idempotency_keys (tenant_id, operation, idempotency_key, job_id, created_at)
         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant_id, operation, idempotency_key) DO NOTHING";
-    const OWNER: &str = "SELECT job_id FROM idempotency_keys WHERE tenant_id = ?1 AND operation = ?2 AND idempotency_key = ?3";
+    const OWNER: &str = "SELECT job_id FROM idempotency_keys WHERE tenant_id = ?1 AND operation = \
+                         ?2 AND idempotency_key = ?3";
     const JOB: &str =
         "INSERT INTO jobs (job_id, tenant_id, kind, status, request_json, result_json, error, message, created_at, updated_at)
         VALUES (?1, ?2, ?3, ?4, ?5, NULL, NULL, ?6, ?7, ?7)";
@@ -207,14 +208,16 @@ pub(super) fn fail_stale(
     if !ids.is_empty() {
         let list = placeholders(3, ids.len());
         let sql = format!(
-            "UPDATE jobs SET status = 'failed', error = ?1, message = ?1, updated_at = ?2 WHERE job_id IN ({list})"
+            "UPDATE jobs SET status = 'failed', error = ?1, message = ?1, updated_at = ?2 WHERE \
+             job_id IN ({list})"
         );
         let values = [Value::Text(stale.message), Value::Float(now)]
             .into_iter()
             .chain(ids.iter().map(|id| Value::Text(id)));
         session.execute(&sql, &values.collect::<Vec<_>>())?;
         let sql = format!(
-            "SELECT count(*) AS n FROM jobs WHERE status = 'failed' AND error = ?1 AND message = ?1 AND job_id IN ({})",
+            "SELECT count(*) AS n FROM jobs WHERE status = 'failed' AND error = ?1 AND message = \
+             ?1 AND job_id IN ({})",
             placeholders(2, ids.len())
         );
         let values: Vec<_> = std::iter::once(Value::Text(stale.message))

@@ -84,7 +84,8 @@ pub(super) fn count(session: &mut dyn Session, rule: PruneRule) -> Result<PruneC
     };
     let of_jobs = |table: &str| {
         format!(
-            "SELECT count(*) AS n FROM {table} WHERE job_id IN (SELECT job_id FROM jobs WHERE {ENDED})"
+            "SELECT count(*) AS n FROM {table} WHERE job_id IN (SELECT job_id FROM jobs WHERE \
+             {ENDED})"
         )
     };
     Ok(PruneCounts {
@@ -130,7 +131,8 @@ fn events(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, Sto
 /// Takes one batch of jobs away, with what belongs to them.
 fn jobs(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
     let chosen = format!(
-        "SELECT job_id FROM jobs WHERE {ENDED} ORDER BY job_id COLLATE BINARY LIMIT ?2 /* FOR UPDATE SKIP LOCKED */"
+        "SELECT job_id FROM jobs WHERE {ENDED} ORDER BY job_id COLLATE BINARY LIMIT ?2 /* FOR \
+         UPDATE SKIP LOCKED */"
     );
     let rows = session.query(&chosen, &[Value::Float(rule.before), Value::Integer(BATCH)])?;
     let ids = rows

@@ -214,7 +214,8 @@ impl Engine for SqliteEngine {
         session: &mut dyn Session,
         tables: &[&'static str],
     ) -> Result<Option<&'static str>, StoreError> {
-        const TABLE: &str = "SELECT 1 AS found FROM sqlite_schema WHERE type IN ('table', 'view') AND lower(name) = ?1";
+        const TABLE: &str = "SELECT 1 AS found FROM sqlite_schema WHERE type IN ('table', 'view') \
+                             AND lower(name) = ?1";
         for table in tables {
             if session.query(TABLE, &[Value::Text(table)])?.is_empty() {
                 return Ok(Some(table));

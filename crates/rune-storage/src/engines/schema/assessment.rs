@@ -222,7 +222,8 @@ impl<'a> Assessment<'a> {
         if !self.unknown.is_empty() {
             let versions: Vec<String> = self.unknown.iter().map(i64::to_string).collect();
             warnings.push(format!(
-                "schema version {} is not known here; use the release of rune-db that belongs to this RUNE",
+                "schema version {} is not known here; use the release of rune-db that belongs to \
+                 this RUNE",
                 versions.join(", ")
             ));
         }

@@ -97,16 +97,25 @@ impl Failure for SchemaError {
             Self::Sqlite(error) => return error.help(),
             Self::Server(error) => return error.help(),
             Self::Role(error) => return error.help(),
-            Self::Failed { source, .. } if matches!(source.kind(), FailureKind::Internal | FailureKind::Drift) => {
-                "correct the statement in the file; everything the migration did is undone".to_owned()
+            Self::Failed { source, .. }
+                if matches!(source.kind(), FailureKind::Internal | FailureKind::Drift) =>
+            {
+                "correct the statement in the file; everything the migration did is undone"
+                    .to_owned()
             }
             Self::Site(error) => return error.help(),
             Self::Failed { source, .. } => return source.help(),
-            Self::Edited(_) => "put the file back as it was; a change belongs into a new migration".to_owned(),
+            Self::Edited(_) => {
+                "put the file back as it was; a change belongs into a new migration".to_owned()
+            }
             Self::Strict(_) => "leave `--strict` out to go on regardless".to_owned(),
-            Self::Foreign { .. } => "use a database, or on PostgreSQL a schema, that is RUNE's alone".to_owned(),
+            Self::Foreign { .. } => {
+                "use a database, or on PostgreSQL a schema, that is RUNE's alone".to_owned()
+            }
             Self::Unrecorded(_) => {
-                "no version of RUNE leaves them like this; restore the whole database, `schema_version` included".to_owned()
+                "no version of RUNE leaves them like this; restore the whole database, \
+                 `schema_version` included"
+                    .to_owned()
             }
         })
     }

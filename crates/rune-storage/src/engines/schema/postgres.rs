@@ -366,7 +366,8 @@ impl<'a> Bookkeeping<'a> {
 
     async fn record(&self, migration: &Migration) -> Result<(), ServerError> {
         let sql = format!(
-            "INSERT INTO {}.schema_version (version, applied_at) VALUES ($1, extract(epoch FROM clock_timestamp())::float8)",
+            "INSERT INTO {}.schema_version (version, applied_at) VALUES ($1, extract(epoch FROM \
+             clock_timestamp())::float8)",
             self.schema
         );
         self.client

@@ -220,7 +220,8 @@ mod tests {
                 insert,
             ),
             (
-                "CREATE TRIGGER /* insert */ [t] BEFORE UPDATE OF status ON jobs BEGIN SELECT 1; END",
+                "CREATE TRIGGER /* insert */ [t] BEFORE UPDATE OF status ON jobs BEGIN SELECT 1; \
+                 END",
                 update,
             ),
             (
