@@ -15,3 +15,8 @@ pub(super) const FILES: &[(&str, &[u8])] = migrations![
     "0005_audit_artifact.sql",
     "0006_settings.sql",
 ];
+
+/// The number of the last one: they are numbered from 1, and none is left out.
+#[cfg(feature = "engines")]
+#[expect(clippy::cast_possible_wrap, reason = "there are a handful")]
+pub(crate) const LAST: i64 = FILES.len() as i64;

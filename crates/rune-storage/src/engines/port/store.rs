@@ -15,22 +15,14 @@ use super::{
     session::{Engine, Purpose, Session, Value},
     settings,
 };
+use crate::{engines::schema::TABLES, migrations};
 
 /// Gives the time, in seconds since 1970.
 pub type Clock = Box<dyn Fn() -> f64 + Send + Sync>;
 
 /// The schema version that the port is written for.
-pub const SCHEMA_VERSION: i64 = 6;
+pub const SCHEMA_VERSION: i64 = migrations::LAST;
 const BOOK: &str = "schema_version";
-const TABLES: [&str; 7] = [
-    BOOK,
-    "jobs",
-    "idempotency_keys",
-    "workflow_events",
-    "chain_state",
-    "audit_artifact",
-    "settings",
-];
 
 /// Limits on the sessions of a store with a server (SR-Q-007).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +186,9 @@ impl<E: Engine> Store<E> {
 
 /// Refuses a database that is behind this program, or ahead of it.
 fn check_schema<E: Engine>(session: &mut dyn Session) -> Result<(), StoreError> {
-    let missing = E::missing_table(session, &TABLES)?;
+    let tables = TABLES.iter().map(|table| table.name);
+    let tables: Vec<&'static str> = std::iter::once(BOOK).chain(tables).collect();
+    let missing = E::missing_table(session, &tables)?;
     if missing == Some(BOOK) {
         return Err(StoreError::NotMigrated(
             "it has no record of schema versions".to_owned(),
