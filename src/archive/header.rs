@@ -7,7 +7,6 @@ use super::EntryName;
 /// The size of a tar block in bytes.
 pub(crate) const BLOCK_BYTES: u64 = 512;
 
-/// The same for arrays in memory.
 const BLOCK: usize = 512;
 
 /// The first size that the eleven octal digits of a ustar header cannot express: 8 GiB.
@@ -16,7 +15,6 @@ const USTAR_SIZE_LIMIT: u64 = 1 << 33;
 /// The name in the pax extended header of a large entry.
 const PAX_NAME: &str = "././@PaxHeader";
 
-/// The permission bits of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// `0644`.

@@ -8,7 +8,6 @@ use super::{
 };
 use rune_core::failure::{Failure, FailureKind};
 
-/// The two zero blocks that end a tar.
 const END_BYTES: u64 = 2 * BLOCK_BYTES;
 
 /// One entry before it has a place.

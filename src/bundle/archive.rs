@@ -45,7 +45,6 @@ pub enum BundleSource {
     Stream(Box<dyn Read>),
 }
 
-/// Where the content of one entry goes.
 pub(super) type Sink<'a> = Box<dyn Write + 'a>;
 
 /// Reads from a position in the bundle, without moving a shared one.

@@ -51,7 +51,6 @@ pub struct CheckValuesRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExceptionRecord {
-    /// The image, the pattern or the reference.
     pub what: String,
     pub reason: String,
 }

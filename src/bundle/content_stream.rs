@@ -111,7 +111,6 @@ fn read_later(
 }
 
 impl Clone for ContentStream {
-    /// What is read ahead stays with the original.
     fn clone(&self) -> Self {
         let (bundle, reader, buffers) = (
             Arc::clone(&self.bundle),

@@ -95,7 +95,6 @@ impl Contents {
         self.places.get(&digest)
     }
 
-    /// Reads what lies at a place, into memory.
     pub(super) fn whole(&self, placed: &Placed, expected: Digest) -> Result<Vec<u8>, ContentError> {
         let mut source = At::new(&self.file, placed.header_offset());
         let mut content = Vec::new();

@@ -54,11 +54,9 @@ pub(crate) struct CheckedFile {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placement {
-    /// It took a blank slot.
     New(usize),
     /// It was there in part, from a run that was cut off.
     Completed(usize),
-    /// The key had signed before.
     Present(usize),
 }
 
@@ -184,7 +182,6 @@ impl FileToSign {
         self.head.digest()
     }
 
-    /// Checks the whole bundle against its index.
     pub(crate) fn check(
         self,
         threads: usize,

@@ -206,7 +206,6 @@ impl BundleFile {
             .collect()
     }
 
-    /// Whether the files still look like that.
     pub fn has_stamp(&self, stamps: &[Stamp]) -> bool {
         self.pieces.len() == stamps.len()
             && self

@@ -13,7 +13,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// What the bundle index says about them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSignatures {

@@ -47,12 +47,10 @@ const RELEASES: &str = "releases";
 /// The ability to publish signatures by whoever built the bundle, or to leave them out.
 const IMAGE_SIGNATURES: &str = "image-signatures";
 
-/// The ability to say which entries are advisories.
 const ADVISORIES: &str = "advisories";
 /// The ability to publish artifacts that are not run.
 const ARTIFACTS: &str = "artifacts";
 
-/// The ability to create namespaces with settings.
 const NAMESPACES: &str = "namespaces";
 
 /// The largest index that is read, in bytes.
@@ -99,7 +97,6 @@ pub struct BundleIndex {
     /// Signatures of images and charts by whoever built the bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_signatures: Option<ImageSignatures>,
-    /// What is said about vulnerabilities in the images.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisories: Vec<AdvisoryRecord>,
 }
@@ -293,7 +290,6 @@ impl ManifestRecord {
 }
 
 impl BundleIndex {
-    /// The words for abilities that a reader needs.
     pub(super) fn required_abilities(&self) -> Vec<String> {
         let has_profile_charts = self
             .profiles

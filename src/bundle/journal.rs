@@ -36,7 +36,6 @@ pub(super) struct Journal {
     log: LineLog,
 }
 
-/// Syncs and records beside the downloads.
 #[derive(Debug)]
 pub(super) struct Recorder {
     sender: Sender<(usize, Progressed)>,
@@ -87,7 +86,6 @@ impl Journal {
             .is_some_and(|first| *first != first_line(plan)))
     }
 
-    /// Starts the thread that syncs and records.
     pub(super) fn record(mut self, output: Output) -> Recorder {
         let (sender, receiver) = channel();
         let thread = std::thread::spawn(move || {

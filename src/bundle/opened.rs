@@ -119,7 +119,6 @@ impl OpenBundle {
         &self.contents.documents
     }
 
-    /// Under which names what is given away.
     pub fn publications(&self) -> &[Publication] {
         &self.publications
     }

@@ -8,7 +8,6 @@ use crate::oci::{BuiltImage, ImageBuilderError, ImageConfig, ImageFile, Platform
 
 const PROGRAMS: &str = "usr/local/bin";
 
-/// Where TLS libraries look for CA certificates.
 const CA_ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Where the migrations lie, to be read by people; the program has the same ones built in.

@@ -50,9 +50,7 @@ pub enum PublicationKind {
     Artifact {
         reference: Reference,
     },
-    /// An artifact about an image.
     Referrer {
-        /// The reference by which charts know the image.
         reference: Reference,
     },
     Chart,

@@ -11,7 +11,6 @@ use rune_core::digest::Digest;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReferrerRecord {
     pub subject: Digest,
-    /// Its manifest, with its artifact type.
     pub target: Descriptor,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predicates: Vec<String>,

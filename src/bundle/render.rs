@@ -29,10 +29,8 @@ const README: &str = "README.md";
 /// Files by their path, relative to wherever they are written to.
 pub(crate) type RenderedFiles = BTreeMap<Utf8PathBuf, Vec<u8>>;
 
-/// The development form of a project's charts.
 #[derive(Debug)]
 pub(crate) struct Development {
-    /// What is made of templates, values and schemas.
     pub(crate) files: RenderedFiles,
     /// Version and content that the charts have with that, subcharts included.
     pub(crate) charts: Vec<ChartState>,

@@ -22,7 +22,6 @@ pub struct Trust {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SlotState {
     Blank,
-    /// A signature by a given key that verifies.
     Verified {
         key: String,
         /// The same as people compare it.
@@ -165,7 +164,6 @@ impl Trust {
         &self.keys
     }
 
-    /// Checks that signatures by this key count.
     pub fn admits(&self, key: &PublicKey) -> Result<(), TrustError> {
         if let Some(Revocation { name, reason, .. }) = self
             .revoked

@@ -17,7 +17,6 @@ pub enum TrustError {
         /// The given keys that signed, each once.
         have: Vec<String>,
         need: usize,
-        /// The fingerprints of the other keys that signed.
         unknown: Vec<String>,
         revoked: Vec<String>,
     },
@@ -42,11 +41,7 @@ pub enum TrustError {
     #[error("the bundle has the digest {actual}, not {expected}")]
     OtherDigest { expected: Digest, actual: Digest },
     #[error("a threshold of {threshold} cannot be met with {keys} distinct keys")]
-    Threshold {
-        threshold: usize,
-        /// How many distinct keys were given.
-        keys: usize,
-    },
+    Threshold { threshold: usize, keys: usize },
     #[error("the key {key} is revoked: {reason}")]
     RevokedKey { key: String, reason: String },
     #[error("the trust file does not have the key {0}")]

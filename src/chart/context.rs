@@ -106,7 +106,6 @@ pub struct ReleaseContext {
     pub namespace: String,
 }
 
-/// A program inside the bundle.
 #[derive(Debug, Clone, Serialize)]
 pub struct BinaryContext {
     pub name: String,
@@ -161,7 +160,6 @@ impl ImageContext {
         self
     }
 
-    /// Says under which licence the image is.
     #[must_use]
     pub fn with_license(mut self, license: impl Into<String>) -> Self {
         self.license = license.into();

@@ -38,7 +38,6 @@ const MAX_NODES: usize = 500_000;
 /// The most characters of a name or reference that are shown.
 const MAX_SHOWN: usize = 300;
 
-/// Where something stands in a rendered chart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ImagePlace {
     /// The template that made it, as Helm says.

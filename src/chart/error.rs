@@ -20,11 +20,7 @@ pub enum ChartError {
     #[error(transparent)]
     Yaml(#[from] YamlError),
     #[error("the chart `{chart}` has no `{file}`")]
-    Missing {
-        /// The chart's directory or name.
-        chart: String,
-        file: &'static str,
-    },
+    Missing { chart: String, file: &'static str },
     #[error("`{0}` is not UTF-8 text")]
     NotText(Utf8PathBuf),
     /// A field of `Chart.yaml` holds something that Helm or a registry would not take.

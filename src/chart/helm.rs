@@ -104,7 +104,6 @@ impl RenderMode {
     pub const ALL: [Self; 2] = [Self::Install, Self::Upgrade];
 }
 
-/// What a finished program left.
 struct Ended {
     is_success: bool,
     output: Vec<u8>,
@@ -227,7 +226,6 @@ impl Helm {
     }
 }
 
-/// Ends a program and whatever it started.
 struct Group(Child);
 
 impl Group {

@@ -83,10 +83,8 @@ pub struct Dependency {
     pub condition: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// What Helm itself makes of the switches.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub enabled: bool,
-    /// Values of the subchart that become the parent's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub import_values: Vec<serde_json::Value>,
     #[serde(skip_serializing_if = "String::is_empty")]

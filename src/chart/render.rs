@@ -107,7 +107,6 @@ fn write_json(
     output.write_str(&json).map_err(minijinja::Error::from)
 }
 
-/// The filter that takes the quotes off.
 fn raw(value: &Value) -> Result<Value, minijinja::Error> {
     match value.kind() {
         ValueKind::String | ValueKind::Number => Ok(Value::from_safe_string(value.to_string())),

@@ -110,7 +110,6 @@ fn place(source: &str, offset: usize) -> (usize, usize) {
     )
 }
 
-/// The line with carets below what is meant.
 fn excerpt(source: &str, line: usize, column: usize, range: Option<Range<usize>>) -> String {
     let Some(text) = line
         .checked_sub(1)

@@ -57,7 +57,6 @@ impl ChartTree {
         Ok(Self { files })
     }
 
-    /// Adds a file or replaces one.
     pub fn insert(&mut self, path: impl Into<Utf8PathBuf>, bytes: impl Into<Vec<u8>>) {
         self.files.insert(path.into(), bytes.into());
     }

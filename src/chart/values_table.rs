@@ -13,7 +13,6 @@ use rune_core::yaml::{self, Node, Value};
 
 const BEGIN: &str = "<!-- values: made by rune-bundle render -->\n";
 const END: &str = "<!-- end of values -->\n";
-/// How a comment begins that describes a key.
 const DESCRIPTION: &str = "# -- ";
 
 /// The README with the table of these values between its marks; `None` when it has no marks.

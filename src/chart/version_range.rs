@@ -11,12 +11,9 @@ use regex::{Captures, Regex};
 
 use super::version::ChartVersion;
 
-/// Longest range that Helm reads.
 const MAX_BYTES: usize = 512;
-/// Most alternatives that Helm reads.
 const MAX_ALTERNATIVES: usize = 32;
 
-/// White space of Go's regular expressions.
 const SPACE: &str = r"[\t\n\f\r ]";
 const OPERATOR: &str = "=|!=|>=|=>|<=|=<|>|<|~>|~|\\^|";
 /// A version in which any part may be missing or a placeholder.

@@ -28,7 +28,6 @@ pub(crate) use values::ValuesDiff;
 
 use crate::bundle::BundleView;
 
-/// What changed between two bundles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diff {
@@ -60,7 +59,6 @@ pub struct Diff {
     pub programs: Vec<FileDiff>,
     /// Where charts, programs and files come from, when that changed, by entry.
     pub origins: Vec<Difference>,
-    /// What else changed in the archive.
     pub files: Vec<FileDiff>,
     /// What has to be transferred to where the old bundle is.
     pub carry: Carry,
@@ -77,7 +75,6 @@ pub struct Difference {
     pub new: Option<String>,
 }
 
-/// How something came to be different.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Change {
@@ -92,9 +89,7 @@ pub enum Change {
 /// Texts of one list and not in the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ListDiff {
-    /// Those of the new bundle alone.
     pub added: Vec<String>,
-    /// Those of the old bundle alone.
     pub removed: Vec<String>,
 }
 

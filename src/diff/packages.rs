@@ -21,7 +21,6 @@ const SPDX: &str = "https://spdx.dev/Document";
 /// The package that stands for the image as a whole.
 const ROOT: &str = "SPDXRef-DocumentRoot";
 
-/// What changed among the packages of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackagesDiff {

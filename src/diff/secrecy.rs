@@ -24,7 +24,6 @@ const SECRET_PARTS: [&str; 14] = [
     "htpasswd",
     "cookie",
 ];
-/// Whole keys behind which secrets stand.
 const SECRET_KEYS: [&str; 7] = [
     "pass",
     "pwd",

@@ -17,7 +17,6 @@ pub struct Side {
     pub name: String,
     pub version: String,
     pub digest: Digest,
-    /// The size of the whole file.
     pub bytes: u64,
     /// Whether a trusted key or digest authenticates it.
     pub verified: bool,

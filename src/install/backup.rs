@@ -13,7 +13,6 @@ use rune_core::{
     progress::Progress,
 };
 
-/// How often the job is asked about.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]

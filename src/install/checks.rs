@@ -24,7 +24,6 @@ pub(crate) struct Requirements<'a> {
     pub(crate) namespace_exists: bool,
 }
 
-/// One thing that was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {

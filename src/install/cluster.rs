@@ -200,7 +200,6 @@ impl Cluster {
         self.id.as_deref()
     }
 
-    /// Objects of a kind in the namespace.
     pub(super) fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,

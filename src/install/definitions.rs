@@ -21,7 +21,6 @@ use super::{
 };
 use rune_core::failure::FailureKind;
 
-/// The field manager under which definitions are applied.
 const MANAGER: &str = "rune-bundle";
 /// The managers of Helm, which leaves definitions as they were: what it has set may be changed.
 const HELM: [&str; 3] = ["helm", "helm3", "Helm"];

@@ -21,7 +21,6 @@ pub(crate) struct Drift {
 #[serde(rename_all = "camelCase")]
 pub(crate) enum DriftKind {
     Release,
-    /// Values that were given to Helm.
     Values,
     Objects,
     Images,

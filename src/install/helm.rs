@@ -367,7 +367,6 @@ fn tell(child: &Child) {
     }
 }
 
-/// What a program prints, to a limit.
 async fn text_of(stream: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(mut stream) = stream {

@@ -13,7 +13,6 @@ pub(crate) struct Inspection {
     /// Helm's word for the state of the last revision; none when Helm has no such release.
     pub(crate) status: Option<String>,
     pub(crate) workloads: Vec<Workload>,
-    /// What pods say that something is wrong with.
     pub(crate) pods: Vec<String>,
     /// Nothing when it was not asked for.
     pub(crate) schema: Option<DatabaseSchema>,

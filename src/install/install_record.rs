@@ -43,7 +43,6 @@ pub(crate) struct Installed {
     pub(crate) digest: Digest,
     /// The charts, `name-version`.
     pub(crate) charts: Vec<String>,
-    /// The profile whose values were taken.
     pub(crate) profile: Option<String>,
     /// The schema version that its migrations reach.
     pub(crate) schema_version: Option<u32>,
@@ -91,7 +90,6 @@ pub(crate) struct Attempt {
     pub(crate) before: Option<u64>,
 }
 
-/// What is kept about a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InstallRecord {
     pub(crate) installed: Option<Installed>,

@@ -8,7 +8,6 @@ use serde_json::Value;
 use crate::chart;
 use rune_core::yaml::{self, YamlError};
 
-/// What replaces a secret value.
 const HIDDEN: &str = "(hidden)";
 
 #[derive(Debug, Clone, PartialEq)]

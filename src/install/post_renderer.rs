@@ -40,7 +40,6 @@ const MAX_MAP_BYTES: u64 = 16 << 20;
 pub struct ImageMap {
     /// References as the objects have them, and what stands there instead.
     pub images: BTreeMap<String, String>,
-    /// Where objects name images besides containers.
     pub places: ImagePlaces,
 }
 

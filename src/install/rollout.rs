@@ -25,7 +25,6 @@ const NOT_BACK: &str = "the rollback failed";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RolledOut {
     pub(crate) revision: u64,
-    /// Whether the chart's tests were run.
     pub(crate) is_tested: bool,
 }
 

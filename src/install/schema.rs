@@ -26,7 +26,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long the pod waits for the database. The network of a new pod may come up after it, and
 /// rules for it later still.
 const WAIT: &str = "30s";
-/// How often the pod is asked about.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How long the cluster keeps the job after it ended, in seconds.
 const KEPT_SECONDS: i32 = 60;

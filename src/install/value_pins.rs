@@ -16,7 +16,6 @@ use rune_core::{digest::Digest, yaml};
 /// Keys whose value is a repository when one of [`BESIDE`] stands beside it.
 const REPOSITORIES: [&str; 3] = ["repository", "image", "name"];
 
-/// Keys that stand beside a repository.
 const BESIDE: [&str; 4] = ["registry", "tag", "digest", "sha"];
 
 /// An image of the bundle and where it is at the destination.

@@ -14,10 +14,8 @@ use serde_json::Value;
 use super::{Cluster, Object, pods, running::is_of};
 use rune_core::{progress::Progress, text::shown};
 
-/// How often the cluster is asked.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The most characters of what a kubelet says.
 const MAX_MESSAGE_CHARS: usize = 200;
 
 /// Reasons for which a container waits that need somebody to act.

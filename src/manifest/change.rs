@@ -205,7 +205,6 @@ impl Facts {
     }
 }
 
-/// The property of an artifact about an image.
 const REFERRER: &str = "artifact";
 
 impl Change {

@@ -59,7 +59,6 @@ pub(crate) fn dependency_repository(dependency: &Dependency) -> Option<&str> {
     )
 }
 
-/// A dependency that comes from somewhere else.
 fn foreign(chart: &str, dependency: &Dependency) -> Option<Subject> {
     let repository = dependency_repository(dependency)?.to_owned();
     Some(Subject::ChartDependency {

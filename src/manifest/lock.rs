@@ -134,7 +134,6 @@ pub struct LockedMigrations {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedMigration {
-    /// The number at the start of its name.
     pub version: u32,
     pub file: String,
     /// Digest of its bytes.
@@ -219,7 +218,6 @@ impl Lock {
     /// The format of locks with other tags, or charts or files from elsewhere.
     const SECOND_FORMAT: u32 = 2;
 
-    /// The format of locks with artifacts about images.
     const THIRD_FORMAT: u32 = 3;
 
     pub fn read(path: &Utf8Path) -> Result<Self, LockError> {

@@ -10,7 +10,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// An image or artifact of the bundle, pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedImage {
@@ -87,7 +86,6 @@ pub struct LockedArtifact {
     /// What kind of artifact it is, as the image index says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Whether the bundle includes it.
     pub carried: bool,
     pub manifest: Blob,
     /// Its configuration and layers, when it is included.
@@ -187,7 +185,6 @@ pub struct Blob {
 /// One manifest of an image with everything that belongs to it, whatever its role.
 #[derive(Debug, Clone, Copy)]
 pub struct ManifestContent<'a> {
-    /// Whether the bundle includes it.
     pub carried: bool,
     pub manifest: &'a Blob,
     pub config: Option<&'a Blob>,
@@ -356,7 +353,6 @@ impl PulledImage {
 }
 
 impl Blob {
-    /// The descriptor that OCI documents use for it.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor {
             media_type: self.media_type.clone(),

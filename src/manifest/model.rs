@@ -38,10 +38,8 @@ pub struct BundleManifest {
     pub releases: Vec<Release>,
     pub namespaces: Vec<Namespace>,
     pub migrations: Option<Utf8PathBuf>,
-    /// Programs included beside the images.
     pub binaries: Vec<Binary>,
     pub files: Vec<ExtraFile>,
-    /// What is said about vulnerabilities in the images.
     pub advisories: Vec<Advisory>,
     /// Policy file; without one the built-in policy holds.
     pub policy: Option<Utf8PathBuf>,
@@ -196,7 +194,6 @@ pub struct Download {
     pub sha256: Digest,
 }
 
-/// A file to include unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtraFile {
     pub source: FileSource,

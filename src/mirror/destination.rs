@@ -13,7 +13,6 @@ pub struct Destination {
     pub host: String,
     /// What stands before every repository, without slashes around it.
     pub prefix: Option<String>,
-    /// Whether it is contacted over plain HTTP.
     pub is_plain: bool,
     /// Where a node has the CA certificate of the registry.
     pub ca_file: Option<Utf8PathBuf>,

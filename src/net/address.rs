@@ -90,7 +90,6 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 /// Which classes of addresses a request may go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reach {
-    /// Anywhere: a person named the host.
     Anywhere,
     /// Where somebody at an address of this class may send us: to public addresses and to its own
     /// kind, and from loopback also to private ones.

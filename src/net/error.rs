@@ -105,7 +105,6 @@ pub enum TransportFault {
     /// The connection ended during the TLS handshake.
     Handshake,
     Timeout,
-    /// The connection ended too early.
     Interrupted,
     /// The name resolves to an address that the request may not go to.
     Forbidden(AddressClass),

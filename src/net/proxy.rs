@@ -14,7 +14,6 @@ use rune_core::{
     secret::Secret,
 };
 
-/// Kinds of proxies that the HTTP library knows.
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
 /// Proxies, as the variables of the same names say it.

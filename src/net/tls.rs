@@ -26,7 +26,6 @@ const MAX_PEM_BYTES: u64 = 4 << 20;
 pub(crate) struct TlsFiles {
     /// Certificates of CAs, and of servers that are trusted for themselves.
     pub(crate) authorities: Vec<(String, Utf8PathBuf)>,
-    /// Certificate and private key of the client.
     pub(crate) identity: Option<[(String, Utf8PathBuf); 2]>,
 }
 

@@ -42,12 +42,10 @@ pub(crate) struct Request {
     pub(crate) origin: RequestOrigin,
 }
 
-/// How a request came about, for the log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RequestOrigin {
     /// The number of the attempt, from 1; 0 for a request that is not repeated.
     pub(crate) attempt: u32,
-    /// The registry that the host stands in for.
     pub(crate) mirror_of: Option<String>,
     pub(crate) credentials: Option<String>,
 }
@@ -264,7 +262,6 @@ impl Response {
         self.inner.headers()
     }
 
-    /// How far away the server is that answered.
     pub(crate) fn origin(&self) -> AddressClass {
         self.origin
     }

@@ -24,7 +24,6 @@ pub enum WebUrlError {
 }
 
 impl WebUrl {
-    /// Checks a URL from wherever it comes.
     pub fn new(mut url: Url) -> Result<Self, WebUrlError> {
         if !matches!(url.scheme(), "https" | "http") {
             return Err(WebUrlError::Scheme);

@@ -17,7 +17,6 @@ pub(super) enum Shape {
     Manifest,
     Descriptor,
     Platform,
-    /// Something whose keys nobody knows.
     Other,
 }
 

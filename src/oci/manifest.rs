@@ -39,7 +39,6 @@ pub struct Manifest {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestKind {
-    /// An image index: manifests of several platforms.
     Index {
         /// The entries, in the order of the document.
         manifests: Vec<Descriptor>,

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use rune_core::failure::{Failure, FailureKind};
 
-/// A platform of an image index entry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// Operating system, `linux`.

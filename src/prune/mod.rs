@@ -42,7 +42,6 @@ pub(crate) struct PruneSettings {
     pub(crate) uses: Vec<Use>,
 }
 
-/// Finds out what would be deleted.
 pub(crate) async fn plan(
     client: &Client,
     settings: &PruneSettings,

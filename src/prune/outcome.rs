@@ -14,7 +14,6 @@ pub(crate) struct Use {
     pub(crate) version: Version,
     pub(crate) digest: Digest,
     pub(crate) kind: UseKind,
-    /// The release, its namespace and its cluster.
     pub(crate) place: String,
 }
 

@@ -72,7 +72,6 @@ pub(super) async fn read_all(
     Ok(bundles)
 }
 
-/// Reads the indexes of one repository.
 struct Reader<'a> {
     client: &'a Client,
     destination: &'a Destination,
@@ -201,7 +200,6 @@ impl Reader<'_> {
     }
 }
 
-/// The bundle index with its signatures.
 fn head_of(attached: &[Attached], bytes: Vec<u8>) -> UnverifiedHead {
     let index = Digest::of(&bytes);
     let mut signatures = BTreeMap::new();

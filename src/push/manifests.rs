@@ -12,7 +12,6 @@ use super::{
 use crate::registry::{RepositoryName, RepositoryWriter};
 use rune_core::digest::Digest;
 
-/// What the publications of the plan became.
 #[derive(Default)]
 pub(super) struct Roots {
     by_position: BTreeMap<usize, Written>,

@@ -41,11 +41,9 @@ use rune_core::progress::Progress;
 #[derive(Debug, Clone)]
 pub struct PushSettings {
     pub destination: Destination,
-    /// Which index of an image that lacks platforms.
     pub index: IndexChoice,
     /// Whether a tag of another digest may be overwritten.
     pub overwrites_tags: bool,
-    /// What is pushed besides images and charts.
     pub artifacts: BundleArtifacts,
     pub image_signatures: ImageSignatureChoice,
     pub jobs: usize,

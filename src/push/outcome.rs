@@ -16,7 +16,6 @@ use rune_core::digest::Digest;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
     pub references: Vec<PushedReference>,
-    /// What the registry takes no artifacts of.
     pub refused: Vec<RefusedArtifact>,
     /// The image signatures that are not published, by what they are about there.
     pub left_off: Vec<String>,

@@ -42,16 +42,13 @@ pub(super) struct Item {
     pub(super) root: Root,
 }
 
-/// What the tag of a publication will mean.
 pub(super) struct Root {
     pub(super) first: Document,
-    /// Whether it lacks manifests that it names.
     pub(super) is_sparse: bool,
     /// What is taken when the registry does not want that.
     pub(super) otherwise: Option<Document>,
 }
 
-/// A manifest or index of the bundle.
 #[derive(Clone)]
 pub(super) struct Document {
     pub(super) descriptor: Descriptor,
@@ -156,7 +153,6 @@ impl Item {
             )
     }
 
-    /// The manifests below the root, and the root.
     pub(super) fn documents(&self) -> impl Iterator<Item = &Document> {
         self.manifests.iter().chain([&self.root.first])
     }

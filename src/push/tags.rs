@@ -8,7 +8,6 @@ use rune_core::digest::Digest;
 /// What each tag means now, by position in the plan; those that are not there are missing.
 pub(super) type Current = BTreeMap<usize, Digest>;
 
-/// Finds out what the tags mean now.
 pub(super) async fn look(
     shared: &Shared,
     plan: &Plan,

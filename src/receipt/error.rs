@@ -20,7 +20,6 @@ pub enum ReceiptError {
     Removed {
         /// The first number that is missing.
         number: u64,
-        /// The file that stands where it should.
         after: String,
     },
     #[error("there are two receipts with the number {number}: `{first}` and `{second}`")]
@@ -74,7 +73,6 @@ pub enum ReceiptError {
     },
 }
 
-/// The file name of a receipt, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
     pub(super) number: u64,

@@ -42,7 +42,6 @@ pub struct Statement {
 pub struct WithoutReceipt {
     /// When it began, by the clock of the machine: RFC 3339 in UTC.
     pub time: String,
-    /// Name and version of the program.
     pub tool: String,
     /// `push` or `install`.
     pub kind: String,
@@ -50,7 +49,6 @@ pub struct WithoutReceipt {
     pub version: semver::Version,
     /// The SHA-256 of its index.
     pub digest: Digest,
-    /// The registry, or the release and the cluster.
     pub destination: String,
 }
 
@@ -131,7 +129,6 @@ pub enum Act {
     },
     /// A chart of it was installed in a cluster.
     Install {
-        /// The address of the API server.
         cluster: String,
         /// The unique id of the cluster's namespace `kube-system`, which stays when its address
         /// changes.
@@ -146,7 +143,6 @@ pub enum Act {
     },
     /// Several charts of it were installed together.
     InstallSet {
-        /// The address of the API server.
         cluster: String,
         /// The unique id of the cluster's namespace `kube-system`.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,7 +156,6 @@ pub enum Act {
     },
     /// What was installed before runs again.
     Rollback {
-        /// The address of the API server.
         cluster: String,
         /// The unique id of the cluster's namespace `kube-system`.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,7 +176,6 @@ pub struct InstalledRelease {
     pub chart: String,
     /// The SHA-256 of the chart's archive.
     pub chart_digest: Digest,
-    /// The profile whose values were taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// The SHA-256 of all objects as Helm rendered them, so that nothing secret is said and a
@@ -229,10 +223,8 @@ pub struct PushedReference {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// It runs, and its tests passed.
     Deployed,
     /// It failed, and the previous release runs again.
     RolledBack,
-    /// It failed, and so did going back.
     Failed,
 }

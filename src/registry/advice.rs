@@ -403,7 +403,6 @@ fn again() -> String {
     "run the same command again later; what was finished is kept".to_owned()
 }
 
-/// The command that keeps credentials for a registry.
 fn login(host: &str) -> String {
     // Docker Hub by the name that people know.
     let host = if credential_key(host) == host {

@@ -40,12 +40,10 @@ impl ApiResponse {
     }
 }
 
-/// How a good answer begins.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// How far away the server is that answered.
     pub(super) origin: AddressClass,
 }
 

@@ -80,7 +80,6 @@ impl Access {
 }
 
 impl<'a> ApiRequest<'a> {
-    /// Reads something below the repository.
     pub(super) fn get(path: String, accept: &'static str) -> Self {
         Self::get_at(
             Place::Below {

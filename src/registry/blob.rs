@@ -39,7 +39,6 @@ pub struct BlobStream {
     failed_at: u64,
 }
 
-/// A body that is being read.
 #[derive(Debug)]
 struct Source {
     answer: ApiResponse,
@@ -191,7 +190,6 @@ impl BlobStream {
         }
     }
 
-    /// Checks what the head of an answer promises.
     fn source_of(
         &self,
         answer: ApiResponse,

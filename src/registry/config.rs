@@ -65,7 +65,6 @@ pub enum AuthFile {
     Named(Utf8PathBuf),
     /// The usual place: fine if it is not there.
     Usual(Utf8PathBuf),
-    /// Its content, in a variable of the environment.
     Text {
         variable: &'static str,
         text: Secret,

@@ -5,7 +5,6 @@ use http::HeaderValue;
 
 use rune_core::secret::Secret;
 
-/// Something to prove who we are with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Credentials {
     Basic {

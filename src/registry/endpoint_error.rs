@@ -22,7 +22,6 @@ pub enum EndpointError {
         status: StatusCode,
         /// What the distribution specification calls it, such as `NAME_UNKNOWN`.
         code: Option<String>,
-        /// What the server says about it.
         detail: Option<String>,
         /// Whether what it says is that there is no room.
         is_about_space: bool,
@@ -43,36 +42,23 @@ pub enum EndpointError {
     CredentialsRefused {
         host: String,
         user: Option<String>,
-        /// What the server says about it.
         detail: Option<String>,
     },
     #[error("asks for authentication of a kind that is not supported")]
     UnknownChallenge,
     #[error("wants a token from `{server}`, {problem}")]
     TokenServer {
-        /// The token server: scheme, host and port.
         server: String,
         problem: TokenProblem,
     },
     #[error("asks for credentials: {0}")]
     Credentials(#[source] CredentialError),
     #[error("redirects to `{to}`, {problem}")]
-    Redirect {
-        /// Where to: scheme, host and port.
-        to: String,
-        problem: &'static str,
-    },
+    Redirect { to: String, problem: &'static str },
     #[error("sends us to `{to}`, a host that was not named")]
-    OutOfBounds {
-        /// Where to: scheme, host and port.
-        to: String,
-    },
+    OutOfBounds { to: String },
     #[error("is plain HTTP, which was not allowed for `{host}`")]
-    PlainHttp {
-        host: String,
-        /// Whether a person wrote the URL.
-        is_named: bool,
-    },
+    PlainHttp { host: String, is_named: bool },
     #[error("{0}")]
     ProtocolViolation(&'static str),
     /// What was to be written is damaged where it came from; nothing of the kind was finished

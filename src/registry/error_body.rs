@@ -14,7 +14,6 @@ pub(super) struct ErrorBody {
     pub(super) code: Option<String>,
     /// For people; left out if it repeats our credentials.
     pub(super) text: Option<String>,
-    /// Whether it is that there is no room.
     pub(super) is_about_space: bool,
 }
 

@@ -16,7 +16,6 @@ use super::{
 };
 use crate::net::{AddressClass, NetError, Reach, Timeouts, Tls, TlsFiles, Transport, WebUrl};
 
-/// Whether a host is spoken to with TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Scheme {
     Tls,
@@ -74,7 +73,6 @@ pub(super) struct Hosts {
     known: Mutex<HashMap<(String, Scheme), Arc<Host>>>,
 }
 
-/// Connections by what they trust and show.
 #[derive(Debug)]
 struct Transports {
     named: Arc<Transport>,
@@ -357,7 +355,6 @@ impl Host {
 }
 
 impl Endpoint {
-    /// Whether a URL leads to this very server.
     pub(super) fn is_same_server(&self, url: &Url) -> bool {
         self.host.has_scheme(url.scheme()) && self.host.is_at(url)
     }
@@ -396,7 +393,6 @@ impl Endpoint {
         self.namespace.as_deref()
     }
 
-    /// What people read: scheme and host.
     pub(super) fn label(&self) -> String {
         let is_plain = match self.host.speech {
             Scheme::Plain => true,

@@ -13,7 +13,6 @@ use tokio::{
     time::Instant,
 };
 
-/// The gate in front of a host.
 #[derive(Debug)]
 pub(super) struct Limiter {
     permits: Arc<Semaphore>,

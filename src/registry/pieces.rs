@@ -95,7 +95,6 @@ pub(super) struct Part<P> {
 #[derive(Debug)]
 pub(super) struct Outcome<P> {
     is_damaged: AtomicBool,
-    /// The place behind the part.
     end: Mutex<Option<Cursor<P>>>,
 }
 

@@ -26,7 +26,6 @@ const CHUNK_BYTES: u64 = 8 << 20;
 /// Below this no smaller parts are tried.
 const MIN_CHUNK_BYTES: u64 = 256 << 10;
 
-/// How a blob came into a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// Out of another repository of the registry.
@@ -119,7 +118,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
         }
     }
 
-    /// One request, whichever comes next.
     async fn step(&mut self) -> Result<Option<Delivery>, EndpointError> {
         let Some(session) = self.session.clone() else {
             return self.begin().await;
@@ -187,7 +185,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
         self.send(api_request.with_body(&empty)).await
     }
 
-    /// Finds out how much of the upload arrived.
     async fn ask_how_far(
         &mut self,
         mut session: Session,

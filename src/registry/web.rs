@@ -26,7 +26,6 @@ use rune_core::digest::{Digest, Sha256};
 #[derive(Debug, Clone)]
 pub struct WebSource {
     url: WebUrl,
-    /// The server that a person named.
     home: Origin,
     /// How far away the server is that named the URL; nothing when a person did.
     named_from: Option<AddressClass>,

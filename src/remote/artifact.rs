@@ -9,7 +9,6 @@ use crate::{
     registry::{Client, RegistryError, RepositoryName},
 };
 
-/// The largest configuration of a chart: its metadata.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
 /// How many layers a chart may have: the archive, its provenance, and what others may add.

@@ -33,7 +33,6 @@ pub enum RemoteError {
     NoChart {
         repository: String,
         name: String,
-        /// Charts of the repository with similar names.
         known: Vec<String>,
     },
     #[error("the repository `{repository}` has no version {version} of the chart `{name}`")]

@@ -15,7 +15,6 @@ use rune_core::{
     yaml::{self, YamlError},
 };
 
-/// How many versions an error names.
 const MAX_LISTED: usize = 5;
 
 #[derive(Debug, Deserialize)]

@@ -102,7 +102,6 @@ fn find<'n, 'k>(root: &'n Node, keys: &'k [&'k str]) -> Location<'n, 'k> {
     Location::Value(node)
 }
 
-/// Whether a collection is written in brackets.
 fn is_flow(text: &str, at: usize) -> bool {
     text.get(at..)
         .is_some_and(|rest| rest.starts_with(['[', '{']))

@@ -8,7 +8,6 @@ use crate::{
 };
 use rune_core::yaml::quoted;
 
-/// Why an image is named by its tag.
 const NO_VALUE: &str = "no value of the chart takes its digest";
 
 /// What a policy that exists says already.
@@ -50,7 +49,6 @@ impl Exceptions {
         }
     }
 
-    /// Ignores an image however a chart writes it.
     pub(super) fn ignore(&mut self, reference: &Reference, reason: &str) {
         let whole = reference.to_string();
         let mut short = whole.as_str();

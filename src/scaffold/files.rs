@@ -9,7 +9,6 @@ use semver::Version;
 use super::{ScaffoldError, manifest_text, plan::Plan, policy_text};
 use rune_core::fsx::{Action, PathError, StagingDirectory};
 
-/// Where the policy lies in a new project.
 const POLICY: &str = "bundle-manifests/policy.yaml";
 
 /// The paths of what belongs to a chart, and the name of its profile.
@@ -27,7 +26,6 @@ pub(crate) struct NewProject {
     files: BTreeMap<Utf8PathBuf, File>,
     pub(crate) manifest: Utf8PathBuf,
     pub(crate) policy: Utf8PathBuf,
-    /// The templates of values that pin images.
     pub(crate) templates: Vec<Utf8PathBuf>,
 }
 

@@ -57,12 +57,10 @@ pub(crate) struct PlannedImage {
     pub(crate) place: Option<String>,
     /// Whether it is only a possible image: a text at a place that the policy had to declare.
     pub(crate) is_possible: bool,
-    /// Whether no chart uses it.
     pub(crate) is_extra: bool,
     /// Whether the manifest has it already.
     pub(crate) is_given: bool,
     pub(crate) pinned_by: BTreeSet<String>,
-    /// Whether charts name it by its tag alone.
     pub(crate) is_tag_only: bool,
 }
 
@@ -93,10 +91,8 @@ pub(super) struct PlannedChart {
 /// Everything that the files of a project are written from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
-    /// Images by registry, repository and tag.
     pub(super) images: BTreeMap<(String, Option<String>), PlannedImage>,
     pub(super) charts: Vec<PlannedChart>,
-    /// What the policy declares and lets through.
     pub(super) exceptions: Exceptions,
     /// What only a person can mend.
     pub(super) problems: Vec<String>,
@@ -151,7 +147,6 @@ impl Plan {
         Ok(self)
     }
 
-    /// The images, by registry, repository and tag.
     pub(crate) fn images(&self) -> impl Iterator<Item = &PlannedImage> {
         self.images.values()
     }

@@ -33,7 +33,6 @@ pub(super) struct Prober<'p> {
     left: usize,
 }
 
-/// How a mark arrived at an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Form {
     /// As its digest; the chart puts `sha256:` before the value or does not.

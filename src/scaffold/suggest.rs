@@ -36,7 +36,6 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The policy of a project that has none of its own.
 const POLICY: &str = "bundle-manifests/policy.yaml";
 
-/// What would make a project complete.
 #[derive(Debug, Clone)]
 pub(crate) struct Suggestion {
     /// The patch, for `patch -p1` or `git apply` in the project directory; empty when nothing is to
@@ -172,7 +171,6 @@ impl Texts<'_> {
         }
     }
 
-    /// Changes a file of the project.
     fn edit(
         &mut self,
         path: &Utf8Path,

@@ -8,7 +8,6 @@ use rune_core::yaml::{self, Node, Value};
 
 /// Far above what values files have, aliases written out.
 const MAX_NODES: usize = 200_000;
-/// How deep subcharts are followed.
 const MAX_DEPTH: usize = 8;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

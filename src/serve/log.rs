@@ -15,7 +15,6 @@ use hyper::{Method, StatusCode};
 
 use rune_core::progress::Progress;
 
-/// Where the lines about one client go.
 #[derive(Clone)]
 pub(super) struct Log {
     pub(super) lines: Arc<dyn Progress>,
@@ -31,7 +30,6 @@ impl Log {
 /// Set when the connection that it belongs to must not end as if everything had been sent.
 pub(super) type Reset = Arc<AtomicBool>;
 
-/// What is to be said about one request.
 pub(super) struct Account {
     log: Log,
     reset: Reset,

@@ -51,7 +51,6 @@ pub enum Target {
     Digest(Digest),
 }
 
-/// Which part of a list is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// How many at most.

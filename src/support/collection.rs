@@ -8,7 +8,6 @@ use super::{Collection, SupportError, redaction::Redaction};
 use crate::install::{Cluster, ClusterError, InstallRecord};
 use rune_core::progress::Progress;
 
-/// Most objects of a kind in a namespace.
 const MAX_OBJECTS: usize = 500;
 const MAX_LOG_LINES: usize = 5000;
 /// Most bytes of a log that are kept, the last ones.
@@ -19,7 +18,6 @@ const MAX_LOGS_BYTES: usize = 64 << 20;
 /// A kind of objects: in which file it comes, where it is, and which fields of it are kept.
 struct Kind {
     file: &'static str,
-    /// The path before the namespace.
     api: &'static str,
     plural: &'static str,
     fields: &'static [&'static str],

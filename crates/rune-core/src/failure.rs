@@ -15,7 +15,6 @@ use crate::remark::Remark;
 #[repr(u8)]
 pub enum FailureKind {
     Internal = 1,
-    /// The command line is invalid.
     Usage = 2,
     /// A file is invalid: a manifest, a policy, a key, the header of a bundle.
     Input = 3,
@@ -29,9 +28,7 @@ pub enum FailureKind {
     Signature = 7,
     /// The policy, or the completeness of the bundle, is violated.
     Policy = 8,
-    /// Authentication failed or permission is missing.
     Access = 9,
-    /// The network or a server failed, after retries.
     Network = 10,
     /// There is not enough space, or a limit was reached.
     Space = 11,
@@ -95,7 +92,6 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
         self.inner().and_then(Failure::details)
     }
 
-    /// The lines of files that it is about.
     fn remarks(&self) -> Vec<Remark> {
         self.inner().map(Failure::remarks).unwrap_or_default()
     }

@@ -30,7 +30,6 @@ impl fmt::Display for Remark {
 }
 
 impl Remark {
-    /// Something that fails the command.
     pub fn error(path: impl Into<Utf8PathBuf>, place: Place, message: String) -> Self {
         Self {
             severity: Severity::Error,

@@ -28,7 +28,6 @@ use crate::failure::{Failure, FailureKind};
 pub enum YamlError {
     #[error("{path}:{line}:{column}: {message}")]
     Read {
-        /// The file the text came from.
         path: Utf8PathBuf,
         /// Line, from 1; 0 when unknown.
         line: u64,

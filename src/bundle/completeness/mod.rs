@@ -46,7 +46,6 @@ pub(crate) struct Complete {
     pub(crate) references: usize,
     /// What the charts ask for in some profile and was left out on purpose, one sentence each.
     pub(crate) left_out: Vec<String>,
-    /// What the policy lets through.
     pub(crate) exceptions: Exceptions,
     /// The values that charts were rendered with for the check alone.
     pub(crate) check_values: Vec<CheckValuesRecord>,
@@ -58,7 +57,6 @@ pub(crate) struct Complete {
 /// gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Exceptions {
-    /// Images that charts name by their tag alone.
     pub(crate) tag_pins: BTreeMap<String, String>,
     /// Patterns of the names of test hooks that were left out.
     pub(crate) tests: BTreeSet<(String, String)>,

@@ -24,7 +24,6 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Adds an entry under its own name.
     pub(super) fn add(
         &mut self,
         path: &str,
@@ -46,7 +45,6 @@ impl Entries {
         }
     }
 
-    /// Adds an entry whose content is in memory.
     pub(super) fn add_bytes(
         &mut self,
         path: &str,

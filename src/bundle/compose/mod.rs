@@ -123,7 +123,6 @@ pub enum BinaryContent {
     },
 }
 
-/// A file that is included unchanged.
 #[derive(Debug)]
 pub struct FileIngredient {
     /// Its path in the bundle, below `files/`.
@@ -350,7 +349,6 @@ impl Draft {
         &self.index
     }
 
-    /// What is signed of its images and charts.
     pub fn payloads(&self) -> &[BundlePayload] {
         &self.payloads
     }

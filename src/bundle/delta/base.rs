@@ -48,7 +48,6 @@ pub(super) enum Place {
 /// How much each base has, by its name.
 type Used<'a> = Vec<(&'a str, Tally)>;
 
-/// An entry whose content is nowhere.
 #[derive(Debug)]
 pub struct Missing {
     pub path: EntryName,

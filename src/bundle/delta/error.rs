@@ -16,7 +16,6 @@ use rune_core::{
     text::{shown, size},
 };
 
-/// How many missing entries an error message lists.
 const MAX_LISTED: usize = 10;
 
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +68,6 @@ pub enum DeltaError {
     #[error("{}", missing_text(.missing, .looked_in))]
     Missing {
         missing: Vec<Missing>,
-        /// The bases that were named.
         looked_in: Vec<String>,
         /// What the delta was created for.
         bases: Vec<BaseRecord>,

@@ -14,7 +14,6 @@ const FORMAT: u64 = 1;
 /// The most bytes that are read of a list: a million entries.
 const MAX_LIST_BYTES: u64 = 80 << 20;
 
-/// The entries of some bases.
 #[derive(Debug, Default)]
 pub struct Held {
     pub(super) digests: BTreeSet<Digest>,

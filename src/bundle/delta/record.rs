@@ -30,7 +30,6 @@ pub(super) struct DeltaRecord {
     pub(super) entries: Vec<EntryName>,
 }
 
-/// What a delta leaves out the entries of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaseRecord {

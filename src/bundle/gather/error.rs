@@ -53,7 +53,6 @@ pub(crate) enum GatherError {
     #[error("`{path}` renders to a values file that is not YAML")]
     Values {
         path: Utf8PathBuf,
-        /// Whether braces of Helm's templates are in it.
         has_braces: bool,
         source: YamlError,
     },

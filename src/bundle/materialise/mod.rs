@@ -38,7 +38,6 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transferred {
-    /// How many entries were fetched in this run.
     pub fetched_blobs: u64,
     /// How many bytes were fetched in this run.
     pub fetched_bytes: u64,

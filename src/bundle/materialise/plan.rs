@@ -121,7 +121,6 @@ impl Content {
 }
 
 impl Fetch {
-    /// What arrived is something else.
     pub(super) fn differs(&self, actual: Digest) -> MaterialiseError {
         let expected = self.digest;
         let source_name = match &self.source {
@@ -192,7 +191,6 @@ impl Plan {
         })
     }
 
-    /// What people see that is done with them.
     pub(super) fn activity(&self) -> &'static str {
         let is_copied = |content: &Content| matches!(content, Content::Part { .. });
         if self.contents.iter().any(is_copied) {

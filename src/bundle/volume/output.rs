@@ -169,7 +169,6 @@ impl Output {
         self.files.iter().try_for_each(|file| file.file.allocate(0))
     }
 
-    /// Reserves what the files will have.
     pub(in crate::bundle) fn allocate(&self) -> Result<(), PathError> {
         self.files
             .iter()
@@ -231,7 +230,6 @@ impl Output {
         self.files.iter().try_for_each(|file| file.file.sync())
     }
 
-    /// Begins to hash the content of an entry.
     pub(in crate::bundle) fn hasher(&self, placed: &Placed) -> ContentHasher {
         let content = placed.content_offset();
         let mut pieces = Vec::new();

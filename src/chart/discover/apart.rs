@@ -47,7 +47,6 @@ pub(super) fn named_values(node: &Node) -> Vec<NamedValue<'_>> {
     of_mapping.chain(of_list).collect()
 }
 
-/// The reference that the parts make.
 pub(super) fn joined(
     registry: Option<&str>,
     repository: &str,

@@ -13,7 +13,6 @@ use crate::{
 };
 use rune_core::yaml::{Node, Value};
 
-/// Keys whose lists hold containers.
 const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 /// Groups of the kinds whose containers must have an image; elsewhere a container can be a patch of
 /// one.
@@ -152,7 +151,6 @@ impl<'s> Search<'s> {
         self.container = None;
     }
 
-    /// A volume whose content is an image.
     fn volume(&mut self, node: &Node, path: &str) {
         for (_, image) in entries(node).filter(|(key, _)| *key == "image") {
             for (_, reference) in entries(image).filter(|(key, _)| *key == "reference") {

@@ -118,7 +118,6 @@ pub(crate) fn run(
     Ok(AttachReport(report))
 }
 
-/// The key that made the signature.
 fn find(
     trust: &Trust,
     foreign: &ForeignSignature,

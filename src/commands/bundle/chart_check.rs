@@ -44,7 +44,6 @@ pub(super) struct CompletenessReport {
     tag_pins: Vec<ExceptionRecord>,
     /// Patterns of the names of tests that were left out, with the reason.
     tests_left_out: Vec<ExceptionRecord>,
-    /// References that were ignored, with the reason.
     ignored: Vec<ExceptionRecord>,
     check_values: Vec<CheckValuesRecord>,
     charts_without_images: Vec<String>,

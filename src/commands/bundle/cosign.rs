@@ -18,7 +18,6 @@ use rune_core::{
     text::shown,
 };
 
-/// Whose signatures a bundle is supposed to have.
 pub(super) enum Signers {
     /// Everybody of a trust file.
     Listed(Trust),

@@ -18,7 +18,6 @@ use rune_core::{
 pub(crate) struct DiffOptions {
     pub(crate) old: Utf8PathBuf,
     pub(crate) new: Utf8PathBuf,
-    /// The trust that both are verified with, if any.
     pub(crate) trust: ViewOptions,
     pub(crate) is_failure: bool,
 }
@@ -32,7 +31,6 @@ pub(crate) struct DiffReport {
     is_failure: bool,
 }
 
-/// Compares two bundles, in place.
 pub(crate) fn run(options: &DiffOptions) -> Result<DiffReport, CommandError> {
     let (old, new) = (
         options.trust.open(&options.old)?,

@@ -24,7 +24,6 @@ pub(crate) struct ExportOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ExportFormat {
-    /// References of images, one a line.
     List,
     /// The manifest of hauler: `Images` and `Charts`.
     Hauler,

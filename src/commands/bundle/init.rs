@@ -25,7 +25,6 @@ use rune_core::{
 /// Far above what a person writes.
 const MAX_VALUES_BYTES: u64 = 1 << 20;
 
-/// What a new project is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct InitOptions {
     /// Directories and packages of charts, `oci://HOST/PATH/CHART:VERSION`, URLs of packages.
@@ -95,9 +94,7 @@ struct InitImage {
     possible: bool,
     /// The values that take its digest.
     pinned_by: Vec<String>,
-    /// Whether charts name it by its tag alone.
     tag_only: bool,
-    /// Whether no chart uses it.
     extra: bool,
 }
 

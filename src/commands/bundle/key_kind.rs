@@ -4,7 +4,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use rune_core::failure::{Failure, FailureKind};
 
-/// What a verb needs a file for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WantedKey {
     Private,

@@ -67,7 +67,6 @@ pub(super) fn load_private_key(
     }
 }
 
-/// Reads the OpenPGP key that signs charts.
 pub(super) fn load_chart_key(
     path: &Utf8Path,
     ask: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,

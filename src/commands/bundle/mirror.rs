@@ -25,7 +25,6 @@ pub(crate) struct MirrorOptions {
     pub(crate) out: Option<Utf8PathBuf>,
 }
 
-/// A configuration, printed or written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MirrorReport {

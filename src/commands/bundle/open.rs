@@ -46,7 +46,6 @@ pub struct SignerOptions {
     pub origin: Origin,
 }
 
-/// Who named a trust file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Origin {
     #[default]
@@ -170,7 +169,6 @@ impl BundleOptions {
 }
 
 impl SignerOptions {
-    /// Whose signatures count, and of which bundle alone.
     pub(super) fn trust(&self, digest: Option<Digest>) -> Result<Trust, CommandError> {
         let SignerOptions {
             keys,
@@ -199,7 +197,6 @@ impl SignerOptions {
     }
 }
 
-/// How many threads hash at the same time.
 pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

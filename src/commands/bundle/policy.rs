@@ -90,7 +90,7 @@ impl Report for PolicyReport {
         } = self;
         if self.demands_signatures {
             text.push_str(
-                "signatures of images are not judged here; `lock`, `build` and `verify --policy` \
+                "signatures of images are not checked here; `lock`, `build` and `verify --policy` \
                  do\n",
             );
         }

@@ -14,7 +14,6 @@ use rune_core::{
     fsx,
 };
 
-/// A manifest and where its paths lead.
 #[derive(Debug, Clone)]
 pub struct ProjectOptions {
     pub manifest: ManifestChoice,
@@ -72,7 +71,7 @@ impl Failure for ChoiceError {
             Self::Several(paths) => format!("name one, such as {}", list(paths.get(..1)?)),
             Self::Bundle(path) => {
                 format!(
-                    "`rune-bundle verify {path} --policy FILE` judges a bundle, `rune-bundle \
+                    "`rune-bundle verify {path} --policy FILE` checks a bundle, `rune-bundle \
                      inspect {path}` shows it"
                 )
             }
@@ -81,7 +80,6 @@ impl Failure for ChoiceError {
 }
 
 impl ProjectOptions {
-    /// Reads the manifest and its policy.
     pub(super) fn load(&self, programs: Programs) -> Result<Project, CommandError> {
         match &self.manifest {
             ManifestChoice::Path(path) if is_bundle(path) => {

@@ -147,7 +147,6 @@ const fn word(kind: TargetKind) -> &'static str {
     }
 }
 
-/// Shows what would be deleted, or deletes it.
 pub(crate) fn run(
     options: &PruneOptions,
     progress: &Arc<dyn Progress>,

@@ -48,7 +48,6 @@ const HELP: &str =
 pub(super) struct Deed<'a> {
     /// `push`, `install` or `rollback`.
     pub(super) kind: &'a str,
-    /// The registry, or the release and the cluster.
     pub(super) destination: &'a str,
 }
 
@@ -149,7 +148,6 @@ impl ReceiptPlace {
         })
     }
 
-    /// What to say about receipts of earlier versions.
     fn about_before(&self) -> Option<String> {
         let (before, now) = (self.before.as_ref()?, self.directory.as_ref()?);
         if !fsx::is_dir(before) || is_same(before, now) {
@@ -174,7 +172,6 @@ fn is_same(one: &Utf8Path, other: &Utf8Path) -> bool {
         .is_some_and(|(one, other)| one == other)
 }
 
-/// Name and version of this program.
 pub(super) fn tool() -> String {
     format!("rune-bundle {}", env!("CARGO_PKG_VERSION"))
 }

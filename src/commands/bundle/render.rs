@@ -41,7 +41,6 @@ pub(crate) enum RenderForm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RenderMode {
     Write,
-    /// Say what would be written.
     DryRun,
     Check,
 }

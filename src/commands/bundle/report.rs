@@ -17,7 +17,6 @@ pub(crate) struct ReportOptions {
     pub(crate) bundle: Utf8PathBuf,
     pub(crate) against: Option<Utf8PathBuf>,
     pub(crate) output: Utf8PathBuf,
-    /// The trust that both are verified with, if any.
     pub(crate) trust: ViewOptions,
 }
 

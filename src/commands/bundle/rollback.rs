@@ -174,7 +174,6 @@ async fn look(
     Ok((members, bundle))
 }
 
-/// What is done, one release after the other.
 struct Run<'a> {
     options: &'a RollbackOptions,
     access: &'a ClusterAccess<'a>,

@@ -31,7 +31,6 @@ pub(crate) struct ServeOptions {
     /// The address to listen on; port 0 takes a free one.
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<(Utf8PathBuf, Utf8PathBuf)>,
-    /// The file with users and bcrypt hashes.
     pub(crate) htpasswd: Option<Utf8PathBuf>,
     /// Whether an address that other machines reach may be listened on without TLS.
     pub(crate) is_plain_http_allowed: bool,

@@ -47,7 +47,6 @@ impl Report for SuggestReport {
     }
 }
 
-/// Finds what a project lacks.
 pub(crate) fn run(
     options: &SuggestOptions,
     progress: &dyn Progress,

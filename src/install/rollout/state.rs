@@ -11,9 +11,7 @@ use serde::Serialize;
     rename_all_fields = "camelCase"
 )]
 pub enum State {
-    /// The revision before runs again.
     RolledBack {
-        /// The revision whose content runs.
         to: u64,
     },
     /// There was none before, and what was made is removed again; volumes that the chart keeps are

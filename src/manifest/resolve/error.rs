@@ -235,7 +235,6 @@ impl Failure for ResolveFailures {
     }
 }
 
-/// Collects problems while work goes on.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     list: Vec<ResolveProblem>,

@@ -12,7 +12,6 @@ pub(crate) enum Subject<'m> {
     Image(&'m Image),
     Artifact(&'m Artifact),
     Chart(&'m Chart, &'m RemoteChart),
-    /// A program from a web server.
     Binary(&'m Binary, &'m Download),
     /// Another file from a web server.
     File(&'m ExtraFile, &'m Download),

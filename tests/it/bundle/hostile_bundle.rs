@@ -481,7 +481,7 @@ fn verify_refuses_another_release_than_the_expected_one() {
 }
 
 #[test]
-fn verify_judges_by_the_policy_of_whoever_receives_the_bundle() {
+fn verify_evaluates_the_policy_of_whoever_receives_the_bundle() {
     let scratch = Scratch::new();
     let path = signed(&scratch);
     let key = scratch.path("key.pub");

@@ -111,7 +111,6 @@ pub(super) fn open_directory(path: &Utf8Path) -> Result<File, PathError> {
     File::open(path).map_err(PathError::of(Action::Read, path))
 }
 
-/// Makes the entries of a directory durable.
 pub(super) fn sync_directory(directory: &File, path: &Utf8Path) -> Result<(), PathError> {
     tolerant(directory.sync_all(), &[Errno::BADF, Errno::ISDIR])
         .map_err(PathError::of(Action::Sync, path))

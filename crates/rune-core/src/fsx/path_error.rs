@@ -12,7 +12,6 @@ use crate::failure::{Failure, FailureKind};
 pub enum Action {
     Read,
     Write,
-    /// Renaming or linking to the final name.
     Rename,
     Remove,
     Sync,

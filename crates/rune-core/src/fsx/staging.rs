@@ -59,7 +59,6 @@ impl StagingDirectory {
         })
     }
 
-    /// The handle beneath which files are created.
     pub const fn handle(&self) -> &Dir {
         &self.handle
     }

@@ -39,7 +39,6 @@ impl Day {
         }
     }
 
-    /// The moment of this machine's clock.
     pub(super) fn now(now: UnixTime) -> Self {
         let time = x509_cert::der::DateTime::from_unix_duration(std::time::Duration::from_secs(
             now.as_secs(),

@@ -18,7 +18,6 @@ pub enum Proof {
     Unverifiable(String),
 }
 
-/// Sizes of RSA keys that ring verifies with.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// Verifies a handshake's signature. `candidates` is how many algorithms of a scheme may be meant:

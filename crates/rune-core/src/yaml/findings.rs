@@ -20,7 +20,6 @@ pub trait Problem: fmt::Display {
     }
 }
 
-/// One mistake, its place and a hint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
     pub path: Utf8PathBuf,
@@ -31,7 +30,6 @@ pub struct Finding {
     pub hint: Option<String>,
 }
 
-/// Collects the mistakes of one file.
 #[derive(Debug)]
 pub struct Findings {
     path: Utf8PathBuf,

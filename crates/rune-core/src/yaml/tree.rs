@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_keys_are_kept_for_the_reader_to_judge() {
+    fn duplicate_keys_are_kept_for_the_reader_to_refuse() {
         let root = tree("a: 1\na: 2\n");
         assert_eq!((entry(&root, 0).0, entry(&root, 1).1), ("a", (2, 1)));
     }

@@ -11,7 +11,6 @@ use super::{
 use rune_core::command::{CommandError, Report};
 use rune_storage::port::{ChainEdge, ChainNode, ChainState};
 
-/// The steps of which job to show.
 #[derive(Debug)]
 pub(crate) struct ChainOptions {
     pub(crate) store: StoreOptions,

@@ -51,7 +51,6 @@ pub(crate) struct DoctorReport {
     pub(crate) checks: Vec<Check>,
 }
 
-/// One thing that was checked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Check {
@@ -67,7 +66,6 @@ pub(crate) struct Check {
 #[serde(rename_all = "camelCase")]
 pub(crate) enum State {
     Ok,
-    /// It works, and is worth a thought.
     Warning,
     Error,
 }

@@ -67,7 +67,6 @@ pub(crate) fn run(
     })
 }
 
-/// Writes a database into a new file.
 pub(super) fn export(
     url: &PostgresUrl,
     output: &Utf8Path,

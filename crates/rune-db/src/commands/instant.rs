@@ -7,7 +7,6 @@ use rune_core::duration::{DurationError, parse_duration};
 
 const DAY: i64 = 86_400;
 
-/// A moment that a person named.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum TimeSpec {
     /// In seconds since 1970.
@@ -105,7 +104,6 @@ fn digits(text: &str) -> Option<i64> {
     }
 }
 
-/// A number of two digits.
 fn bounded(text: &str, max: i64) -> Option<i64> {
     digits(text).filter(|number| text.len() == 2 && *number <= max)
 }

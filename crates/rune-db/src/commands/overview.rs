@@ -39,7 +39,6 @@ pub(crate) struct Overview {
     pub(crate) unrecorded: Vec<u32>,
     /// Applied versions that this program does not know.
     pub(crate) unknown: Vec<i64>,
-    /// Applied files that were edited.
     pub(crate) edited: Vec<Edited>,
     /// Columns with a type that is not right.
     pub(crate) drift: Vec<Drift>,

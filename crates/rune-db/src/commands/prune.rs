@@ -18,7 +18,6 @@ use rune_storage::{
 pub(crate) struct PruneOptions {
     pub(crate) store: StoreOptions,
     pub(crate) older_than: Duration,
-    /// Whether the evidence of jobs goes with them.
     pub(crate) with_artifacts: bool,
     /// Whether foreign keys, triggers and rules of the site may change more than what is deleted.
     pub(crate) allow_cascade: bool,

@@ -25,7 +25,6 @@ pub(super) fn lock_timeout(left: Option<Duration>) -> Duration {
     left.map_or(LOCK_TIMEOUT, |left| left.min(LOCK_TIMEOUT))
 }
 
-/// How long one waits, and who is told.
 pub(super) struct RetryDeadline<'a> {
     /// `None` is not at all.
     pub(super) limit: Option<Duration>,
@@ -34,7 +33,6 @@ pub(super) struct RetryDeadline<'a> {
     pub(super) progress: &'a dyn Progress,
 }
 
-/// Something that worked, and what it took.
 pub(super) struct Patient<T> {
     pub(super) outcome: T,
     pub(super) attempts: u32,

@@ -26,7 +26,6 @@ pub(crate) struct DatabaseOptions {
     pub(crate) environment: Environment,
 }
 
-/// Gives the value of an environment variable.
 pub(crate) type Variables = Box<dyn Fn(&str) -> Option<Secret> + Send + Sync>;
 
 /// What a process finds around it: handed in, because only the command line reads it.

@@ -33,14 +33,11 @@ pub(crate) struct TableRows {
     pub(crate) rows: u64,
 }
 
-/// The assessment of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Soundness {
     pub(crate) tables: Vec<TableRows>,
     pub(crate) findings: Vec<Finding>,
-    /// What RUNE itself leaves behind.
     pub(crate) warnings: Vec<Finding>,
-    /// What else is worth knowing.
     pub(crate) notes: Vec<String>,
     /// Whether a strict caller is to be told: types that lose digits, versions that are not known
     /// here.

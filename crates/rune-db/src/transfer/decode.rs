@@ -93,7 +93,6 @@ impl Tuples {
         Ok(Some(fields))
     }
 
-    /// Asserts that the stream came to its end.
     pub(super) const fn finish(&self) -> Result<(), TransferError> {
         if self.is_ended {
             Ok(())

@@ -30,7 +30,6 @@ pub enum SourceTrust {
     UnsafeImmutable,
 }
 
-/// One moment of a SQLite database.
 #[derive(Debug)]
 pub struct FileSnapshot {
     file: SqliteFile,
@@ -357,7 +356,6 @@ fn data_version(connection: &Connection, file: &SqliteFile) -> Result<i64, Trans
     .map_err(|error| refusal(file, error))
 }
 
-/// What SQLite's refusal of a reader means.
 fn refusal(file: &SqliteFile, error: rusqlite::Error) -> TransferError {
     let path = file.path().to_owned();
     if error

@@ -23,10 +23,8 @@ pub enum FindingKind {
     NoLike,
     /// A value of another type than the column's: SQLite stores what it is given.
     WrongType,
-    /// NULL where PostgreSQL demands a value.
     MissingValue,
     NullKey,
-    /// A number beyond the column's range.
     OutOfRange,
     /// A key that may not fit into an entry of an index.
     KeyTooLong,

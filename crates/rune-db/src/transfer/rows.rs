@@ -14,7 +14,6 @@ use rune_storage::{
 
 /// Values up to this size come with their row, in bytes.
 pub(super) const INLINE_BYTES: i64 = 64 << 10;
-/// In what pieces larger values are read.
 const PIECE_BYTES: usize = 128 << 10;
 
 /// A cell as SQLite stores it.

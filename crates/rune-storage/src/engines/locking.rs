@@ -61,11 +61,9 @@ struct SeenTable {
 }
 
 /// Begins a transaction with all tables locked before its first snapshot. Gives what it saw, which
-/// saves the next transaction a look.
-///
-/// # Errors
-/// When a table may not be read, stays locked, or is replaced again and again; when the server
-/// cannot be asked, or only reads and the transaction is to write.
+/// saves the next transaction a look. Fails when a table may not be read, stays locked, or is
+/// replaced again and again; when the server cannot be asked, or only reads and the transaction is
+/// to write.
 pub(crate) async fn begin_locked(
     client: &Client,
     locking: &Locking<'_>,

@@ -24,7 +24,6 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 /// there to hear it.
 pub(super) type Traffic = JoinHandle<Option<ServerError>>;
 
-/// An open session.
 pub(super) struct OpenSession {
     pub(super) client: Client,
     /// Does the session's traffic; ends when the client is dropped.

@@ -289,7 +289,6 @@ async fn within<T>(
     }
 }
 
-/// The addresses of a server, at least one.
 async fn addresses(host: &PostgresHost) -> Result<Vec<Address>, Refusal> {
     let (name, port) = match host {
         PostgresHost::Tcp(name, port) => (name, port),

@@ -16,7 +16,6 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// In a parameter a slash stays readable.
 const ENCODED_PARAMETER: &AsciiSet = &ENCODED.remove(b'/');
 
 /// A database on a PostgreSQL server, and how to connect to it.
@@ -139,7 +138,6 @@ pub struct Liveness {
 pub struct Keepalive {
     /// How long it is silent before the first.
     pub idle: Option<Duration>,
-    /// Time between probes.
     pub(crate) interval: Option<Duration>,
     /// How many may stay without an answer.
     pub count: Option<u32>,
@@ -321,7 +319,6 @@ impl PostgresUrl {
         }
     }
 
-    /// The password for one of the servers.
     pub(super) fn password_for(&self, host: usize) -> Option<&Secret> {
         self.password
             .as_ref()

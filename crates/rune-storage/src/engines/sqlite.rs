@@ -189,9 +189,6 @@ fn open(
 }
 
 /// Switches a database to write-ahead logging; says whether it is in that mode now.
-///
-/// # Errors
-/// When it stays locked, or SQLite fails otherwise.
 pub(crate) fn switch_to_wal(connection: &Connection, path: &Utf8Path) -> Result<bool, SqliteError> {
     // The switch needs the file for itself and does not wait for it, whatever the busy timeout is.
     let mode: String = retry_while_busy(connection, || {

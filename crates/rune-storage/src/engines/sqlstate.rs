@@ -60,7 +60,6 @@ pub(super) fn may_pass(code: &str, is_fatal: bool) -> bool {
         || kind(code, is_fatal) == FailureKind::Network
 }
 
-/// What to do next.
 pub(super) fn help(code: &str, is_fatal: bool) -> Option<&'static str> {
     Some(match code {
         "28P01" => {

@@ -209,7 +209,6 @@ fn trust(
     }
 }
 
-/// Encrypts one connection.
 pub(super) struct Connector {
     library: TlsConnector,
     name: ServerName<'static>,

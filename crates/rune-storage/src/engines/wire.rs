@@ -30,7 +30,6 @@ use rune_core::fsx;
 const LOOKS: u32 = 9;
 const MAX_TABLE_BYTES: u64 = 64 << 20;
 
-/// Where a server listens.
 #[derive(Debug, Clone)]
 pub(super) enum Address {
     /// On an address of a network.
@@ -39,7 +38,6 @@ pub(super) enum Address {
     Socket(Utf8PathBuf),
 }
 
-/// Nobody acknowledged anything for too long.
 #[derive(Debug, thiserror::Error)]
 #[error("the server did not acknowledge anything for {} s", .0.as_secs_f32())]
 struct Unacknowledged(Duration);
@@ -47,7 +45,6 @@ struct Unacknowledged(Duration);
 trait Duplex: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 
-/// A connection.
 pub(super) struct Wire {
     stream: Pin<Box<dyn Duplex>>,
     watch: Option<Watch>,
@@ -104,7 +101,6 @@ impl Wire {
     }
 }
 
-/// Checks the path of one connection.
 struct Watch {
     ticks: Interval,
     limit: Duration,

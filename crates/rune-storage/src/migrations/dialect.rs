@@ -29,7 +29,6 @@ impl fmt::Display for Dialect {
     }
 }
 
-/// An unknown marker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UnknownMarker {
     /// The line that it stands on, from 1.

@@ -284,9 +284,6 @@ impl Migrations {
     }
 
     /// A set of migrations from names and texts of files, in any order.
-    ///
-    /// # Errors
-    /// When a name, a number or the text of a file is not as it should be.
     pub(crate) fn from_files(
         files: impl IntoIterator<Item = (String, Vec<u8>)>,
     ) -> Result<Self, MigrationFileError> {

@@ -53,7 +53,6 @@ struct Splitter<'a> {
     current: Current,
 }
 
-/// The statement that is being read.
 #[derive(Default)]
 struct Current {
     sql: String,

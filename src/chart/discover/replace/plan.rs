@@ -40,7 +40,6 @@ pub(super) struct Change {
 /// The changes of one document, by the place of the scalar.
 pub(super) type Plan = BTreeMap<Place, Change>;
 
-/// A want on its way down a tree.
 #[derive(Clone, Copy)]
 pub(super) struct Course {
     want: usize,

@@ -26,7 +26,6 @@ pub(crate) struct DoctorReport {
     checks: Vec<Check>,
 }
 
-/// One thing that was checked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Check {

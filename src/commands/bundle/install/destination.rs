@@ -28,7 +28,6 @@ use rune_core::{
     yaml,
 };
 
-/// How many connections the registry is asked on.
 const LOOKS: usize = 4;
 
 /// What is installed, and with which values.
@@ -88,7 +87,6 @@ fn carried(bundle: &OpenBundle) -> BTreeSet<Digest> {
 }
 
 impl Destination {
-    /// Reads chart and values out of the bundle.
     pub(super) fn read(
         bundle: &OpenBundle,
         options: &InstallOptions,

@@ -86,7 +86,6 @@ struct RenderedImages {
     map: BTreeMap<String, String>,
 }
 
-/// The chart rendered with some values.
 struct Attempt {
     values: Vec<String>,
     rendered: String,
@@ -358,7 +357,6 @@ impl Mapping {
         RenderedImages { outside, map }
     }
 
-    /// What would come from elsewhere.
     fn findings(
         &self,
         attempt: &Attempt,

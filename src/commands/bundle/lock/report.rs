@@ -91,12 +91,10 @@ struct ArtifactSummary {
     digest: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
     artifact_type: Option<String>,
-    /// Artifacts about it: signatures, attestations, SBOMs.
     referrers: Vec<ReferrerSummary>,
     bytes: u64,
 }
 
-/// A chart, program or file from elsewhere.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FetchedSummary {

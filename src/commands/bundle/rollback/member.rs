@@ -115,7 +115,6 @@ impl Member {
         }
     }
 
-    /// Whether the way back is open.
     pub(super) async fn check(&mut self, permissions: &Permissions) -> Result<(), CommandError> {
         let (release, history) = (self.helm.release().to_owned(), self.helm.history().await?);
         check_pending(&release, &history, permissions.take_over)?;

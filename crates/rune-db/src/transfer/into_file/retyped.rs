@@ -16,7 +16,6 @@ use rune_core::fsx::TemporaryFile;
 const BLOB: u64 = 28;
 /// A float of eight bytes.
 const FLOAT: u8 = 7;
-/// The depth that no tree of SQLite's has.
 const MAX_DEPTH: usize = 24;
 
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +58,6 @@ pub(super) fn retype(
 }
 
 enum Step {
-    /// The row is below this page.
     Down(u64),
     /// The byte of the type is here.
     Here(u64),

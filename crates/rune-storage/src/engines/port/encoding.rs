@@ -24,7 +24,6 @@ pub(super) const AS_IT_IS: &str = "SELECT set_config('client_encoding', \
 const IN_UTF8: &str = "SELECT array_agg(convert_to(convert_from(value, $2), 'UTF8') ORDER BY place)
     FROM unnest($1) WITH ORDINALITY AS one (value, place)";
 
-/// How the texts of a database are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Encoding {
     /// As UTF-8, or as the bytes that a client sent, which are text if they are UTF-8.
@@ -114,7 +113,6 @@ impl Encoding {
     }
 }
 
-/// A parameter and its type.
 pub(super) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl ToSql for Value<'_> {

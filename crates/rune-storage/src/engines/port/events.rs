@@ -66,7 +66,6 @@ pub(super) fn record(session: &mut dyn Session, event: &NewEvent<'_>) -> Result<
         .integer("id")
 }
 
-/// Which events are summed up.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Scope<'a> {
     pub(super) job_id: Option<&'a str>,

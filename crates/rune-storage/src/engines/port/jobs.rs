@@ -18,7 +18,6 @@ pub(super) const COLUMNS: &str =
 
 /// How often a key is looked for that somebody else takes and gives back meanwhile.
 const ATTEMPTS: usize = 5;
-/// The most jobs of one cost report.
 const MAX_FINOPS_JOBS: u32 = 5000;
 /// How many jobs one transaction marks as failed.
 const STALE_BATCH: i64 = 500;

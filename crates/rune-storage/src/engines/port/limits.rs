@@ -63,7 +63,6 @@ pub(super) fn lookup(field: &'static str, text: &str) -> Result<(), StoreError> 
     free(field, text, usize::MAX)
 }
 
-/// The text of a JSON object.
 pub(super) fn object(field: &'static str, text: &str) -> Result<(), StoreError> {
     if text.len() > MAX_JSON_BYTES {
         return Err(refused(field, Problem::Bytes(MAX_JSON_BYTES)));

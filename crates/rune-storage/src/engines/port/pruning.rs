@@ -75,7 +75,6 @@ pub(super) fn rows_of(
     Ok(counts)
 }
 
-/// Counts what would be deleted.
 pub(super) fn count(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
     let mut count = |sql: &str| {
         let rows = session.query(sql, &[Value::Float(rule.before)])?;
@@ -114,10 +113,8 @@ impl AddAssign for PruneCounts {
 /// Takes one batch away; nothing when there is no more.
 type Batch = fn(&mut dyn Session, PruneRule) -> Result<PruneCounts, StoreError>;
 
-/// The batches, one kind after the other.
 pub(super) const BATCHES: [Batch; 2] = [events, jobs];
 
-/// Takes one batch of events away.
 fn events(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
     const DELETE: &str = "DELETE FROM workflow_events WHERE id IN (
         SELECT id FROM workflow_events WHERE recorded_at < ?1 ORDER BY id LIMIT ?2 /* FOR UPDATE SKIP LOCKED */)";

@@ -19,7 +19,6 @@ use crate::{
     LOCK_TIMEOUT, SqliteError, adopt_log, open_existing, open_for_looking, retry_while_busy,
 };
 
-/// How many connections are kept.
 const MAX_IDLE: usize = 10;
 /// How much of an artifact's content is in memory at a time.
 const PIECE_BYTES: usize = 1 << 20;

@@ -51,7 +51,6 @@ impl Catalog {
         self.tables.contains_key(table) && self.missing_in_book(table).is_none()
     }
 
-    /// A column that a bookkeeping table lacks.
     pub(super) fn missing_in_book(&self, table: &str) -> Option<&'static str> {
         let columns = self.tables.get(table)?;
         let (_, expected) = BOOKS.iter().find(|(name, _)| *name == table)?;

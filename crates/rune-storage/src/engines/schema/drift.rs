@@ -93,7 +93,6 @@ impl Drift {
         self.kind == DriftKind::Type && !self.is_readable
     }
 
-    /// Compares an existing table.
     pub(super) fn of(table: &'static Table, found: &Catalog, dialect: Dialect) -> Vec<Self> {
         let columns = found
             .tables

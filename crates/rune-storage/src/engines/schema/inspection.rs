@@ -48,7 +48,6 @@ pub enum Verb {
     },
 }
 
-/// What an object means for a verb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weight {
     Silent,
@@ -61,12 +60,10 @@ enum Weight {
 pub struct SiteObject {
     /// RUNE's table; empty for what concerns the whole database.
     pub(super) table: String,
-    /// Its own name.
     pub(super) name: String,
     pub(super) kind: ObjectKind,
 }
 
-/// What it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ObjectKind {
     /// RUNE's tables in another schema too; `is_named` where the URL itself says which schema is
@@ -440,9 +437,6 @@ impl Inspection {
     }
 
     /// The same where what deletes reach is allowed.
-    ///
-    /// # Errors
-    /// As [`check`](Self::check).
     pub(crate) fn check_without_cascades(&self, verb: Verb) -> Result<(), Obstacle> {
         self.refuse(verb, |object| !object.is_cascade())
     }
@@ -461,9 +455,6 @@ impl Inspection {
     }
 
     /// Refuses to alter the type of columns that something depends on.
-    ///
-    /// # Errors
-    /// With the names of all that does.
     pub(crate) fn check_altered(&self, columns: &[(&str, &str)]) -> Result<(), Obstacle> {
         let is_concerned = |object: &&SiteObject| match &object.kind {
             ObjectKind::Dependent { column } => {

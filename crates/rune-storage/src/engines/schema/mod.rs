@@ -51,7 +51,6 @@ pub mod on_sqlite {
     };
 }
 
-/// How this program signs the ledger.
 const TOOL: &str = concat!("rune-db ", env!("CARGO_PKG_VERSION"));
 
 /// How a database is to be migrated.

@@ -99,7 +99,6 @@ impl Failure for RepairError {
     }
 }
 
-/// What is to be done.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// Columns with 32 bits that should have 64, by table.
@@ -110,7 +109,6 @@ pub(super) struct Plan {
     pub(super) left: Vec<String>,
 }
 
-/// A column that should have twice the bits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NarrowColumn {
     pub(super) name: &'static str,
@@ -184,7 +182,6 @@ impl Plan {
         plan
     }
 
-    /// The repairs of the indexes.
     pub(super) fn index_repairs(&self) -> impl Iterator<Item = Repair> {
         self.indexes
             .iter()

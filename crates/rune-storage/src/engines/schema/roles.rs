@@ -158,7 +158,6 @@ pub(super) struct RoleContext {
 }
 
 impl RoleContext {
-    /// Reads it from the session.
     pub(super) async fn read(client: &Client) -> Result<Result<Self, RoleError>, ServerError> {
         const SQL: &str = "SELECT current_user::text, current_schema()::text, current_database()::text, pg_get_userbyid(d.datdba)::text,
                 r.rolsuper, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),

@@ -225,10 +225,8 @@ pub const TABLES: &[Table] = &[
     },
 ];
 
-/// RUNE's own bookkeeping table.
 pub(super) const VERSIONS: &str = "schema_version";
 
-/// This program's bookkeeping table.
 pub(super) const LEDGER: &str = "rune_db_ledger";
 
 /// This program's log of repairs. A table of its own: RUNE numbers versions, and readers of the
