@@ -13,19 +13,14 @@ use rune_core::failure::{Failure, FailureKind};
 /// The largest integer that every JSON reader keeps exactly: 2^53 - 1.
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// Why a value has no canonical form, or bytes are not in it.
 #[derive(Debug, thiserror::Error)]
 pub enum CanonicalJsonError {
-    /// The bytes are not JSON, or not of the expected shape.
     #[error("not the expected JSON")]
     Syntax(#[source] serde_json::Error),
-    /// The bytes are JSON, but not the one canonical form of their value.
     #[error("valid JSON, but not in canonical form")]
     NotCanonical,
-    /// A key contains something other than ASCII.
     #[error("the key `{0}` is not ASCII")]
     Key(String),
-    /// A number is not an integer between -(2^53-1) and 2^53-1.
     #[error("the number {0} is not an integer of at most 53 bits")]
     Number(serde_json::Number),
 }
@@ -37,9 +32,6 @@ impl Failure for CanonicalJsonError {
 }
 
 /// Encodes a value canonically.
-///
-/// # Errors
-/// When the value holds a non-ASCII key, or a number outside the subset.
 pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalJsonError> {
     let value = serde_json::to_value(value).map_err(CanonicalJsonError::Syntax)?;
     let mut out = Vec::new();
@@ -48,10 +40,6 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalJs
 }
 
 /// Decodes bytes that must be the canonical form of their value.
-///
-/// # Errors
-/// When the bytes are not JSON of the shape of `T`, or differ in any byte from what [`to_bytes`]
-/// makes of it.
 pub fn from_bytes<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalJsonError> {
     let value: T = serde_json::from_slice(bytes).map_err(CanonicalJsonError::Syntax)?;
     if to_bytes(&value)? == bytes {

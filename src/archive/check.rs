@@ -7,27 +7,21 @@ use std::io::{self, Read};
 
 use super::{EntryName, Placed};
 
-/// How much is read at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// What an archive has wrong in the frame around its contents.
+/// What an archive has wrong in the headers and padding around its entries.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// A header is not the one that the layout has at this place.
     #[error("entry `{0}`: the header is not the one that the bundle index demands")]
     Header(EntryName),
-    /// The bytes after the content are not all zero.
     #[error("entry `{0}`: the padding after it is not empty")]
     Padding(EntryName),
-    /// The two zero blocks at the end are missing or not zero.
     #[error("the end of the archive is damaged")]
     Trailer,
     #[error("there is more data after the end of the archive")]
     TrailingData,
-    /// The archive is shorter than its layout.
     #[error("entry `{0}`: the archive ends in the middle of it")]
     Truncated(EntryName),
-    /// The archive ends before its end.
     #[error("the archive ends before its last two blocks")]
     NoTrailer,
     #[error("cannot read the archive: {0}")]
@@ -76,9 +70,6 @@ impl EntryReader {
 
 impl Placed {
     /// Checks that a source that stands at the header of this entry has it.
-    ///
-    /// # Errors
-    /// When it has another one, or ends.
     pub fn check_header(&self, source: &mut impl Read) -> Result<(), CheckError> {
         let expected = self.header();
         let mut found = vec![0; expected.len()];
@@ -91,9 +82,6 @@ impl Placed {
     }
 
     /// Checks that a source that stands after the content of this entry has its padding.
-    ///
-    /// # Errors
-    /// When it has something else, or ends.
     pub fn check_padding(&self, source: &mut impl Read) -> Result<(), CheckError> {
         let mut padding = vec![0xff; usize::try_from(self.padding_bytes()).unwrap_or(0)];
         self.fill(source, &mut padding)?;
@@ -105,9 +93,6 @@ impl Placed {
     }
 
     /// Fills a buffer from a source that stands within this entry.
-    ///
-    /// # Errors
-    /// When the source ends before, or cannot be read.
     pub fn fill(&self, source: &mut impl Read, buffer: &mut [u8]) -> Result<(), CheckError> {
         source
             .read_exact(buffer)
@@ -119,9 +104,6 @@ impl Placed {
 }
 
 /// Checks that a source that stands after the last entry holds two zero blocks and nothing more.
-///
-/// # Errors
-/// When it does not.
 pub(crate) fn check_end(source: &mut impl Read) -> Result<(), CheckError> {
     let mut blocks = [0xff_u8; 1024];
     source

@@ -7,16 +7,14 @@ use super::EntryName;
 /// The size of a tar block in bytes.
 pub(crate) const BLOCK_BYTES: u64 = 512;
 
-/// The same for arrays in memory.
 const BLOCK: usize = 512;
 
 /// The first size that the eleven octal digits of a ustar header cannot express: 8 GiB.
 const USTAR_SIZE_LIMIT: u64 = 1 << 33;
 
-/// The name that the pax extended header of a large entry carries.
+/// The name in the pax extended header of a large entry.
 const PAX_NAME: &str = "././@PaxHeader";
 
-/// The permission bits of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// `0644`.
@@ -107,9 +105,6 @@ fn block(name: &str, size: u64, mode: u32, kind: u8) -> [u8; BLOCK] {
 
 /// Reads the size of the first entry from its header, which must be byte for byte the header of a
 /// regular entry `name` with that size.
-///
-/// # Errors
-/// When the header is anything else, or the size is above `max_bytes`.
 pub(crate) fn first_entry_size(
     header: &[u8],
     name: &EntryName,

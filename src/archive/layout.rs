@@ -8,7 +8,6 @@ use super::{
 };
 use rune_core::failure::{Failure, FailureKind};
 
-/// The two zero blocks that end a tar.
 const END_BYTES: u64 = 2 * BLOCK_BYTES;
 
 /// One entry before it has a place.
@@ -36,16 +35,12 @@ pub struct Layout {
     end_offset: u64,
 }
 
-/// Why entries cannot form an archive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
-    /// Two names are equal, or differ in case only.
     #[error("the entry name `{0}` occurs twice (upper and lower case count as the same)")]
     Duplicate(EntryName),
-    /// A name is also a directory of another name.
     #[error("the entry name `{0}` is also a directory of another entry")]
     FileAndDirectory(EntryName),
-    /// The sizes add up to more than 2^63-1 bytes.
     #[error("the entries are too large for one archive")]
     TooLarge,
 }
@@ -58,9 +53,6 @@ impl Failure for LayoutError {
 
 impl Layout {
     /// Gives every entry its place, in the given order.
-    ///
-    /// # Errors
-    /// When two names collide, or the archive would be too large.
     pub fn new(entries: impl IntoIterator<Item = Entry>) -> Result<Self, LayoutError> {
         let mut placed = Vec::new();
         let mut offset = 0_u64;

@@ -15,12 +15,10 @@ const MAX_BYTES: usize = 100;
 #[serde(try_from = "String", into = "String")]
 pub struct EntryName(String);
 
-/// Why a text is not an entry name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryNameError {
     #[error("the entry name {0:?} does not have between 1 and 100 bytes")]
     Length(String),
-    /// A byte outside the allowed set.
     #[error("the entry name {0:?} has characters other than A-Z a-z 0-9 . _ + - /")]
     Character(String),
     /// An empty, `.` or `..` component, or a leading or trailing slash.
@@ -35,10 +33,6 @@ impl Failure for EntryNameError {
 }
 
 impl EntryName {
-    /// Checks a text.
-    ///
-    /// # Errors
-    /// When it is too long, has a foreign character, or a component that is not a plain name.
     pub fn new(text: impl Into<String>) -> Result<Self, EntryNameError> {
         let text = text.into();
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-/".contains(&byte);

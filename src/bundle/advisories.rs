@@ -13,10 +13,8 @@ use rune_core::fsx;
 /// Far above what a vendor writes about all of its products.
 const MAX_ADVISORY_BYTES: u64 = 32 << 20;
 
-/// An advisory of the project, checked.
 #[derive(Debug)]
 pub struct AdvisoryIngredient {
-    /// Its path in the bundle.
     pub path: String,
     pub kind: AdvisoryKind,
     pub bytes: Vec<u8>,
@@ -26,7 +24,6 @@ pub struct AdvisoryIngredient {
 #[serde(deny_unknown_fields)]
 pub struct AdvisoryRecord {
     pub kind: AdvisoryKind,
-    /// The entry that holds it.
     pub path: EntryName,
 }
 
@@ -38,7 +35,6 @@ pub struct ShownAdvisory {
     pub statements: Vec<AdvisoryStatement>,
 }
 
-/// Reads the advisories of a project.
 pub(super) fn gather(project: &Project) -> Result<Vec<AdvisoryIngredient>, GatherError> {
     let advisories = project.manifest().advisories.iter();
     let read = advisories.map(|advisory| {
@@ -64,9 +60,6 @@ pub(super) fn gather(project: &Project) -> Result<Vec<AdvisoryIngredient>, Gathe
 impl BundleView {
     /// The advisories, and what they say. One that another program let in and that cannot be read
     /// says nothing.
-    ///
-    /// # Errors
-    /// When bytes of one differ from the bundle index.
     pub fn advisories(&self) -> Result<Vec<ShownAdvisory>, ContentError> {
         let records = self.index().advisories.iter();
         let shown = records.map(|record| {

@@ -2,9 +2,9 @@
 //! index.
 //!
 //! A file is read by several threads, an entry each, largest first; a stream in its own order. What
-//! a caller wants with the contents (nothing, or files on a disk) it says with a sink per entry.
-//! Documents, the small JSON contents that say how blobs hang together, are kept as they pass by,
-//! so that what is interpreted later are the very bytes that were verified.
+//! a caller wants with the data (nothing, or files on a disk) it says with a sink per entry.
+//! Documents, the small JSON blobs that refer to others, are kept as they pass by, so that what is
+//! interpreted later are the very bytes that were verified.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,7 +45,6 @@ pub enum BundleSource {
     Stream(Box<dyn Read>),
 }
 
-/// Where the content of one entry goes.
 pub(super) type Sink<'a> = Box<dyn Write + 'a>;
 
 /// Reads from a position in the bundle, without moving a shared one.
@@ -96,10 +95,6 @@ impl BundleSource {
         }
     }
 
-    /// Reads the head.
-    ///
-    /// # Errors
-    /// When the source does not begin as a bundle does.
     pub fn read_head(&mut self) -> Result<super::UnverifiedHead, super::HeadError> {
         match self {
             Self::File(file) => file.read_head(),
@@ -108,13 +103,10 @@ impl BundleSource {
     }
 }
 
-/// Reads the contents of a bundle, checks each against the index and hands it to the sink that
-/// `open` gives. With `only`, entries with other names are not read from a file, and from a stream
-/// for nothing but to come past them.
-///
-/// # Errors
-/// When anything at all does not match, or a sink fails. All problems of a file are reported
-/// together.
+/// Reads the entries of a bundle, checks each against the bundle index and hands it to the sink
+/// that `open` gives. With `only`, entries with other names are not read from a file, and from a
+/// stream for nothing but to come past them. Fails when anything at all does not match, or a sink
+/// fails. All problems of a file are reported together.
 pub(super) fn read_contents<'a>(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -163,9 +155,9 @@ pub(super) fn read_contents<'a>(
     Err(ContentError::new(problems))
 }
 
-/// The entries that are documents: the two OCI indexes, every manifest that the index names, and what
-/// may be a signature of an image, as long as their sizes stay within the limits. What is left out here is missed by the closure
-/// check, which fails.
+/// The entries that are documents: the two OCI indexes, every manifest that the bundle index names,
+/// and what may be a signature of an image, as long as their sizes stay within the limits. What is
+/// left out here is missed by the closure check, which fails.
 pub(super) fn documents_of(index: &BundleIndex) -> BTreeSet<EntryName> {
     let targets = index.images_and_artifacts().flat_map(|image| {
         let targets = [Some(&image.target), image.reduced_index.as_ref()]

@@ -23,7 +23,6 @@ pub(crate) enum Attached {
 /// What a bundle has besides its images and charts.
 #[derive(Debug)]
 pub(crate) struct AttachedFiles {
-    /// The manifest.
     pub(crate) target: Descriptor,
     pub(crate) layers: Vec<Descriptor>,
     /// The digest of the signature in each slot that was signed.

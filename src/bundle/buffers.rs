@@ -16,7 +16,6 @@ struct Lent {
 }
 
 impl Buffers {
-    /// A buffer with anything in it.
     pub(crate) fn take(&self) -> Vec<u8> {
         self.0
             .lock()

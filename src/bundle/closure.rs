@@ -25,9 +25,8 @@ use rune_core::{
     text::shown,
 };
 
-/// The contents of a bundle do not hang together.
 #[derive(Debug, thiserror::Error)]
-#[error("the contents do not hang together:{}", list(.0))]
+#[error("blobs of the bundle are missing or not used:{}", list(.0))]
 pub struct ClosureError(Vec<Gap>);
 
 /// One thing that does not hang together.
@@ -92,11 +91,9 @@ impl Failure for ClosureError {
 }
 
 /// Checks that every descriptor reachable from `index.json` and `artifacts/index.json` is an entry
-/// of that exact size, manifests of platforms that the index lists as left out excepted, that no
-/// blob is unreachable, and that whatever an artifact is about is in the bundle.
-///
-/// # Errors
-/// When it is not so; everything that was found is in the error.
+/// of that exact size, manifests of platforms that the bundle index lists as left out excepted,
+/// that no blob is unreachable, and that whatever an artifact is about is in the bundle. Fails when
+/// it is not so; everything that was found is in the error.
 pub(super) fn check(index: &BundleIndex, documents: &Documents) -> Result<(), ClosureError> {
     let mut walk = Walk::new(index, documents);
     for name in ["index.json", "artifacts/index.json"] {

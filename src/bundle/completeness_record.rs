@@ -1,4 +1,4 @@
-//! What the index of a bundle records of the check of its charts.
+//! What a bundle index records of the check of its charts.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,6 @@ pub struct Completeness {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckValuesRecord {
-    /// The name of the chart.
     pub chart: String,
     /// The keys, as `helm --set` takes them.
     pub keys: Vec<String>,
@@ -52,9 +51,7 @@ pub struct CheckValuesRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExceptionRecord {
-    /// The image, the pattern or the reference.
     pub what: String,
-    /// The reason that the policy gives.
     pub reason: String,
 }
 
@@ -79,7 +76,6 @@ impl Completeness {
         !(self.variables.is_empty() && self.options.is_empty() && self.fields.is_empty())
     }
 
-    /// The same with the places of a policy.
     #[must_use]
     pub fn with_places(self, places: &ImagePlaces) -> Self {
         Self {

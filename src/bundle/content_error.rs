@@ -11,10 +11,8 @@ use rune_core::{
     fsx::PathError,
 };
 
-/// How many problems an error message lists.
 const MAX_LISTED: usize = 10;
 
-/// The content does not match the authenticated index, or could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", text(.0))]
 pub struct ContentError(Vec<Located>);
@@ -43,7 +41,6 @@ pub(super) enum Problem {
         expected: Digest,
         actual: Digest,
     },
-    /// Somebody wrote to a file that was verified before, while this was read from it.
     #[error("entry `{0}`: the file changed while it was read")]
     Changed(EntryName),
     #[error("entry `{}`: {}", .0.path, .0.source)]
@@ -58,7 +55,6 @@ pub(super) enum Problem {
     NotHere(EntryName),
     #[error(transparent)]
     Length(#[from] LengthError),
-    /// The files together do not have the length that was signed.
     #[error(transparent)]
     Parts(#[from] PartsError),
 }
@@ -124,7 +120,6 @@ impl ContentError {
         Self(vec![Located::of_entry(problem, file, placed)])
     }
 
-    /// What is wrong with the end of the bundle.
     pub(super) fn of_end(error: CheckError, file: &BundleFile, layout: &Layout) -> Self {
         Self(vec![Located::of_end(error, file, layout)])
     }
@@ -238,7 +233,7 @@ impl Failure for ContentError {
 }
 
 impl ContentError {
-    /// The problem that a person should look at: content that is wrong before a machine that cannot
+    /// The problem that a person should see: content that is wrong before a machine that cannot
     /// read or write it.
     fn decisive(&self) -> Option<&Problem> {
         let is_of_machine = |problem: &&Problem| {

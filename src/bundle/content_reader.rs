@@ -19,7 +19,6 @@ const PIECE_BYTES: u64 = 256 << 10;
 /// How much is withheld at least, in bytes.
 const WITHHELD_BYTES: u64 = 64 << 10;
 
-/// How a position in the file is read.
 type Open<'a> = fn(&'a BundleFile, u64) -> At<'a>;
 
 /// A place in one content, from its beginning to its end. A clone is another place, at the same
@@ -83,9 +82,7 @@ impl ContentReader {
 
     /// Reads the next piece into the buffer, whose old content is lost, and says whether there may
     /// be another; the last piece can be empty. Reads from the bundle that the reader came from.
-    ///
-    /// # Errors
-    /// When the content is not what the index says. The buffer is empty then.
+    /// Fails when the content is not what the bundle index says. The buffer is empty then.
     pub fn next_piece(
         &mut self,
         bundle: &OpenBundle,
@@ -97,16 +94,13 @@ impl ContentReader {
 
     /// The same for whoever must not wait for a disk: nothing happens, and there is no answer,
     /// unless the system has all of the piece in memory.
-    ///
-    /// # Errors
-    /// As [`Self::next_piece`].
     pub fn next_cached_piece(
         &mut self,
         bundle: &OpenBundle,
         buffer: &mut Vec<u8>,
     ) -> Result<Option<bool>, ContentError> {
         match self.advance(bundle, buffer, At::cached) {
-            // What is no wait but a failure is met again by whoever reads with patience.
+            // What is a failure and not a wait is met again by whoever reads with patience.
             Err(Problem::Frame(CheckError::Read(_))) => Ok(None),
             outcome => outcome
                 .map(Some)

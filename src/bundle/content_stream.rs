@@ -27,13 +27,10 @@ pub(crate) struct ContentStream {
     buffers: Buffers,
 }
 
-/// Why there is no next piece.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// The content is not what the index says.
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// Reading came to no end: the program stops.
     #[error("the content was not read to its end")]
     Stopped(#[source] JoinError),
 }
@@ -64,9 +61,6 @@ impl ContentStream {
 
     /// The next piece, or nothing behind the last one, which can be empty and is given away only
     /// when the whole content is right.
-    ///
-    /// # Errors
-    /// When the content is not what the index says.
     pub(crate) fn poll_piece(
         &mut self,
         context: &mut Context<'_>,
@@ -117,7 +111,6 @@ fn read_later(
 }
 
 impl Clone for ContentStream {
-    /// What is read ahead stays with the original.
     fn clone(&self) -> Self {
         let (bundle, reader, buffers) = (
             Arc::clone(&self.bundle),

@@ -27,12 +27,8 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Reads the end of the file and the documents, so it takes the same time at any size. Of a file
-    /// that was verified before it compares every header too.
-    ///
-    /// # Errors
-    /// When the file ends too early or too late, a header or document differs from the index, or
-    /// the documents do not hang together.
+    /// Reads the end of the file and the documents, so it takes the same time at any size. Of a
+    /// file that was verified before it compares every header too.
     pub(super) fn open(
         file: BundleFile,
         index: &BundleIndex,
@@ -142,10 +138,6 @@ impl Contents {
         self.places.get(&digest)
     }
 
-    /// Reads what lies at a place, into memory.
-    ///
-    /// # Errors
-    /// When its bytes differ from the index.
     fn whole(&self, placed: &Placed, expected: Digest) -> Result<Vec<u8>, ContentError> {
         let mut source = At::new(&self.file, placed.header_offset());
         let mut content = Vec::new();

@@ -14,8 +14,8 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// Images that the packager makes, by their name in the manifest: the digest of the index, and of
-/// the manifest of each platform.
+/// Images that the packager builds, by their name in the manifest: the digest of the image index,
+/// and of the manifest of each platform.
 pub(crate) type BuiltDigests = BTreeMap<String, (Digest, Vec<(Platform, Digest)>)>;
 
 /// Makes the context of all templates. Without a lock it is the development form: tags, no digests.
@@ -162,7 +162,6 @@ fn long_values_path(file: &Utf8Path) -> String {
     format!("values/{}", below.as_str().trim_end_matches(".j2"))
 }
 
-/// Where a program stands in the bundle.
 pub(super) fn binary_path(binary: &Binary) -> String {
     format!(
         "bin/{}-{}/{}",

@@ -1,4 +1,4 @@
-//! Putting a signature into a bundle that is there already.
+//! Putting a signature into an existing bundle.
 //!
 //! A signature takes one blank slot, and nothing else of the file changes. Its bytes are written
 //! with one call and are durable before anybody is told. When the machine stops in between, each
@@ -41,7 +41,6 @@ pub(crate) struct FileToSign {
 struct HeadFile {
     file: EditableFile,
     path: Utf8PathBuf,
-    /// Where the head begins.
     offset: u64,
 }
 
@@ -53,43 +52,32 @@ pub(crate) struct CheckedFile {
     head: AuthenticatedHead,
 }
 
-/// What became of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placement {
-    /// It took a blank slot.
     New(usize),
     /// It was there in part, from a run that was cut off.
     Completed(usize),
-    /// The key had signed before.
     Present(usize),
 }
 
-/// Why a bundle was not signed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CosignError {
-    /// The file cannot be opened, locked or written.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// The file does not begin as a bundle does.
     #[error(transparent)]
     Head(#[from] HeadError),
-    /// The index is none that this program understands.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// The contents are not what the index says.
     #[error(transparent)]
     Contents(#[from] VerifyError),
-    /// Another signature is bad, or the bundle is another one than expected.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// A slot holds a part of another signature, or rubbish.
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
     OtherPart(usize),
     #[error("all {SLOTS} signature slots are taken")]
     Full,
     #[error("the bundle was changed while it was being checked")]
     Changed,
-    /// Volumes are missing, or do not belong together.
     #[error(transparent)]
     Files(#[from] PartsError),
     #[error("`{0}` is the first of several parts, which `split` made of the bundle")]
@@ -125,18 +113,25 @@ impl Failure for CosignError {
             Self::Contents(error) => error.help(),
             Self::Trust(error) => error.help(),
             Self::OtherPart(_) => Some(
-                "if somebody else's `sign` or `attach` was cut off, let them run it again with the same key or signature; else copy the file again from its source"
+                "if somebody else's `sign` or `attach` was cut off, let them run it again with \
+                 the same key or signature; else copy the file again from its source"
                     .to_owned(),
             ),
             Self::Full => Some(
-                "build the bundle again, which gives the same bundle.json, and `attach` the signatures that are still wanted".to_owned(),
+                "build the bundle again, which gives the same bundle.json, and `attach` the \
+                 signatures that are still wanted"
+                    .to_owned(),
             ),
             Self::Files(error) => error.help(),
             Self::Parts(path) => {
                 let stem = path.with_extension("");
-                Some(format!("join the parts with `cat {stem}.* > {stem}`, sign `{stem}`, and split it again"))
+                Some(format!(
+                    "join the parts with `cat {stem}.* > {stem}`, sign `{stem}`, and split it again"
+                ))
             }
-            Self::Changed => Some("see what else writes to this file, and run the same command again".to_owned()),
+            Self::Changed => {
+                Some("see what else writes to this file, and run the same command again".to_owned())
+            }
         }
     }
 }
@@ -144,9 +139,6 @@ impl Failure for CosignError {
 impl FileToSign {
     /// Opens a bundle, or all volumes of a set, for writing and reads the head. Volumes are looked
     /// for beside the one that is named and in `more`.
-    ///
-    /// # Errors
-    /// When it may not be written, is no bundle, or a volume is missing.
     pub(crate) fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, CosignError> {
         let file = EditableFile::open(path)?;
         let places = Places::new(path, more);
@@ -181,7 +173,7 @@ impl FileToSign {
         })
     }
 
-    /// The exact bytes that signatures are made over: the index as it stands in the file.
+    /// The exact bytes that signatures are made over: the bundle index as it stands in the file.
     pub(crate) fn message(&self) -> &[u8] {
         self.head.index_bytes()
     }
@@ -190,10 +182,6 @@ impl FileToSign {
         self.head.digest()
     }
 
-    /// Checks the whole bundle against its index.
-    ///
-    /// # Errors
-    /// When the index is not understood, or any byte differs from what it says.
     pub(crate) fn check(
         self,
         threads: usize,
@@ -218,12 +206,8 @@ impl CheckedFile {
     }
 
     /// Puts a signature into a slot, unless its key has signed before. `trust` has the key, and
-    /// judges the signatures that are there. Waits for other processes that do the same. Nothing is
+    /// checks the signatures that it has. Waits for other processes that do the same. Nothing is
     /// written when `is_dry_run`. Also gives what the slots hold afterwards, or would.
-    ///
-    /// # Errors
-    /// When no slot is blank, a slot is damaged, a key that `trust` has made a bad signature, or
-    /// the disk refuses.
     pub(crate) fn add(
         &self,
         trust: &Trust,
@@ -257,7 +241,7 @@ impl CheckedFile {
         Ok((placement, states))
     }
 
-    /// Where the signature belongs. All slots are looked at, so that no signature is put beside a
+    /// Where the signature belongs. All slots are read, so that no signature is put beside a
     /// damaged one.
     fn place(
         &self,

@@ -1,4 +1,4 @@
-//! Judging what a bundle carries by the policy of whoever receives it.
+//! Evaluating what a bundle includes by the policy of whoever receives it.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// Judges every image of a verified bundle, and where its charts come from. What is attested about
-/// an image is read from the attestation manifests inside.
+/// Evaluates every image of a verified bundle, and where its charts come from. What is attested
+/// about an image is read from the attestation manifests inside.
 pub(crate) fn evaluate(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Evaluation {
     let subject = |kind: SubjectKind, image: &ImageRecord| {
         let content = ImageContent::Pinned {
@@ -96,7 +96,7 @@ fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> Si
     }
 }
 
-/// Each carried platform with the predicate types of what is attested about it.
+/// Each included platform with the predicate types of what is attested about it.
 fn attested(image: &ImageRecord, documents: &Documents) -> Vec<(String, Vec<String>)> {
     let described = image.carried_runnable().map(|manifest| {
         let platform = manifest

@@ -1,7 +1,8 @@
 //! The bytes of a bundle by position, in one file or one after another in several.
 //!
 //! Parts that `split` made and volumes differ only in where the bytes of the bundle begin in each
-//! file. Whoever reads sees one bundle; whoever reports what is wrong asks here in which file it is.
+//! file. Whoever reads sees one bundle; whoever reports what is wrong asks here in which file it
+//! is.
 
 use std::{
     fs::File,
@@ -43,15 +44,12 @@ pub(super) struct Piece {
     pub(super) path: Utf8PathBuf,
     /// The bytes of the bundle; the last file is read to its end, wherever that is.
     pub(super) range: Range<u64>,
-    /// Where they begin in the file.
     pub(super) offset: u64,
     pub(super) kind: PieceKind,
 }
 
-/// What kind of file it is.
 #[derive(Debug)]
 pub(super) enum PieceKind {
-    /// The whole bundle.
     Whole,
     /// One of the parts that `split` made.
     Part,
@@ -63,7 +61,6 @@ pub(super) enum PieceKind {
     },
 }
 
-/// The volumes that a bundle is read from.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Volumes {
@@ -117,10 +114,6 @@ impl BundleFile {
         self.volumes.as_deref()
     }
 
-    /// Reads the head.
-    ///
-    /// # Errors
-    /// When the files do not begin as a bundle does.
     pub fn read_head(&self) -> Result<UnverifiedHead, HeadError> {
         match &self.head {
             Some(head) => Ok(UnverifiedHead::clone(head)),
@@ -147,7 +140,6 @@ impl BundleFile {
         }
     }
 
-    /// The open files.
     pub(super) fn files(&self) -> impl Iterator<Item = &File> {
         self.pieces.iter().map(|piece| &piece.file)
     }
@@ -158,9 +150,6 @@ impl BundleFile {
     }
 
     /// How many bytes of the bundle the files have.
-    ///
-    /// # Errors
-    /// When a file cannot be asked about.
     pub(crate) fn length(&self) -> Result<u64, PathError> {
         let Some(last) = self.pieces.last() else {
             return Ok(0);
@@ -222,7 +211,6 @@ impl BundleFile {
             .collect()
     }
 
-    /// Whether the files still look like that.
     pub fn has_stamp(&self, stamps: &[Stamp]) -> bool {
         self.pieces.len() == stamps.len()
             && self

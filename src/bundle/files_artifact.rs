@@ -16,12 +16,11 @@ use super::{
 use crate::oci::{ArtifactManifest, Descriptor, Manifest};
 use rune_core::digest::Digest;
 
-/// The type of the artifact.
 pub(super) const FILES_ARTIFACT: &str = "application/vnd.rune-bundle.files.v1+json";
 
-/// The annotation that has the digest of the signature in a slot, without the number of the slot. The
-/// digest is bare: lists of referrers repeat annotations, and what looks like a digest there may be
-/// taken for that of a manifest.
+/// The annotation that has the digest of the signature in a slot, without the number of the slot.
+/// The digest is bare: lists of referrers repeat annotations, and what looks like a digest there
+/// may be taken for that of a manifest.
 pub(super) const SLOT: &str = "io.rune-bundle.slot.";
 
 /// What a layer is, whatever it has: a registry that looks into documents would miss what they

@@ -1,5 +1,5 @@
 //! From a project and its lock to the ingredients of a bundle: reads the project's files, renders
-//! the charts and values with the locked digests, makes the images that the packager makes.
+//! the charts and values with the locked digests, builds the images that the packager builds.
 //!
 //! Everything read here is held against the lock: a program or migration that is not the locked one
 //! is drift.
@@ -44,13 +44,13 @@ const MAX_TEXT_BYTES: u64 = 4 << 20;
 /// Far more than Helm reads in a values file of its own limit.
 const MAX_VALUES_NODES: usize = 1_000_000;
 
-/// How much of a carried file is hashed at once.
+/// How much of an included file is hashed at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// Which components a bundle has beyond or without what the manifest says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ComponentChoice {
-    /// Components to carry although they are off by default.
+    /// Components to include although they are off by default.
     pub(crate) with: Vec<String>,
     pub(crate) without: Vec<String>,
 }
@@ -62,15 +62,9 @@ pub(crate) struct Gathered {
     pub(crate) ingredients: Ingredients,
     /// Every image of the lock, those that are left out too.
     pub(crate) available: Vec<AvailableImage>,
-    /// Values for the check of the charts alone.
     pub(crate) check_values: CheckValues,
 }
 
-/// Gathers the ingredients of a bundle.
-///
-/// # Errors
-/// When the lock does not fit, a file changed since it was locked, or a template, chart or program
-/// is wrong.
 pub(crate) fn gather(
     project: &Project,
     lock: &Lock,
@@ -180,7 +174,6 @@ pub(super) fn charts(
     Ok(charts)
 }
 
-/// Renders the values of the profiles.
 #[expect(
     clippy::indexing_slicing,
     reason = "every values file of a profile has a place"

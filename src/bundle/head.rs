@@ -1,9 +1,9 @@
-//! The head of a bundle: the index and the signature slots, before and after they are
+//! The header of a bundle: the bundle index and the signature slots, before and after they are
 //! authenticated.
 //!
 //! [`UnverifiedHead`] holds bytes. The only thing read from them is the size of the first entry.
-//! [`AuthenticatedHead`] exists only when a key or digest from outside the bundle vouches for the
-//! index; every reader of contents asks for one.
+//! [`AuthenticatedHead`] exists only when a key or digest from outside the bundle authenticates the
+//! bundle index; every reader of entries asks for one.
 
 use std::{collections::BTreeMap, io::Read};
 
@@ -35,7 +35,7 @@ pub struct UnverifiedHead {
     slots: Vec<Vec<u8>>,
 }
 
-/// The head of a bundle whose index somebody trusted has vouched for.
+/// The header of a bundle that a trusted key or digest authenticates.
 #[derive(Debug)]
 pub struct AuthenticatedHead {
     bytes: UnverifiedHead,
@@ -45,19 +45,16 @@ pub struct AuthenticatedHead {
     slots: Vec<SlotState>,
 }
 
-/// Why a file does not begin as a bundle does.
 #[derive(Debug, thiserror::Error)]
 pub enum HeadError {
     #[error("this is not a bundle: the file is empty")]
     Empty,
-    /// The first header is not that of a bundle's index.
     #[error("this is not a bundle: the file does not begin with the header of `bundle.json`")]
     NotABundle,
     #[error("this is a delta: it has a part of the bundle, and the rest is elsewhere")]
     Delta,
     #[error("this is not a bundle: it is a {} file", .0.name())]
     Compressed(Compression),
-    /// The frame of the index or of a slot is damaged or cut off.
     #[error("the header of the bundle is damaged")]
     Damaged(#[source] CheckError),
     /// The fixed part of the archive has no layout; does not happen.
@@ -85,38 +82,26 @@ impl Failure for HeadError {
     }
 }
 
-/// Why an authenticated head could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticationError {
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// It is signed, but not an index that this program can act on.
     #[error(transparent)]
     Index(#[from] IndexError),
 }
 
 impl Failure for AuthenticationError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Trust(error) => error.kind(),
-            Self::Index(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Trust(error) => error.help(),
-            Self::Index(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Trust(error) => error,
+            Self::Index(error) => error,
+        })
     }
 }
 
 impl UnverifiedHead {
     /// Reads the head from a source that stands at the beginning, and leaves it after the last
     /// slot.
-    ///
-    /// # Errors
-    /// When the source does not begin as a bundle does, or ends too early.
     pub fn read(source: &mut impl Read) -> Result<Self, HeadError> {
         let mut first = Vec::new();
         source
@@ -155,7 +140,8 @@ impl UnverifiedHead {
         })
     }
 
-    /// The head of a bundle as a registry has it: the index, and by its number what each slot held.
+    /// The header of a bundle as a registry has it: the bundle index, and by its number what each
+    /// slot held.
     pub(crate) fn published(index_bytes: Vec<u8>, signatures: BTreeMap<usize, Vec<u8>>) -> Self {
         let mut slots = vec![vec![b' '; SLOT_BYTES]; SLOTS];
         for (number, mut signature) in signatures {
@@ -167,17 +153,17 @@ impl UnverifiedHead {
         Self { index_bytes, slots }
     }
 
-    /// The bundle digest: the SHA-256 of the index as it stands in the file.
+    /// The bundle digest: the SHA-256 of the bundle index as it stands in the file.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.index_bytes)
     }
 
-    /// The size of the index in bytes.
+    /// The size of the bundle index in bytes.
     pub const fn index_size(&self) -> u64 {
         self.index_bytes.len() as u64
     }
 
-    /// The exact bytes of the index.
+    /// The exact bytes of the bundle index.
     pub(super) fn index_bytes(&self) -> &[u8] {
         &self.index_bytes
     }
@@ -187,17 +173,14 @@ impl UnverifiedHead {
         &self.slots
     }
 
-    /// Replaces what a slot holds.
     pub(super) fn set_slot(&mut self, slot: usize, bytes: Vec<u8>) {
         if let Some(held) = self.slots.get_mut(slot) {
             *held = bytes;
         }
     }
 
-    /// Decides whether anybody trusted vouches for the index, and only then reads it.
-    ///
-    /// # Errors
-    /// When nobody does, or the index is none that this program can act on.
+    /// Decides whether a trusted key or digest authenticates the bundle index, and only then reads
+    /// it.
     pub fn authenticate(self, trust: &Trust) -> Result<AuthenticatedHead, AuthenticationError> {
         let slots = trust.evaluate(&self.index_bytes, &self.slots)?;
         let index = BundleIndex::from_bytes(&self.index_bytes)?;
@@ -211,8 +194,8 @@ impl UnverifiedHead {
         })
     }
 
-    /// Reads the index on the word of whoever is about to sign it. It serves to check the contents
-    /// behind it, which is what a signer vouches for, and nothing else is done with them.
+    /// Reads the bundle index on the word of whoever is about to sign it. It serves to check the
+    /// entries behind it, which is what a signer signs, and nothing else is done with them.
     pub(super) fn vouched_for_by_signer(self) -> Result<AuthenticatedHead, IndexError> {
         let (index, slots) = self.peek()?;
         let layout = index.layout(self.index_bytes.len() as u64)?;
@@ -225,10 +208,7 @@ impl UnverifiedHead {
         })
     }
 
-    /// Reads the index although nobody vouches for it; for showing only, never for acting.
-    ///
-    /// # Errors
-    /// When it is not an index of this format.
+    /// Reads the bundle index although nobody authenticated it; for showing only, never for acting.
     pub fn peek(&self) -> Result<(BundleIndex, Vec<SlotState>), IndexError> {
         let digest = self.digest();
         Ok((
@@ -260,19 +240,18 @@ impl AuthenticatedHead {
         &self.slots
     }
 
-    /// The layout of the whole archive.
     pub const fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The exact bytes of the index.
+    /// The exact bytes of the bundle index.
     pub fn index_bytes(&self) -> &[u8] {
         &self.bytes.index_bytes
     }
 
     /// Where the content of a signature slot begins in the file.
     pub(super) fn slot_offset(&self, slot: usize) -> u64 {
-        // The index comes first.
+        // The bundle index comes first.
         self.layout
             .entries()
             .get(slot.saturating_add(1))

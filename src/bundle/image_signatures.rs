@@ -13,11 +13,9 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// What the bundle index says about them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSignatures {
-    /// The fingerprint of the key that made them.
     pub key: Digest,
     /// Sorted by subject.
     pub manifests: Vec<ImageSignatureRecord>,
@@ -29,13 +27,11 @@ pub struct ImageSignatures {
 pub struct ImageSignatureRecord {
     /// The image, image index or chart that is signed.
     pub subject: Digest,
-    /// The manifest of the signature.
     pub target: Descriptor,
     /// The blob with what was signed and the signature.
     pub statement: Digest,
 }
 
-/// Where the signatures come from.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum ImageSigner {
@@ -86,7 +82,6 @@ impl ImageSigner {
 }
 
 impl ImageSignatureChoice {
-    /// Whether something is published.
     pub fn admits(self, publication: &Publication) -> bool {
         match (&publication.kind, self) {
             (PublicationKind::ImageSignature { hides_tags, .. }, Self::Auto) => !hides_tags,
@@ -107,7 +102,6 @@ impl ImageSignatureChoice {
 }
 
 impl BundleIndex {
-    /// The signatures by whoever built the bundle.
     pub(super) fn image_signatures(&self) -> impl Iterator<Item = &ImageSignatureRecord> {
         self.image_signatures
             .iter()

@@ -1,4 +1,4 @@
-//! `bundle.json`: the index that determines every later byte of the bundle.
+//! `bundle.json`: the bundle index that determines every later byte of the bundle.
 //!
 //! Canonical JSON, signed, at the head of the tar. Its SHA-256 is the *bundle digest*. Unknown
 //! fields are refused: a reader that does not understand a part of a signed statement must not act
@@ -47,12 +47,10 @@ const RELEASES: &str = "releases";
 /// The ability to publish signatures by whoever built the bundle, or to leave them out.
 const IMAGE_SIGNATURES: &str = "image-signatures";
 
-/// The ability to say which entries are advisories.
 const ADVISORIES: &str = "advisories";
 /// The ability to publish artifacts that are not run.
 const ARTIFACTS: &str = "artifacts";
 
-/// The ability to create namespaces with settings.
 const NAMESPACES: &str = "namespaces";
 
 /// The largest index that is read, in bytes.
@@ -66,16 +64,14 @@ pub struct BundleIndex {
     /// Abilities that a reader must have beyond the format version; a reader refuses words it does
     /// not know.
     pub requires: Vec<String>,
-    /// The name of the bundle.
     pub name: String,
-    /// The version of the bundle.
     pub version: semver::Version,
     /// Name and version of the program that wrote it.
     pub tool: String,
     /// The digest of the bundle that this one succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predecessor: Option<Digest>,
-    /// Every entry after the index and the slots, in the order of the archive.
+    /// Every entry after the bundle index and the slots, in the order of the archive.
     pub entries: Vec<EntryRecord>,
     pub images: Vec<ImageRecord>,
     /// Other artifacts of registries; all of each is included.
@@ -87,7 +83,6 @@ pub struct BundleIndex {
     /// What is installed together, in this order; empty when one chart is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub releases: Vec<ReleaseRecord>,
-    /// How namespaces are created for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<NamespaceRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,7 +97,6 @@ pub struct BundleIndex {
     /// Signatures of images and charts by whoever built the bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_signatures: Option<ImageSignatures>,
-    /// What is said about vulnerabilities in the images.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisories: Vec<AdvisoryRecord>,
 }
@@ -110,7 +104,6 @@ pub struct BundleIndex {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntryRecord {
-    /// Its name in the archive.
     pub path: EntryName,
     /// Its size in bytes.
     pub size: u64,
@@ -122,15 +115,15 @@ pub struct EntryRecord {
     pub mode: Mode,
 }
 
-/// One image or artifact: what it is called, what its reference resolved to, and what of it is included.
+/// One image or artifact: what it is called, what its reference resolved to, and what of it is
+/// included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageRecord {
-    /// Its name in the bundle manifest.
     pub name: String,
     /// The reference it is known by.
     pub reference: Reference,
-    /// The index or manifest that the reference resolved to when it was locked.
+    /// The image index or manifest that the reference resolved to when it was locked.
     pub target: Descriptor,
     /// The optional component it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,17 +131,16 @@ pub struct ImageRecord {
     /// Its licence as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    /// The manifests that `target` leads to, itself included when it is no index.
+    /// The manifests that `target` leads to, itself included when it is not an index.
     pub manifests: Vec<ManifestRecord>,
-    /// The index of the carried manifests alone, when others were left out.
+    /// The image index of the included manifests alone, when others were left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduced_index: Option<Descriptor>,
-    /// Artifacts about what is carried of it, such as signatures, sorted by subject and digest.
+    /// Artifacts about what is included of it, such as signatures, sorted by subject and digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub referrers: Vec<ReferrerRecord>,
 }
 
-/// One manifest of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ManifestRecord {
@@ -161,14 +153,12 @@ pub struct ManifestRecord {
     pub carried: bool,
 }
 
-/// What a manifest of an image is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     Image,
     /// A statement about an image, such as an SBOM or provenance.
     Attestation,
-    /// An index within the index.
     Index,
     /// Something else that stands beside the images.
     Artifact,
@@ -179,7 +169,6 @@ pub enum Role {
 pub struct ChartRecord {
     pub name: String,
     pub version: String,
-    /// The entry that holds the chart archive.
     pub path: EntryName,
     /// The manifest of the same chart as an OCI artifact.
     pub artifact: Descriptor,
@@ -208,9 +197,7 @@ pub struct Migrations {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MigrationRecord {
-    /// The schema version after it.
     pub version: u32,
-    /// The entry that holds it.
     pub path: EntryName,
 }
 
@@ -218,9 +205,7 @@ pub struct MigrationRecord {
 #[serde(deny_unknown_fields)]
 pub struct BinaryRecord {
     pub name: String,
-    /// The platform it runs on.
     pub platform: Platform,
-    /// The entry that holds it.
     pub path: EntryName,
 }
 
@@ -235,18 +220,14 @@ pub struct PolicyRecord {
     pub waived: Vec<String>,
 }
 
-/// Why bytes are not an index that this program can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// Not canonical JSON of the expected shape.
     #[error("`bundle.json` is not an index of this format")]
     Form(#[source] CanonicalJsonError),
     #[error("the bundle has format {0}, this program reads format {FORMAT}")]
     Format(u64),
-    /// The bundle requires something that this program does not know.
     #[error("the bundle requires `{0}`, which this program does not know")]
     Requires(String),
-    /// The entries cannot form an archive.
     #[error("the entries of the bundle index cannot form an archive")]
     Layout(#[from] LayoutError),
     /// A name of the fixed part is malformed; does not happen.
@@ -281,14 +262,13 @@ impl ProfileRecord {
 }
 
 impl ImageRecord {
-    /// The manifests that run, carried or left out; all but the attestations.
+    /// The manifests that run, included or left out; all but the attestations.
     pub fn runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
         self.manifests
             .iter()
             .filter(|manifest| manifest.role == Role::Image)
     }
 
-    /// Those of them that are carried.
     pub fn carried_runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
         self.runnable().filter(|manifest| manifest.carried)
     }
@@ -310,7 +290,6 @@ impl ManifestRecord {
 }
 
 impl BundleIndex {
-    /// The words for abilities that a reader needs.
     pub(super) fn required_abilities(&self) -> Vec<String> {
         let has_profile_charts = self
             .profiles
@@ -335,7 +314,6 @@ impl BundleIndex {
         needed.map(|(word, _)| word.to_owned()).collect()
     }
 
-    /// Images, then artifacts.
     pub fn images_and_artifacts(&self) -> impl Iterator<Item = &ImageRecord> {
         self.images.iter().chain(&self.artifacts)
     }
@@ -359,9 +337,6 @@ impl BundleIndex {
     }
 
     /// Reads an index from bytes that must be its canonical form.
-    ///
-    /// # Errors
-    /// When the format or a required ability is unknown, or the bytes are not canonical.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, IndexError> {
         let preamble: Preamble = serde_json::from_slice(bytes)
             .map_err(|error| IndexError::Form(CanonicalJsonError::Syntax(error)))?;
@@ -391,17 +366,11 @@ impl BundleIndex {
     }
 
     /// The canonical bytes; their SHA-256 is the bundle digest.
-    ///
-    /// # Errors
-    /// When a value has no canonical form.
     pub fn to_bytes(&self) -> Result<Vec<u8>, IndexError> {
         canonical_json::to_bytes(self).map_err(IndexError::Form)
     }
 
     /// The layout of the archive whose index has `index_bytes` bytes: index, slots, entries.
-    ///
-    /// # Errors
-    /// When the entries collide or are too large.
     pub fn layout(&self, index_bytes: u64) -> Result<Layout, IndexError> {
         let fixed = head_entries(index_bytes)?;
         let entries = self.entries.iter().map(|entry| Entry {
@@ -413,7 +382,7 @@ impl BundleIndex {
     }
 }
 
-/// The entries that every bundle begins with: the index and the signature slots.
+/// The entries that every bundle begins with: the bundle index and the signature slots.
 pub(super) fn head_entries(index_bytes: u64) -> Result<Vec<Entry>, EntryNameError> {
     let entry = |name: String, size| {
         EntryName::new(name).map(|name| Entry {
@@ -435,7 +404,6 @@ pub(super) fn head_entries(index_bytes: u64) -> Result<Vec<Entry>, EntryNameErro
 /// The name of the first entry.
 pub(super) const INDEX_NAME: &str = "bundle.json";
 
-/// The path of a blob in the OCI layout.
 pub(super) fn blob_path(digest: Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }

@@ -31,20 +31,17 @@ pub(super) enum Progressed {
     Bytes(u64),
 }
 
-/// The journal of one plan.
 #[derive(Debug)]
 pub(super) struct Journal {
     log: LineLog,
 }
 
-/// Syncs and records beside the downloads.
 #[derive(Debug)]
 pub(super) struct Recorder {
     sender: Sender<(usize, Progressed)>,
     thread: JoinHandle<Result<Journal, PathError>>,
 }
 
-/// Where the journal of a destination lies.
 pub(super) fn path_of(destination: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{destination}.journal"))
 }
@@ -89,7 +86,6 @@ impl Journal {
             .is_some_and(|first| *first != first_line(plan)))
     }
 
-    /// Starts the thread that syncs and records.
     pub(super) fn record(mut self, output: Output) -> Recorder {
         let (sender, receiver) = channel();
         let thread = std::thread::spawn(move || {
@@ -120,7 +116,6 @@ impl Journal {
         self.log.append(&lines)
     }
 
-    /// Removes the journal; the bundle is complete.
     pub(super) fn remove(self) -> Result<(), PathError> {
         self.log.remove()
     }

@@ -7,7 +7,6 @@ use super::{BundleFile, ContentError, archive::BundleSource, content_error::Prob
 use crate::archive::{CheckError, Layout};
 use rune_core::command::counted;
 
-/// How long a bundle is, and how long it should be, in bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
 pub(super) struct LengthError {
@@ -36,7 +35,8 @@ impl LengthError {
                 .to_owned()
         } else {
             format!(
-                "a copy of a whole disk or partition ends with other data; keep the bundle alone: `head --bytes={} FILE > BUNDLE`",
+                "a copy of a whole disk or partition ends with other data; keep the bundle alone: \
+                 `head --bytes={} FILE > BUNDLE`",
                 self.expected
             )
         }
@@ -44,9 +44,6 @@ impl LengthError {
 }
 
 /// Compares the length of a bundle in files with that of its layout.
-///
-/// # Errors
-/// When it is shorter or longer.
 pub(super) fn check_length(file: &BundleFile, layout: &Layout) -> Result<(), ContentError> {
     let expected = layout.total_bytes();
     let Some(whole) = file.whole_file() else {
@@ -64,9 +61,6 @@ pub(super) fn check_length(file: &BundleFile, layout: &Layout) -> Result<(), Con
 
 impl BundleSource {
     /// Compares the length of a file with that of its layout; of a stream it is not known yet.
-    ///
-    /// # Errors
-    /// When the file is shorter or longer.
     pub fn check_length(&self, layout: &Layout) -> Result<(), ContentError> {
         match self {
             Self::File(file) => check_length(file, layout),
@@ -82,7 +76,6 @@ pub(super) struct Counted<R> {
 }
 
 impl<R: Read> Counted<R> {
-    /// Continues to count at a position.
     pub(super) const fn from(stream: R, count: u64) -> Self {
         Self { stream, count }
     }

@@ -1,6 +1,6 @@
 //! The bundle: one signed tar whose every byte follows from its index.
 //!
-//! Two engines do all the work. `materialise` writes the tar of an index from wherever the contents
+//! Two engines do all the work. `materialise` writes the tar of an index from wherever the entries
 //! are; `archive` reads a tar against its authenticated index. Building, verifying, unpacking and
 //! inspecting are calls of them. Nothing in an unauthenticated bundle is interpreted beyond finding
 //! its head.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::BundleIndex;
 use crate::manifest::{Direction, Namespace, PodSecurity};
 
-/// How a namespace is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NamespaceRecord {
@@ -17,7 +16,6 @@ pub struct NamespaceRecord {
     /// The level of the Pod Security Standards that is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_security: Option<PodSecurity>,
-    /// Amounts by resource.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quota: BTreeMap<String, String>,
     /// In which directions nothing passes that no other policy allows.

@@ -1,8 +1,8 @@
 //! An open bundle: its documents are read and hang together, and every content can be had by its
 //! digest, in place.
 //!
-//! For the verbs that give contents away: serving, pushing, loading, installing. Opening reads the
-//! documents and the end of the file, so it takes the same time at any size. Contents are read from
+//! For the verbs that give entries away: serving, pushing, loading, installing. Opening reads the
+//! documents and the end of the file, so it takes the same time at any size. Entries are read from
 //! the one open file by position, any number of them at the same time.
 
 use std::{
@@ -25,11 +25,7 @@ use crate::{
     archive::{EntryName, Placed},
     oci::{Descriptor, Manifest, ManifestKind},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    fsx::Stamp,
-};
+use rune_core::{digest::Digest, failure::Failure, fsx::Stamp};
 
 /// A bundle whose head is authenticated and whose documents hang together.
 #[derive(Debug)]
@@ -41,44 +37,30 @@ pub struct OpenBundle {
     files: Option<Publication>,
 }
 
-/// Why a bundle with an authenticated head cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// The documents do not hang together.
     #[error(transparent)]
     Closure(#[from] ClosureError),
-    /// What is published beside the contents has no canonical form; does not happen.
+    /// What is published beside the entries has no canonical form; does not happen.
     #[error(transparent)]
     Index(#[from] IndexError),
 }
 
 impl Failure for OpenError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Content(error) => error.kind(),
-            Self::Closure(error) => error.kind(),
-            Self::Index(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Content(error) => error.help(),
-            Self::Closure(error) => error.help(),
-            Self::Index(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Content(error) => error,
+            Self::Closure(error) => error,
+            Self::Index(error) => error,
+        })
     }
 }
 
 impl OpenBundle {
     /// Opens the bundle that lies in a file. With `verified`, what the file looked like when all of
     /// it was right, nothing is hashed again as long as it does.
-    ///
-    /// # Errors
-    /// When the file ends too early or too late, a document differs from the index, or the
-    /// documents do not hang together.
     pub fn open(
         file: BundleFile,
         head: AuthenticatedHead,
@@ -103,9 +85,6 @@ impl OpenBundle {
 
     /// Opens the part of a bundle that is at these places in a file, with documents that are as the
     /// bundle index says.
-    ///
-    /// # Errors
-    /// When the documents do not hang together.
     pub(super) fn of_parts(
         file: BundleFile,
         head: AuthenticatedHead,
@@ -155,7 +134,6 @@ impl OpenBundle {
         &self.contents.documents
     }
 
-    /// Under which names what is given away.
     pub fn publications(&self) -> &[Publication] {
         &self.publications
     }
@@ -176,7 +154,6 @@ impl OpenBundle {
             .or_else(made)
     }
 
-    /// The configuration of an image manifest of the bundle.
     pub fn config_of(&self, manifest: Digest) -> Option<Descriptor> {
         let bytes = self.contents.documents.get(blob_path(manifest).as_str())?;
         match Manifest::parse(bytes.clone(), None).ok()?.kind() {
@@ -214,9 +191,6 @@ impl OpenBundle {
     }
 
     /// Hashes a content that was given away without being hashed and that somebody refused.
-    ///
-    /// # Errors
-    /// When the content is not what the index says.
     pub fn rehash(&self, digest: Digest) -> Result<(), ContentError> {
         let reader = self
             .contents
@@ -229,11 +203,8 @@ impl OpenBundle {
         Ok(())
     }
 
-    /// Reads a part of a content, unchecked: for contents that were read to their end before, from
+    /// Reads a part of a content, unchecked: for entries that were read to their end before, from
     /// the file as it still is.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or the part is not within the content.
     pub fn read_part(&self, digest: Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let outside = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let end = offset
@@ -261,10 +232,6 @@ impl OpenBundle {
 
     /// Reads as much of a part of a content, unchecked, as the system has in memory, and says how
     /// many bytes that is: for whoever must not wait for a disk. See [`Self::read_part`].
-    ///
-    /// # Errors
-    /// When nothing of it is in memory, the file cannot be read, or the part is not within the
-    /// content.
     pub fn read_cached_part(
         &self,
         digest: Digest,
@@ -293,9 +260,6 @@ impl OpenBundle {
     }
 
     /// Reads an entry by its name, whole; for the small ones. `None` when there is no such entry.
-    ///
-    /// # Errors
-    /// When its bytes differ from the index.
     pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
         let mut entries = self.index().entries.iter();
         let found = entries.find(|record| record.path == *name);

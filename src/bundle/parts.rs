@@ -18,7 +18,6 @@ use rune_core::{
     fsx::{self, PathError},
 };
 
-/// Why files are not one bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum PartsError {
     #[error(transparent)]
@@ -41,7 +40,6 @@ pub enum PartsError {
         count: usize,
         found: u64,
         expected: u64,
-        /// What that says about the parts.
         advice: String,
     },
 }
@@ -277,11 +275,8 @@ impl PartialOrd for Counter {
 
 impl BundleFile {
     /// Opens a bundle: the file, the parts of which it is the first, or the volumes of which it is
-    /// one. The others are looked for beside it and in the files and directories of `more`. With `is_only`, each file of `more` must
-    /// belong to it.
-    ///
-    /// # Errors
-    /// When a file cannot be opened, or the parts do not follow each other without a gap.
+    /// one. The others are looked for beside it and in the files and directories of `more`. With
+    /// `is_only`, each file of `more` must belong to it.
     pub fn open(first: &Utf8Path, more: &[Utf8PathBuf], is_only: bool) -> Result<Self, PartsError> {
         let places = Places::new(first, more);
         if let Some(volumes) = find_set(&places, is_only)? {
@@ -304,7 +299,6 @@ impl BundleFile {
     }
 }
 
-/// Opens parts as one bundle.
 fn open_parts(paths: Vec<Utf8PathBuf>) -> Result<BundleFile, PartsError> {
     let mut pieces = Vec::new();
     let mut start = 0_u64;

@@ -8,10 +8,9 @@ use crate::oci::{BuiltImage, ImageBuilderError, ImageConfig, ImageFile, Platform
 
 const PROGRAMS: &str = "usr/local/bin";
 
-/// Where TLS libraries look for CA certificates.
 const CA_ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// Where the migrations lie, for looking at; the program has the same ones built in.
+/// Where the migrations lie, to be read by people; the program has the same ones built in.
 const MIGRATIONS: &str = "usr/share/rune-db/migrations";
 
 /// Where programs that call each other leave files for each other.
@@ -27,10 +26,8 @@ pub struct ImageProgram {
     pub bytes: Vec<u8>,
 }
 
-/// Makes the image from the programs of each platform and the migrations. The first program of the first platform is the entrypoint of all.
-///
-/// # Errors
-/// When the name of a program or migration is too long for the layer, or two programs have the same one.
+/// Makes the image from the programs of each platform and the migrations. The first program of the
+/// first platform is the entrypoint of all.
 pub fn program_image<'a>(
     license: &str,
     platforms: Vec<(Platform, Vec<ImageProgram>)>,

@@ -2,11 +2,11 @@
 //! signed index.
 //!
 //! An image keeps its repository and tag and loses its registry, and what is about it lies beside
-//! it; a chart is `charts/<name>`; the
-//! index is `bundles/<name>`, an artifact whose one layer is `bundle.json`, with each signature as
-//! a referrer of it, so that whoever has the registry alone can still see who vouched for what is
-//! in it. These last manifests are not in the archive; they are made here, from the head alone, and
-//! are the same wherever the same bundle is opened.
+//! it; a chart is `charts/<name>`; the bundle index is `bundles/<name>`, an artifact whose one
+//! layer is `bundle.json`, with each signature as a referrer of it, so that whoever has the
+//! registry alone can still see who signed what is in it. These last manifests are not in the
+//! archive; they are made here, from the head alone, and are the same wherever the same bundle is
+//! opened.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,10 +23,9 @@ use rune_core::digest::Digest;
 /// The type of the artifact that holds a bundle's index.
 pub(crate) const INDEX_ARTIFACT: &str = "application/vnd.rune-bundle.index.v1+json";
 
-/// Contents that are made when a bundle is opened.
+/// Entries that are made when a bundle is opened.
 pub(super) type Made = BTreeMap<Digest, Arc<[u8]>>;
 
-/// One thing that is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     /// The repository, without registry and prefix: `library/postgres`.
@@ -43,18 +42,15 @@ pub enum PublicationKind {
     Image {
         /// The reference it is known by in charts.
         reference: Reference,
-        /// The index of the carried manifests alone, when others were left out: then `target` is
-        /// sparse.
+        /// The image index of the included manifests alone, when others were left out: then
+        /// `target` is sparse.
         reduced_index: Option<Descriptor>,
     },
     /// An artifact that is not run.
     Artifact {
-        /// Where it comes from.
         reference: Reference,
     },
-    /// An artifact about an image.
     Referrer {
-        /// The reference by which charts know the image.
         reference: Reference,
     },
     Chart,
@@ -66,9 +62,8 @@ pub enum PublicationKind {
         /// Whether cosign would not see those of others any more beside it.
         hides_tags: bool,
     },
-    /// The index of the bundle.
     Index,
-    /// A signature of the index; `subject` is the manifest of [`PublicationKind::Index`].
+    /// A signature of the bundle index; `subject` is the manifest of [`PublicationKind::Index`].
     Signature {
         subject: Digest,
     },

@@ -10,11 +10,8 @@ use rune_core::digest::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReferrerRecord {
-    /// What it is about.
     pub subject: Digest,
-    /// Its manifest, with its artifact type.
     pub target: Descriptor,
-    /// The predicate types that it states.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predicates: Vec<String>,
     /// The tag under which it was at its source, when it was kept under one of cosign's tags.
@@ -55,7 +52,6 @@ impl ReferrerRecord {
         self.omitted.is_none()
     }
 
-    /// What it is, in words.
     pub fn kind(&self) -> String {
         kind_of(
             self.target.artifact_type.as_deref(),

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct ReleaseRecord {
     pub name: String,
-    /// The name of the chart.
     pub chart: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,

@@ -1,5 +1,5 @@
 //! What the templates of a project make, as files: the development form that is committed, and the
-//! pinned form that a bundle carries.
+//! pinned form that a bundle includes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// The file that it becomes.
 const INSTALL_FILE: &str = "INSTALL.md";
 
 /// The file of a chart that says which values it has.
@@ -30,10 +29,8 @@ const README: &str = "README.md";
 /// Files by their path, relative to wherever they are written to.
 pub(crate) type RenderedFiles = BTreeMap<Utf8PathBuf, Vec<u8>>;
 
-/// The development form of a project's charts.
 #[derive(Debug)]
 pub(crate) struct Development {
-    /// What is made of templates, values and schemas.
     pub(crate) files: RenderedFiles,
     /// Version and content that the charts have with that, subcharts included.
     pub(crate) charts: Vec<ChartState>,
@@ -41,9 +38,6 @@ pub(crate) struct Development {
 
 /// Renders the development form: what the templates of the charts make without a lock, tags and no
 /// digests, and with that the tables of values in the charts' READMEs.
-///
-/// # Errors
-/// When a template is wrong, or names what the manifest does not have, or a chart cannot be read.
 pub(crate) fn render_development(project: &Project) -> Result<Development, GatherError> {
     let renderer = renderer(project)?;
     let context = context(project.manifest(), None, &BuiltDigests::new());
@@ -93,8 +87,7 @@ fn readme(directory: &Utf8Path, chart: &ChartTree) -> Result<Option<String>, Gat
     )?)
 }
 
-/// Charts as a bundle carries them, the ways to install them, and the images that are there for
-/// them.
+/// Charts as a bundle includes them, the ways to install them, and the images that they use.
 #[derive(Debug)]
 pub(crate) struct PinnedCharts {
     pub(crate) charts: Vec<Package>,
@@ -102,15 +95,11 @@ pub(crate) struct PinnedCharts {
     pub(crate) profiles: Vec<ProfileIngredient>,
     /// Every image of the lock.
     pub(crate) available: Vec<AvailableImage>,
-    /// Values for the check of the charts alone.
     pub(crate) check_values: CheckValues,
 }
 
 /// Packs the charts in the pinned form and renders the values of all profiles, without anything
 /// else of a bundle.
-///
-/// # Errors
-/// When the lock is not current, or a template, chart or program is wrong.
 pub(crate) fn pin_charts(
     project: &Project,
     lock: &Lock,
@@ -138,9 +127,6 @@ pub(crate) fn pin_charts(
 
 /// Packs the charts as [`pin_charts`] does, with digests that stand in for those of a lock that is
 /// not written yet.
-///
-/// # Errors
-/// When a template or chart is wrong.
 pub(crate) fn preview_charts(
     project: &Project,
     fetched: &FetchedCharts,
@@ -166,10 +152,7 @@ pub(crate) fn preview_charts(
 }
 
 /// Renders the pinned form: whole charts of the project, the values of all profiles, and the text
-/// for the admin, as a bundle made of this lock would carry them.
-///
-/// # Errors
-/// When the lock is not current, or a template, chart or program is wrong.
+/// for the admin, as a bundle made of this lock would include them.
 pub(crate) fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, GatherError> {
     manifest::check_current(project, lock)?;
     let renderer = renderer(project)?;

@@ -9,11 +9,9 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// The SBOMs of one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlatformSboms {
     pub platform: String,
-    /// The digest of its manifest.
     pub manifest: Digest,
     /// Empty when there is none.
     pub sboms: Vec<FoundSbom>,

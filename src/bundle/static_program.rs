@@ -11,23 +11,17 @@ const FILE_HEADER_BYTES: usize = 64;
 /// `p_type` of the program header that names the dynamic loader.
 const PT_INTERP: u32 = 3;
 
-/// Why a program does not fit into an image made from scratch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotStatic {
-    /// It is not a 64-bit little-endian ELF file.
     #[error("it is not a Linux program")]
     NotElf,
     #[error("it is for another processor")]
     Machine,
-    /// It needs a dynamic loader, which an image made from scratch does not have.
     #[error("it is linked dynamically, and the image has no libraries")]
     Dynamic,
 }
 
 /// Checks that a program is a static Linux program for a platform.
-///
-/// # Errors
-/// When it is not.
 pub(crate) fn check_static_program(program: &[u8], platform: &Platform) -> Result<(), NotStatic> {
     let header = program
         .get(..FILE_HEADER_BYTES)

@@ -28,7 +28,6 @@ pub(crate) struct StoredBundle {
     later: Vec<usize>,
 }
 
-/// Why a bundle cannot be had from a registry.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoredError {
     #[error(transparent)]
@@ -72,11 +71,16 @@ impl Failure for StoredError {
             Self::Registry(error) => return error.help(),
             Self::Delta(error) => return error.help(),
             Self::NotABundle(_) => {
-                "write HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle publish` prints it".to_owned()
+                "write HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle publish` prints \
+                 it"
+                .to_owned()
             }
-            Self::OtherName { repository, .. } => format!("write HOST[:PORT][/PREFIX]/{repository}:VERSION"),
+            Self::OtherName { repository, .. } => {
+                format!("write HOST[:PORT][/PREFIX]/{repository}:VERSION")
+            }
             Self::TwoSignatures { .. } => {
-                "fetch it without --with-later-signatures, or delete one of them at the registry".to_owned()
+                "fetch it without --with-later-signatures, or delete one of them at the registry"
+                    .to_owned()
             }
             Self::NotPublished(_) | Self::LostSignature { .. } | Self::Missing(_) => {
                 "publish the bundle again: `rune-bundle publish BUNDLE REGISTRY`".to_owned()
@@ -88,9 +92,6 @@ impl Failure for StoredError {
 impl StoredBundle {
     /// Reads the head: the bundle index, and the slots as they were when the bundle was published,
     /// or with all signatures that came since. Nothing of it is trusted.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked, has no bundle there, or two signatures for one slot.
     pub(crate) async fn read(
         client: &Client,
         reference: &Reference,
@@ -148,9 +149,6 @@ impl StoredBundle {
     }
 
     /// Where the registry has the entries.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked.
     pub(crate) async fn entries(
         &self,
         registry: &RegistryBase<'_>,

@@ -6,7 +6,7 @@ use crate::{
     manifest::Project,
 };
 
-/// The template of what the admin on the far side reads first.
+/// The template of what the admin on the air-gapped side reads first.
 pub(super) const INSTALL_TEMPLATE: &str = "templates/INSTALL.md.j2";
 
 /// The text for the admin in projects that bring none of their own.

@@ -1,4 +1,4 @@
-//! Who vouches for a bundle: keys and digests that come from outside it.
+//! Who is trusted for a bundle: keys and digests that come from outside it.
 
 use serde::Serialize;
 
@@ -22,9 +22,7 @@ pub struct Trust {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SlotState {
     Blank,
-    /// A signature by a given key that verifies.
     Verified {
-        /// The id of the key.
         key: String,
         /// The same as people compare it.
         fingerprint: Digest,
@@ -39,10 +37,8 @@ pub enum SlotState {
         key: String,
         /// The same as people compare it.
         fingerprint: Digest,
-        /// The name of the signer in the trust file.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// Why the key is revoked.
         reason: String,
     },
     /// A signature over this index by a key that was not given, of whatever algorithm; it counts
@@ -57,7 +53,6 @@ pub enum SlotState {
     Malformed,
 }
 
-/// A signer in a sentence: by name and fingerprint.
 fn called(name: Option<&str>, fingerprint: Digest) -> String {
     let fingerprint = fingerprint.grouped();
     name.map_or_else(
@@ -111,9 +106,6 @@ impl SlotState {
 impl Trust {
     /// Trusts bundles that at least `threshold` distinct keys of `keys` have signed, and, when a
     /// digest is given, only the bundle of that digest. Without keys the digest alone decides.
-    ///
-    /// # Errors
-    /// When neither is given, or the threshold cannot be met.
     pub fn new(
         keys: Vec<Signer>,
         threshold: usize,
@@ -164,7 +156,6 @@ impl Trust {
         }
     }
 
-    /// How many signers it takes.
     pub const fn threshold(&self) -> usize {
         self.threshold
     }
@@ -173,10 +164,6 @@ impl Trust {
         &self.keys
     }
 
-    /// Checks that signatures by this key count.
-    ///
-    /// # Errors
-    /// When the key is revoked, or is none of those that count.
     pub fn admits(&self, key: &PublicKey) -> Result<(), TrustError> {
         if let Some(Revocation { name, reason, .. }) = self
             .revoked
@@ -195,7 +182,7 @@ impl Trust {
         }
     }
 
-    /// Judges the exact bytes of an index by the slots beside it.
+    /// Checks the exact bytes of an index by the slots beside it.
     pub(super) fn evaluate(
         &self,
         index: &[u8],
@@ -227,7 +214,6 @@ impl Trust {
             .collect()
     }
 
-    /// Says what one slot holds.
     pub(super) fn examine_slot(
         &self,
         index: &[u8],

@@ -1,73 +1,53 @@
-//! Why nobody trusted vouches for a bundle.
+//! Why a bundle is not authenticated.
 
 use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
 };
 
-/// Why nobody trusted vouches for a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// Neither a key nor a digest was given.
     #[error("no key and no bundle digest was given to check the bundle with")]
     NothingGiven,
     #[error("the bundle is not signed")]
     Unsigned,
-    /// Slots hold signatures, but too few by given keys.
     #[error("{}{}", too_few(.given, .have, *.need), signed_by(.have, .unknown, .revoked))]
     TooFew {
         given: Vec<String>,
         /// The given keys that signed, each once.
         have: Vec<String>,
         need: usize,
-        /// The fingerprints of the other keys that signed.
         unknown: Vec<String>,
-        /// The revoked keys that signed.
         revoked: Vec<String>,
     },
-    /// Every signature is by a key that is revoked.
     #[error("the bundle is signed by revoked keys only: {}", .0.join(", "))]
     OnlyRevoked(Vec<String>),
-    /// A signature that names a given key does not verify.
     #[error(
-        "signature slot {slot} names the given key {key}, but its signature is bad: `bundle.json` or the signature was changed"
+        "signature slot {slot} names the given key {key}, but its signature is bad: `bundle.json` \
+         or the signature was changed"
     )]
     Bad {
         /// Which slot, from 0.
         slot: usize,
         key: String,
     },
-    /// A slot holds something that is neither blank nor a signature.
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
     Malformed(usize),
-    /// A signature by a key that was not given is over another index.
     #[error(
-        "signature slot {0} holds a signature over another `bundle.json`: the bundle index was changed after it was signed"
+        "signature slot {0} holds a signature over another `bundle.json`: the bundle index was \
+         changed after it was signed"
     )]
     OtherContent(usize),
-    /// The digest is not the one that was given.
     #[error("the bundle has the digest {actual}, not {expected}")]
     OtherDigest { expected: Digest, actual: Digest },
-    /// More signatures are demanded than there are distinct keys or slots.
     #[error("a threshold of {threshold} cannot be met with {keys} distinct keys")]
-    Threshold {
-        threshold: usize,
-        /// How many distinct keys were given.
-        keys: usize,
-    },
-    /// A key that is to sign is revoked.
+    Threshold { threshold: usize, keys: usize },
     #[error("the key {key} is revoked: {reason}")]
-    RevokedKey {
-        key: String,
-        /// Why, in the words of the trust file.
-        reason: String,
-    },
-    /// A key that is to sign is not in the trust file.
+    RevokedKey { key: String, reason: String },
     #[error("the trust file does not have the key {0}")]
     UnknownKey(String),
 }
 
-/// How many signed, and of which keys.
 fn too_few(given: &[String], have: &[String], need: usize) -> String {
     if let [only] = given {
         return format!("the bundle is not signed by the given key {only}");
@@ -84,7 +64,7 @@ fn too_few(given: &[String], have: &[String], need: usize) -> String {
     )
 }
 
-/// Who signed, of those that count and of those that do not.
+/// Who signed, of the trusted keys and of others.
 fn signed_by(have: &[String], unknown: &[String], revoked: &[String]) -> String {
     let list = |introduction: &str, signers: &[String]| match signers {
         [] => String::new(),
@@ -116,27 +96,32 @@ impl Failure for TrustError {
     fn help(&self) -> Option<String> {
         let text = match self {
             Self::NothingGiven => {
-                "pass --key FILE with the public key that you received out of band, --trust FILE with all trusted keys, or --bundle-digest sha256:…"
+                "pass --key FILE with the public key that you received out of band, --trust FILE \
+                 with all trusted keys, or --bundle-digest sha256:…"
             }
             Self::Unsigned => {
-                "ask for the signed bundle, or pass --bundle-digest if you know the digest out of band"
+                "ask for the signed bundle, or pass --bundle-digest if you know the digest out of \
+                 band"
             }
             Self::TooFew { .. } => {
-                "check that the keys are those of this release, or ask who has yet to sign; a key found beside or inside the bundle proves nothing"
+                "check that the keys are those of this release, or ask who has yet to sign; a key \
+                 found beside or inside the bundle proves nothing"
             }
             Self::OnlyRevoked(_) => {
                 "do not use this file; ask for one that is signed with a key that still counts"
             }
             Self::Threshold { .. } => "give more keys, or a lower --threshold",
             Self::Malformed(_) => {
-                "do not use this file: copy it again from its source; where it was being signed, run the same `sign` or `attach` again"
+                "do not use this file: copy it again from its source; where it was being signed, \
+                 run the same `sign` or `attach` again"
             }
             Self::Bad { .. } | Self::OtherContent(_) | Self::OtherDigest { .. } => {
                 "do not use this file; copy it again from its source and compare its bundle digest"
             }
             Self::RevokedKey { .. } => "sign with a key that still counts",
             Self::UnknownKey(_) => {
-                "nobody would accept the signature; add the public key to the trust file, or sign with one that is in it"
+                "nobody would accept the signature; add the public key to the trust file, or sign \
+                 with one that is in it"
             }
         };
         Some(text.to_owned())

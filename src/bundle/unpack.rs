@@ -21,31 +21,25 @@ use rune_core::{
     progress::Progress,
 };
 
-/// Why a bundle was not unpacked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UnpackError {
-    #[error("`{directory}` exists already, and a bundle is unpacked into a new directory")]
+    #[error("`{directory}` already exists, and a bundle is unpacked into a new directory")]
     Exists {
         directory: Utf8PathBuf,
-        /// A directory in it that could be one; none where it is no directory.
+        /// A directory in it that could be one; none where it is not a directory.
         inside: Option<Utf8PathBuf>,
     },
-    /// The disk has too little room.
     #[error("unpacking into `{directory}` needs {needed_bytes} bytes, {available_bytes} are free")]
     Space {
-        /// The directory that receives the destination.
         directory: Utf8PathBuf,
-        /// How many bytes are needed.
         needed_bytes: u64,
         /// How many bytes are free.
         available_bytes: u64,
     },
     #[error(transparent)]
     Path(#[from] PathError),
-    /// Bytes differ from the index, or could not be written.
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// The contents do not hang together.
     #[error(transparent)]
     Closure(#[from] ClosureError),
 }
@@ -84,11 +78,9 @@ impl Failure for UnpackError {
 }
 
 /// Unpacks a bundle into a directory that must not exist yet; its parent must. Of `only` some
-/// entries, nothing but these and the signed index is checked.
-///
-/// # Errors
-/// When the destination exists, there is too little room, a byte differs from the index, or a write
-/// fails. The destination then does not exist.
+/// entries, nothing but these and the signed index is checked. Fails when the destination exists,
+/// there is too little room, a byte differs from the bundle index, or a write fails. The
+/// destination then does not exist.
 pub(crate) fn unpack(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -110,9 +102,6 @@ pub(crate) fn unpack(
 }
 
 /// Checks what can be checked before the first byte is written.
-///
-/// # Errors
-/// When the destination exists or there is too little room.
 pub(crate) fn check_destination(
     head: &AuthenticatedHead,
     only: Option<&BTreeSet<EntryName>>,

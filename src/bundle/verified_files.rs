@@ -18,7 +18,6 @@ use rune_core::{
 /// The largest record that is read, in bytes: about 200 for each file of a bundle.
 const MAX_RECORD_BYTES: u64 = 1 << 20;
 
-/// Where the records are.
 #[derive(Debug, Clone)]
 pub struct VerifiedFiles {
     pub directory: Utf8PathBuf,
@@ -26,7 +25,6 @@ pub struct VerifiedFiles {
     pub start: SystemTime,
 }
 
-/// A bundle that is being verified.
 #[derive(Debug)]
 pub struct VerifiedFile<'a> {
     records: &'a VerifiedFiles,
@@ -42,7 +40,8 @@ struct Record {
 }
 
 impl VerifiedFiles {
-    /// Notes the state of a bundle before its first byte is read. None when there can be no record of it.
+    /// Notes the state of a bundle before its first byte is read. None when there can be no record
+    /// of it.
     pub fn begin(&self, source: &BundleSource) -> Option<VerifiedFile<'_>> {
         let BundleSource::File(file) = source else {
             return None;

@@ -11,41 +11,31 @@ use super::{
 use crate::registry::Client;
 use rune_core::{
     command::{CommandError, block_on},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
 };
 
-/// Why the contents of a bundle are not what they should be.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// The contents do not hang together.
     #[error(transparent)]
     Closure(#[from] ClosureError),
 }
 
 impl Failure for VerifyError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Content(error) => error.kind(),
-            Self::Closure(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Content(error) => error.help(),
-            Self::Closure(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Content(error) => error,
+            Self::Closure(error) => error,
+        })
     }
 }
 
-/// Checks every byte behind the head: headers, contents, padding, the end, and that the contents
-/// hang together. Gives the documents among the contents: the two OCI indexes and every manifest.
-///
-/// # Errors
-/// When anything differs; a file is read to its end, and all differences are in the error.
+/// Checks every byte behind the head: headers, data, padding, the end, and that every blob it
+/// refers to is there. Gives the documents among the entries: the two OCI indexes and every
+/// manifest. Fails when anything differs; a file is read to its end, and all differences are in the
+/// error.
 pub fn verify(
     source: BundleSource,
     head: &AuthenticatedHead,

@@ -1,8 +1,8 @@
-//! A look into a bundle, for showing what is inside: with or without anybody who vouches for it.
+//! A view of a bundle, for showing what is inside: authenticated or not.
 //!
-//! Not for acting: nothing that leads from here gives contents away to a registry, a cluster or a
-//! directory. What is read is compared with the index all the same, so a damaged file is told from
-//! one that was made otherwise.
+//! Not for acting: nothing that leads from here gives entries away to a registry, a cluster or a
+//! directory. What is read is compared with the bundle index all the same, so a damaged file is
+//! told from one that was made otherwise.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,6 @@ pub struct OwnSignature {
     pub signature: ForeignSignature,
 }
 
-/// A bundle that is looked into.
 #[derive(Debug)]
 pub struct BundleView {
     contents: Contents,
@@ -42,11 +41,7 @@ pub struct BundleView {
 }
 
 impl BundleView {
-    /// Looks into a bundle for whose head somebody trusted vouches.
-    ///
-    /// # Errors
-    /// When the file ends too early or too late, or its documents are damaged or do not hang
-    /// together.
+    /// Looks into a bundle whose header was authenticated.
     pub fn of_authenticated(file: BundleFile, head: &AuthenticatedHead) -> Result<Self, OpenError> {
         let contents = Contents::open(file, head.index(), head.layout(), None)?;
         Ok(Self::authenticated(contents, head))
@@ -76,10 +71,7 @@ impl BundleView {
         }
     }
 
-    /// Looks into a bundle that nobody vouches for: everything is only what the file claims.
-    ///
-    /// # Errors
-    /// When the index is none that this program understands, or as for an authenticated one.
+    /// Looks into an unverified bundle: everything is only what the file claims.
     pub fn of_unverified(file: BundleFile, head: &UnverifiedHead) -> Result<Self, OpenError> {
         Self::unverified(head, |index, layout| {
             Contents::open(file, index, layout, None)
@@ -113,7 +105,6 @@ impl BundleView {
         })
     }
 
-    /// What the bundle says it contains.
     pub const fn index(&self) -> &BundleIndex {
         &self.index
     }
@@ -122,12 +113,12 @@ impl BundleView {
         self.digest
     }
 
-    /// What each signature slot holds, or claims to hold when nobody vouches for the bundle.
+    /// What each signature slot holds, or claims to hold when the bundle is unverified.
     pub fn signatures(&self) -> &[SlotState] {
         &self.signatures
     }
 
-    /// Whether somebody trusted vouches for the index.
+    /// Whether a trusted key or digest authenticates the bundle index.
     pub const fn is_verified(&self) -> bool {
         self.is_verified
     }
@@ -144,17 +135,11 @@ impl BundleView {
 
     /// Reads an entry by its name; `None` when there is none, or it is far larger than anything
     /// that is shown.
-    ///
-    /// # Errors
-    /// When its bytes differ from the index.
     pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
         self.shown(|entry| entry.path == *name)
     }
 
     /// Reads a content by its digest, under the same terms.
-    ///
-    /// # Errors
-    /// When its bytes differ from the index.
     pub fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ContentError> {
         self.shown(|entry| entry.sha256 == digest)
     }
@@ -171,9 +156,6 @@ impl BundleView {
     }
 
     /// The signatures of images and charts by whoever built the bundle.
-    ///
-    /// # Errors
-    /// When bytes of one differ from the bundle index.
     pub fn own_image_signatures(&self) -> Result<Vec<OwnSignature>, ContentError> {
         let mut found = Vec::new();
         for record in self.index.image_signatures() {
@@ -215,7 +197,7 @@ impl BundleView {
         sizes.values().sum()
     }
 
-    /// Configuration and layers of a carried image or attestation manifest; nothing for one that
+    /// Configuration and layers of an included image or attestation manifest; nothing for one that
     /// was left out.
     pub fn parts(&self, manifest: Digest) -> Option<(Descriptor, Vec<Descriptor>)> {
         match self.manifest(manifest)?.kind().clone() {

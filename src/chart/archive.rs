@@ -51,18 +51,12 @@ impl Budget {
 }
 
 /// Reads a `.tgz` and the metadata of the chart in it; the bytes stay as they are.
-///
-/// # Errors
-/// When it is no chart archive, or larger than Helm loads.
 pub fn read_package(path: &Utf8Path) -> Result<Package, ChartError> {
     package_from_bytes(path, fsx::read(path, MAX_CHART_BYTES)?)
 }
 
 /// Reads the metadata of the chart in a `.tgz`, whose bytes stay as they are. `path` is what errors
 /// call it.
-///
-/// # Errors
-/// When it is no chart archive, or larger than Helm loads.
 pub(crate) fn package_from_bytes(path: &Utf8Path, bytes: Vec<u8>) -> Result<Package, ChartError> {
     let metadata = unpack_package(path, &bytes)?.own_metadata(path)?;
     Ok(Package {
@@ -76,9 +70,6 @@ pub(crate) fn package_from_bytes(path: &Utf8Path, bytes: Vec<u8>) -> Result<Pack
 /// Reads all files of a `.tgz` into memory, those of packed subcharts in a directory of the
 /// subchart's file name. Nothing is written anywhere. `path` is what errors call it. Links and
 /// devices have no content and are left out.
-///
-/// # Errors
-/// When it is no chart archive, or larger than Helm loads.
 pub(crate) fn unpack_package(path: &Utf8Path, bytes: &[u8]) -> Result<ChartTree, ChartError> {
     let mut budget = Budget::of_a_chart();
     let files = unpack(path, bytes, &mut budget)?;
@@ -127,7 +118,6 @@ pub(super) fn is_subchart(name: &str) -> bool {
     !name.starts_with(['_', '.'])
 }
 
-/// Reads the files of one archive.
 fn unpack(
     path: &Utf8Path,
     bytes: &[u8],
@@ -176,7 +166,7 @@ fn unpack(
 }
 
 /// What is packed in the members of a gzip file, one after the other; what is after the last of
-/// them is no member.
+/// them is not a member.
 struct GzipMembers<'a> {
     member: GzDecoder<&'a [u8]>,
 }
@@ -206,9 +196,7 @@ impl Read for GzipMembers<'_> {
 /// have `\`.
 fn inside(name: &str) -> Result<Utf8PathBuf, &'static str> {
     let separator = if name.contains('\\') { '\\' } else { '/' };
-    let (_, inside) = name
-        .split_once(separator)
-        .ok_or("lies beside the directory of the chart")?;
+    let (_, inside) = name.split_once(separator).ok_or("is outside the chart")?;
     let inside = inside.replace(separator, "/");
     let mut path = Utf8PathBuf::new();
     for part in inside
@@ -218,12 +206,12 @@ fn inside(name: &str) -> Result<Utf8PathBuf, &'static str> {
         if part != ".." {
             path.push(part);
         } else if !path.pop() {
-            return Err("leads out of the chart");
+            return Err("is outside the chart");
         }
     }
     let is_absolute = inside.starts_with('/') || path.as_str().get(1..3) == Some(":/");
     if is_absolute || path.as_str().is_empty() {
-        Err("leads out of the chart")
+        Err("is outside the chart")
     } else {
         Ok(path)
     }

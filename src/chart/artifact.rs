@@ -11,11 +11,8 @@ use serde::Serialize;
 use super::{ChartError, ChartMetadata, ChartVersion, Maintainer, Package};
 use crate::oci::{Descriptor, media_type};
 
-/// Media type of the configuration.
 const CONFIG_TYPE: &str = "application/vnd.cncf.helm.config.v1+json";
-/// Media type of the layer.
 const LAYER_TYPE: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
-/// Media type of the layer with the provenance.
 const PROVENANCE_TYPE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
 
 /// Media type of the layer before Helm 3.7.
@@ -44,7 +41,6 @@ pub struct Blob {
     pub bytes: Vec<u8>,
 }
 
-/// The blobs of a chart in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChartArtifact {
     pub manifest: Blob,
@@ -74,9 +70,6 @@ impl Blob {
 
 impl ChartArtifact {
     /// The artifact of a packaged chart: what a registry has of it, or a new one.
-    ///
-    /// # Errors
-    /// Never for metadata that was read.
     pub fn new(package: &Package) -> Result<Self, ChartError> {
         if let Some(published) = &package.published {
             return Ok(published.clone());
@@ -108,7 +101,6 @@ impl ChartArtifact {
         Self::tag_of(&metadata.version)
     }
 
-    /// The same for a version.
     pub fn tag_of(version: &ChartVersion) -> String {
         version.as_str().replace('+', "_")
     }
@@ -172,7 +164,11 @@ mod tests {
 
     #[test]
     fn the_manifest_names_config_and_layer_and_never_a_time() {
-        let text = "apiVersion: v2\nname: demo\nversion: 1.2.3+b.1\ndescription: A demo\nmaintainers: [{ name: A, email: a@example.org }, { name: B }]\nannotations: { org.opencontainers.image.title: other, org.opencontainers.image.url: https://own.example, ключ: '1' }\nhome: https://home.example\n";
+        let text = "apiVersion: v2\nname: demo\nversion: 1.2.3+b.1\ndescription: A \
+                    demo\nmaintainers: [{ name: A, email: a@example.org }, \
+                    { name: B }]\nannotations: \
+                    { org.opencontainers.image.title: other, org.opencontainers.image.url: https://own.example, ключ: '1' }\nhome: \
+                    https://home.example\n";
         let metadata = ChartMetadata::parse(Utf8Path::new("demo"), text.as_bytes(), None).unwrap();
         assert_eq!(ChartArtifact::tag(&metadata), "1.2.3_b.1");
         let artifact = ChartArtifact::new(&Package {

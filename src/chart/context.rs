@@ -44,7 +44,7 @@ pub struct ImageContext {
     pub repository: String,
     /// `17-alpine`; empty for a reference that has only a digest.
     pub tag: String,
-    /// Digest of the index, or of the manifest where there is no index; empty without a lock.
+    /// Digest of the image index, or of the manifest where there is no index; empty without a lock.
     pub digest: String,
     /// The reference as the manifest writes it, which is the image's name in the bundle.
     pub reference: String,
@@ -52,17 +52,16 @@ pub struct ImageContext {
     pub pinned: String,
     /// The platforms that the bundle includes; empty without a lock.
     pub platforms: Vec<PlatformContext>,
-    /// Whether the bundle carries every platform of the index, so that any tool can copy it as a
-    /// whole.
+    /// Whether the bundle includes every platform of the image index, so that any tool can copy it
+    /// as a whole.
     pub complete: bool,
-    /// Whether the index or manifest has Docker's media types, which not every tool finds in an OCI
-    /// layout.
+    /// Whether the image index or manifest has Docker's media types, which not every tool finds in
+    /// an OCI layout.
     pub docker_format: bool,
     /// Its licence; empty when not stated.
     pub license: String,
 }
 
-/// One platform of an image.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlatformContext {
     /// `linux/arm64/v8`.
@@ -100,7 +99,6 @@ pub struct ProfileContext {
 #[derive(Debug, Clone, Serialize)]
 pub struct ReleaseContext {
     pub name: String,
-    /// The name of its chart.
     pub chart: String,
     /// Its profile; empty when the chart has none.
     pub profile: String,
@@ -108,13 +106,11 @@ pub struct ReleaseContext {
     pub namespace: String,
 }
 
-/// A program inside the bundle.
 #[derive(Debug, Clone, Serialize)]
 pub struct BinaryContext {
     pub name: String,
     /// What it runs on, `linux/amd64`.
     pub platform: String,
-    /// Its path in the bundle.
     pub path: String,
 }
 
@@ -138,7 +134,8 @@ impl ImageContext {
         }
     }
 
-    /// Says which platforms the bundle carries, and whether these are all that the index has.
+    /// Says which platforms the bundle includes, and whether these are all that the image index
+    /// has.
     #[must_use]
     pub fn with_platforms(
         mut self,
@@ -153,7 +150,7 @@ impl ImageContext {
         self
     }
 
-    /// Says of which media type the index or manifest is.
+    /// Says of which media type the image index or manifest is.
     #[must_use]
     pub fn with_media_type(mut self, media_type: &str) -> Self {
         self.docker_format = matches!(
@@ -163,7 +160,6 @@ impl ImageContext {
         self
     }
 
-    /// Says under which licence the image is.
     #[must_use]
     pub fn with_license(mut self, license: impl Into<String>) -> Self {
         self.license = license.into();

@@ -38,14 +38,12 @@ const MAX_NODES: usize = 500_000;
 /// The most characters of a name or reference that are shown.
 const MAX_SHOWN: usize = 300;
 
-/// Where something stands in a rendered chart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ImagePlace {
     /// The template that made it, as Helm says.
     pub file: String,
     /// `Kind/name` of the object.
     pub object: String,
-    /// The name of the container.
     pub container: Option<String>,
     /// The path in the object, `spec.template.spec.containers[0].image`.
     pub path: String,
@@ -53,7 +51,6 @@ pub struct ImagePlace {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Named {
-    /// A text that should be an image reference.
     Image(String),
     /// A part of a text that looks like an image reference, at a place that is not known to name
     /// images, and what declares that place.

@@ -9,29 +9,18 @@ use rune_core::{
     yaml::{Place, YamlError},
 };
 
-/// Why a chart cannot be rendered, read or packaged.
 #[derive(Debug, thiserror::Error)]
 pub enum ChartError {
-    /// A template is wrong, or asks for what it was not given.
     #[error(transparent)]
     Template(Box<TemplateError>),
-    /// There is no template of this name.
     #[error("there is no template `{0}`")]
     NoTemplate(String),
     #[error(transparent)]
     Path(#[from] PathError),
-    /// A YAML file does not say what it should.
     #[error(transparent)]
     Yaml(#[from] YamlError),
-    /// A chart directory lacks a file that every chart has.
     #[error("the chart `{chart}` has no `{file}`")]
-    Missing {
-        /// The chart's directory or name.
-        chart: String,
-        /// The file, relative to the chart.
-        file: &'static str,
-    },
-    /// A file that should be text is not UTF-8.
+    Missing { chart: String, file: &'static str },
     #[error("`{0}` is not UTF-8 text")]
     NotText(Utf8PathBuf),
     /// A field of `Chart.yaml` holds something that Helm or a registry would not take.
@@ -42,7 +31,6 @@ pub enum ChartError {
         place: Option<Place>,
         field: &'static str,
         value: String,
-        /// What is wrong with it, completing "which …".
         reason: &'static str,
     },
     /// An entry under `dependencies` has no matching chart in `charts/`.
@@ -55,50 +43,33 @@ pub enum ChartError {
         version: String,
         problem: String,
     },
-    /// A file, or the whole chart with its packed subcharts, is larger than every Helm loads.
     #[error("`{what}` is larger than the {max_bytes} bytes that Helm 3 loads")]
-    TooLarge {
-        what: String,
-        /// Helm's limit.
-        max_bytes: u64,
-    },
-    /// A chart with its packed subcharts has too many files.
+    TooLarge { what: String, max_bytes: u64 },
     #[error("`{0}` has more than {MAX_CHART_FILES} files, those of its subcharts included")]
     TooManyFiles(Utf8PathBuf),
-    /// Packed subcharts lie in packed subcharts, again and again.
     #[error("`{0}` is a packed chart within too many others")]
     TooDeep(Utf8PathBuf),
-    /// A path cannot stand in a chart archive.
     #[error("`{}` cannot be packed: {reason}", .path.as_str().escape_debug())]
     PackPath {
         path: Utf8PathBuf,
         reason: &'static str,
     },
-    /// A path in a chart archive that Helm refuses, or that could be read in two ways.
     #[error("`{archive}`: the file `{}` {reason}", path.escape_debug())]
     ArchivePath {
         archive: Utf8PathBuf,
         path: String,
-        /// What is wrong with it.
         reason: &'static str,
     },
     /// A pattern of `.helmignore` that Helm refuses.
     #[error(".helmignore:{line}: `{pattern}` is not a pattern that Helm reads")]
-    IgnorePattern {
-        /// The line, from 1.
-        line: usize,
-        pattern: String,
-    },
-    /// The archive could not be written.
+    IgnorePattern { line: usize, pattern: String },
     #[error("cannot write the chart archive")]
     Archive(#[source] std::io::Error),
-    /// A file is not the archive of a chart.
     #[error("`{0}` is not a packed chart")]
     Unpack(Utf8PathBuf, #[source] std::io::Error),
-    /// `values.schema.json` is no JSON.
+    /// `values.schema.json` is not JSON.
     #[error("`{0}` is not JSON")]
     Schema(Utf8PathBuf, #[source] serde_json::Error),
-    /// The metadata has no JSON form.
     #[error("the chart's metadata cannot be written as JSON")]
     Json(#[source] serde_json::Error),
 }

@@ -17,9 +17,6 @@ const MAX_TEMPLATE_BYTES: u64 = 1024 * 1024;
 
 /// Reads every `*.j2` below `templates/` of a project, which need not have any. The names are paths
 /// from the project: `templates/values/airgap.yaml.j2`.
-///
-/// # Errors
-/// When the folder or a file cannot be read.
 pub fn load_templates(project: &Utf8Path) -> Result<BTreeMap<String, String>, ChartError> {
     let root = project.join(ROOT);
     let mut templates = BTreeMap::new();
@@ -38,7 +35,7 @@ pub fn load_templates(project: &Utf8Path) -> Result<BTreeMap<String, String>, Ch
 
 /// Where the result of a template belongs, relative to the project or the bundle:
 /// `templates/charts/rune/values.yaml.j2` becomes `charts/rune/values.yaml`. `None` for a name that
-/// is no template's.
+/// does not belong to a template.
 pub(crate) fn output_path(template: &str) -> Option<Utf8PathBuf> {
     template
         .strip_prefix(ROOT)?
@@ -48,9 +45,6 @@ pub(crate) fn output_path(template: &str) -> Option<Utf8PathBuf> {
 
 /// Renders the templates whose results belong below a directory, such as a chart's. The keys are
 /// paths from the project.
-///
-/// # Errors
-/// When a template fails.
 pub fn render_below<T: Serialize>(
     renderer: &Renderer,
     directory: &Utf8Path,
@@ -77,9 +71,6 @@ pub struct OutOfStep {
 }
 
 /// Compares rendered files with those below a project's directory.
-///
-/// # Errors
-/// When a file exists and cannot be read.
 pub fn compare(
     project: &Utf8Path,
     rendered: &BTreeMap<Utf8PathBuf, String>,

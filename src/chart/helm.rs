@@ -42,7 +42,6 @@ pub struct Helm {
     scratch: ScratchDirectory,
 }
 
-/// Why there is no Helm to run.
 #[derive(Debug, thiserror::Error)]
 pub enum HelmError {
     #[error("cannot start `{program}`")]
@@ -50,18 +49,15 @@ pub enum HelmError {
         program: Utf8PathBuf,
         source: std::io::Error,
     },
-    /// The program is something else, or a version that is not known here.
     #[error("`{program}` is not Helm 3 or 4: asked for its version, {answer}")]
     Unknown {
         program: Utf8PathBuf,
         answer: String,
     },
-    /// The directory in which it works cannot be filled.
     #[error(transparent)]
     Path(#[from] PathError),
 }
 
-/// Why a chart could not be rendered; the text says what Helm said.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum RenderFailure {
     #[error("helm cannot render it: {0}")]
@@ -70,7 +66,6 @@ pub enum RenderFailure {
     TimeLimit(Duration),
     #[error("helm printed more than {} MiB", MAX_OUTPUT_BYTES >> 20)]
     TooMuch,
-    /// Helm printed something that is no text.
     #[error("helm printed something that is not UTF-8 text")]
     NotText,
 }
@@ -109,7 +104,6 @@ impl RenderMode {
     pub const ALL: [Self; 2] = [Self::Install, Self::Upgrade];
 }
 
-/// What a finished program left.
 struct Ended {
     is_success: bool,
     output: Vec<u8>,
@@ -117,10 +111,7 @@ struct Ended {
 }
 
 impl Helm {
-    /// Looks whether a program is Helm 3 or 4.
-    ///
-    /// # Errors
-    /// When it cannot be started or is something else.
+    /// Checks whether a program is Helm 3 or 4.
     pub async fn find(program: &Utf8Path, time_limit: Duration) -> Result<Self, HelmError> {
         let scratch = ScratchDirectory::create()?;
         let mut helm = Self {
@@ -164,10 +155,6 @@ impl Helm {
 
     /// Renders a packed chart with values files, given as name and text, later ones winning: every
     /// template, hook, test and custom resource definition.
-    ///
-    /// # Errors
-    /// When its files cannot be written or it cannot be started. That the chart cannot be rendered
-    /// is the inner error.
     pub async fn template(
         &self,
         chart: &Package,
@@ -239,7 +226,6 @@ impl Helm {
     }
 }
 
-/// Ends a program and whatever it started.
 struct Group(Child);
 
 impl Group {

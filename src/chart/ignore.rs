@@ -2,7 +2,7 @@
 //!
 //! Patterns are shell patterns: `*`, `?`, `[a-z]`, `[^a-z]` and `\`. Without a `/` they are
 //! compared with the last name of a path, else with the whole of it, below the chart; a trailing
-//! `/` asks for a directory. A `!` does not take back an earlier rule, as git's does: whatever the
+//! `/` asks for a directory. A `!` does not cancel an earlier rule, as git's does: whatever the
 //! pattern does not match stays out. `**` is an error to Helm too.
 
 use camino::Utf8Path;
@@ -12,7 +12,6 @@ use super::ChartError;
 /// Names that Helm never loads from `templates/`.
 const HIDDEN_TEMPLATES: &str = "templates/.?*";
 
-/// The rules of one chart.
 #[derive(Debug)]
 pub(super) struct Rules(Vec<Rule>);
 
@@ -24,7 +23,6 @@ struct Rule {
     whole_path: bool,
 }
 
-/// One step of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
     Literal(char),
@@ -39,9 +37,6 @@ enum Token {
 
 impl Rules {
     /// Reads the rules; a chart without a `.helmignore` has none of its own.
-    ///
-    /// # Errors
-    /// When Helm would refuse a pattern.
     pub(super) fn parse(text: &str) -> Result<Self, ChartError> {
         let mut rules = Vec::new();
         let lines = text

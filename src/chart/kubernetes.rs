@@ -11,7 +11,6 @@ use super::VersionRange;
 /// The newest minor version of Kubernetes 1 that charts are rendered for.
 const NEWEST_MINOR: u64 = 36;
 
-/// The oldest one that is tried.
 const OLDEST_MINOR: u64 = 16;
 
 /// The largest patch level that is tried of every minor version.
@@ -42,7 +41,7 @@ pub(super) fn kubernetes_version(constraint: &str) -> String {
 /// Whether a chart's `kubeVersion` allows a version; nothing when the constraint is not understood.
 pub(crate) fn fits_kubernetes(constraint: &str, version: &semver::Version) -> Option<bool> {
     let range: VersionRange = constraint.parse().ok()?;
-    // What a distribution adds, `-eks-1` or `+k3s1`, is no pre-release of the version.
+    // What a distribution adds, `-eks-1` or `+k3s1`, is not a pre-release of the version.
     let version = format!("{}.{}.{}", version.major, version.minor, version.patch);
     version.parse().ok().map(|version| range.contains(&version))
 }

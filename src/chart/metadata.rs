@@ -33,7 +33,6 @@ pub struct ChartMetadata {
     /// `application` or `library`.
     #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// The Kubernetes versions it works with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kube_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -48,7 +47,6 @@ pub struct ChartMetadata {
     pub tags: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<String>,
-    /// Words to be found by.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -62,7 +60,6 @@ pub struct ChartMetadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A maintainer of a chart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Maintainer {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -73,7 +70,6 @@ pub struct Maintainer {
     pub url: String,
 }
 
-/// A subchart that a chart asks for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Dependency {
@@ -83,15 +79,12 @@ pub struct Dependency {
     pub version: String,
     /// Where it comes from; empty for one that lies in `charts/`.
     pub repository: String,
-    /// The value that switches it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub condition: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// What Helm itself makes of the switches.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub enabled: bool,
-    /// Values of the subchart that become the parent's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub import_values: Vec<serde_json::Value>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -101,10 +94,6 @@ pub struct Dependency {
 impl ChartMetadata {
     /// Reads a `Chart.yaml` and, if there is one, the `requirements.yaml` beside it. `chart` is the
     /// directory or archive that both are in.
-    ///
-    /// # Errors
-    /// When they are not YAML of that shape, or a field holds what Helm or a registry would not
-    /// take.
     pub fn parse(
         chart: &Utf8Path,
         chart_yaml: &[u8],
@@ -141,7 +130,8 @@ impl ChartMetadata {
             return refuse(
                 "name",
                 &self.name,
-                "has something else than letters, digits, `.`, `_` and `-`, or begins with `.` or `-`",
+                "has other characters than letters, digits, `.`, `_` and `-`, or begins with `.` \
+                 or `-`",
             );
         }
         if self.name.len().saturating_add(self.version.as_str().len()) > MAX_NAME_AND_VERSION_BYTES
@@ -149,7 +139,8 @@ impl ChartMetadata {
             return refuse(
                 "name",
                 &self.name,
-                "is, with the version, longer than the 80 characters that a file name in a bundle has for both",
+                "is, with the version, longer than the 80 characters that a file name in a bundle \
+                 has for both",
             );
         }
         if !["", "application", "library"].contains(&self.kind.as_str()) {
@@ -161,7 +152,7 @@ impl ChartMetadata {
                 return refuse(
                     "dependencies",
                     &dependency.alias,
-                    "has something else than letters, digits, `_` and `-` in an alias",
+                    "has other characters than letters, digits, `_` and `-` in an alias",
                 );
             }
             let name = dependency.values_key();
@@ -184,7 +175,6 @@ impl ChartMetadata {
 }
 
 impl Dependency {
-    /// Under which key of the parent its values are.
     pub fn values_key(&self) -> &str {
         if self.alias.is_empty() {
             &self.name
@@ -238,7 +228,9 @@ mod tests {
 
     #[test]
     fn what_helm_passes_over_is_passed_over() {
-        let more = "type: application\nengine: gotpl\nsources:\nkeywords: [1.10, yes]\nmaintainers: [{email: a@example.org}]\ndeprecated: no\nannotations: {a: 1, b: }\nappVersion: 1.10\nKubeVersion: '>=1.2'\n";
+        let more = "type: application\nengine: gotpl\nsources:\nkeywords: [1.10, \
+                    yes]\nmaintainers: [{email: a@example.org}]\ndeprecated: no\nannotations: \
+                    {a: 1, b: }\nappVersion: 1.10\nKubeVersion: '>=1.2'\n";
         let metadata = parse(&format!("{GOOD}{more}")).unwrap();
         assert_eq!(metadata.file_name(), "rune-0.2.0.tgz");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Charts: rendering what carries a pin, packaging, and the form that a registry stores.
+//! Charts: rendering files with pinned digests, packaging, and the form that a registry stores.
 //!
 //! Templates under `templates/` become `Chart.yaml`, `values.yaml` and the texts beside them; a
 //! chart directory becomes a `.tgz` whose bytes depend on its content alone; a `.tgz` becomes an

@@ -27,10 +27,6 @@ pub struct Package {
 }
 
 /// Packs a chart, its subcharts included. `name` is what errors call it.
-///
-/// # Errors
-/// When `Chart.yaml` is missing or wrong, a limit of Helm is exceeded, or Helm would read a path as
-/// another one.
 pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
     let metadata = tree.metadata(name)?;
     let gzip = GzBuilder::new()
@@ -125,7 +121,6 @@ fn header(kind: tar::EntryType, bytes: usize) -> tar::Header {
     header
 }
 
-/// What fits of a name, in ASCII.
 fn set_ascii_name(header: &mut tar::Header, name: &str) {
     let mut field = [0; 100];
     for (place, character) in field.iter_mut().zip(name.chars()) {

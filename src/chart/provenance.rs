@@ -24,23 +24,18 @@ mod openpgp;
 #[cfg(feature = "openpgp")]
 pub use openpgp::ChartKey;
 
-/// Why a chart cannot be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvenanceError {
     #[error("this program was built without OpenPGP, which signs charts")]
     NotBuiltIn,
-    /// The file holds no such key.
     #[error("it is not an armored OpenPGP private key{0}")]
     NotAKey(String),
-    /// No part of the key may or can sign.
     #[error("no part of the key can sign: {0}")]
     CannotSign(&'static str),
-    /// The key is encrypted under another passphrase.
     #[error("the passphrase is not the one of the key")]
     Passphrase,
     #[error("the chart cannot be signed: {0}")]
     Signing(String),
-    /// The metadata have no form as text.
     #[error(transparent)]
     Chart(#[from] ChartError),
 }
@@ -94,9 +89,6 @@ pub enum ChartKey {}
 #[cfg(not(feature = "openpgp"))]
 impl ChartKey {
     /// Says that this program knows no OpenPGP.
-    ///
-    /// # Errors
-    /// Always.
     pub fn load<E: From<ProvenanceError>>(
         _: &[u8],
         _: impl FnOnce() -> Result<rune_core::secret::Secret, E>,
@@ -105,9 +97,6 @@ impl ChartKey {
     }
 
     /// Never called, for there is no key.
-    ///
-    /// # Errors
-    /// None.
     pub fn sign(&self, _: &Package) -> Result<Vec<u8>, ProvenanceError> {
         match *self {}
     }

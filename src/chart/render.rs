@@ -29,9 +29,6 @@ pub struct Renderer {
 impl Renderer {
     /// Parses templates. The names are what errors say, so they are best paths that a person can
     /// open.
-    ///
-    /// # Errors
-    /// When a template has a syntax error.
     pub fn new(templates: BTreeMap<String, String>) -> Result<Self, ChartError> {
         let mut environment = Environment::new();
         environment.set_syntax(syntax()?);
@@ -62,11 +59,6 @@ impl Renderer {
         self.sources.keys().map(String::as_str)
     }
 
-    /// Renders one template.
-    ///
-    /// # Errors
-    /// When there is no such template, or it names what the context does not have, or it fails
-    /// otherwise.
     pub fn render<T: Serialize>(&self, name: &str, context: &T) -> Result<String, ChartError> {
         let source = self
             .sources
@@ -115,7 +107,6 @@ fn write_json(
     output.write_str(&json).map_err(minijinja::Error::from)
 }
 
-/// The filter that takes the quotes off.
 fn raw(value: &Value) -> Result<Value, minijinja::Error> {
     match value.kind() {
         ValueKind::String | ValueKind::Number => Ok(Value::from_safe_string(value.to_string())),
@@ -155,7 +146,8 @@ mod tests {
 
     #[test]
     fn helm_syntax_and_newlines_pass_through() {
-        let source = "a: {{ .Values.x | default \"{% y %}\" }} {# z #}\n<% if true %>\n  b\n<% endif %>\nc\n\n";
+        let source = "a: {{ .Values.x | default \"{% y %}\" }} {# z #}\n<% if true %>\n  b\n<% \
+                      endif %>\nc\n\n";
         assert_eq!(
             render(source, &json!({})).unwrap(),
             "a: {{ .Values.x | default \"{% y %}\" }} {# z #}\n  b\nc\n\n"

@@ -4,7 +4,6 @@ use std::{fmt, ops::Range};
 
 use serde_json::Value;
 
-/// A mistake in a template, with its place.
 #[derive(Debug)]
 pub struct TemplateError {
     name: String,
@@ -111,7 +110,6 @@ fn place(source: &str, offset: usize) -> (usize, usize) {
     )
 }
 
-/// The line with carets below what is meant.
 fn excerpt(source: &str, line: usize, column: usize, range: Option<Range<usize>>) -> String {
     let Some(text) = line
         .checked_sub(1)
@@ -205,7 +203,8 @@ mod tests {
     fn an_undefined_name_is_named_with_its_place_and_what_there_is_instead() {
         let context = json!({ "images": { "postgres": { "tag": "17" }, "rune": {} } });
         let (text, help) = report("a: 1\nb: <@ images.postgrs.tag @>\n", &context);
-        let expected = "templates/values.yaml.j2:2:7: `images.postgrs` is not defined\n  | b: <@ images.postgrs.tag @>\n  |       ^^^^^^^^^^^^^^";
+        let expected = "templates/values.yaml.j2:2:7: `images.postgrs` is not defined\n  | b: <@ \
+                        images.postgrs.tag @>\n  |       ^^^^^^^^^^^^^^";
         assert!(text.starts_with("templates/values.yaml.j2:2:"), "{text}");
         assert_eq!(text, expected);
         assert_eq!(help.as_deref(), Some("images has: postgres, rune"));

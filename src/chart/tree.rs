@@ -31,9 +31,6 @@ impl ChartTree {
 
     /// Reads a chart's directory, without what its `.helmignore` names. Links within the directory
     /// are followed.
-    ///
-    /// # Errors
-    /// When a file cannot be read, is larger than Helm loads, or is a link that leads elsewhere.
     pub fn read(directory: &Utf8Path) -> Result<Self, ChartError> {
         let ignore = directory.join(".helmignore");
         let rules = Rules::parse(&if fsx::exists(&ignore) {
@@ -60,7 +57,6 @@ impl ChartTree {
         Ok(Self { files })
     }
 
-    /// Adds a file or replaces one.
     pub fn insert(&mut self, path: impl Into<Utf8PathBuf>, bytes: impl Into<Vec<u8>>) {
         self.files.insert(path.into(), bytes.into());
     }
@@ -121,9 +117,6 @@ impl ChartTree {
     }
 
     /// The same chart with its packed subcharts, at any depth, as directories of the same name.
-    ///
-    /// # Errors
-    /// When one of them is no chart archive, or they unpack to more than Helm loads.
     pub fn unfolded(&self, name: &Utf8Path) -> Result<Self, ChartError> {
         let mut budget = Budget::of_a_chart();
         for (_, bytes) in self.iter() {
@@ -133,9 +126,6 @@ impl ChartTree {
     }
 
     /// Reads what the chart says of itself. `name` is what errors call it.
-    ///
-    /// # Errors
-    /// When there is no `Chart.yaml`, or it is wrong.
     pub fn own_metadata(&self, name: &Utf8Path) -> Result<ChartMetadata, ChartError> {
         let missing = || ChartError::Missing {
             chart: name.to_string(),
@@ -147,10 +137,6 @@ impl ChartTree {
 
     /// Reads what the chart says of itself, and checks that the subcharts in `charts/` are the ones
     /// it asks for.
-    ///
-    /// # Errors
-    /// When there is no `Chart.yaml`, it or that of a subchart is wrong, or a dependency is not in
-    /// `charts/`.
     pub fn metadata(&self, name: &str) -> Result<ChartMetadata, ChartError> {
         let name = Utf8Path::new(name);
         let metadata = self.own_metadata(name)?;
@@ -180,7 +166,7 @@ impl ChartTree {
             let Some(first) = found.first() else {
                 return Err(problem("is not in `charts/`".to_owned()));
             };
-            // Without a version Helm takes any, but looks at neither condition nor alias.
+            // Without a version Helm takes any, but reads neither condition nor alias.
             if dependency.version.is_empty() {
                 continue;
             }

@@ -11,10 +11,7 @@ use rune_core::yaml::{self, Node, Value};
 const MAX_NODES: usize = 100_000;
 
 /// The keys that lead to something else than a mapping, in the form of `helm --set`. `path` only
-/// says where a mistake is.
-///
-/// # Errors
-/// When the text is not YAML; what stands in it is not shown.
+/// says where a mistake is. Fails when the text is not YAML; its values are not shown.
 pub(crate) fn value_keys(path: &Utf8Path, text: &str) -> Result<BTreeSet<String>, ChartError> {
     let root = yaml::parse_rendered(path, text, MAX_NODES)?;
     let mut keys = BTreeSet::new();

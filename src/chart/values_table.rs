@@ -11,16 +11,11 @@ use serde_json::Value as Json;
 use super::ChartError;
 use rune_core::yaml::{self, Node, Value};
 
-/// Where the table begins in a README.
 const BEGIN: &str = "<!-- values: made by rune-bundle render -->\n";
 const END: &str = "<!-- end of values -->\n";
-/// How a comment begins that describes a key.
 const DESCRIPTION: &str = "# -- ";
 
 /// The README with the table of these values between its marks; `None` when it has no marks.
-///
-/// # Errors
-/// When the values are no YAML, or the schema is no JSON. `chart` only says where.
 pub(crate) fn readme_with_values(
     chart: &Utf8Path,
     readme: &str,
@@ -163,7 +158,6 @@ fn type_of(schema: Option<&Json>, value: &Node) -> String {
     }
 }
 
-/// A value in one line.
 fn written(node: &Node) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
@@ -191,14 +185,17 @@ fn written(node: &Node) -> String {
 mod tests {
     use super::readme_with_values;
 
-    const VALUES: &str = "# A heading that is no description.\n\n# -- Whether it is on,\n# or off.\nenabled: true\nimage:\n  \
-                          # note\n  # -- With a | in it.\n  tag: \"1.0\"\n  list: [a, \"b\"]\n# -- Whole.\nnested:\n  size: 8Gi\n  flow: { a: 1, b: {} }\nmode: one\n";
+    const VALUES: &str = "# A heading that is not a description.\n\n# -- Whether it is on,\n# or \
+                          off.\nenabled: true\nimage:\n  # note\n  # -- With a | in it.\n  \
+                          tag: \"1.0\"\n  list: [a, \"b\"]\n# -- Whole.\nnested:\n  size: 8Gi\n  \
+                          flow: { a: 1, b: {} }\nmode: one\n";
     const SCHEMA: &str = r##"{"properties": {"enabled": {"type": "boolean"}, "image": {"$ref": "#/definitions/image"}, "mode": {"enum": ["one", 2]}},
                            "definitions": {"image": {"properties": {"tag": {"type": ["string", "null"]}}}}}"##;
 
     #[test]
     fn every_value_has_a_row_and_the_rest_of_the_readme_stays() {
-        let readme = "# demo\n<!-- values: made by rune-bundle render -->\nold\n<!-- end of values -->\nafter\n";
+        let readme = "# demo\n<!-- values: made by rune-bundle render -->\nold\n<!-- end of \
+                      values -->\nafter\n";
         let made = readme_with_values("demo".into(), readme, VALUES, Some(SCHEMA))
             .unwrap()
             .unwrap();

@@ -2,13 +2,12 @@
 //!
 //! Helm takes more than a semantic version: a leading `v`, one or two parts, leading zeros. The
 //! text stays as it was written, because file names, tags and the metadata of the artifact repeat
-//! it; only comparing looks at the parts.
+//! it; only comparing reads the parts.
 
 use std::{cmp::Ordering, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest version that Helm reads.
 const MAX_BYTES: usize = 256;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +22,6 @@ pub struct ChartVersion {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Prerelease(String);
 
-/// A text is not the version of a chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a version such as `1.2.3`, `v1.2.3` or `1.2.3-rc.1`")]
 pub struct NotAVersion;

@@ -11,12 +11,9 @@ use regex::{Captures, Regex};
 
 use super::version::ChartVersion;
 
-/// Longest range that Helm reads.
 const MAX_BYTES: usize = 512;
-/// Most alternatives that Helm reads.
 const MAX_ALTERNATIVES: usize = 32;
 
-/// White space of Go's regular expressions.
 const SPACE: &str = r"[\t\n\f\r ]";
 const OPERATOR: &str = "=|!=|>=|=>|<=|=<|>|<|~>|~|\\^|";
 /// A version in which any part may be missing or a placeholder.
@@ -36,7 +33,6 @@ pub struct VersionRange {
     alternatives: Vec<Vec<Comparison>>,
 }
 
-/// A text is not a range of versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a range of versions such as `^1.2`, `>=1.2.0 <2.0.0` or `1.x || 2.x`")]
 pub struct NotARange;
@@ -88,7 +84,6 @@ impl Grammar {
 }
 
 impl VersionRange {
-    /// Whether a version lies in the range.
     pub fn contains(&self, version: &ChartVersion) -> bool {
         self.alternatives.iter().any(|comparisons| {
             let is_considered = version.prerelease.is_empty()
@@ -189,7 +184,7 @@ impl Comparison {
         })
     }
 
-    /// Whether it holds for a version that is no pre-release, or beside a comparison that names
+    /// Whether it holds for a version that is not a pre-release, or beside a comparison that names
     /// one.
     fn holds(&self, version: &ChartVersion) -> bool {
         let order = version.precedence(&self.version);

@@ -22,7 +22,6 @@ pub(crate) const RELEASED_VERSIONS: &str = "charts/versions.lock";
 /// Far above what it ever holds.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What the file begins with.
 const HEAD: &str = "# written by rune-bundle render --release; do not edit\n";
 
 /// The released versions of every chart, by the chart's directory.
@@ -32,7 +31,6 @@ pub(crate) struct ReleasedVersions(BTreeMap<Utf8PathBuf, BTreeMap<ChartVersion, 
 /// A chart as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChartState {
-    /// Its directory, relative to the project.
     pub(crate) directory: Utf8PathBuf,
     pub(crate) version: ChartVersion,
     /// The digest of its files.
@@ -66,9 +64,6 @@ impl Failure for VersionsNotRaised {
 
 impl ChartState {
     /// The state of a chart and of each of its unpacked subcharts.
-    ///
-    /// # Errors
-    /// When a `Chart.yaml` is missing or wrong.
     pub(crate) fn of(directory: &Utf8Path, tree: &ChartTree) -> Result<Vec<Self>, ChartError> {
         let mut states = Vec::new();
         for root in tree.chart_roots() {
@@ -101,9 +96,6 @@ fn content(chart: &ChartTree) -> Digest {
 
 impl ReleasedVersions {
     /// Reads the file of a project, which need not have one.
-    ///
-    /// # Errors
-    /// When it cannot be read or is not what this program writes.
     pub(crate) fn read(project: &Utf8Path) -> Result<Self, ChartError> {
         let path = project.join(RELEASED_VERSIONS);
         if !fsx::exists(&path) {
@@ -116,9 +108,6 @@ impl ReleasedVersions {
     }
 
     /// Whether each chart is a released one as it was, or newer than all that were released.
-    ///
-    /// # Errors
-    /// With every chart that is neither.
     pub(crate) fn check(&self, charts: &[ChartState]) -> Result<(), VersionsNotRaised> {
         let problem = |chart: &ChartState| {
             let ChartState {
@@ -148,9 +137,6 @@ impl ReleasedVersions {
     }
 
     /// The text of the file with these charts as released.
-    ///
-    /// # Errors
-    /// Never for versions and digests.
     pub(crate) fn with_release(mut self, charts: &[ChartState]) -> Result<String, ChartError> {
         for ChartState {
             directory,

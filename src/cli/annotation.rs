@@ -57,7 +57,8 @@ enum Annotate {
 
 /// Annotates what a verb says about a file and the files that belong to it.
 pub(super) struct Annotator {
-    /// For whom, and the file that a failure without a line is shown at; nothing without --annotate.
+    /// For whom, and the file that a failure without a line is shown at; nothing without
+    /// --annotate.
     target: Option<(Dialect, Utf8PathBuf)>,
 }
 

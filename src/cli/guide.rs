@@ -31,7 +31,7 @@ const EXIT_CODES: &[(FailureKind, &str)] = &[
     ),
     (
         FailureKind::Drift,
-        "drift: a digest moved, or a rendered file is out of date",
+        "drift: a digest changed, or a rendered file is out of date",
     ),
     (
         FailureKind::Content,
@@ -43,7 +43,8 @@ const EXIT_CODES: &[(FailureKind, &str)] = &[
     ),
     (
         FailureKind::Policy,
-        "the policy is violated, an image of the charts is missing, or the bundle is not the expected one",
+        "the policy is violated, an image of the charts is missing, or the bundle is not the \
+         expected one",
     ),
     (
         FailureKind::Access,
@@ -152,37 +153,46 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "attach",
         &[
             "rune-bundle attach rune-0.1.0.bundle.tar --signature bundle.json.sig --key hsm.pub",
-            "rune-bundle attach rune-0.1.0.bundle.tar --signature bundle.json.sig --trust trust.yaml",
+            "rune-bundle attach rune-0.1.0.bundle.tar --signature bundle.json.sig --trust \
+             trust.yaml",
         ],
     ),
     (
         "push",
         &[
             "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000/rune --key release.pub",
-            "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000 --trust trust.yaml --dry-run",
-            "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000 --key release.pub --plain-http",
+            "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000 --trust trust.yaml \
+             --dry-run",
+            "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000 --key release.pub \
+             --plain-http",
         ],
     ),
     (
         "publish",
         &[
-            "rune-bundle publish rune-0.1.0.bundle.tar registry.example:5000/rune --key release.pub",
-            "rune-bundle publish rune-0.1.0.bundle.tar registry.example:5000/rune --trust trust.yaml --dry-run",
+            "rune-bundle publish rune-0.1.0.bundle.tar registry.example:5000/rune --key \
+             release.pub",
+            "rune-bundle publish rune-0.1.0.bundle.tar registry.example:5000/rune --trust \
+             trust.yaml --dry-run",
         ],
     ),
     (
         "fetch",
         &[
-            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --key release.pub --output fetched.tar",
-            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --trust trust.yaml -o again.tar --dry-run",
-            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --key release.pub --verify",
+            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --key release.pub \
+             --output fetched.tar",
+            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --trust trust.yaml \
+             -o again.tar --dry-run",
+            "rune-bundle fetch registry.example:5000/rune/bundles/rune:0.1.0 --key release.pub \
+             --verify",
         ],
     ),
     (
         "load",
         &[
             "rune-bundle load rune-0.1.0.bundle.tar --key release.pub",
-            "rune-bundle load rune-0.1.0.bundle.tar --key release.pub --images-dir /var/lib/rancher/k3s/agent/images",
+            "rune-bundle load rune-0.1.0.bundle.tar --key release.pub --images-dir \
+             /var/lib/rancher/k3s/agent/images",
         ],
     ),
     (
@@ -196,29 +206,35 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "mirror",
         &[
             "rune-bundle mirror k3s rune-0.1.0.bundle.tar registry.example:5000 --key release.pub",
-            "rune-bundle mirror containerd rune-0.1.0.bundle.tar registry.example:5000 --key release.pub --output certs.d",
-            "rune-bundle mirror openshift rune-0.1.0.bundle.tar registry.example:5000/rune --key release.pub",
+            "rune-bundle mirror containerd rune-0.1.0.bundle.tar registry.example:5000 --key \
+             release.pub --output certs.d",
+            "rune-bundle mirror openshift rune-0.1.0.bundle.tar registry.example:5000/rune --key \
+             release.pub",
         ],
     ),
     (
         "unpack",
         &[
             "rune-bundle unpack rune-0.1.0.bundle.tar --key release.pub",
-            "rune-bundle unpack rune-0.1.0.bundle.tar some --only 'values/*,INSTALL.md' --key release.pub",
+            "rune-bundle unpack rune-0.1.0.bundle.tar some --only 'values/*,INSTALL.md' --key \
+             release.pub",
         ],
     ),
     (
         "split",
         &[
-            "rune-bundle split rune-0.1.0.bundle.tar --volume-size fat32 --key release.pub --dry-run",
+            "rune-bundle split rune-0.1.0.bundle.tar --volume-size fat32 --key release.pub \
+             --dry-run",
             "rune-bundle split rune-0.1.0.bundle.tar --volume-size 200kB --key release.pub",
         ],
     ),
     (
         "join",
         &[
-            "rune-bundle join rune-0.1.0.bundle.volume-1-of-* --key release.pub --output joined.tar",
-            "rune-bundle join rune-0.1.0.bundle.volume-1-of-* --trust trust.yaml --output again.tar",
+            "rune-bundle join rune-0.1.0.bundle.volume-1-of-* --key release.pub --output \
+             joined.tar",
+            "rune-bundle join rune-0.1.0.bundle.volume-1-of-* --trust trust.yaml --output \
+             again.tar",
         ],
     ),
     (
@@ -231,16 +247,21 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "delta",
         &[
-            "rune-bundle delta --base rune-0.0.9.bundle.tar rune-0.1.0.bundle.tar --key release.pub --dry-run",
-            "rune-bundle delta --have site.json rune-0.1.0.bundle.tar --key release.pub --output site.tar",
-            "rune-bundle delta --base rune-0.0.9.bundle.tar rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle delta --base rune-0.0.9.bundle.tar rune-0.1.0.bundle.tar --key \
+             release.pub --dry-run",
+            "rune-bundle delta --have site.json rune-0.1.0.bundle.tar --key release.pub --output \
+             site.tar",
+            "rune-bundle delta --base rune-0.0.9.bundle.tar rune-0.1.0.bundle.tar --key \
+             release.pub",
         ],
     ),
     (
         "apply",
         &[
-            "rune-bundle apply rune-0.1.0.delta.tar --from rune-0.0.9.bundle.tar --key release.pub -o new.tar --dry-run",
-            "rune-bundle apply rune-0.1.0.delta.tar --from rune-0.0.9.bundle.tar --trust trust.yaml --output applied.tar",
+            "rune-bundle apply rune-0.1.0.delta.tar --from rune-0.0.9.bundle.tar --key \
+             release.pub -o new.tar --dry-run",
+            "rune-bundle apply rune-0.1.0.delta.tar --from rune-0.0.9.bundle.tar --trust \
+             trust.yaml --output applied.tar",
         ],
     ),
     (
@@ -248,7 +269,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "rune-bundle login registry.example:5000 --username alice",
             "rune-bundle login registry.example:5000 --username alice --password-stdin < password",
-            "rune-bundle login registry.example:5000 --username alice --authfile auth.json --password-stdin < password",
+            "rune-bundle login registry.example:5000 --username alice --authfile auth.json \
+             --password-stdin < password",
         ],
     ),
     (
@@ -261,16 +283,21 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "prune",
         &[
-            "rune-bundle prune registry.example:5000/rune --keep 2 --key release.pub --only-this-cluster",
-            "rune-bundle prune registry.example:5000/rune --keep 2 --trust trust.yaml --context east --context west --yes",
+            "rune-bundle prune registry.example:5000/rune --keep 2 --key release.pub \
+             --only-this-cluster",
+            "rune-bundle prune registry.example:5000/rune --keep 2 --trust trust.yaml --context \
+             east --context west --yes",
         ],
     ),
     (
         "install",
         &[
-            "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --namespace rune --dry-run",
-            "rune-bundle install rune-0.1.0.bundle.tar --trust trust.yaml --registry registry.example:5000/rune --push",
-            "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --values site-values.yaml --backup-first",
+            "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --namespace rune \
+             --dry-run",
+            "rune-bundle install rune-0.1.0.bundle.tar --trust trust.yaml --registry \
+             registry.example:5000/rune --push",
+            "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --values \
+             site-values.yaml --backup-first",
         ],
     ),
     (
@@ -348,7 +375,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "report",
         &[
             "rune-bundle report rune-0.1.0.bundle.tar --key release.pub --output rune.html",
-            "rune-bundle report rune-0.1.0.bundle.tar --against rune-0.0.9.bundle.tar --key release.pub -o change.html",
+            "rune-bundle report rune-0.1.0.bundle.tar --against rune-0.0.9.bundle.tar --key \
+             release.pub -o change.html",
         ],
     ),
     (
@@ -362,7 +390,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "doctor receive",
         &[
             "rune-bundle doctor receive rune-0.1.0.bundle.tar --key release.pub",
-            "rune-bundle doctor receive rune-0.1.0.bundle.tar --key release.pub --registry registry.example:5000",
+            "rune-bundle doctor receive rune-0.1.0.bundle.tar --key release.pub --registry \
+             registry.example:5000",
         ],
     ),
     (
@@ -506,7 +535,8 @@ const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "HTTPS_PROXY",
-        "Proxy of init, lock and build; HTTP_PROXY and NO_PROXY too. Verbs of the air-gapped side use no proxy.",
+        "Proxy of init, lock and build; HTTP_PROXY and NO_PROXY too. Verbs of the air-gapped side \
+         use no proxy.",
     ),
     ("KUBECONFIG", "Cluster and credentials."),
     (

@@ -170,7 +170,7 @@ fn online(config: ClientConfig) -> ClientConfig {
     }
 }
 
-/// The value of `--plain-http` is no host.
+/// The value of `--plain-http` is not a host.
 #[derive(Debug, thiserror::Error)]
 #[error("expected a host such as registry.lan:5000, without a repository")]
 struct PlainHostError;
@@ -210,7 +210,7 @@ pub(super) fn login_file(site: &Site, option: Option<Utf8PathBuf>) -> Option<Utf
 }
 
 /// Where the programs of docker and podman look for credentials, the first that counts first. The
-/// file of a variable that is there for this alone is the only one.
+/// file of a variable for this alone is the only one.
 fn usual_auth_files() -> Vec<AuthFile> {
     if let Some(named) = path_in("REGISTRY_AUTH_FILE") {
         return vec![AuthFile::Named(named)];

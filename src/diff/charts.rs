@@ -22,7 +22,6 @@ pub struct ChartDiff {
     pub differences: Vec<Difference>,
     /// Its files, subcharts included; empty when the chart is in one bundle alone.
     pub files: Vec<FileDiff>,
-    /// Its own values and those of its subcharts.
     pub values: Vec<ValuesDiff>,
 }
 

@@ -1,5 +1,5 @@
 //! What changed among the entries of the archive: migrations, programs, other files, and what is to
-//! be carried.
+//! be transferred.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,26 +15,25 @@ use rune_core::digest::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileDiff {
-    /// Its path, in the archive or in the chart.
     pub path: String,
     pub change: Change,
     pub old_bytes: Option<u64>,
     pub new_bytes: Option<u64>,
 }
 
-/// What has to be carried to where the old bundle is: contents of the new bundle that the old one
+/// What has to be transferred to where the old bundle is; blobs of the new bundle that the old one
 /// does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Carry {
     pub contents: usize,
     pub bytes: u64,
-    /// How many contents the new bundle has in all.
+    /// How many blobs the new bundle has in all.
     pub total_contents: usize,
     pub total_bytes: u64,
 }
 
-/// Contents by digest, each once.
+/// Blobs by digest, each once.
 fn contents(index: &BundleIndex) -> BTreeMap<Digest, u64> {
     index
         .entries
@@ -102,7 +101,6 @@ pub(super) fn migrations(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> 
         .collect()
 }
 
-/// The programs, by platform and name.
 pub(super) fn programs(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> {
     let path = |program: &BinaryRecord| program.path.clone();
     let pairs = paired(&old.binaries, &new.binaries, |program| {
@@ -121,7 +119,8 @@ pub(super) fn programs(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> {
 }
 
 /// Every named entry that no other part of the comparison is about. What merely lists the others
-/// (`SHA256SUMS`, the SBOM, and the two OCI indexes when images or charts changed) follows from them.
+/// (`SHA256SUMS`, the SBOM, and the two OCI indexes when images or charts changed) follows from
+/// them.
 pub(super) fn others(old: &BundleIndex, new: &BundleIndex, lists_changed: bool) -> Vec<FileDiff> {
     let told: BTreeSet<&str> = [old, new].into_iter().flat_map(told_elsewhere).collect();
     let is_other = |entry: &&EntryRecord| {

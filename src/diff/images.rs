@@ -14,7 +14,6 @@ use rune_core::digest::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageDiff {
-    /// Its name in the bundle manifest.
     pub name: String,
     /// The reference it is known by, of the new bundle if it is there.
     pub reference: String,
@@ -25,8 +24,8 @@ pub struct ImageDiff {
     /// Signatures and other artifacts about it, one sentence each.
     pub referrers: ListDiff,
     pub layers: Layers,
-    /// Its packages, where both bundles carry a list of them; empty when the image is in one bundle
-    /// alone.
+    /// Its packages, where both bundles include a list of them; empty when the image is in one
+    /// bundle alone.
     pub packages: Vec<PackagesDiff>,
 }
 
@@ -40,7 +39,6 @@ pub struct PlatformDiff {
     pub new: Option<Digest>,
 }
 
-/// What became of a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PlatformState {
@@ -49,28 +47,26 @@ pub enum PlatformState {
     /// The image does not have it any more.
     Removed,
     Changed,
-    /// The bundle no longer carries it; the image has it.
+    /// The bundle no longer includes it; the image has it.
     LeftOut,
-    /// The bundle carries it now; the image had it.
+    /// The bundle includes it now; the image had it.
     Carried,
 }
 
-/// The layers of the carried platforms of an image, each distinct one once.
+/// The layers of the included platforms of an image, each distinct one once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Layers {
-    /// Those that the image had already.
     pub shared: Tally,
     pub new: Tally,
     pub gone: Tally,
     pub list: Vec<LayerDiff>,
 }
 
-/// How many, and how large together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub count: usize,
-    /// Their bytes as they are carried.
+    /// Their bytes as they are included.
     pub bytes: u64,
 }
 
@@ -78,7 +74,7 @@ pub struct Tally {
 #[serde(rename_all = "camelCase")]
 pub struct LayerDiff {
     pub digest: Digest,
-    /// Its bytes as they are carried.
+    /// Its bytes as they are included.
     pub bytes: u64,
     pub state: LayerState,
 }
@@ -87,9 +83,7 @@ pub struct LayerDiff {
 #[serde(rename_all = "camelCase")]
 pub enum LayerState {
     Shared,
-    /// In the new image alone.
     New,
-    /// In the old image alone.
     Gone,
 }
 
@@ -195,7 +189,7 @@ fn platforms<'a>(
     changed.collect()
 }
 
-/// The distinct layers of what is carried of an image.
+/// The distinct layers of what is included of an image.
 fn layers(view: &BundleView, image: Option<&ImageRecord>) -> BTreeMap<Digest, u64> {
     let manifests = image.into_iter().flat_map(|image| &image.manifests);
     let layers = manifests

@@ -1,10 +1,9 @@
 //! What changed between two bundles, in the words of whoever has to decide about it.
 //!
 //! Both are read in place and neither is unpacked. What is compared is what the indexes and the
-//! documents say, and the contents of the few entries that people write: charts, values, lists of
-//! packages. Values can hold secrets: what looks like one is said to have changed and never shown.
-//! The result is a pure function of the two bundles. It is as the bundles have it: whoever shows it
-//! escapes it.
+//! documents say, and the few entries that people write: charts, values, lists of packages. Values
+//! can hold secrets: what looks like one is said to have changed and never shown. The result is a
+//! pure function of the two bundles. It is as the bundles have it: whoever shows it escapes it.
 
 mod charts;
 mod entries;
@@ -29,13 +28,10 @@ pub(crate) use values::ValuesDiff;
 
 use crate::bundle::BundleView;
 
-/// What changed between two bundles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diff {
-    /// The bundle that is there.
     pub old: Side,
-    /// The bundle that is to come.
     pub new: Side,
     /// Whether anything differs: the bundle digest, or who signed.
     pub different: bool,
@@ -48,11 +44,8 @@ pub struct Diff {
     pub left_out: ListDiff,
     /// What the policy let through when the charts were checked, one sentence each.
     pub exceptions: ListDiff,
-    /// The images that changed, by name.
     pub images: Vec<ImageDiff>,
-    /// The artifacts that changed, by name.
     pub artifacts: Vec<ImageDiff>,
-    /// The charts that changed, by name.
     pub charts: Vec<ChartDiff>,
     /// The profiles that changed, with the names of their values files.
     pub profiles: Vec<Difference>,
@@ -60,16 +53,14 @@ pub struct Diff {
     pub releases: Vec<Difference>,
     /// How namespaces are created, when that changed.
     pub namespaces: Vec<Difference>,
-    /// The values files that changed.
     pub values: Vec<ValuesDiff>,
-    /// The migrations that changed. One that is there already should not.
+    /// The migrations that changed. One that exists should not.
     pub migrations: Vec<FileDiff>,
     pub programs: Vec<FileDiff>,
     /// Where charts, programs and files come from, when that changed, by entry.
     pub origins: Vec<Difference>,
-    /// What else changed in the archive.
     pub files: Vec<FileDiff>,
-    /// What has to be carried to where the old bundle is.
+    /// What has to be transferred to where the old bundle is.
     pub carry: Carry,
 }
 
@@ -84,7 +75,6 @@ pub struct Difference {
     pub new: Option<String>,
 }
 
-/// How something came to be different.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Change {
@@ -96,12 +86,10 @@ pub enum Change {
     Changed,
 }
 
-/// Texts that stand in one list and not in the other.
+/// Texts of one list and not in the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ListDiff {
-    /// Those of the new bundle alone.
     pub added: Vec<String>,
-    /// Those of the old bundle alone.
     pub removed: Vec<String>,
 }
 
@@ -147,11 +135,6 @@ impl ListDiff {
 }
 
 impl Diff {
-    /// Compares two bundles.
-    ///
-    /// # Errors
-    /// When a content that is compared is not what the index of its bundle says, or a chart is
-    /// none.
     pub fn between(old: &BundleView, new: &BundleView) -> Result<Self, DiffError> {
         let (before, after) = (old.index(), new.index());
         let (left, right) = (Side::of(old), Side::of(new));

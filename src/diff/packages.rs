@@ -1,4 +1,5 @@
-//! What changed among the packages of an image, where it is known: when both bundles carry an SBOM.
+//! What changed among the packages of an image, where it is known: when both bundles include an
+//! SBOM.
 //!
 //! An SBOM is what `BuildKit` puts into an attestation manifest: a layer with an in-toto statement
 //! whose predicate is an SPDX document. Sources: `BuildKit`, `docs/attestations/sbom.md`; SPDX 2.3,
@@ -16,16 +17,13 @@ use crate::{
 
 /// The annotation by which a layer says what kind of statement it holds.
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
-/// The kind that is a list of packages.
 const SPDX: &str = "https://spdx.dev/Document";
 /// The package that stands for the image as a whole.
 const ROOT: &str = "SPDXRef-DocumentRoot";
 
-/// What changed among the packages of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackagesDiff {
-    /// On which platforms it is so.
     pub platforms: Vec<String>,
     pub known: bool,
     /// Why it is not known.
@@ -55,7 +53,7 @@ struct Package {
     version: Option<String>,
 }
 
-/// What changed, for each platform that both carry and whose manifest is not the same.
+/// What changed, for each platform that both include and whose manifest is not the same.
 pub(super) fn between(
     old: &BundleView,
     left: &ImageRecord,
@@ -78,7 +76,7 @@ pub(super) fn between(
             (Some(old), Some(new)) => (true, None, differences(&old, &new)),
             (None, None) => (
                 false,
-                Some("neither bundle carries a list of packages".to_owned()),
+                Some("neither bundle includes an SBOM".to_owned()),
                 Vec::new(),
             ),
             (None, _) => (
@@ -108,10 +106,7 @@ pub(super) fn between(
     Ok(found)
 }
 
-/// Whether a bundle carries a list of packages for a manifest of an image.
-///
-/// # Errors
-/// When a content is not what the index says.
+/// Whether a bundle includes a list of packages for a manifest of an image.
 pub(crate) fn has_package_list(
     view: &BundleView,
     image: &ImageRecord,
@@ -144,7 +139,7 @@ fn packages(
         let Some(bytes) = view.content(layer.digest)? else {
             continue;
         };
-        // What is no list of packages says nothing about them.
+        // What is not a list of packages says nothing about them.
         let statement = serde_json::from_slice::<Statement>(&bytes).ok();
         let Some(list) = statement.and_then(|statement| statement.predicate?.packages) else {
             continue;

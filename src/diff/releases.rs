@@ -33,7 +33,6 @@ pub(super) fn between(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
     releases.chain(order).collect()
 }
 
-/// The settings of namespaces that changed.
 pub(super) fn namespaces(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
     let records = old.namespaces.iter().chain(&new.namespaces);
     let names: BTreeSet<Option<&String>> = records.map(|record| record.name.as_ref()).collect();

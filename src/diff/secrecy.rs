@@ -5,7 +5,6 @@
 //! called like the name of one; and a text that looks like a secret is hidden whatever its key is
 //! called.
 
-/// What is shown in place of a secret.
 pub(super) const HIDDEN: &str = "(may be secret, not shown)";
 
 /// Parts of a key behind which secrets stand; compared without case and separators.
@@ -25,7 +24,6 @@ const SECRET_PARTS: [&str; 14] = [
     "htpasswd",
     "cookie",
 ];
-/// Whole keys behind which secrets stand.
 const SECRET_KEYS: [&str; 7] = [
     "pass",
     "pwd",
@@ -37,9 +35,7 @@ const SECRET_KEYS: [&str; 7] = [
 ];
 /// Beginnings of keys that name a Secret of the cluster.
 const NAMING_BEGINNINGS: [&str; 4] = ["existing", "imagepullsecret", "casecret", "pullsecret"];
-/// Ends of keys that name something.
 const NAMING_ENDS: [&str; 3] = ["name", "ref", "names"];
-/// Pieces of texts that are, or contain, a secret.
 const SECRET_TEXTS: [&str; 9] = [
     "-----begin",
     "password=",

@@ -11,17 +11,14 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// One of the two bundles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Side {
-    /// The name of the bundle.
     pub name: String,
     pub version: String,
     pub digest: Digest,
-    /// The size of the whole file.
     pub bytes: u64,
-    /// Whether somebody trusted vouches for it.
+    /// Whether a trusted key or digest authenticates it.
     pub verified: bool,
     /// Who signed, by name if there is one and key; of an unverified bundle, what the signatures
     /// claim.

@@ -16,14 +16,11 @@ use rune_core::yaml::{self, Node, Value};
 /// The most nodes that are compared of one file, and the most bytes.
 const MAX_NODES: usize = 200_000;
 const MAX_BYTES: usize = 4 << 20;
-/// The most characters of a value that are shown.
 const MAX_SHOWN: usize = 160;
 
-/// A file of values that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ValuesDiff {
-    /// The file, in the archive or in the chart.
     pub file: String,
     /// The profiles that use it; none for a file of a chart.
     pub profiles: Vec<String>,
@@ -59,7 +56,6 @@ pub(super) fn profiles(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> 
         .collect()
 }
 
-/// The values files that changed.
 pub(super) fn between(old: &BundleView, new: &BundleView) -> Result<Vec<ValuesDiff>, DiffError> {
     let mut users: BTreeMap<&EntryName, BTreeSet<String>> = BTreeMap::new();
     for profile in old.index().profiles.iter().chain(&new.index().profiles) {
@@ -81,7 +77,6 @@ pub(super) fn between(old: &BundleView, new: &BundleView) -> Result<Vec<ValuesDi
     Ok(changed)
 }
 
-/// What changed in one file.
 pub(super) fn file(
     path: &str,
     profiles: Vec<String>,
@@ -121,7 +116,7 @@ pub(super) struct Leaf {
     shown: String,
 }
 
-/// What stands at each path of a YAML document; nothing when it is none, or too large.
+/// What stands at each path of a YAML document; nothing when it is not one, or too large.
 pub(super) fn paths(name: &str, bytes: &[u8]) -> Option<BTreeMap<String, Leaf>> {
     let text = std::str::from_utf8(bytes)
         .ok()

@@ -13,14 +13,12 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The kinds of advisories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdvisoryKind {
     OpenVex,
     Csaf,
     CycloneDx,
-    /// For people alone.
     Text,
 }
 
@@ -35,7 +33,6 @@ pub struct AdvisoryStatement {
     pub products: Vec<String>,
 }
 
-/// Why a document is not an advisory of its kind.
 #[derive(Debug, thiserror::Error)]
 pub enum AdvisoryError {
     #[error("it is not UTF-8 text")]
@@ -53,7 +50,6 @@ pub enum AdvisoryError {
 impl AdvisoryKind {
     pub const ALL: [Self; 4] = [Self::OpenVex, Self::Csaf, Self::CycloneDx, Self::Text];
 
-    /// Its name in a manifest.
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenVex => "openvex",
@@ -64,9 +60,6 @@ impl AdvisoryKind {
     }
 
     /// Reads what an advisory of this kind says; a text says nothing to a program.
-    ///
-    /// # Errors
-    /// When it is not of this kind, or not well-formed.
     pub fn read(self, bytes: &[u8]) -> Result<Vec<AdvisoryStatement>, AdvisoryError> {
         let text = std::str::from_utf8(bytes).map_err(|_| AdvisoryError::Text)?;
         let document = || serde_json::from_str::<Value>(text).map_err(AdvisoryError::Json);

@@ -5,7 +5,6 @@
 
 use rune_core::digest::Digest;
 
-/// What lies under a tag of cosign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CosignTag {
     Signatures,
@@ -16,12 +15,10 @@ pub(crate) enum CosignTag {
 impl CosignTag {
     pub(crate) const ALL: [Self; 3] = [Self::Signatures, Self::Attestations, Self::Sbom];
 
-    /// The tag for an image.
     pub(crate) fn of(self, image: Digest) -> String {
         format!("sha256-{}.{}", image.hex(), self.suffix())
     }
 
-    /// What a tag is, by its end.
     pub(crate) fn parse(tag: &str) -> Option<Self> {
         let (_, suffix) = tag.rsplit_once('.')?;
         Self::ALL.into_iter().find(|kind| kind.suffix() == suffix)

@@ -30,14 +30,12 @@ pub(crate) struct ImagePayload {
 #[derive(Debug)]
 pub(crate) struct SignatureArtifact {
     pub(crate) manifest: Descriptor,
-    /// The Sigstore bundle.
     pub(crate) statement: Digest,
     pub(crate) blobs: Vec<(Descriptor, Vec<u8>)>,
 }
 
 impl ImagePayload {
-    /// # Errors
-    /// When the statement has no canonical form; does not happen.
+    /// Fails when the statement has no canonical form; does not happen.
     pub(crate) fn new(subject: Descriptor) -> Result<Self, CanonicalJsonError> {
         let statement = json!({
             "_type": STATEMENT_V1,
@@ -67,9 +65,6 @@ impl ImagePayload {
 
     /// Checks a signature of the payload, in whatever form it is, and makes it an artifact, which
     /// is the same for every form.
-    ///
-    /// # Errors
-    /// When the signature is not one by the key over the payload.
     pub(crate) fn signed(
         &self,
         key: &PublicKey,

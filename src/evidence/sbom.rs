@@ -42,7 +42,6 @@ pub enum SbomSource {
     /// An attestation within the image index.
     Attestation,
     Referrer,
-    /// One of cosign's tags.
     Tag,
 }
 
@@ -131,7 +130,6 @@ impl FoundSbom {
         found
     }
 
-    /// For people: the format and where it is from.
     pub fn sentence(self) -> String {
         let source = match self.source {
             SbomSource::Attestation => "attestation",

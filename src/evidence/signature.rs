@@ -2,7 +2,7 @@
 //!
 //! What is read here is what a signature says it is about and what was signed. Nothing of it counts
 //! before a key has verified it, and a statement about an image is a signature of it only if it
-//! says that it is one: an SBOM by the same key is none.
+//! says that it is one: an SBOM by the same key is not a signature.
 //!
 //! Sources: containers/image, `docs/containers-signature.5.md` (simple signing, in the form of
 //! cosign's `specs/SIGNATURE_SPEC.md`); Sigstore, `sigstore_bundle.proto`; secure-systems-lab/dsse,
@@ -47,7 +47,6 @@ impl ImageSignature {
         self.images.contains(&image)
     }
 
-    /// The signature alone.
     pub(crate) const fn signature(&self) -> &ForeignSignature {
         &self.signature
     }
@@ -64,7 +63,7 @@ pub(crate) fn is_statement(layer: &Descriptor) -> bool {
 }
 
 /// The signatures of images in an artifact; `content` gives the bytes of a layer. What is malformed
-/// or says something else is no signature.
+/// or says something else is not a signature.
 pub(crate) fn signatures_of(
     artifact: &Manifest,
     content: impl Fn(Digest) -> Option<Vec<u8>>,

@@ -13,14 +13,12 @@ use rune_core::{
     progress::Progress,
 };
 
-/// How often the job is asked about.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// The release has no scheduled backup.
     #[error(
         "release {release} in namespace {namespace} has no CronJob for backups, or more than one"
     )]
@@ -47,19 +45,21 @@ impl Failure for BackupError {
         Some(match self {
             Self::Cluster(error) => return error.help(),
             Self::NoSchedule { .. } => {
-                "turn backups on with postgres.backup.enabled, or make one by hand with `rune-db backup` and leave --backup-first out"
+                "turn backups on with postgres.backup.enabled, or make one by hand with `rune-db \
+                 backup` and leave --backup-first out"
                     .to_owned()
             }
-            Self::Failed { job, .. } | Self::TimeLimit { job, .. } => format!("`kubectl logs job/{job}` says more"),
-            Self::Interrupted { .. } => "run the same command again; it makes a backup of its own".to_owned(),
+            Self::Failed { job, .. } | Self::TimeLimit { job, .. } => {
+                format!("`kubectl logs job/{job}` says more")
+            }
+            Self::Interrupted { .. } => {
+                "run the same command again; it makes a backup of its own".to_owned()
+            }
         })
     }
 }
 
 /// Makes a backup with the release's own job and waits for it. Gives the name of the job.
-///
-/// # Errors
-/// When there is no such job, or it fails.
 pub(crate) async fn back_up(
     cluster: &Cluster,
     release: &str,

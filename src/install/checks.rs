@@ -16,17 +16,14 @@ use super::{Cluster, Object};
 use crate::chart::fits_kubernetes;
 use rune_core::failure::{Failure, FailureKind};
 
-/// What is to be installed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Requirements<'a> {
     pub(crate) objects: &'a [Object],
     /// The chart's `kubeVersion`.
     pub(crate) kube_version: Option<&'a str>,
-    /// Whether the namespace is there already.
     pub(crate) namespace_exists: bool,
 }
 
-/// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
@@ -42,7 +39,6 @@ pub struct Check {
     remedies: Vec<String>,
 }
 
-/// Whether what there is is enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
@@ -110,9 +106,6 @@ impl Failure for Problems {
 
 impl Problems {
     /// Passes when nothing is missing.
-    ///
-    /// # Errors
-    /// With everything that is.
     pub fn among(checks: &[Check]) -> Result<(), Self> {
         let missing: Vec<Check> = checks
             .iter()
@@ -128,7 +121,7 @@ impl Problems {
 }
 
 impl Check {
-    /// One thing that was looked at; `kind` decides the exit code when it is missing.
+    /// One thing that was checked; `kind` decides the exit code when it is missing.
     pub fn new(
         about: &'static str,
         kind: FailureKind,
@@ -166,7 +159,7 @@ impl Verdict {
     }
 }
 
-/// Looks at everything but rights, which come first.
+/// Checks everything but rights, which come first.
 pub(crate) async fn check_cluster(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
     let mut checks: Vec<Check> = kubernetes(cluster, demands.kube_version)
         .into_iter()

@@ -20,7 +20,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Which cluster, and as whom.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterOptions {
     /// Files with clusters and credentials, as `KUBECONFIG` lists them; none means the account of
@@ -41,17 +40,14 @@ pub struct Cluster {
     id: Option<String>,
 }
 
-/// Why the cluster cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// There is neither a kubeconfig nor an account of a pod.
     #[error("there is no kubeconfig, and this is not a pod of a cluster")]
     Nowhere,
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(String),
     #[error("there is no kubeconfig `{0}`")]
     Missing(Utf8PathBuf),
-    /// A cluster that is only reached through a proxy.
     #[error(
         "the kubeconfig reaches the cluster through the proxy `{0}`, which this program does not"
     )]
@@ -94,12 +90,25 @@ impl Failure for ClusterError {
             match self {
                 Self::Nowhere => "name one with --kubeconfig or KUBECONFIG",
                 Self::Missing(_) => "check the path",
-                Self::Kubeconfig(_) => "`kubectl config view` shows what it says; --context chooses among its contexts",
-                Self::Proxy(_) => "run this where the API server can be reached directly, or in a pod of the cluster",
-                Self::Unreachable { .. } => "check the address in the kubeconfig, and whether it can be reached from here",
-                Self::Refused { code: 401, .. } => "the credentials in the kubeconfig are unknown to the cluster, or have run out",
-                Self::Refused { code: 403, .. } => "ask for the right, or use another context with --context",
-                Self::Refused { code: 409, .. } => "somebody else changed it at the same time; run the command again",
+                Self::Kubeconfig(_) => {
+                    "`kubectl config view` shows what it says; --context chooses among its contexts"
+                }
+                Self::Proxy(_) => {
+                    "run this where the API server can be reached directly, or in a pod of the \
+                     cluster"
+                }
+                Self::Unreachable { .. } => {
+                    "check the address in the kubeconfig, and whether it can be reached from here"
+                }
+                Self::Refused { code: 401, .. } => {
+                    "the credentials in the kubeconfig are unknown to the cluster, or have run out"
+                }
+                Self::Refused { code: 403, .. } => {
+                    "ask for the right, or use another context with --context"
+                }
+                Self::Refused { code: 409, .. } => {
+                    "somebody else changed it at the same time; run the command again"
+                }
                 Self::Refused { .. } => return None,
             }
             .to_owned(),
@@ -119,9 +128,6 @@ impl std::fmt::Debug for Cluster {
 
 impl Cluster {
     /// Finds the API server and asks for its version.
-    ///
-    /// # Errors
-    /// When there is no usable kubeconfig, or it does not answer.
     pub async fn connect(options: &ClusterOptions) -> Result<Self, ClusterError> {
         // The library takes the provider of the process; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -177,12 +183,10 @@ impl Cluster {
         }
     }
 
-    /// The namespace that is acted in.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The address of the API server.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -196,7 +200,6 @@ impl Cluster {
         self.id.as_deref()
     }
 
-    /// Objects of a kind in the namespace.
     pub(super) fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
@@ -206,9 +209,6 @@ impl Cluster {
     }
 
     /// What the API server answers to a GET of a path, as it comes.
-    ///
-    /// # Errors
-    /// When it refuses or does not answer.
     pub async fn get(&self, doing: &str, path: &str) -> Result<Vec<u8>, ClusterError> {
         let refused = |code: u16, message: String| ClusterError::Refused {
             doing: doing.to_owned(),
@@ -305,7 +305,6 @@ async fn configuration(options: &ClusterOptions) -> Result<Config, ClusterError>
     Ok(config)
 }
 
-/// The proxy that the kubeconfig has for the cluster of the context.
 fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
     let name = context.or(kubeconfig.current_context.as_deref())?;
     let context = kubeconfig

@@ -15,25 +15,19 @@ pub enum Conflict {
         /// Whether that one was only begun.
         is_attempt: bool,
     },
-    /// It has the same version and is another one.
     #[error("{bundle} {version} {} with the bundle digest {current}, and this file has {digest}", how(*.is_attempt))]
     OtherDigest {
         bundle: String,
         version: Version,
-        /// The digest that is there.
+        /// The present digest.
         current: String,
         /// The digest of the file.
         digest: String,
         /// Whether that one was only begun.
         is_attempt: bool,
     },
-    /// The release is of another bundle.
     #[error("the release is of the bundle {current}, not of {bundle}")]
-    OtherBundle {
-        bundle: String,
-        /// The bundle that is there.
-        current: String,
-    },
+    OtherBundle { bundle: String, current: String },
 }
 
 fn how(is_attempt: bool) -> &'static str {
@@ -52,9 +46,13 @@ impl Failure for Conflict {
     fn help(&self) -> Option<String> {
         Some(
             match self {
-                Self::Downgrade { .. } => "an older RUNE may not know the schema of the database; with a backup at hand, --allow-downgrade does it",
+                Self::Downgrade { .. } => {
+                    "an older RUNE may not know the schema of the database; with a backup at \
+                     hand, --allow-downgrade does it"
+                }
                 Self::OtherDigest { .. } => {
-                    "two different bundles must not have one version: ask whoever made them which is right; a rebuilt one needs a version of its own"
+                    "two different bundles must not have one version: ask whoever made them which \
+                     is right; a rebuilt one needs a version of its own"
                 }
                 Self::OtherBundle { .. } => "give this one a release of its own with --release",
             }

@@ -21,14 +21,12 @@ use super::{
 };
 use rune_core::failure::FailureKind;
 
-/// The field manager under which definitions are applied.
 const MANAGER: &str = "rune-bundle";
 /// The managers of Helm, which leaves definitions as they were: what it has set may be changed.
 const HELM: [&str; 3] = ["helm", "helm3", "Helm"];
 /// The field that programs put into definitions of others.
 const CA_BUNDLE: &str = "caBundle";
 
-/// What becomes of the definitions of a release.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Definitions {
     /// What is applied, and whether fields are taken from Helm.
@@ -40,9 +38,6 @@ pub(crate) struct Definitions {
 }
 
 /// Finds out what applying definitions would change, and what would be lost.
-///
-/// # Errors
-/// When the API server does not say.
 pub(crate) async fn plan_definitions(
     cluster: &Cluster,
     definitions: &[&Object],
@@ -64,9 +59,6 @@ pub(crate) async fn plan_definitions(
 }
 
 /// Those of the versions that somebody needs which the cluster does not serve.
-///
-/// # Errors
-/// When the API server does not say.
 pub(crate) async fn missing_versions(
     cluster: &Cluster,
     versions: &BTreeMap<String, Vec<String>>,
@@ -154,9 +146,6 @@ impl Definitions {
     }
 
     /// Applies what was planned.
-    ///
-    /// # Errors
-    /// When the API server refuses, also because somebody else changed a definition meanwhile.
     pub(crate) async fn apply(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         for (definition, from_helm) in &self.apply {
             let name = text(definition, "/metadata/name");
@@ -217,7 +206,6 @@ fn specification(definition: &Value) -> Value {
     definition.get("spec").cloned().unwrap_or_default()
 }
 
-/// The versions that a definition serves.
 fn served(definition: &Value) -> Vec<String> {
     let versions = definition
         .pointer("/spec/versions")

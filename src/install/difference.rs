@@ -10,7 +10,6 @@ use super::Object;
 /// The most paths that are named for one object.
 pub(super) const MAX_PATHS: usize = 12;
 
-/// What becomes of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Change {
@@ -104,8 +103,10 @@ mod tests {
 
     #[test]
     fn objects_are_compared_field_by_field_and_no_value_is_said() {
-        let before = "kind: Secret\nmetadata: {name: s}\ndata: {k: b2xk}\n---\nkind: A\nmetadata: {name: gone}\n---\nkind: A\nmetadata: {name: same}\n";
-        let after = "kind: Secret\nmetadata: {name: s}\ndata: {k: bmV3}\n---\nkind: A\nmetadata: {name: new}\n---\nkind: A\nmetadata: {name: same}\n";
+        let before = "kind: Secret\nmetadata: {name: s}\ndata: {k: b2xk}\n---\nkind: A\nmetadata: \
+                      {name: gone}\n---\nkind: A\nmetadata: {name: same}\n";
+        let after = "kind: Secret\nmetadata: {name: s}\ndata: {k: bmV3}\n---\nkind: A\nmetadata: \
+                     {name: new}\n---\nkind: A\nmetadata: {name: same}\n";
         let found = differences(
             &parse_objects(before).unwrap(),
             &parse_objects(after).unwrap(),

@@ -20,14 +20,10 @@ pub(crate) struct Drift {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum DriftKind {
-    /// The revision of the release.
     Release,
-    /// Values that were given to Helm.
     Values,
-    /// Objects that Helm applied.
     Objects,
     Images,
-    /// The schema of the database.
     Schema,
 }
 
@@ -53,9 +49,6 @@ impl DriftKind {
 }
 
 /// What Helm has done to the release since it was installed.
-///
-/// # Errors
-/// When Helm cannot say.
 pub(super) async fn of_release(
     helm: &ReleaseHelm,
     installed: &Installed,
@@ -79,7 +72,8 @@ pub(super) async fn of_release(
     };
     if !history.iter().any(|revision| revision.number == then) {
         return Ok(release(format!(
-            "revision {now} is deployed, and Helm no longer has revision {then}, which was installed"
+            "revision {now} is deployed, and Helm no longer has revision {then}, which was \
+             installed"
         )));
     }
     let (before, after) = (helm.values(then).await?, helm.values(now).await?);
@@ -109,9 +103,6 @@ pub(super) async fn of_release(
 }
 
 /// Images that the cluster has in place of those that were installed.
-///
-/// # Errors
-/// When the API server does not list the pods.
 pub(super) async fn of_images(
     cluster: &Cluster,
     installed: &Installed,
@@ -160,7 +151,8 @@ mod tests {
 
     fn deployment(containers: &str) -> super::Object {
         let text = format!(
-            "kind: Deployment\nmetadata: {{name: a}}\nspec: {{template: {{spec: {{containers: {containers}}}}}}}\n"
+            "kind: Deployment\nmetadata: {{name: a}}\nspec: \
+             {{template: {{spec: {{containers: {containers}}}}}}}\n"
         );
         parse_objects(&text).unwrap().remove(0)
     }

@@ -12,20 +12,16 @@ use rune_core::{
     yaml::YamlError,
 };
 
-/// Why a release cannot be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// What is kept in the cluster cannot be read or written.
     #[error(transparent)]
     InstallRecord(#[from] InstallRecordError),
-    /// The bundle must not be installed over what is there.
     #[error(transparent)]
     Conflict(#[from] Conflict),
     #[error(transparent)]
     Problems(#[from] Problems),
-    /// The values of the destination cannot be made.
     #[error(transparent)]
     Pins(#[from] PinError),
     #[error(transparent)]
@@ -34,37 +30,32 @@ pub enum InstallError {
     Rollout(#[from] Box<RolloutError>),
     #[error(transparent)]
     Helm(#[from] HelmError),
-    /// A file for Helm cannot be written.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// What Helm rendered cannot be read.
     #[error(transparent)]
     Rendered(#[from] YamlError),
     #[error("no Helm was found in PATH")]
     NoHelm,
-    /// Helm could not do something that changes nothing.
     #[error("helm cannot {doing}: {said}")]
     HelmRefused {
         /// What it was asked for.
         doing: String,
         said: String,
     },
-    /// Helm cannot be started any more.
     #[error("cannot run `{program}`")]
     Run {
         program: Utf8PathBuf,
         source: std::io::Error,
     },
-    /// Another operation on the release is running or was interrupted.
     #[error(
-        "release {release} is in state {status} at revision {revision}: another operation is running or was interrupted"
+        "release {release} is in state {status} at revision {revision}: another operation is \
+         running or was interrupted"
     )]
     Pending {
         release: String,
         status: String,
         revision: u64,
     },
-    /// Ctrl-C before anything was changed.
     #[error("interrupted before anything was changed")]
     Interrupted,
 }
@@ -100,11 +91,19 @@ impl Failure for InstallError {
             Self::Backup(error) => error.help(),
             Self::Rollout(error) => error.help(),
             Self::Path(error) => error.help(),
-            Self::Helm(_) | Self::NoHelm => {
-                Some("install Helm 3 or 4, or set --helm or RUNE_BUNDLE_HELM; a bundle may include one in `bin/`".to_owned())
-            }
-            Self::Pending { .. } => Some("if no other operation is running, run the same command with --take-over".to_owned()),
-            Self::HelmRefused { .. } => Some("compare your values with those that `helm show values` prints for the chart".to_owned()),
+            Self::Helm(_) | Self::NoHelm => Some(
+                "install Helm 3 or 4, or set --helm or RUNE_BUNDLE_HELM; a bundle may include one \
+                 in `bin/`"
+                    .to_owned(),
+            ),
+            Self::Pending { .. } => Some(
+                "if no other operation is running, run the same command with --take-over"
+                    .to_owned(),
+            ),
+            Self::HelmRefused { .. } => Some(
+                "compare your values with those that `helm show values` prints for the chart"
+                    .to_owned(),
+            ),
             Self::Rendered(_) | Self::Run { .. } => None,
             Self::Interrupted => Some("run the same command again".to_owned()),
         }

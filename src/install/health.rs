@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::{Cluster, ClusterError, Object};
 
-/// A workload of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Workload {
     /// `Kind/name`.
@@ -34,9 +33,6 @@ pub(crate) enum WorkloadState {
 }
 
 /// Looks up the workloads among the objects of a release.
-///
-/// # Errors
-/// When the API server does not say.
 pub(super) async fn workloads(
     cluster: &Cluster,
     objects: &[Object],

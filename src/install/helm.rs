@@ -55,7 +55,6 @@ const IGNORED: [&str; 29] = [
     "KUBECONFIG",
 ];
 
-/// Helm for one release in one cluster.
 #[derive(Debug)]
 pub struct ReleaseHelm {
     program: Utf8PathBuf,
@@ -72,7 +71,6 @@ pub struct ReleaseHelm {
 /// A revision of the release, as Helm remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Revision {
-    /// Its number, from 1.
     #[serde(rename = "revision")]
     pub number: u64,
     /// `deployed`, `superseded`, `failed`, `pending-upgrade`, ….
@@ -90,10 +88,6 @@ pub(super) struct Ended {
 }
 
 impl ReleaseHelm {
-    /// Makes Helm ready for a release.
-    ///
-    /// # Errors
-    /// When there is no directory for it.
     pub fn new(
         helm: &Helm,
         program: &Utf8Path,
@@ -139,18 +133,12 @@ impl ReleaseHelm {
     }
 
     /// Writes a file that Helm is to read; it goes with this value.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Utf8PathBuf, InstallError> {
         Ok(self.scratch.write(name, bytes)?)
     }
 
-    /// Renders the chart as it would be installed now, hooks included: the cluster is looked at,
+    /// Renders the chart as it would be installed now, hooks included: the cluster is asked,
     /// nothing is changed.
-    ///
-    /// # Errors
-    /// When Helm cannot.
     pub async fn render(
         &self,
         chart: &Utf8Path,
@@ -177,8 +165,8 @@ impl ReleaseHelm {
         if all.trim().is_empty() {
             return Ok(rendered);
         }
-        // With the cluster Helm takes definitions that are there already for objects of somebody
-        // else, and refuses them. Without it a chart may not render; then none is left out.
+        // With the cluster Helm takes existing definitions for objects of somebody else, and
+        // refuses them. Without it a chart may not render; then none is left out.
         let apart = [&arguments[..], &["--include-crds"]].concat();
         let apart = self.run(&apart).await?;
         let definitions = if apart.is_success {
@@ -193,18 +181,12 @@ impl ReleaseHelm {
     }
 
     /// The files of `crds/` of the chart and its subcharts.
-    ///
-    /// # Errors
-    /// When Helm cannot.
     pub async fn definitions(&self, chart: &Utf8Path) -> Result<String, InstallError> {
         let doing = "show the custom resource definitions of the chart";
         self.ask(doing, &["show", "crds", chart.as_str()]).await
     }
 
     /// What is installed, hooks included; empty when nothing is.
-    ///
-    /// # Errors
-    /// When Helm cannot say.
     pub async fn installed(&self, revision: u64) -> Result<String, InstallError> {
         let number = revision.to_string();
         let manifest = self
@@ -223,9 +205,6 @@ impl ReleaseHelm {
     }
 
     /// The values that a revision was installed with, beside those of its chart.
-    ///
-    /// # Errors
-    /// When Helm cannot say.
     pub async fn values(&self, revision: u64) -> Result<serde_json::Value, InstallError> {
         let doing = "say with which values the release was installed";
         let number = revision.to_string();
@@ -240,9 +219,6 @@ impl ReleaseHelm {
     }
 
     /// The revisions of the release, oldest first; none when there is no release.
-    ///
-    /// # Errors
-    /// When Helm cannot say.
     pub async fn history(&self) -> Result<Vec<Revision>, InstallError> {
         let doing = "say which revisions there are";
         let ended = self
@@ -278,7 +254,7 @@ impl ReleaseHelm {
             source,
         };
         tracing::debug!("helm {}", arguments.join(" "));
-        // What is run after somebody asked this program to end looks at what is left, and is short.
+        // What is run after somebody asked this program to end reads what is left, and is short.
         let is_ending = self.interrupt.is_asked();
         let mut child = self
             .command(arguments, post_renderer)
@@ -391,7 +367,6 @@ fn tell(child: &Child) {
     }
 }
 
-/// What a program prints, to a limit.
 async fn text_of(stream: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(mut stream) = stream {

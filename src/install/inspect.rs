@@ -13,7 +13,6 @@ pub(crate) struct Inspection {
     /// Helm's word for the state of the last revision; none when Helm has no such release.
     pub(crate) status: Option<String>,
     pub(crate) workloads: Vec<Workload>,
-    /// What pods say that something is wrong with.
     pub(crate) pods: Vec<String>,
     /// Nothing when it was not asked for.
     pub(crate) schema: Option<DatabaseSchema>,
@@ -28,10 +27,7 @@ impl Inspection {
     }
 }
 
-/// Looks at a release and compares it with its record.
-///
-/// # Errors
-/// When Helm or the API server do not say.
+/// Inspects a release and compares it with its record.
 pub(crate) async fn inspect(
     cluster: &Cluster,
     helm: &ReleaseHelm,
@@ -91,9 +87,6 @@ fn drift_of_schema(record: &InstallRecord, schema: Option<&DatabaseSchema>) -> O
 }
 
 /// The objects that Helm has deployed for a release.
-///
-/// # Errors
-/// When Helm cannot say.
 pub(crate) async fn deployed_objects(
     helm: &ReleaseHelm,
     history: &[Revision],

@@ -3,7 +3,7 @@
 //! A `ConfigMap` in the namespace of the release, written by this program alone: there is nothing
 //! secret in it, and who may read the release may see it. It says what is installed, what was
 //! installed before, and, while something is being installed, what; so an installation that was cut
-//! off counts when the next one is judged, and `rollback` knows where to go.
+//! off counts when the next one is checked, and `rollback` knows where to go.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,6 @@ pub(crate) struct Installed {
     pub(crate) digest: Digest,
     /// The charts, `name-version`.
     pub(crate) charts: Vec<String>,
-    /// The profile whose values were taken.
     pub(crate) profile: Option<String>,
     /// The schema version that its migrations reach.
     pub(crate) schema_version: Option<u32>,
@@ -91,7 +90,6 @@ pub(crate) struct Attempt {
     pub(crate) before: Option<u64>,
 }
 
-/// What is kept about a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InstallRecord {
     pub(crate) installed: Option<Installed>,
@@ -105,7 +103,6 @@ pub(crate) struct InstallRecord {
     resource_version: Option<String>,
 }
 
-/// Why the record cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallRecordError {
     #[error(transparent)]
@@ -157,9 +154,6 @@ impl InstallRecord {
     }
 
     /// Reads what is kept about a release; nothing when there is nothing.
-    ///
-    /// # Errors
-    /// When the API server refuses, or somebody else wrote it.
     pub(crate) async fn read(cluster: &Cluster, release: &str) -> Result<Self, InstallRecordError> {
         let name = Self::name(release);
         let doing = format!("read what is installed from the ConfigMap `{name}`");
@@ -192,9 +186,6 @@ impl InstallRecord {
     }
 
     /// Every release with a record, by namespace and name: of the cluster's namespace, or of all.
-    ///
-    /// # Errors
-    /// When the API server refuses, or somebody else wrote one.
     pub(crate) async fn list(
         cluster: &Cluster,
         in_all_namespaces: bool,
@@ -289,10 +280,7 @@ impl InstallRecord {
         installed.max(attempt)
     }
 
-    /// Judges a bundle by what is there, installed or begun.
-    ///
-    /// # Errors
-    /// When it is older and that is not allowed, or is not the one that its version says.
+    /// Evaluates a bundle by what is there, installed or begun.
     pub(crate) fn evaluate(
         &self,
         bundle: &str,
@@ -358,10 +346,8 @@ impl InstallRecord {
         })
     }
 
-    /// Writes it, unless somebody else has written it since it was read.
-    ///
-    /// # Errors
-    /// When somebody else has (`Conflict`), or the API server refuses.
+    /// Writes it, unless somebody else has written it since it was read. Fails when somebody else
+    /// has (`Conflict`), or the API server refuses.
     pub(crate) async fn write(
         &mut self,
         cluster: &Cluster,

@@ -3,9 +3,9 @@
 //!
 //! The release is Helm's: this module asks the cluster beforehand, calls Helm, and on failure goes
 //! back to the revision before. What is installed is kept in the cluster beside the release
-//! ([`InstallRecord`]), because a local file can be deleted and another administrator has none. Nothing is
-//! contacted but the API server and the registry that was named. It knows neither bundles nor
-//! receipts; `commands` passes what it needs.
+//! ([`InstallRecord`]), because a local file can be deleted and another administrator has none.
+//! Nothing is contacted but the API server and the registry that was named. It knows neither
+//! bundles nor receipts; `commands` passes what it needs.
 
 mod backup;
 mod checks;

@@ -24,11 +24,9 @@ const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The label by which the Pod Security level is enforced.
 const LEVEL: &str = "pod-security.kubernetes.io/enforce";
 
-/// What a namespace is to have.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NamespaceSettings {
     pub(crate) pod_security: Option<String>,
-    /// Amounts by resource.
     pub(crate) quota: BTreeMap<String, String>,
     /// The types of traffic, `Ingress` and `Egress`, of which nothing passes that no policy allows.
     pub(crate) default_deny: Vec<String>,
@@ -36,7 +34,6 @@ pub(crate) struct NamespaceSettings {
     pub(crate) description: String,
 }
 
-/// What becomes of a namespace.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NamespacePlan {
     objects: Vec<Object>,
@@ -78,9 +75,6 @@ impl NamespaceSettings {
 
 impl NamespacePlan {
     /// Finds out what becomes of the namespace of a cluster that may be created.
-    ///
-    /// # Errors
-    /// When the API server does not say.
     pub(crate) async fn new(
         cluster: &Cluster,
         settings: &NamespaceSettings,
@@ -132,10 +126,6 @@ impl NamespacePlan {
         self.objects.get(1..).unwrap_or_default()
     }
 
-    /// Creates the namespace, and what belongs to it.
-    ///
-    /// # Errors
-    /// When the API server refuses.
     pub(crate) async fn apply(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         for (number, object) in self.objects.iter().enumerate() {
             let applied = if number == 0 && self.is_new {
@@ -164,7 +154,6 @@ fn added(object: &Object) -> ObjectChange {
     }
 }
 
-/// What applying an object would change.
 async fn change(cluster: &Cluster, object: &Object) -> Result<Option<ObjectChange>, ClusterError> {
     let Some(live) = live(cluster, object).await? else {
         return Ok(Some(added(object)));

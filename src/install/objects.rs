@@ -8,10 +8,8 @@ use serde_json::Value;
 use crate::chart;
 use rune_core::yaml::{self, YamlError};
 
-/// What stands in place of a secret value.
 const HIDDEN: &str = "(hidden)";
 
-/// An object of a rendered chart.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Object(Value);
 
@@ -58,7 +56,6 @@ impl Object {
             .is_some()
     }
 
-    /// Whether it is one of the chart's tests.
     pub(crate) fn is_test(&self) -> bool {
         let hooks = self
             .0
@@ -123,9 +120,6 @@ impl fmt::Display for Object {
 }
 
 /// Reads what Helm rendered: documents, and lists of objects in them.
-///
-/// # Errors
-/// When a document is not YAML.
 pub(crate) fn parse_objects(rendered: &str) -> Result<Vec<Object>, YamlError> {
     let mut objects = Vec::new();
     for document in chart::documents(rendered) {
@@ -163,8 +157,9 @@ mod tests {
 
     #[test]
     fn documents_and_lists_become_objects() {
-        let text = "---\n# Source: a.yaml\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\n# nothing\n---\n\
-            apiVersion: v1\nkind: List\nitems: [{kind: ConfigMap, metadata: {name: b}}]\n";
+        let text = "---\n# Source: a.yaml\napiVersion: v1\nkind: Service\nmetadata: \
+                    {name: a}\n---\n# nothing\n---\napiVersion: v1\nkind: List\nitems: \
+                    [{kind: ConfigMap, metadata: {name: b}}]\n";
         let names: Vec<String> = parse_objects(text)
             .unwrap()
             .iter()
@@ -175,7 +170,8 @@ mod tests {
 
     #[test]
     fn what_is_secret_does_not_show() {
-        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {password: c2VjcmV0}\nstringData: {url: secret}\n";
+        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: \
+                    {password: c2VjcmV0}\nstringData: {url: secret}\n";
         let shown = parse_objects(text).unwrap()[0]
             .without_secrets()
             .value()

@@ -14,29 +14,27 @@ use serde_json::{Map, Value, json};
 use crate::chart::{self, ChartError, ChartTree};
 use rune_core::{
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     yaml::{self, YamlError},
 };
 
 /// The value below `global` from which many charts take the registry of their images.
 const REGISTRY_VALUE: &str = "imageRegistry";
 
-/// Why the values of the destination cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
     #[error(transparent)]
     Chart(#[from] ChartError),
-    /// Its values, or those of the profile, cannot be read.
     #[error(transparent)]
     Values(#[from] YamlError),
 }
 
 impl Failure for PinError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Chart(error) => error.kind(),
-            Self::Values(error) => error.kind(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Chart(error) => error,
+            Self::Values(error) => error,
+        })
     }
 }
 
@@ -68,9 +66,6 @@ impl Replaced {
 
 /// The values that make the chart take its images from `registry`, with what is `replaced` there.
 /// `profile` holds the texts of the profile's values.
-///
-/// # Errors
-/// When the chart or the profile cannot be read.
 pub(crate) fn destination_values(
     registry: Option<&str>,
     replaced: &Replaced,

@@ -5,7 +5,6 @@ use kube::api::ListParams;
 
 use super::Cluster;
 
-/// The most sentences about pods.
 const MAX_SENTENCES: usize = 8;
 
 /// What is wrong with the pods of a release, as far as they say.

@@ -26,7 +26,6 @@ use rune_core::{
 /// What stands before the map in the arguments that Helm starts this program with.
 pub const POST_RENDERER: &str = "helm-post-renderer";
 
-/// The name of the plugin.
 const PLUGIN: &str = "rune-bundle";
 
 /// The most that is read of what Helm rendered, in bytes.
@@ -41,7 +40,6 @@ const MAX_MAP_BYTES: u64 = 16 << 20;
 pub struct ImageMap {
     /// References as the objects have them, and what stands there instead.
     pub images: BTreeMap<String, String>,
-    /// Where objects name images besides containers.
     pub places: ImagePlaces,
 }
 
@@ -54,7 +52,6 @@ pub struct PostRenderer {
     _scratch: ScratchDirectory,
 }
 
-/// Why the post-renderer gives Helm nothing to apply. No value of an object is in the message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MapError {
     #[error(transparent)]
@@ -65,7 +62,6 @@ pub(crate) enum MapError {
     Read(#[source] std::io::Error),
     #[error("cannot write the mapped objects")]
     Write(#[source] std::io::Error),
-    /// There is too much of them.
     #[error("the rendered objects are larger than {} MiB", MAX_RENDERED_BYTES >> 20)]
     TooLarge,
     #[error("images cannot be mapped, so nothing is applied:{}", lines(.0))]
@@ -91,9 +87,6 @@ impl Failure for MapError {
 
 impl ImageMap {
     /// Writes the map, and tells how Helm starts this program with it.
-    ///
-    /// # Errors
-    /// When there is no directory for it.
     pub fn post_renderer(&self, is_helm_3: bool) -> Result<PostRenderer, InstallError> {
         let program = own_program()?;
         let scratch = ScratchDirectory::create()?;
@@ -150,10 +143,8 @@ impl PostRenderer {
     }
 }
 
-/// What Helm's post-renderer does: reads objects, and writes them with the images of the map.
-///
-/// # Errors
-/// When one image cannot be replaced: nothing is written then, and Helm applies nothing.
+/// What Helm's post-renderer does: reads objects, and writes them with the images of the map. Fails
+/// when one image cannot be replaced: nothing is written then, and Helm applies nothing.
 pub(crate) fn map_rendered(
     map: &Utf8Path,
     input: impl Read,
@@ -185,7 +176,7 @@ pub(crate) fn map_rendered(
 #[expect(
     clippy::used_underscore_binding,
     clippy::disallowed_methods,
-    reason = "tests look at what is kept for its end alone, and at the world directly"
+    reason = "tests read what is kept for its end alone, and the rest directly"
 )]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -194,7 +185,8 @@ mod tests {
 
     use super::{ImageMap, MapError, map_rendered};
 
-    const POD: &str = "kind: Pod\napiVersion: v1\nmetadata: {name: p}\nspec: {containers: [{name: c, image: 'private.test/secret:1'}]}\n";
+    const POD: &str = "kind: Pod\napiVersion: v1\nmetadata: {name: p}\nspec: \
+                       {containers: [{name: c, image: 'private.test/secret:1'}]}\n";
 
     fn map(images: &[(&str, &str)]) -> ImageMap {
         let images = images

@@ -1,6 +1,8 @@
 //! Changing the release: upgrade, wait, test; and back, when one of them fails or somebody asks.
 
-use std::{fmt, time::Duration};
+mod state;
+
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,6 +15,8 @@ use rune_core::{
     progress::Progress,
 };
 
+pub(crate) use state::State;
+
 /// What fails when a pod runs another image under its tag.
 const FOREIGN_IMAGES: &str = "the release runs, but with other images than the bundle has";
 /// What fails when a release does not go back.
@@ -20,19 +24,14 @@ const NOT_BACK: &str = "the rollback failed";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RolledOut {
-    /// The revision that this made.
     pub(crate) revision: u64,
-    /// Whether the chart's tests were run.
     pub(crate) is_tested: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    /// The file with the chart.
     pub(crate) chart: &'a str,
-    /// Helm's options with the values.
     pub(crate) values: &'a [String],
-    /// What maps the images in them.
     pub(crate) post_renderer: Option<&'a PostRenderer>,
     pub(crate) objects: &'a [Object],
     /// By which digests images that are named by their tag may run.
@@ -43,43 +42,6 @@ pub(crate) struct Wanted<'a> {
     pub(crate) patience: Duration,
     /// The revision that runs again when it fails; none when there was none.
     pub(crate) before: Option<u64>,
-}
-
-/// In which state a failed installation left the release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(
-    tag = "state",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
-pub enum State {
-    /// The revision before runs again.
-    RolledBack {
-        /// The revision whose content runs.
-        to: u64,
-    },
-    /// There was none before, and what was made is removed again; volumes that the chart keeps are
-    /// kept.
-    Removed,
-    Stuck {
-        /// The revision to go back to; none when there was none before.
-        to: Option<u64>,
-        said: String,
-    },
-    /// It was left as it is.
-    At {
-        /// The revision that runs; none when nothing is installed.
-        revision: Option<u64>,
-    },
-    /// Somebody pressed Ctrl-C: nothing was taken back.
-    Interrupted {
-        /// The last revision and Helm's word for its state.
-        revision: u64,
-        /// Helm's word for its state.
-        status: String,
-        /// The revision that ran before.
-        before: Option<u64>,
-    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -101,23 +63,6 @@ pub struct RolloutError {
 struct PlaceReport<'a> {
     release: &'a str,
     left: &'a State,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RolledBack { to } => write!(formatter, "rolled back: what revision {to} was runs again"),
-            Self::Removed => formatter.write_str("there was no revision before, so what was made is removed again (its volumes are kept)"),
-            Self::Stuck { to: Some(to), said } => write!(formatter, "NOT rolled back to revision {to}: {said}"),
-            Self::Stuck { to: None, said } => write!(formatter, "NOT removed again: {said}"),
-            Self::At { revision: Some(revision) } => write!(formatter, "at revision {revision}"),
-            Self::At { revision: None } => formatter.write_str("not installed"),
-            Self::Interrupted { revision, status, before } => {
-                write!(formatter, "it was left at revision {revision} in state {status}")?;
-                before.map_or(Ok(()), |before| write!(formatter, "; revision {before} ran before"))
-            }
-        }
-    }
 }
 
 impl RolloutError {
@@ -168,25 +113,46 @@ impl Failure for RolloutError {
             // Pods whose template did not change are not started anew, and a node keeps what it
             // has.
             State::RolledBack { .. } | State::Removed if self.what == FOREIGN_IMAGES => {
-                "push the bundle to the registry that the nodes use; pods and nodes that have the old image under this tag keep it until \
-                 `kubectl rollout restart` with imagePullPolicy Always; then run the same command again"
+                "push the bundle to the registry that the nodes use; pods and nodes that have the \
+                 old image under this tag keep it until `kubectl rollout restart` with \
+                 imagePullPolicy Always; then run the same command again"
                     .to_owned()
             }
             State::RolledBack { .. } | State::Removed => {
-                "what the pods said is above; when it is mended, run the same command again".to_owned()
+                "what the pods said is above; when it is mended, run the same command again"
+                    .to_owned()
             }
             State::Stuck { .. } if self.what == NOT_BACK => {
-                "what the pods said is above; when it is mended, run the same command again: it goes on from there".to_owned()
+                "what the pods said is above; when it is mended, run the same command again: it \
+                 goes on from there"
+                    .to_owned()
             }
             State::Stuck { to: Some(to), .. } => {
-                format!("`helm history {release} -n {namespace}` shows the revisions; `helm rollback {release} {to} -n {namespace}` tries again to go back")
+                format!(
+                    "`helm history {release} -n {namespace}` shows the revisions; `helm rollback \
+                     {release} {to} -n {namespace}` tries again to go back"
+                )
             }
-            State::Stuck { to: None, .. } => format!("`helm uninstall {release} -n {namespace}` removes it; then run the same command again"),
-            State::Interrupted { before: Some(before), .. } => {
-                format!("run the same command again to finish, or `helm rollback {release} {before} -n {namespace}` to go back")
+            State::Stuck { to: None, .. } => {
+                format!(
+                    "`helm uninstall {release} -n {namespace}` removes it; then run the same \
+                     command again"
+                )
+            }
+            State::Interrupted {
+                before: Some(before),
+                ..
+            } => {
+                format!(
+                    "run the same command again to finish, or `helm rollback {release} {before} \
+                     -n {namespace}` to go back"
+                )
             }
             State::Interrupted { before: None, .. } => {
-                format!("run the same command again to finish, or `helm uninstall {release} -n {namespace}` to go back")
+                format!(
+                    "run the same command again to finish, or `helm uninstall {release} -n \
+                     {namespace}` to go back"
+                )
             }
             State::At { .. } => "run the same command again".to_owned(),
         })
@@ -226,11 +192,9 @@ fn sentences(pods: &[String]) -> String {
 }
 
 /// Installs or upgrades the release, waits until it runs, compares the images that run with those
-/// of the bundle, and runs its tests. On failure it goes back to the revision before.
-///
-/// # Errors
-/// When the release does not come to run, with other images, or its tests fail: says in which state
-/// it was left.
+/// of the bundle, and runs its tests. On failure it goes back to the revision before. Fails when
+/// the release does not become ready, with other images, or its tests fail: says in which state it
+/// was left.
 pub(crate) async fn roll_out(
     cluster: &Cluster,
     helm: &ReleaseHelm,
@@ -327,10 +291,8 @@ pub(crate) async fn roll_out(
 }
 
 /// Brings the release back to a revision and runs the tests of its chart; without a revision, what
-/// was installed is removed. Nothing is done for a release that is gone already.
-///
-/// # Errors
-/// When that fails: says in which state the release was left.
+/// was installed is removed. Nothing is done for a release that is gone already. Fails when that
+/// fails: says in which state the release was left.
 pub(crate) async fn return_to(
     cluster: &Cluster,
     helm: &ReleaseHelm,
@@ -376,9 +338,6 @@ pub(crate) async fn return_to(
 }
 
 /// Goes back to a revision and waits until it runs; without one, what was installed is removed.
-///
-/// # Errors
-/// When Helm cannot be started.
 pub(crate) async fn take_back(
     helm: &ReleaseHelm,
     to: Option<u64>,
@@ -444,9 +403,6 @@ async fn interrupted(helm: &ReleaseHelm, before: Option<u64>) -> Result<State, I
 }
 
 /// Refuses a release with an operation that is not over, unless it may be ended.
-///
-/// # Errors
-/// When the last revision is pending.
 pub(crate) fn check_pending(
     release: &str,
     history: &[Revision],
@@ -470,9 +426,6 @@ fn pending(history: &[Revision]) -> Option<&Revision> {
 
 /// Ends an operation of somebody who is gone, so that Helm accepts another: back to the revision
 /// that ran before, if there is one. Gives the revisions as they are then.
-///
-/// # Errors
-/// When Helm cannot.
 pub(crate) async fn take_over(
     helm: &ReleaseHelm,
     history: &[Revision],

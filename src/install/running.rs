@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Cluster, ClusterError, Object, pods};
 use rune_core::digest::Digest;
 
-/// The most pods that are looked at in one answer.
+/// The most pods that are read in one answer.
 const PAGE: u32 = 500;
 
 /// Images as pods name them, without a digest, and as what each may run.
@@ -28,9 +28,6 @@ pub(crate) struct RunningImage {
 }
 
 /// Every container of the objects that runs another image than it may, one sentence each.
-///
-/// # Errors
-/// When the API server does not list the pods.
 pub(super) async fn foreign(
     cluster: &Cluster,
     objects: &[Object],
@@ -182,7 +179,8 @@ mod tests {
     fn only_pods_of_the_release_are_looked_at() {
         let of = |labels: &str| {
             let text = format!(
-                "kind: Deployment\nmetadata: {{name: a}}\nspec: {{template: {{metadata: {{labels: {labels}}}}}}}\n"
+                "kind: Deployment\nmetadata: {{name: a}}\nspec: \
+                 {{template: {{metadata: {{labels: {labels}}}}}}}\n"
             );
             is_of(&pod(""), &parse_objects(&text).unwrap())
         };

@@ -1,8 +1,8 @@
 //! The schema version of a release's database, asked of the database itself.
 //!
 //! The release has a container with `rune-db`, which knows the way to its database: a job runs
-//! `rune-db status` in a pod like it. The cluster removes the job, also when this program is killed.
-//! A SQLite file is left alone: two pods must not have it open.
+//! `rune-db status` in a pod like it. The cluster removes the job, also when this program is
+//! killed. A SQLite file is left alone: two pods must not have it open.
 
 use std::time::Duration;
 
@@ -23,10 +23,9 @@ use super::{Cluster, ClusterError, Object};
 
 /// How long the database may take to answer, its pod included.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How long the pod waits for the database. The network of a new pod may come up after it, and rules
-/// for it later still.
+/// How long the pod waits for the database. The network of a new pod may come up after it, and
+/// rules for it later still.
 const WAIT: &str = "30s";
-/// How often the pod is asked about.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How long the cluster keeps the job after it ended, in seconds.
 const KEPT_SECONDS: i32 = 60;
@@ -63,7 +62,6 @@ pub(crate) async fn ask_schema(
     }
 }
 
-/// How a database is asked.
 enum Probe {
     NoDatabase,
     File,

@@ -16,14 +16,12 @@ use rune_core::{digest::Digest, yaml};
 /// Keys whose value is a repository when one of [`BESIDE`] stands beside it.
 const REPOSITORIES: [&str; 3] = ["repository", "image", "name"];
 
-/// Keys that stand beside a repository.
 const BESIDE: [&str; 4] = ["registry", "tag", "digest", "sha"];
 
 /// An image of the bundle and where it is at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlacedImage {
     pub(crate) reference: Reference,
-    /// The registry of the destination.
     pub(crate) registry: String,
     pub(crate) repository: String,
     pub(crate) digest: Digest,
@@ -50,9 +48,6 @@ impl PlacedImage {
 }
 
 /// Finds the values of a chart and of a profile that name images.
-///
-/// # Errors
-/// When the chart or the profile cannot be read.
 pub(crate) fn value_pins(
     chart: &[u8],
     profile: &[String],

@@ -14,10 +14,8 @@ use serde_json::Value;
 use super::{Cluster, Object, pods, running::is_of};
 use rune_core::{progress::Progress, text::shown};
 
-/// How often the cluster is asked.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The most characters of what a kubelet says.
 const MAX_MESSAGE_CHARS: usize = 200;
 
 /// Reasons for which a container waits that need somebody to act.
@@ -198,7 +196,8 @@ mod tests {
     use super::Watched;
     use crate::install::parse_objects;
 
-    const WEB: &str = "kind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2, template: {metadata: {labels: {app: web}}}}\n";
+    const WEB: &str = "kind: Deployment\nmetadata: {name: web}\nspec: \
+                       {replicas: 2, template: {metadata: {labels: {app: web}}}}\n";
 
     fn pod(name: &str, phase: &str, init: &Value, own: &Value) -> Pod {
         let status = |name: &str, state: &Value| json!({"name": name, "image": "i", "imageID": "", "restartCount": 0, "ready": state["ready"] == true, "state": state["state"]});
@@ -222,7 +221,8 @@ mod tests {
             watched.news(&pulling),
             [
                 "  web  0/2 Init:ImagePullBackOff",
-                "warning: pod web-1, container init: ImagePullBackOff: Back-off pulling image \"a\\u{1b}\""
+                "warning: pod web-1, container init: ImagePullBackOff: Back-off pulling \
+                 image \"a\\u{1b}\""
             ]
         );
         assert!(watched.news(&pulling).is_empty());

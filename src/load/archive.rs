@@ -1,8 +1,8 @@
 //! The images as an OCI archive: a tar that is written as it is read, the same every time.
 //!
-//! First the contents in the order of their digests, then `oci-layout` and, last of all,
-//! `index.json`. It lists every image once for each of its names, so that whoever imports it makes
-//! the names together with the images.
+//! First the blobs in the order of their digests, then `oci-layout` and, last of all, `index.json`.
+//! It lists every image once for each of its names, so that whoever imports it makes the names
+//! together with the images.
 //!
 //! Source: OCI image specification 1.1, `image-layout.md`.
 
@@ -16,7 +16,6 @@ use crate::{
 };
 use rune_core::{digest::Digest, progress::Progress};
 
-/// The archive of some images.
 #[derive(Debug)]
 pub(crate) struct ImageArchive {
     layout: Layout,
@@ -31,9 +30,6 @@ enum Content {
 
 impl ImageArchive {
     /// Lays out the archive of images of a bundle.
-    ///
-    /// # Errors
-    /// When the bundle lacks a content, or it would be too large.
     pub(crate) fn new<'a>(
         bundle: &OpenBundle,
         images: impl IntoIterator<Item = &'a SelectedImage>,
@@ -73,9 +69,6 @@ impl ImageArchive {
 
     /// Hands the archive on in pieces. A content that is not what the bundle's index says ends it
     /// before the last piece of that content.
-    ///
-    /// # Errors
-    /// When a content is wrong, or `take` fails.
     pub(super) fn stream<E: From<ContentError>>(
         &self,
         bundle: &OpenBundle,

@@ -24,9 +24,6 @@ pub(super) enum Obstacle {
 }
 
 /// Whether containerd would run one of the wanted manifests of an image.
-///
-/// # Errors
-/// When an index of the bundle cannot be read.
 pub(super) fn obstacle(
     bundle: &OpenBundle,
     target: Digest,
@@ -59,9 +56,6 @@ fn lacking(bundle: &OpenBundle, index: Digest) -> Result<Option<Digest>, Manifes
 }
 
 /// The manifest, or whatever else it is, that containerd would run of an image.
-///
-/// # Errors
-/// When an index of the bundle cannot be read.
 fn choice(
     bundle: &OpenBundle,
     target: Digest,

@@ -31,7 +31,8 @@ const USUAL_ADDRESSES: [&str; 3] = [
 /// Programs that have `ctr` inside.
 const WITH_CTR_INSIDE: [&str; 2] = ["k3s", "k0s"];
 
-/// The most that is kept of what `ctr` says, in bytes, of its list of images and of its standard error.
+/// The most that is kept of what `ctr` says, in bytes, of its list of images and of its standard
+/// error.
 const MAX_LIST_BYTES: u64 = 16 << 20;
 const MAX_STDERR_BYTES: u64 = 16 << 10;
 
@@ -48,13 +49,12 @@ pub(crate) struct ContainerdOptions {
 /// What containerd has under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContentStatus {
-    /// The digest of the index or manifest, as text.
+    /// The digest of the image index or manifest, as text.
     pub(crate) digest: String,
     /// Whether everything is there that this machine needs of it, and unpacked.
     pub(crate) is_complete: bool,
 }
 
-/// A containerd that answers, and its client.
 #[derive(Debug)]
 pub(crate) struct Containerd {
     program: Utf8PathBuf,
@@ -63,11 +63,6 @@ pub(crate) struct Containerd {
 }
 
 impl Containerd {
-    /// Finds containerd and its client.
-    ///
-    /// # Errors
-    /// When nobody listens at the address or this user may not speak to it, or the client cannot be
-    /// started.
     pub(crate) fn find(options: &ContainerdOptions) -> Result<Self, LoadError> {
         let address = match &options.address {
             Some(address) => Utf8PathBuf::from(address.as_str().trim_start_matches("unix://")),
@@ -110,15 +105,11 @@ impl Containerd {
         &self.address
     }
 
-    /// The namespace of the images.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 
     /// What is there under these names; a name that is not there is not in the answer.
-    ///
-    /// # Errors
-    /// When it cannot be found out.
     pub(crate) fn status(
         &self,
         names: &[String],
@@ -143,11 +134,9 @@ impl Containerd {
             .collect())
     }
 
-    /// Lets containerd import an archive for a platform, and unpack it.
-    ///
-    /// # Errors
-    /// When containerd refuses, or a content of the bundle is not what its index says. There are no
-    /// new names then, unless everything arrived and only unpacking failed.
+    /// Lets containerd import an archive for a platform, and unpack it. Fails when containerd
+    /// refuses, or a content of the bundle is not what its index says. There are no new names then,
+    /// unless everything arrived and only unpacking failed.
     pub(crate) fn import(
         &self,
         archive: &ImageArchive,
@@ -258,7 +247,6 @@ fn usual_address(usual: &[&str]) -> Result<Utf8PathBuf, LoadError> {
     }
 }
 
-/// A client of containerd, before its arguments.
 fn client(program: &Utf8Path) -> Command {
     let mut command = Command::new(program);
     if program

@@ -17,59 +17,45 @@ use rune_core::{
     fsx::PathError,
 };
 
-/// Why images were not loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
-    /// The bundle has no image for the platform.
     #[error("the bundle has no image for {platform}, only for {}", offered.join(", "))]
     NothingForPlatform {
         platform: Platform,
         offered: Vec<String>,
     },
-    /// containerd would run none of the images.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     NotRunnable(Vec<NotRunnable>),
-    /// A manifest cannot be read, which opening the bundle would have shown.
     #[error("a manifest of the bundle cannot be read")]
     Manifest(#[from] ManifestError),
-    /// The bundle lacks a content, which opening it would have shown.
     #[error("the bundle lacks {0}")]
     Missing(Digest),
     /// The list of images has no canonical form; does not happen.
     #[error("the list of images cannot be written")]
     Index(#[source] CanonicalJsonError),
-    /// The contents do not make an archive.
     #[error("the images cannot form an archive")]
     Layout(#[from] LayoutError),
-    /// A name cannot stand in an archive.
     #[error("the images cannot form an archive")]
     Name(#[from] EntryNameError),
-    /// The name of the bundle makes no name of a file.
     #[error("`{0}` is not a file name")]
     FileName(String),
-    /// A content is not what the index of the bundle says.
     #[error("nothing was loaded: a content is damaged")]
     Content(#[from] ContentError),
     #[error("there is no directory `{0}`")]
     NoDirectory(Utf8PathBuf),
-    /// Another file is in the way.
-    #[error("`{0}` exists already and is not what would be written")]
+    #[error("`{0}` already exists and is not what would be written")]
     OtherFile(Utf8PathBuf),
-    /// The disk has too little room.
     #[error("the images need {needed_bytes} bytes in `{directory}`, {available_bytes} are free")]
     Space {
         directory: Utf8PathBuf,
-        /// How many bytes are needed.
         needed_bytes: u64,
         /// How many bytes are free.
         available_bytes: u64,
     },
     #[error(transparent)]
     Path(#[from] PathError),
-    /// Nobody said where containerd is, and it is in none of the usual places.
     #[error("there is no containerd at {}", .0.join(" or "))]
     NoContainerd(Vec<String>),
-    /// Nobody said which of several is meant.
     #[error("there is more than one containerd: {}", .0.join(", "))]
     SeveralContainerds(Vec<String>),
     #[error("cannot reach containerd at `{address}`")]
@@ -77,7 +63,6 @@ pub(crate) enum LoadError {
         address: Utf8PathBuf,
         source: io::Error,
     },
-    /// The client of containerd cannot be started.
     #[error("cannot start `{program}`")]
     Start {
         program: Utf8PathBuf,
@@ -90,8 +75,6 @@ pub(crate) enum LoadError {
         ended: String,
         said: String,
     },
-    /// An image has no such name, or the name means another image, although the import did not
-    /// fail.
     #[error("containerd imported the images, but `{name}` is not {expected} there")]
     NotThere { name: String, expected: Digest },
 }
@@ -134,26 +117,50 @@ impl Failure for LoadError {
 
     fn help(&self) -> Option<String> {
         match (self, self.kind()) {
-            (Self::NothingForPlatform { .. }, _) => Some("name the platform of the nodes with --platform".to_owned()),
+            (Self::NothingForPlatform { .. }, _) => {
+                Some("name the platform of the nodes with --platform".to_owned())
+            }
             (Self::NotRunnable(_), _) => Some(
-                "have the publisher list the image before everything else for its platform and in no nested index, then lock, build and load again".to_owned(),
+                "have the publisher list the image before everything else for its platform and in \
+                 no nested index, then lock, build and load again"
+                    .to_owned(),
             ),
             (Self::Content(error), _) => error.help(),
             (Self::Path(error), _) => error.help(),
-            (Self::NoDirectory(path), _) => Some(format!("make it with `mkdir -p {path}`; k3s and RKE2 make it when they start for the first time")),
-            (Self::OtherFile(path), _) => Some(format!("`{path}` is left as it was; move it away if it is not needed any more")),
-            (Self::SeveralContainerds(_), _) => Some("say with --address which one the kubelet uses".to_owned()),
-            (Self::NoContainerd(_), _) => {
-                Some("run this on a node, say with --address where the socket of containerd is, or give --images-dir".to_owned())
+            (Self::NoDirectory(path), _) => Some(format!(
+                "make it with `mkdir -p {path}`; k3s and RKE2 make it when they start for the \
+                 first time"
+            )),
+            (Self::OtherFile(path), _) => Some(format!(
+                "`{path}` is left as it was; move it away if it is not needed any more"
+            )),
+            (Self::SeveralContainerds(_), _) => {
+                Some("set --address to the one that the kubelet uses".to_owned())
             }
-            (Self::Socket { .. }, FailureKind::NotFound) => Some("start containerd, or say with --address where its socket is".to_owned()),
-            (Self::Socket { .. } | Self::Client { .. } | Self::Start { .. }, FailureKind::Access) => Some("run this as root".to_owned()),
-            (Self::Start { .. }, _) => Some("name containerd's client with --ctr: ctr, or k3s on nodes of k3s".to_owned()),
-            (Self::Space { .. } | Self::Client { .. }, FailureKind::Space) => Some("make room and run the same command again".to_owned()),
-            (Self::Client { .. }, FailureKind::Conflict) => Some("wait until the other import has ended and run this again".to_owned()),
-            (Self::Socket { .. } | Self::Client { .. } | Self::NotThere { .. }, _) => {
-                Some("see what the log of containerd says, then run the same command again".to_owned())
+            (Self::NoContainerd(_), _) => Some(
+                "run this on a node, set --address to the socket of containerd, or give \
+                 --images-dir"
+                    .to_owned(),
+            ),
+            (Self::Socket { .. }, FailureKind::NotFound) => {
+                Some("start containerd, or set --address to its socket".to_owned())
             }
+            (
+                Self::Socket { .. } | Self::Client { .. } | Self::Start { .. },
+                FailureKind::Access,
+            ) => Some("run this as root".to_owned()),
+            (Self::Start { .. }, _) => {
+                Some("name containerd's client with --ctr: ctr, or k3s on nodes of k3s".to_owned())
+            }
+            (Self::Space { .. } | Self::Client { .. }, FailureKind::Space) => {
+                Some("make room and run the same command again".to_owned())
+            }
+            (Self::Client { .. }, FailureKind::Conflict) => {
+                Some("wait until the other import has ended and run this again".to_owned())
+            }
+            (Self::Socket { .. } | Self::Client { .. } | Self::NotThere { .. }, _) => Some(
+                "see what the log of containerd says, then run the same command again".to_owned(),
+            ),
             _ => None,
         }
     }
@@ -182,7 +189,8 @@ mod tests {
     fn the_words_of_ctr_decide_the_exit_code() {
         for (said, kind) in [
             (
-                "ctr: failed to ingest \"blobs/sha256/ab\": write /var/lib/x: no space left on device: unknown",
+                "ctr: failed to ingest \"blobs/sha256/ab\": write /var/lib/x: no space left on \
+                 device: unknown",
                 FailureKind::Space,
             ),
             (

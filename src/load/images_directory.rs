@@ -16,16 +16,13 @@ use rune_core::{
 #[derive(Debug)]
 pub(crate) struct ImagesFile {
     pub(crate) path: Utf8PathBuf,
-    /// How many bytes were written; none when exactly this file was there before.
+    /// How many bytes were written; none when exactly this file existed already.
     pub(crate) written_bytes: u64,
 }
 
 /// Writes the selected images into a directory that must exist, as
-/// `<name>-<version>-<os>-<architecture>.tar` of the bundle.
-///
-/// # Errors
-/// When another file has that name, there is too little room, or a content is wrong. Nothing is
-/// written then.
+/// `<name>-<version>-<os>-<architecture>.tar` of the bundle. Fails when another file has that name,
+/// there is too little room, or a content is wrong. Nothing is written then.
 pub(crate) fn write_images_file(
     bundle: &OpenBundle,
     selection: &Selection,
@@ -85,7 +82,7 @@ fn write(
     Ok(file.finish()?)
 }
 
-/// Whether the file that is there is the one that would be written.
+/// Whether the existing file is the one that would be written.
 fn compare(
     archive: &ImageArchive,
     bundle: &OpenBundle,

@@ -16,7 +16,7 @@ use rune_core::digest::Digest;
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) platform: Platform,
-    /// The images of which the bundle carries this platform, in their order.
+    /// The images of which the bundle includes this platform, in their order.
     pub(crate) images: Vec<SelectedImage>,
     /// The images of which it does not.
     pub(crate) left_out: Vec<Reference>,
@@ -52,7 +52,7 @@ impl fmt::Display for NotRunnable {
 pub(crate) struct SelectedImage {
     /// The reference it is known by in charts.
     pub(crate) reference: Reference,
-    /// The index or manifest that the reference means, whichever platforms are there.
+    /// The image index or manifest that the reference means, whichever platforms are there.
     pub(crate) target: Descriptor,
     /// What it is for: the platform of the node, or one that the node runs too.
     pub(crate) platform: Platform,
@@ -76,9 +76,6 @@ impl SelectedImage {
 impl Selection {
     /// Selects what a platform needs: of each image the best that runs on it, as containerd
     /// chooses.
-    ///
-    /// # Errors
-    /// When no image is there for it.
     pub(crate) fn of(bundle: &OpenBundle, platform: Platform) -> Result<Self, LoadError> {
         let (mut images, mut left_out, mut offered, mut not_runnable) =
             (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
@@ -144,8 +141,16 @@ impl Selection {
             .filter(|image| image.platform.architecture != self.platform.architecture);
         others
             .map(|image| {
-                let SelectedImage { reference, platform, .. } = image;
-                format!("warning: `{reference}` is not there for {}; what is there for {platform} is loaded, which runs only where the node runs that too", self.platform)
+                let SelectedImage {
+                    reference,
+                    platform,
+                    ..
+                } = image;
+                format!(
+                    "warning: `{reference}` is not there for {}; what is there for {platform} is \
+                     loaded, which runs only where the node runs that too",
+                    self.platform
+                )
             })
             .collect()
     }

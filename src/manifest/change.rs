@@ -205,11 +205,10 @@ impl Facts {
     }
 }
 
-/// The property of an artifact about an image.
 const REFERRER: &str = "artifact";
 
 impl Change {
-    /// Whether an artifact about an image is there that the lock does not have, which is no
+    /// Whether an artifact about an image is there that the lock does not have, which is not a
     /// difference of what the lock has.
     pub fn is_new_referrer(&self) -> bool {
         self.property == REFERRER && self.old.is_none()

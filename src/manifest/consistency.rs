@@ -15,7 +15,6 @@ const MAX_SIZE: u64 = (1 << 53) - 1;
 /// What does not fit within one lock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
-    /// An image or artifact, as messages call it.
     #[error("{0} is there twice")]
     Duplicate(String),
     #[error("{digest} has {one} bytes in one place and {other} in another")]
@@ -24,13 +23,10 @@ pub enum Contradiction {
         one: u64,
         other: u64,
     },
-    /// A size is larger than any file can be.
     #[error("{digest} is said to have {size} bytes")]
     Size { digest: Digest, size: u64 },
-    /// What is carried is not what the platforms say.
     #[error("{of}: whether {manifest} is included does not follow from `platforms`")]
     Carried { of: String, manifest: Digest },
-    /// Something is carried that is about something that is not.
     #[error("{of}: {referrer} is included, and what it is about is not")]
     Referrer { of: String, referrer: Digest },
     #[error("{of}: `{tag}` is not a tag for what is about {subject}")]
@@ -39,13 +35,10 @@ pub enum Contradiction {
         subject: Digest,
         tag: String,
     },
-    /// A program that is neither of the project nor from a web server, or both.
     #[error("program `{0}` needs either `path` or `url`")]
     Program(String),
-    /// A single image whose manifest is not its root.
     #[error("{0} is not an index, but its only manifest is not its root")]
     Root(String),
-    /// All of an artifact is included.
     #[error("{0} is an artifact, but not all of it is included")]
     Artifact(String),
 }

@@ -9,12 +9,9 @@ use crate::{
 /// Evaluates a project: what its manifest names, what its lock knows, and what its charts get from
 /// elsewhere.
 ///
-/// Without a lock, pins and attestations are not evaluated, so that nothing denied needs to be asked
-/// for; with one, an image that it does not have is unpinned. What a chart from elsewhere gets from
-/// other places is evaluated when it was fetched, and so are signatures.
-///
-/// # Errors
-/// When a chart cannot be read.
+/// Without a lock, pins and attestations are not evaluated, so that nothing denied needs to be
+/// asked for; with one, an image that it does not have is unpinned. What a chart from elsewhere
+/// gets from other places is evaluated when it was fetched, and so are signatures.
 pub fn evaluate(
     project: &Project,
     lock: Option<&Lock>,
@@ -62,7 +59,6 @@ pub(crate) fn dependency_repository(dependency: &Dependency) -> Option<&str> {
     )
 }
 
-/// A dependency that comes from somewhere else.
 fn foreign(chart: &str, dependency: &Dependency) -> Option<Subject> {
     let repository = dependency_repository(dependency)?.to_owned();
     Some(Subject::ChartDependency {

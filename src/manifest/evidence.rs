@@ -9,10 +9,7 @@ use crate::{
     policy::{Policy, SignedImage},
     registry::{Client, RegistryError, RepositoryName},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
 /// No layer that may hold a signature is larger.
 const MAX_STATEMENT_BYTES: u64 = 1 << 20;
@@ -31,11 +28,9 @@ enum Builder {
     #[default]
     Unknown,
     Nobody,
-    /// The key with this fingerprint.
     Key(Digest),
 }
 
-/// Why signatures could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
     #[error(transparent)]
@@ -45,18 +40,11 @@ pub enum EvidenceError {
 }
 
 impl Failure for EvidenceError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Gone(error) => error.kind(),
-            Self::Registry(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Gone(error) => error.help(),
-            Self::Registry(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Gone(error) => error.as_ref(),
+            Self::Registry(error) => error,
+        })
     }
 }
 
@@ -75,9 +63,6 @@ impl Evidence {
 
     /// Fetches what is missing of the signatures of all images and artifacts of which the policy
     /// demands some.
-    ///
-    /// # Errors
-    /// When the registry does not have them any more, or cannot be asked.
     pub async fn completed(
         mut self,
         policy: &Policy,
@@ -128,7 +113,6 @@ impl Evidence {
         Ok(())
     }
 
-    /// The signatures of an image.
     pub(super) fn of(&self, pulled: &PulledImage) -> SignedImage {
         let in_referrer = |referrer: &LockedReferrer| -> Vec<ImageSignature> {
             let Blob {
@@ -149,8 +133,8 @@ impl Evidence {
         }
     }
 
-    /// The signatures of an image that is about to be built: not judged as long as nobody knows who
-    /// signs it.
+    /// The signatures of an image that is about to be built: not checked as long as nobody knows
+    /// who signs it.
     pub(super) fn of_built(&self) -> SignedImage {
         SignedImage {
             digest: None,

@@ -14,32 +14,26 @@ use rune_core::{
     progress::Progress,
 };
 
-/// Charts from elsewhere, in memory.
 #[derive(Debug, Default)]
 pub struct FetchedCharts(BTreeMap<String, Package>);
 
-/// Why a chart is not what its lock pins.
 #[derive(Debug, thiserror::Error)]
 pub enum LockedChartError {
-    /// It is not there any more.
     #[error("the chart `{name}` that the lock pins is no longer available")]
     Gone { name: String, source: RemoteError },
-    /// There is another one in its place.
     #[error(
-        "the chart `{name}` of `{origin}` has changed since it was locked: expected {expected}, found {actual}"
+        "the chart `{name}` of `{origin}` has changed since it was locked: expected {expected}, \
+         found {actual}"
     )]
     Changed {
         name: String,
         origin: String,
-        /// The digest in the lock.
         expected: Digest,
         /// The digest of what came.
         actual: Digest,
     },
-    /// It is not to be had.
     #[error("cannot fetch the chart `{name}`")]
     Fetch { name: String, source: RemoteError },
-    /// The lock does not have it: it was not found to be current.
     #[error("the lock has no chart `{0}`")]
     NotLocked(String),
 }
@@ -54,8 +48,16 @@ impl Failure for LockedChartError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Gone { .. } => "give the chart a `version` that is available, or its .tgz as `path`, then lock again".to_owned(),
-            Self::Changed { name, .. } => format!("find out why; to pin what is there now, run `rune-bundle lock --update {name}`"),
+            Self::Gone { .. } => {
+                "give the chart a `version` that is available, or its .tgz as `path`, then lock \
+                 again"
+                    .to_owned()
+            }
+            Self::Changed { name, .. } => {
+                format!(
+                    "find out why; to pin what is there now, run `rune-bundle lock --update {name}`"
+                )
+            }
             Self::NotLocked(_) => "run `rune-bundle lock`".to_owned(),
             Self::Fetch { source, .. } => return source.help(),
         })
@@ -73,9 +75,6 @@ impl FetchedCharts {
     }
 
     /// Fetches what the manifest names, whatever a lock pins.
-    ///
-    /// # Errors
-    /// When a chart is not to be had.
     pub async fn named(
         project: &Project,
         client: &Client,
@@ -98,9 +97,6 @@ impl FetchedCharts {
     }
 
     /// Fetches what the lock pins and is not here yet.
-    ///
-    /// # Errors
-    /// When a chart is not there any more, has changed, or is not to be had.
     pub async fn complete(
         mut self,
         project: &Project,
@@ -183,7 +179,6 @@ async fn fetch_locked(
 }
 
 impl LockedChart {
-    /// Whether it pins a chart of the manifest.
     pub(super) fn is_of(&self, chart: &RemoteChart) -> bool {
         let is_place = match (chart, &self.source) {
             (

@@ -7,7 +7,6 @@ use rune_core::failure::{Failure, FailureKind};
 #[derive(Debug, thiserror::Error)]
 #[error("the registry no longer has what the lock pins for `{name}`")]
 pub struct LockedImageGone {
-    /// Of an image or artifact.
     name: String,
     source: RegistryError,
 }
@@ -15,9 +14,6 @@ pub struct LockedImageGone {
 impl LockedImageGone {
     /// Takes an error for this one if it says that a digest of the image or artifact is
     /// missing; else gives it back.
-    ///
-    /// # Errors
-    /// The error, when it is another one.
     pub fn from_missing(name: &str, error: RegistryError) -> Result<Self, RegistryError> {
         if error.is_missing_digest() {
             Ok(Self {
@@ -37,8 +33,8 @@ impl Failure for LockedImageGone {
 
     fn help(&self) -> Option<String> {
         Some(format!(
-            "have it pushed again, or run `rune-bundle lock --update {}` to pin what the registry has now; some registries also \
-             say this to those who may not read it",
+            "have it pushed again, or run `rune-bundle lock --update {}` to pin what the registry \
+             has now; some registries also say this to those who may not read it",
             self.name
         ))
     }

@@ -38,9 +38,7 @@ pub struct Lock {
     /// 1; with other tags, charts or files from elsewhere 2; with referrers or artifacts 3; with
     /// images of several programs [`LOCK_FORMAT_VERSION`].
     pub format_version: u32,
-    /// The manifest that was locked.
     pub bundle: BundleIdentity,
-    /// The platforms that the manifest chose.
     pub platforms: Platforms,
     /// Images, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -63,7 +61,6 @@ pub struct Lock {
     pub files: Vec<LockedFile>,
 }
 
-/// Which manifest a lock belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BundleIdentity {
@@ -81,7 +78,6 @@ pub struct LockedChart {
     pub source: LockedChartSource,
 }
 
-/// Where a chart comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     rename_all = "camelCase",
@@ -138,7 +134,6 @@ pub struct LockedMigrations {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedMigration {
-    /// The number at the start of its name.
     pub version: u32,
     pub file: String,
     /// Digest of its bytes.
@@ -150,7 +145,6 @@ pub struct LockedMigration {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedBinary {
-    /// File name in the bundle.
     pub name: String,
     #[serde(with = "platform_text")]
     pub platform: Platform,
@@ -166,11 +160,9 @@ pub struct LockedBinary {
     pub size: u64,
 }
 
-/// A file from a web server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedFile {
-    /// Its path in the bundle.
     pub path: Utf8PathBuf,
     /// Where it is, without a query.
     pub url: String,
@@ -180,22 +172,14 @@ pub struct LockedFile {
     pub size: u64,
 }
 
-/// Why there is no usable lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// The file cannot be read or written.
     #[error("cannot use the lock file")]
     File(#[source] PathError),
-    /// It is not a lock file of this format.
     #[error("the lock file is malformed")]
     Syntax(#[source] YamlError),
-    /// It was written by another version of the tool.
     #[error("`{path}` has lock format {found}, this tool reads format 1 to {LOCK_FORMAT_VERSION}")]
-    FormatVersion {
-        path: Utf8PathBuf,
-        /// The format it says it has.
-        found: u32,
-    },
+    FormatVersion { path: Utf8PathBuf, found: u32 },
     #[error("`{path}` contradicts itself: {what}")]
     Contradiction {
         path: Utf8PathBuf,
@@ -234,22 +218,14 @@ impl Lock {
     /// The format of locks with other tags, or charts or files from elsewhere.
     const SECOND_FORMAT: u32 = 2;
 
-    /// The format of locks with artifacts about images.
     const THIRD_FORMAT: u32 = 3;
 
-    /// Reads a lock file.
-    ///
-    /// # Errors
-    /// When it cannot be read, is malformed, has another format, or contradicts itself.
     pub fn read(path: &Utf8Path) -> Result<Self, LockError> {
         let text = fsx::read_to_string(path, MAX_LOCK_BYTES).map_err(LockError::File)?;
         Self::parse(path, &text)
     }
 
     /// Reads the text of a lock file. `path` only says where a mistake is.
-    ///
-    /// # Errors
-    /// When it is malformed, has another format, or contradicts itself.
     pub fn parse(path: &Utf8Path, text: &str) -> Result<Self, LockError> {
         // The version first: a later format may have keys that this one does not know.
         let probe: FormatProbe = yaml::from_str(path, text).map_err(LockError::Syntax)?;
@@ -268,9 +244,6 @@ impl Lock {
     }
 
     /// The text of the lock file: the same lock gives the same bytes.
-    ///
-    /// # Errors
-    /// When it has no YAML form, which is a bug.
     pub fn to_text(&self) -> Result<String, LockError> {
         Ok(format!(
             "{HEADER}{}",
@@ -278,10 +251,8 @@ impl Lock {
         ))
     }
 
-    /// Replaces or creates the lock file.
-    ///
-    /// # Errors
-    /// When it cannot be written; an old file is then untouched.
+    /// Replaces or creates the lock file. Fails when it cannot be written; an old file is then
+    /// untouched.
     pub fn write(&self, path: &Utf8Path) -> Result<(), LockError> {
         fsx::write_atomic(path, self.to_text()?.as_bytes()).map_err(LockError::File)
     }

@@ -10,7 +10,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// An image or artifact of the bundle, pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedImage {
@@ -21,21 +20,18 @@ pub struct LockedImage {
     /// Licence as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    /// Whether it is carried although no chart refers to it.
+    /// Whether it is included although no chart refers to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub extra: bool,
     /// Other tags that the charts have for its digest, and that the registry had for it, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_tags: Vec<String>,
-    /// What the image consists of.
     pub content: LockedContent,
 }
 
-/// What an image consists of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LockedContent {
-    /// It comes from a registry.
     Registry(PulledImage),
     Build(BuiltImage),
 }
@@ -46,61 +42,57 @@ pub enum LockedContent {
 pub struct PulledImage {
     /// What the reference resolves to: an image index, or a single image manifest.
     pub root: Blob,
-    /// The image manifests, in the order of the index; exactly the root for a single image, none of
-    /// an artifact.
+    /// The image manifests, in the order of the image index; exactly the root for a single image,
+    /// none of an artifact.
     pub manifests: Vec<LockedManifest>,
-    /// The attestation manifests of the index, in its order.
+    /// The attestation manifests of the image index, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attestations: Vec<LockedAttestation>,
-    /// The indexes within the index; what they list is among the other lists.
+    /// The indexes within the image index; what they list is among the other lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<LockedIndex>,
-    /// Everything else that the image index lists, such as artifacts beside the images; exactly the root
-    /// for a single artifact.
+    /// Everything else that the image index lists, such as artifacts beside the images; exactly the
+    /// root for a single artifact.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<LockedArtifact>,
     /// Digests of entries that cannot be verified here, because they are of an algorithm other than
-    /// SHA-256. They are never carried.
+    /// SHA-256. They are never included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<String>,
-    /// Artifacts about what is carried of it, such as signatures, sorted by subject and digest.
+    /// Artifacts about what is included of it, such as signatures, sorted by subject and digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub referrers: Vec<LockedReferrer>,
 }
 
-/// An index within an index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedIndex {
-    /// Whether the bundle carries it: when it carries anything below it, or everything.
+    /// Whether the bundle includes it: when it includes anything below it, or everything.
     pub carried: bool,
     pub manifest: Blob,
 }
 
-/// A manifest in an index that is neither an image nor an attestation, or that nobody looked at
-/// because it is not carried.
+/// A manifest in an index that is neither an image nor an attestation, or that nobody read because
+/// it is not included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedArtifact {
-    /// What the index says it is for.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "platform_text::option"
     )]
     pub platform: Option<Platform>,
-    /// What kind of artifact it is, as the index says.
+    /// What kind of artifact it is, as the image index says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Whether the bundle carries it.
     pub carried: bool,
     pub manifest: Blob,
-    /// Its configuration and layers, when it is carried.
+    /// Its configuration and layers, when it is included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<Blob>,
 }
 
-/// An image manifest: one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedManifest {
@@ -111,10 +103,10 @@ pub struct LockedManifest {
         with = "platform_text::option"
     )]
     pub platform: Option<Platform>,
-    /// Whether the bundle carries it; the manifest's `platforms` decide.
+    /// Whether the bundle includes it; the manifest's `platforms` decide.
     pub carried: bool,
     pub manifest: Blob,
-    /// Its configuration; not looked at unless it is carried.
+    /// Its configuration; not read unless it is included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Blob>,
     /// Its layers, in order.
@@ -126,15 +118,14 @@ pub struct LockedManifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedAttestation {
-    /// The image manifest it speaks about.
     pub attests: Digest,
-    /// Whether the bundle carries it; so it does when it carries the manifest.
+    /// Whether the bundle includes it; so it does when it includes the manifest.
     pub carried: bool,
     /// The in-toto predicate types of its layers, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predicates: Vec<String>,
     pub manifest: Blob,
-    /// Its configuration; not looked at unless it is carried.
+    /// Its configuration; not read unless it is included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Blob>,
     /// Its layers, in order.
@@ -142,7 +133,6 @@ pub struct LockedAttestation {
     pub layers: Vec<Blob>,
 }
 
-/// An image that the packager makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuiltImage {
@@ -195,7 +185,6 @@ pub struct Blob {
 /// One manifest of an image with everything that belongs to it, whatever its role.
 #[derive(Debug, Clone, Copy)]
 pub struct ManifestContent<'a> {
-    /// Whether the bundle carries it.
     pub carried: bool,
     pub manifest: &'a Blob,
     pub config: Option<&'a Blob>,
@@ -204,7 +193,6 @@ pub struct ManifestContent<'a> {
 }
 
 impl<'a> ManifestContent<'a> {
-    /// The manifest, its configuration and its layers.
     fn blobs(self) -> impl Iterator<Item = &'a Blob> {
         std::iter::once(self.manifest)
             .chain(self.config)
@@ -212,7 +200,7 @@ impl<'a> ManifestContent<'a> {
     }
 }
 
-/// Which of several images are carried. What says nothing about its platform is carried always:
+/// Which of several images are included. What says nothing about its platform is included always:
 /// nobody could tell that it is not needed.
 pub(super) fn carried(platforms: &Platforms, images: &[Option<&Platform>]) -> Vec<bool> {
     let known: Vec<&Platform> = images
@@ -236,7 +224,7 @@ impl PulledImage {
         )
     }
 
-    /// Whether every manifest of the index is carried.
+    /// Whether every manifest of the image index is included.
     pub fn is_complete(&self) -> bool {
         self.unsupported.is_empty() && self.contents().all(|content| content.carried)
     }
@@ -286,9 +274,9 @@ impl PulledImage {
         images.chain(attestations).chain(artifacts).chain(indexes)
     }
 
-    /// Every blob that the bundle includes: the root, then each carried manifest, its configuration
-    /// and layers, then the same of its referrers. A blob that several manifests share comes
-    /// several times.
+    /// Every blob that the bundle includes: the root, then each included manifest, its
+    /// configuration and layers, then the same of its referrers. A blob that several manifests
+    /// share comes several times.
     pub fn carried_blobs(&self) -> impl Iterator<Item = &Blob> {
         self.placed_blobs().map(|(_, blob)| blob)
     }
@@ -304,7 +292,7 @@ impl PulledImage {
         beside.map(|blob| (None, blob)).chain(referrers)
     }
 
-    /// Decides anew what of the images and of what is attested about them is carried.
+    /// Decides anew what of the images and of what is attested about them is included.
     pub(super) fn choose(&mut self, platforms: &Platforms) {
         let carried = carried(platforms, &self.platforms());
         for (entry, carried) in self.manifests.iter_mut().zip(carried) {
@@ -343,20 +331,20 @@ impl PulledImage {
         })
     }
 
-    /// Whether what is attested about an image manifest is carried: with the manifest, and in any
+    /// Whether what is attested about an image manifest is included: with the manifest, and in any
     /// case when everything is.
     pub(super) fn carries_attestation_of(&self, manifest: Digest, platforms: &Platforms) -> bool {
         *platforms == Platforms::All || self.carries(manifest)
     }
 
-    /// Whether an image manifest of this digest is carried.
+    /// Whether an image manifest of this digest is included.
     pub fn carries(&self, manifest: Digest) -> bool {
         self.manifests
             .iter()
             .any(|entry| entry.carried && entry.manifest.digest == manifest)
     }
 
-    /// Every blob of the image, carried or not, in the order of [`Self::carried_blobs`].
+    /// Every blob of the image, included or not, in the order of [`Self::carried_blobs`].
     pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
         std::iter::once(&self.root)
             .chain(self.contents().flat_map(ManifestContent::blobs))
@@ -365,7 +353,6 @@ impl PulledImage {
 }
 
 impl Blob {
-    /// The descriptor that OCI documents use for it.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor {
             media_type: self.media_type.clone(),

@@ -6,11 +6,10 @@ use super::{Blob, LockedContent, LockedImage, PulledImage};
 use crate::{evidence::kind_of, registry::RepositoryName};
 use rune_core::digest::Digest;
 
-/// An artifact about a manifest that is carried, or about another such artifact.
+/// An artifact about a manifest that is included, or about another such artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedReferrer {
-    /// What it is about.
     pub subject: Digest,
     /// Its type, as its manifest says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,11 +23,11 @@ pub struct LockedReferrer {
     /// Where the registry has it, when that is not the repository of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
-    /// Why it is not carried.
+    /// Why it is not included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub omitted: Option<String>,
     pub manifest: Blob,
-    /// Its configuration and layers, when it is carried.
+    /// Its configuration and layers, when it is included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<Blob>,
     /// The layers that may hold a signature.
@@ -41,12 +40,10 @@ impl LockedReferrer {
         self.omitted.is_none()
     }
 
-    /// Its manifest, its configuration and its layers.
     pub(super) fn blobs(&self) -> impl Iterator<Item = &Blob> {
         std::iter::once(&self.manifest).chain(&self.blobs)
     }
 
-    /// What it is, in words.
     pub fn kind(&self) -> String {
         kind_of(
             self.artifact_type.as_deref(),
@@ -73,20 +70,19 @@ impl LockedImage {
 }
 
 impl PulledImage {
-    /// What hangs on the image and is carried.
     pub fn carried_referrers(&self) -> impl Iterator<Item = &LockedReferrer> {
         self.referrers
             .iter()
             .filter(|referrer| referrer.is_carried())
     }
 
-    /// The manifests that something carried may be about: the root, and what is carried below it.
+    /// The manifests that something included may be about: the root, and what is included below it.
     pub fn subjects(&self) -> impl Iterator<Item = Digest> {
         let carried = self.contents().filter(|content| content.carried);
         std::iter::once(self.root.digest).chain(carried.map(|content| content.manifest.digest))
     }
 
-    /// The first carried referrer whose subject is not carried.
+    /// The first included referrer whose subject is not included.
     pub(super) fn first_stray_referrer(&self) -> Option<Digest> {
         let is_carried = |subject: Digest| {
             let of_image = self.subjects();

@@ -22,7 +22,7 @@ use rune_core::digest::Digest;
 pub struct BundleManifest {
     pub name: String,
     pub version: Version,
-    /// Which platforms of each image are carried.
+    /// Which platforms of each image are included.
     pub platforms: Platforms,
     /// Parts that a site may leave out, by name.
     pub components: BTreeMap<String, Component>,
@@ -36,14 +36,10 @@ pub struct BundleManifest {
     pub profiles: Vec<Profile>,
     /// What `install` installs together, in this order; empty when it installs one chart.
     pub releases: Vec<Release>,
-    /// How namespaces are created for them.
     pub namespaces: Vec<Namespace>,
-    /// Directory of the SQL migrations.
     pub migrations: Option<Utf8PathBuf>,
-    /// Programs carried beside the images.
     pub binaries: Vec<Binary>,
     pub files: Vec<ExtraFile>,
-    /// What is said about vulnerabilities in the images.
     pub advisories: Vec<Advisory>,
     /// Policy file; without one the built-in policy holds.
     pub policy: Option<Utf8PathBuf>,
@@ -51,7 +47,7 @@ pub struct BundleManifest {
     pub predecessor: Option<Digest>,
 }
 
-/// Which platforms are carried, written `all` or as a list.
+/// Which platforms are included, written `all` or as a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Platforms {
     /// Every platform of every image.
@@ -64,7 +60,6 @@ pub enum Platforms {
 pub struct Component {
     /// Whether it is in the bundle unless it is left out by name.
     pub default: bool,
-    /// What it is, for people.
     pub description: String,
 }
 
@@ -73,16 +68,15 @@ pub struct Image {
     /// Name within the manifest, the lock and the templates.
     pub name: String,
     pub source: ImageSource,
-    /// The component it belongs to; without one it is always carried.
+    /// The component it belongs to; without one it is always included.
     pub component: Option<String>,
-    /// Its licence as an SPDX expression; an image that the packager builds carries the packager's
-    /// own unless the manifest says otherwise.
+    /// Its licence as an SPDX expression; an image that the packager builds has the packager's own
+    /// unless the manifest says otherwise.
     pub license: Option<String>,
-    /// Whether it is carried although no chart refers to it.
+    /// Whether it is included although no chart refers to it.
     pub extra: bool,
 }
 
-/// Where an image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageSource {
     Registry(Reference),
@@ -94,14 +88,14 @@ pub enum ImageSource {
 pub struct BuildImage {
     /// What it is called; nothing is fetched from there.
     pub reference: Reference,
-    /// The programs for each platform; several have the same names for all. The first one is what a container runs.
+    /// The programs for each platform; several have the same names for all. The first one is what a
+    /// container runs.
     pub binaries: BTreeMap<Platform, Vec<Utf8PathBuf>>,
 }
 
 /// Something of a registry that is not run: a vulnerability database, a model, a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// Name within the manifest and the lock.
     pub name: String,
     pub reference: Reference,
     /// The component it belongs to; without one it is always included.
@@ -110,7 +104,6 @@ pub struct Artifact {
     pub license: Option<String>,
 }
 
-/// A Helm chart to include.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chart {
     pub source: ChartSource,
@@ -119,7 +112,6 @@ pub struct Chart {
     pub check_values: Vec<Utf8PathBuf>,
 }
 
-/// Where a chart comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChartSource {
     /// A directory that holds `Chart.yaml`.
@@ -153,7 +145,6 @@ pub struct Release {
     pub after: Vec<String>,
 }
 
-/// How a namespace is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
     /// Which one; without a name, every one that has no settings of its own.
@@ -165,7 +156,6 @@ pub struct Namespace {
     pub default_deny: Vec<Direction>,
 }
 
-/// A level of the Pod Security Standards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PodSecurity {
@@ -192,7 +182,6 @@ pub struct Binary {
 /// Where a program or another file comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileSource {
-    /// A file of the project.
     Path(Utf8PathBuf),
     Url(Download),
 }
@@ -205,7 +194,6 @@ pub struct Download {
     pub sha256: Digest,
 }
 
-/// A file to carry as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtraFile {
     pub source: FileSource,
@@ -213,7 +201,6 @@ pub struct ExtraFile {
     pub path: Utf8PathBuf,
 }
 
-/// An advisory of the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advisory {
     pub source: Utf8PathBuf,
@@ -221,7 +208,6 @@ pub struct Advisory {
 }
 
 impl Platforms {
-    /// Whether a platform is one of these.
     pub fn include(&self, platform: &Platform) -> bool {
         match self {
             Self::All => true,
@@ -229,7 +215,7 @@ impl Platforms {
         }
     }
 
-    /// Whether an image manifest for `platform` is carried, of an image that there is for `all`
+    /// Whether an image manifest for `platform` is included, of an image that there is for `all`
     /// these: for each chosen platform the best that runs on it, as containerd chooses.
     pub fn choose(&self, platform: &Platform, all: &[&Platform]) -> bool {
         let is_best = |wanted: &Platform| {
@@ -264,7 +250,7 @@ impl Image {
 }
 
 impl Image {
-    /// Its licence; an image that the packager makes carries the packager's own unless the manifest
+    /// Its licence; an image that the packager builds has the packager's own unless the manifest
     /// says otherwise.
     pub fn effective_license(&self) -> Option<&str> {
         let own = matches!(self.source, ImageSource::Build(_)).then_some(env!("CARGO_PKG_LICENSE"));
@@ -282,7 +268,6 @@ impl Chart {
         }
     }
 
-    /// The chart from elsewhere that it is.
     pub const fn remote(&self) -> Option<&RemoteChart> {
         match &self.source {
             ChartSource::Remote(chart) => Some(chart),

@@ -1,6 +1,5 @@
 //! Which names and paths a manifest may use.
 
-/// The longest path of an entry in a bundle.
 const MAX_BUNDLE_PATH_BYTES: usize = 100;
 
 /// Names of bundles, images, components and profiles: they become parts of file names and of
@@ -26,7 +25,6 @@ pub(super) fn is_project_path(text: &str) -> bool {
             .all(|component| !matches!(component, "" | "." | ".."))
 }
 
-/// A path of an extra file in the bundle.
 pub(super) fn is_extra_path(text: &str) -> bool {
     let Some(below) = text.strip_prefix("files/") else {
         return false;

@@ -59,7 +59,8 @@ pub(super) enum ManifestProblem {
     #[error("tag `{tag}` is denied by the policy: {reason}")]
     DeniedTag { tag: String, reason: String },
     #[error(
-        "`{reference}` and `{other}` (line {first}) are both named `{destination}` at the destination"
+        "`{reference}` and `{other}` (line {first}) are both named `{destination}` at the \
+         destination"
     )]
     Collision {
         reference: String,
@@ -67,7 +68,7 @@ pub(super) enum ManifestProblem {
         destination: String,
         first: usize,
     },
-    #[error("{what} gives both `{one}` and `{other}`")]
+    #[error("{what} has both `{one}` and `{other}`")]
     Both {
         what: &'static str,
         one: &'static str,
@@ -79,9 +80,9 @@ pub(super) enum ManifestProblem {
         one: &'static str,
         other: &'static str,
     },
-    #[error("an image that the packager makes has no digest yet")]
+    #[error("an image that rune-bundle builds has no digest yet")]
     BuiltWithDigest,
-    #[error("an image that the packager makes needs at least one program")]
+    #[error("an image that rune-bundle builds needs at least one program")]
     BuiltFromNothing,
     #[error("two programs of an image are called `{0}`")]
     BuiltTwice(String),
@@ -177,7 +178,10 @@ pub(super) fn is_known_platform(os: &str, architecture: &str) -> bool {
 impl Problem for ManifestProblem {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Version(text) => match text.strip_prefix('v').filter(|rest| semver::Version::parse(rest).is_ok()) {
+            Self::Version(text) => match text
+                .strip_prefix('v')
+                .filter(|rest| semver::Version::parse(rest).is_ok())
+            {
                 Some(rest) => format!("write `{rest}`, without the v"),
                 None => "write major.minor.patch, such as 0.1.0".to_owned(),
             },
@@ -190,61 +194,105 @@ impl Problem for ManifestProblem {
             }
             Self::Duplicate { .. } | Self::ImageName(_) => "give each its own name".to_owned(),
             Self::UnknownComponent { name, known } if !known.is_empty() => suggestion(name, known),
-            Self::UnknownComponent { .. } => "declare it under `components`, or remove the key".to_owned(),
+            Self::UnknownComponent { .. } => {
+                "declare it under `components`, or remove the key".to_owned()
+            }
             Self::UnknownChart { path, known } if !known.is_empty() => suggestion(path, known),
-            Self::UnknownChart { .. } => "add it to `charts` of the manifest, or remove it here".to_owned(),
-            Self::UnknownProfile { name, known } | Self::UnknownRelease { name, known } if !known.is_empty() => {
+            Self::UnknownChart { .. } => {
+                "add it to `charts` of the manifest, or remove it here".to_owned()
+            }
+            Self::UnknownProfile { name, known } | Self::UnknownRelease { name, known }
+                if !known.is_empty() =>
+            {
                 suggestion(name, known)
             }
             Self::UnknownWord { word, known, .. } => suggestion(word, known),
-            Self::Quantity(_) => "write a number with a unit of Kubernetes, such as 20, 500m or 8Gi".to_owned(),
-            Self::UnknownProfile { .. } => "leave `profile` out, or add a profile for the chart".to_owned(),
+            Self::Quantity(_) => {
+                "write a number with a unit of Kubernetes, such as 20, 500m or 8Gi".to_owned()
+            }
+            Self::UnknownProfile { .. } => {
+                "leave `profile` out, or add a profile for the chart".to_owned()
+            }
             Self::UnknownRelease { .. } => "name one of `releases`".to_owned(),
             Self::LongRelease => "use at most 53 characters".to_owned(),
-            Self::Circle(_) => "remove one of the names under `after` that lead back to it".to_owned(),
+            Self::Circle(_) => {
+                "remove one of the names under `after` that lead back to it".to_owned()
+            }
             Self::NoCharts => {
-                "name the charts that the profile installs by their `path`, `reference` or `name`, or remove the key for all charts"
+                "name the charts that the profile installs by their `path`, `reference` or \
+                 `name`, or remove the key for all charts"
                     .to_owned()
             }
             Self::UnknownPlatform(name) => meant_platform(name),
-            Self::NoPlatforms => "write `all`, or at least one platform such as linux/amd64".to_owned(),
+            Self::NoPlatforms => {
+                "write `all`, or at least one platform such as linux/amd64".to_owned()
+            }
             Self::PlatformNotCarried(_) => "add it to `platforms`, or remove it here".to_owned(),
             Self::Reference(error) => return error.help(),
-            Self::DeniedTag { .. } => "write the tag of a version; the lock pins what it means".to_owned(),
+            Self::DeniedTag { .. } => {
+                "write the tag of a version; the lock pins what it means".to_owned()
+            }
             Self::Collision { .. } => {
-                "images are named there by repository and tag, without the registry they come from; keep one of them".to_owned()
+                "images are named there by repository and tag, without the registry they come \
+                 from; keep one of them"
+                    .to_owned()
             }
             Self::Both { .. } => "keep one of them".to_owned(),
             Self::Neither { .. } | Self::NoChartSource => "give one of them".to_owned(),
             Self::BuiltWithDigest => "write a tag only".to_owned(),
             Self::BuiltFromNothing => "write binaries: { linux/amd64: path/to/program }".to_owned(),
-            Self::BuiltTwice(_) => "programs have the names of their files in the image; rename one of them".to_owned(),
+            Self::BuiltTwice(_) => {
+                "programs have the names of their files in the image; rename one of them".to_owned()
+            }
             Self::BuiltDifferently { names, .. } => {
-                format!("name the files {} in a directory of their own, such as dist/linux-arm64/", names.join(", "))
+                format!(
+                    "name the files {} in a directory of their own, such as dist/linux-arm64/",
+                    names.join(", ")
+                )
             }
             Self::License(error) => match error.meant() {
                 Some(ids) => format!("write an SPDX identifier: {ids}"),
-                None => "write an SPDX expression, such as Apache-2.0 or MIT AND PostgreSQL".to_owned(),
+                None => {
+                    "write an SPDX expression, such as Apache-2.0 or MIT AND PostgreSQL".to_owned()
+                }
             },
-            Self::Path(_) => "write it relative to the project directory, with / and without . or .. in it".to_owned(),
+            Self::Path(_) => {
+                "write it relative to the project directory, with / and without . or .. in it"
+                    .to_owned()
+            }
             Self::BundlePath(_) => {
-                "write files/<name>; each part of A-Z, a-z, 0-9, ., _, + and -, at most 100 in all, unique without regard to case"
+                "write files/<name>; each part of A-Z, a-z, 0-9, ., _, + and -, at most 100 in \
+                 all, unique without regard to case"
                     .to_owned()
             }
             Self::Missing { hint, .. } => hint.clone(),
-            Self::ChartReference => "write oci://host/path/chart; the version has a key of its own".to_owned(),
+            Self::ChartReference => {
+                "write oci://host/path/chart; the version has a key of its own".to_owned()
+            }
             Self::ChartName => "write the name that the index of the repository has".to_owned(),
             Self::ChartVersion(_) => {
-                "write one version, such as 1.2.3, no range; `helm show chart` and `helm search repo --versions` list them".to_owned()
+                "write one version, such as 1.2.3, no range; `helm show chart` and `helm search \
+                 repo --versions` list them"
+                    .to_owned()
             }
             Self::KeyOfOtherSource { .. } => "remove it here".to_owned(),
-            Self::Url { problem: WebUrlError::UserInfo, .. } => {
+            Self::Url {
+                problem: WebUrlError::UserInfo,
+                ..
+            } => {
                 "remove it; credentials of the host are stored with `rune-bundle login`".to_owned()
             }
-            Self::Url { .. } => "write https://host/path; a file of the project has its path".to_owned(),
-            Self::Sha256(_) => "write what `sha256sum FILE` prints, or what the publisher of the file says".to_owned(),
+            Self::Url { .. } => {
+                "write https://host/path; a file of the project has its path".to_owned()
+            }
+            Self::Sha256(_) => {
+                "write what `sha256sum FILE` prints, or what the publisher of the file says"
+                    .to_owned()
+            }
             Self::Kind { .. } => return None,
-            Self::Digest(_) => "write the bundle digest that `rune-bundle inspect` shows".to_owned(),
+            Self::Digest(_) => {
+                "write the bundle digest that `rune-bundle inspect` shows".to_owned()
+            }
         })
     }
 }

@@ -14,7 +14,6 @@ use crate::policy::{self, Policy, Verdict};
 use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
-    remark::Remark,
     yaml::{Diagnostics, Findings, Place},
 };
 
@@ -32,7 +31,7 @@ pub struct Project {
     manifest: BundleManifest,
     policy: Policy,
     programs: Programs,
-    /// Where the manifest names what policy and lock judge, by what they call it.
+    /// Where the manifest names what policy and lock evaluate, by what they call it.
     places: BTreeMap<String, Place>,
 }
 
@@ -45,10 +44,8 @@ pub enum Programs {
     NotNeeded,
 }
 
-/// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// The manifest file cannot be read.
     #[error("cannot use the bundle manifest")]
     File(#[source] PathError),
     #[error(transparent)]
@@ -56,43 +53,19 @@ pub enum ManifestError {
 }
 
 impl Failure for ManifestError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            Self::Diagnostics(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::File(error) => error.help(),
-            Self::Diagnostics(error) => error.help(),
-        }
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        match self {
-            Self::File(_) => None,
-            Self::Diagnostics(error) => error.details(),
-        }
-    }
-
-    fn remarks(&self) -> Vec<Remark> {
-        match self {
-            Self::File(_) => Vec::new(),
-            Self::Diagnostics(error) => error.remarks(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::File(error) => error,
+            Self::Diagnostics(error) => error,
+        })
     }
 }
 
 impl Project {
     /// Reads a manifest and its policy. Paths in it are relative to `directory`; without one, to
     /// the parent of the `bundle-manifests` directory that the manifest lies in, or else to the
-    /// manifest's own directory.
-    ///
-    /// # Errors
-    /// When the manifest cannot be read, or anything in it, in its policy, or about the files it
-    /// names is wrong: all mistakes at once.
+    /// manifest's own directory. Fails when the manifest cannot be read, or anything in it, in its
+    /// policy, or about the files it names is wrong: all mistakes at once.
     pub fn load(
         manifest_path: &Utf8Path,
         directory: Option<&Utf8Path>,
@@ -189,7 +162,7 @@ impl Project {
         self.manifest_path.with_extension("lock")
     }
 
-    /// Where the manifest names what policy and lock judge; its beginning when it names it in
+    /// Where the manifest names what policy and lock evaluate; its beginning when it names it in
     /// passing only.
     pub fn place_of(&self, subject: &str) -> Place {
         let beginning = Place { line: 1, column: 1 };
@@ -201,7 +174,6 @@ impl Project {
         Some(self.path(self.manifest.policy.as_ref()?))
     }
 
-    /// Where a path of the manifest leads.
     pub fn path(&self, relative: impl AsRef<Utf8Path>) -> Utf8PathBuf {
         self.directory.join(relative)
     }
@@ -280,9 +252,7 @@ fn check_file(directory: &Utf8Path, file: &NamedFile, findings: &mut Findings) {
 fn missing(what: &'static str, path: &Utf8Path, directory: &Utf8Path) -> ManifestProblem {
     let hint = match what {
         "the program" => format!("build it first; it is looked for in `{directory}`"),
-        _ => format!(
-            "it is looked for in `{directory}`; correct the path, or say with --project where the project is"
-        ),
+        _ => format!("it is looked for in `{directory}`; correct the path, or set --project"),
     };
     ManifestProblem::Missing {
         what,

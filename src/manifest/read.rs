@@ -1,7 +1,7 @@
 //! From YAML to a [`BundleManifest`], mistake by mistake.
 //!
-//! Looks at the text only; whether files exist and what the policy says is for the project to
-//! check, with the places that are handed on here.
+//! Reads the text only; whether files exist and what the policy says is for the project to check,
+//! with the places that are handed on here.
 
 mod advisories;
 mod artifacts;
@@ -51,7 +51,6 @@ pub(super) struct Draft {
     /// The manifest; nothing when a key that it cannot do without is missing or wrong.
     pub(super) manifest: Option<BundleManifest>,
     pub(super) findings: Findings,
-    /// The paths that the manifest names.
     pub(super) files: Vec<NamedFile>,
     pub(super) references: Vec<NamedReference>,
     /// The charts from elsewhere, as policy and lock call them.
@@ -60,7 +59,6 @@ pub(super) struct Draft {
     pub(super) policy: Option<(Place, Utf8PathBuf)>,
 }
 
-/// The reference of an image or artifact.
 pub(super) struct NamedReference {
     pub(super) place: Place,
     /// What messages call it.
@@ -70,14 +68,12 @@ pub(super) struct NamedReference {
     written: String,
 }
 
-/// A path of the project that a manifest names.
 pub(super) struct NamedFile {
     pub(super) place: Place,
     pub(super) path: Utf8PathBuf,
     pub(super) role: Role,
 }
 
-/// What a path of the project is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     ChartDirectory,
@@ -354,7 +350,6 @@ impl Reader {
         charts
     }
 
-    /// A name that is a DNS label.
     fn name(&mut self, node: &Node, what: &'static str) -> Option<String> {
         let name = yaml::text(node, "`name`", &mut self.findings)?.to_owned();
         let good = if names::is_name(&name) {
@@ -365,7 +360,6 @@ impl Reader {
         self.parsed(node.place, good)
     }
 
-    /// A path that will be looked for.
     fn file(&mut self, node: &Node, what: &str, role: Role) -> Option<Utf8PathBuf> {
         let path = self.path(node, what)?;
         self.files.push(NamedFile {

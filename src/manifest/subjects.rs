@@ -1,4 +1,4 @@
-//! What the policy has to judge of a manifest, with what its lock knows.
+//! What the policy has to evaluate of a manifest, with what its lock knows.
 
 use super::{
     BundleManifest, Chart, Evidence, ImageSource, Lock, LockedContent, LockedImage, LockedManifest,
@@ -11,9 +11,9 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// Every image, every artifact and every chart from elsewhere of a manifest as the policy sees it. Without a lock,
-/// pins and attestations are not judged; with one, an image that it does not have counts as
-/// unpinned. Signatures are judged when they were fetched.
+/// Every image, every artifact and every chart from elsewhere of a manifest as the policy sees it.
+/// Without a lock, pins and attestations are not checked; with one, an image that it does not have
+/// counts as unpinned. Signatures are checked when they were fetched.
 pub(crate) fn subjects(
     manifest: &BundleManifest,
     lock: Option<&Lock>,
@@ -79,7 +79,7 @@ pub(crate) fn subjects(
     images.chain(artifacts).chain(charts).collect()
 }
 
-/// Each carried platform with the predicate types of what is attested about it.
+/// Each included platform with the predicate types of what is attested about it.
 fn attested(image: &PulledImage) -> Vec<(String, Vec<String>)> {
     let carried = image.manifests.iter().filter(|entry| entry.carried);
     let described = carried.map(|entry| {

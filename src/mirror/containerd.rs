@@ -24,13 +24,16 @@ pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination)
         files: sources.iter().map(file).collect(),
         left_out: Vec::new(),
         notes: vec![
-            "containerd reads these files at every pull, when `config_path` in its config.toml names their directory".to_owned(),
-            "the source registries are not asked any more: what the registry lacks cannot be pulled".to_owned(),
+            "containerd reads these files at every pull, when `config_path` in its config.toml \
+             names their directory"
+                .to_owned(),
+            "the source registries are not asked any more: what the registry lacks cannot be \
+             pulled"
+                .to_owned(),
         ],
     }
 }
 
-/// The directory that containerd reads for a registry.
 fn directory_of(registry: &str) -> String {
     match registry.rsplit_once(':') {
         Some((host, port)) => format!("{host}_{port}_"),
@@ -59,7 +62,8 @@ fn hosts_toml(destination: &Destination) -> String {
         quoted(&url),
     );
     format!(
-        "server = {url}\n{settings}\n[host.{url}]\ncapabilities = [\"pull\", \"resolve\"]\n{settings}"
+        "server = {url}\n{settings}\n[host.{url}]\ncapabilities = \
+         [\"pull\", \"resolve\"]\n{settings}"
     )
 }
 
@@ -82,8 +86,9 @@ mod tests {
 
     #[test]
     fn a_registry_of_its_own_needs_no_settings() {
-        let expected = "server = \"https://registry.lan:5000\"\n\n\
-                        [host.\"https://registry.lan:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\n";
+        let expected = "server \
+                        = \"https://registry.lan:5000\"\n\n[host.\"https://registry.lan:5000\"]\ncapabilities \
+                        = [\"pull\", \"resolve\"]\n";
         assert_eq!(hosts_toml(&"registry.lan:5000".parse().unwrap()), expected);
     }
 
@@ -95,8 +100,9 @@ mod tests {
         };
         let settings = "override_path = true\nca = \"/etc/ca.crt\"\n";
         let expected = format!(
-            "server = \"https://registry.lan/v2/a/b\"\n{settings}\n\
-             [host.\"https://registry.lan/v2/a/b\"]\ncapabilities = [\"pull\", \"resolve\"]\n{settings}"
+            "server \
+             = \"https://registry.lan/v2/a/b\"\n{settings}\n[host.\"https://registry.lan/v2/a/b\"]\ncapabilities \
+             = [\"pull\", \"resolve\"]\n{settings}"
         );
         assert_eq!(hosts_toml(&destination), expected);
     }

@@ -13,9 +13,8 @@ pub struct Destination {
     pub host: String,
     /// What stands before every repository, without slashes around it.
     pub prefix: Option<String>,
-    /// Whether it is spoken to without TLS.
     pub is_plain: bool,
-    /// Where a node has the certificate of the authority that signed the one of the registry.
+    /// Where a node has the CA certificate of the registry.
     pub ca_file: Option<Utf8PathBuf>,
 }
 
@@ -46,7 +45,6 @@ impl FromStr for Destination {
 }
 
 impl Destination {
-    /// The URL of the host.
     pub(super) fn url(&self) -> String {
         format!(
             "{}://{}",

@@ -32,7 +32,11 @@ pub(super) fn configuration(
     } else {
         json!({"registry-mirrors": [destination.url()]})
     };
-    let mut notes = vec!["Docker takes it up with `systemctl reload docker`, and asks Docker Hub for what the registry lacks".to_owned()];
+    let mut notes = vec![
+        "Docker takes it up with `systemctl reload docker`, and asks Docker Hub for what the \
+         registry lacks"
+            .to_owned(),
+    ];
     notes.extend(
         destination
             .ca_file

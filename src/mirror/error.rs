@@ -7,17 +7,14 @@ use rune_core::{
     fsx::PathError,
 };
 
-/// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     #[error("the bundle has no images")]
     NoImages,
     #[error("Docker cannot be sent to a prefix of a registry, here `{0}`")]
     DockerPrefix(String),
-    /// Docker knows mirrors of Docker Hub only.
     #[error("Docker can be sent elsewhere for docker.io only; the images are of {}", .0.join(", "))]
     DockerSources(Vec<String>),
-    /// Files with other content are in the way.
     #[error("other content is in the way: {}", list(.0))]
     Others(Vec<Utf8PathBuf>),
     #[error(transparent)]
@@ -45,11 +42,17 @@ impl Failure for MirrorError {
     fn help(&self) -> Option<String> {
         match self {
             Self::NoImages => None,
-            Self::DockerPrefix(_) => Some("push the images without a prefix for nodes with Docker".to_owned()),
-            Self::DockerSources(_) => Some("give the charts the name of the registry instead".to_owned()),
-            Self::Others(_) => {
-                Some("nothing was written; compare with what the same command prints without --output, and merge by hand".to_owned())
+            Self::DockerPrefix(_) => {
+                Some("push the images without a prefix for nodes with Docker".to_owned())
             }
+            Self::DockerSources(_) => {
+                Some("give the charts the name of the registry instead".to_owned())
+            }
+            Self::Others(_) => Some(
+                "nothing was written; compare with what the same command prints without --output, \
+                 and merge by hand"
+                    .to_owned(),
+            ),
             Self::Path(error) => error.help(),
         }
     }

@@ -5,10 +5,8 @@ use camino::Utf8Path;
 use super::{Configuration, MirrorError};
 use rune_core::fsx;
 
-/// Far above what such a file has.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileState {
     Written,
@@ -17,10 +15,8 @@ pub(crate) enum FileState {
 }
 
 /// Writes the files beneath a directory, which is made if need be; the states are in the order of
-/// the files.
-///
-/// # Errors
-/// When a file is there with other content (then nothing is written), or one cannot be written.
+/// the files. Fails when a file is there with other content (then nothing is written), or one
+/// cannot be written.
 pub(crate) fn write_files(
     configuration: &Configuration,
     directory: &Utf8Path,

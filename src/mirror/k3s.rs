@@ -31,11 +31,18 @@ pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination)
     }
     Configuration {
         place: "/etc/rancher/k3s",
-        files: vec![ConfigurationFile { path: "registries.yaml".into(), text }],
+        files: vec![ConfigurationFile {
+            path: "registries.yaml".into(),
+            text,
+        }],
         left_out: Vec::new(),
         notes: vec![
-            "for RKE2 the directory is /etc/rancher/rke2; restart the service on each node, it reads the file when it starts".to_owned(),
-            "what the registry lacks is then looked for at the source, unless k3s runs with --disable-default-registry-endpoint".to_owned(),
+            "for RKE2 the directory is /etc/rancher/rke2; restart the service on each node, it \
+             reads the file when it starts"
+                .to_owned(),
+            "what the registry lacks is then looked for at the source, unless k3s runs with \
+             --disable-default-registry-endpoint"
+                .to_owned(),
         ],
     }
 }

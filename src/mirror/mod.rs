@@ -1,9 +1,9 @@
 //! Configuration of nodes: which registry holds what the charts look for at others.
 //!
 //! Pushing and serving keep the repository of an image and drop its registry, so one rule for each
-//! source registry is enough, and charts need no change. The rules name no second place: where
-//! there is no internet, asking one would only hide what is wrong with the first. This module makes
-//! texts and files; it contacts nobody, and knows no password.
+//! source registry is enough, and charts need no change. The rules name no second place: in an
+//! air-gapped environment, asking one would only hide what is wrong with the first. This module
+//! makes texts and files; it contacts nobody, and knows no password.
 
 mod containerd;
 mod containers;
@@ -38,7 +38,6 @@ pub enum Format {
     OpenShift,
 }
 
-/// The files of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
     /// The directory on a node in which they belong; empty when it is not for a node.
@@ -52,16 +51,12 @@ pub struct Configuration {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigurationFile {
-    /// Its path within the directory.
     pub path: Utf8PathBuf,
     pub text: String,
 }
 
 impl Format {
     /// Makes the configuration that sends nodes to `destination` for the images of a bundle.
-    ///
-    /// # Errors
-    /// When there is no image, or the runtime can be told nothing of the kind.
     pub fn configuration(
         self,
         bundle: &str,
@@ -82,7 +77,6 @@ impl Format {
     }
 }
 
-/// The registries that images are from.
 pub fn source_registries<'a>(images: &[&'a Reference]) -> BTreeSet<&'a str> {
     images.iter().map(|image| image.registry()).collect()
 }

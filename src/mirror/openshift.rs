@@ -26,7 +26,8 @@ pub(super) fn configuration(
     ];
     let sets = sets.map(|(kind, field)| {
         let mut text = format!(
-            "apiVersion: config.openshift.io/v1\nkind: {kind}\nmetadata:\n  name: {}\nspec:\n  {field}:\n",
+            "apiVersion: config.openshift.io/v1\nkind: {kind}\nmetadata:\n  name: {}\nspec:\n  \
+             {field}:\n",
             object_name(bundle)
         );
         for (registry, repository) in &repositories {
@@ -34,25 +35,29 @@ pub(super) fn configuration(
             let mirror = quoted(&format!("{}/{repository}", destination.location()));
             let _ = write!(
                 text,
-                "    - source: {source}\n      mirrors:\n        - {mirror}\n      mirrorSourcePolicy: NeverContactSource\n"
+                "    - source: {source}\n      mirrors:\n        - {mirror}\n      \
+                 mirrorSourcePolicy: NeverContactSource\n"
             );
         }
         text
     });
     let host = &destination.host;
     let mut notes = vec![
-        "`oc apply` takes it; the Machine Config Operator then changes the nodes, one after the other"
+        "`oc apply` takes it; the Machine Config Operator then changes the nodes, one after the \
+         other"
             .to_owned(),
     ];
     notes.extend(destination.ca_file.iter().map(|path| {
         let key = host.replace(':', "..");
         format!(
-            "`{path}` belongs into a ConfigMap of the namespace openshift-config, under the key `{key}`, which spec.additionalTrustedCA of image.config.openshift.io/cluster names"
+            "`{path}` belongs into a ConfigMap of the namespace openshift-config, under the key \
+             `{key}`, which spec.additionalTrustedCA of image.config.openshift.io/cluster names"
         )
     }));
     if destination.is_plain {
         notes.push(format!(
-            "add {host} to spec.registrySources.insecureRegistries of image.config.openshift.io/cluster"
+            "add {host} to spec.registrySources.insecureRegistries of \
+             image.config.openshift.io/cluster"
         ));
     }
     Configuration {

@@ -7,7 +7,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How far away an address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressClass {
     Public,
@@ -23,7 +22,7 @@ pub enum AddressClass {
 }
 
 impl AddressClass {
-    /// Classifies an address. IPv6 forms that carry an IPv4 address are what that address is.
+    /// Classifies an address. IPv6 forms that hold an IPv4 address are what that address is.
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::of_v4(address),
@@ -91,12 +90,10 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 /// Which classes of addresses a request may go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reach {
-    /// Anywhere: a person named the host.
     Anywhere,
     /// Where somebody at an address of this class may send us: to public addresses and to its own
     /// kind, and from loopback also to private ones.
     From(AddressClass),
-    /// To addresses of this class alone.
     Only(AddressClass),
 }
 

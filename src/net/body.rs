@@ -1,4 +1,4 @@
-//! What a request carries, and how long it may make no progress.
+//! The body of a request, and how long it may make no progress.
 
 use std::{
     fmt, io,

@@ -12,7 +12,6 @@ use rune_core::{
     tls::{CertificateProblem, PemProblem, handshake_problem},
 };
 
-/// Why the HTTP client cannot be set up. `option` is what a person gave the file with.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
     #[error("cannot use the file given with `{option}`")]
@@ -21,29 +20,23 @@ pub enum NetError {
         option: String,
         source: PathError,
     },
-    /// A file does not hold the certificates or the key that it should.
     #[error("`{path}`, given with `{option}`, {problem}")]
     Pem {
         /// The option, or the place in a configuration file.
         option: String,
         path: Utf8PathBuf,
-        /// What is wrong with it.
         problem: PemProblem,
     },
-    /// Certificate and key do not belong together, or the key is of a kind that TLS does not use.
     #[error("the certificate `{certificate}` and the key `{key}` cannot be used together")]
     Identity {
         certificate: Utf8PathBuf,
         key: Utf8PathBuf,
         source: rustls::Error,
     },
-    /// A proxy setting is no URL.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    /// The HTTP library refuses its configuration.
     #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
-    /// The TLS library refuses its configuration.
     #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
 }
@@ -84,7 +77,6 @@ impl Failure for NetError {
     }
 }
 
-/// Why a request got no response, or a response no end.
 #[derive(Debug, thiserror::Error)]
 #[error("{fault}{}{detail}", if .detail.is_empty() { "" } else { ": " })]
 pub struct TransportError {
@@ -95,7 +87,6 @@ pub struct TransportError {
     certificate: Option<Box<CertificateProblem>>,
 }
 
-/// What happened to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransportFault {
     /// The name does not exist.
@@ -114,7 +105,6 @@ pub enum TransportFault {
     /// The connection ended during the TLS handshake.
     Handshake,
     Timeout,
-    /// The connection ended too early.
     Interrupted,
     /// The name resolves to an address that the request may not go to.
     Forbidden(AddressClass),
@@ -152,7 +142,6 @@ impl TransportFault {
     }
 }
 
-/// What the resolver says when no address of a name is allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("{address} is not allowed")]
 pub(super) struct ForbiddenAddress {

@@ -17,7 +17,6 @@ pub(super) struct NoProxy {
 
 #[derive(Debug)]
 struct Domain {
-    /// With a dot before it.
     suffix: String,
     port: Option<u16>,
     /// Whether the domain itself counts, and not only what is below it.

@@ -14,7 +14,6 @@ use rune_core::{
     secret::Secret,
 };
 
-/// Kinds of proxies that the HTTP library knows.
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
 /// Proxies, as the variables of the same names say it.
@@ -34,11 +33,7 @@ pub enum ProxyError {
     #[error("the proxy setting for {scheme} is not a URL such as http://proxy.example:3128")]
     Url { scheme: &'static str },
     #[error("the proxy for {scheme} is of the kind `{kind}`, which is not supported")]
-    Kind {
-        scheme: &'static str,
-        /// The scheme of its URL.
-        kind: String,
-    },
+    Kind { scheme: &'static str, kind: String },
 }
 
 impl Failure for ProxyError {
@@ -97,7 +92,7 @@ impl Proxies {
 
     pub(super) fn add_to(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
         let rules = Arc::clone(&self.0);
-        // Without the first the library would look at the environment by itself.
+        // Without the first the library would read the environment by itself.
         builder
             .no_proxy()
             .proxy(reqwest::Proxy::custom(move |url| rules.of(url).cloned()))

@@ -26,7 +26,6 @@ const MAX_PEM_BYTES: u64 = 4 << 20;
 pub(crate) struct TlsFiles {
     /// Certificates of CAs, and of servers that are trusted for themselves.
     pub(crate) authorities: Vec<(String, Utf8PathBuf)>,
-    /// Certificate and private key of the client.
     pub(crate) identity: Option<[(String, Utf8PathBuf); 2]>,
 }
 
@@ -37,10 +36,8 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Loads the files and joins them with the public CAs.
-    ///
-    /// # Errors
-    /// When a file cannot be read or does not hold what it should; the error names option and file.
+    /// Loads the files and joins them with the public CAs. Fails when a file cannot be read or does
+    /// not hold what it should; the error names option and file.
     pub(crate) fn load(files: &TlsFiles) -> Result<Self, NetError> {
         let mut given: Vec<GivenCertificate> = Vec::new();
         for (option, path) in &files.authorities {
@@ -77,9 +74,6 @@ impl Tls {
 
 /// Settings of a server with this certificate and key, each with the option it was given by;
 /// HTTP/1.1 only.
-///
-/// # Errors
-/// When a file cannot be read or does not hold what it should, or they do not belong together.
 pub(crate) fn server_config(
     files: &[(String, Utf8PathBuf); 2],
 ) -> Result<Arc<ServerConfig>, NetError> {

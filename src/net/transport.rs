@@ -42,14 +42,11 @@ pub(crate) struct Request {
     pub(crate) origin: RequestOrigin,
 }
 
-/// How a request came about, for the log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RequestOrigin {
     /// The number of the attempt, from 1; 0 for a request that is not repeated.
     pub(crate) attempt: u32,
-    /// The registry that the host stands in for.
     pub(crate) mirror_of: Option<String>,
-    /// Where the credentials are from.
     pub(crate) credentials: Option<String>,
 }
 
@@ -108,10 +105,6 @@ impl std::fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// Makes a transport.
-    ///
-    /// # Errors
-    /// When a proxy setting is no URL, or the libraries below refuse the settings.
     pub(crate) fn new(
         tls: Tls,
         proxy: &ProxySettings,
@@ -158,9 +151,6 @@ impl Transport {
     }
 
     /// Sends a request within `reach` and waits for the head of the response.
-    ///
-    /// # Errors
-    /// When there is no response, or the address is out of reach.
     pub(crate) async fn send(
         &self,
         request: Request,
@@ -272,15 +262,11 @@ impl Response {
         self.inner.headers()
     }
 
-    /// How far away the server is that answered.
     pub(crate) fn origin(&self) -> AddressClass {
         self.origin
     }
 
     /// The next bytes of the body, or `None` at its end.
-    ///
-    /// # Errors
-    /// When the connection breaks or is silent for too long.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
         let chunk = tokio::time::timeout(self.idle, self.inner.chunk()).await;
         chunk
@@ -289,9 +275,6 @@ impl Response {
     }
 
     /// The rest of the body, if it has at most `max_bytes` bytes; `None` if it has more.
-    ///
-    /// # Errors
-    /// When the connection breaks or is silent for too long.
     pub(crate) async fn whole(
         &mut self,
         max_bytes: u64,

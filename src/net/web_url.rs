@@ -15,21 +15,15 @@ pub struct WebUrl(Url);
 /// A text is not such an address. Says nothing of what the text holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WebUrlError {
-    /// It is no URL with a host.
     #[error("it is not a URL such as https://host/path")]
     Form,
     #[error("it is neither https nor http")]
     Scheme,
-    /// It holds a user or a password.
     #[error("it holds a user or a password")]
     UserInfo,
 }
 
 impl WebUrl {
-    /// Checks a URL from wherever it comes.
-    ///
-    /// # Errors
-    /// When it has another scheme, a user or a password.
     pub fn new(mut url: Url) -> Result<Self, WebUrlError> {
         if !matches!(url.scheme(), "https" | "http") {
             return Err(WebUrlError::Scheme);
@@ -75,9 +69,6 @@ impl WebUrl {
 
     /// What a document at this address means by a reference, as Helm reads it: the address is a
     /// directory, with or without a slash at its end, and a relative reference gets its query.
-    ///
-    /// # Errors
-    /// When it is no URL, or one that is not allowed here.
     pub fn join(&self, reference: &str) -> Result<Self, WebUrlError> {
         let mut base = self.0.clone();
         base.set_path(&format!("{}/", self.0.path().trim_end_matches('/')));

@@ -14,7 +14,6 @@ pub(crate) const EMPTY_CONFIG: &[u8] = b"{}";
 
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 
-/// An artifact, before it is written.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ArtifactManifest<'a> {
@@ -73,9 +72,6 @@ impl<'a> ArtifactManifest<'a> {
     }
 
     /// The manifest, and the descriptor of it with its type.
-    ///
-    /// # Errors
-    /// When a value has no canonical form.
     pub(crate) fn write(&self) -> Result<(Descriptor, Vec<u8>), CanonicalJsonError> {
         let bytes = canonical_json::to_bytes(self)?;
         let descriptor = Descriptor {

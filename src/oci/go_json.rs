@@ -15,16 +15,14 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Manifest,
-    /// A descriptor, or a list of them.
     Descriptor,
     Platform,
-    /// Something whose keys nobody knows.
     Other,
 }
 
 impl Shape {
-    /// The field that a folded name means, in the spelling of the specification, and what stands in
-    /// it.
+    /// The field that a folded name means, in the spelling of the specification, and the shape of
+    /// its value.
     fn field(self, folded: &str) -> Option<(&'static str, Self)> {
         Some(match (self, folded) {
             (Self::Manifest, "schemaversion") => ("schemaVersion", Self::Other),
@@ -48,9 +46,6 @@ impl Shape {
 }
 
 /// Reads a document. Fields have the names of the specification, and none is `null`.
-///
-/// # Errors
-/// When it is not JSON, or a field is there twice.
 pub(super) fn read(bytes: &[u8], shape: Shape) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = shape.deserialize(&mut deserializer)?;

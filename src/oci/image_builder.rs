@@ -11,7 +11,7 @@ use super::{
     Descriptor, Digest, ImageFile, ImageLayerError, Platform, image_layer::ImageLayer, media_type,
 };
 use crate::canonical_json::{self, CanonicalJsonError};
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// What a container of the image runs, and as whom.
 #[derive(Debug, Clone, Serialize)]
@@ -31,38 +31,27 @@ pub(crate) struct ImageConfig {
 pub struct BuiltImage {
     pub target: Descriptor,
     pub manifests: Vec<(Platform, Digest)>,
-    /// Every blob, the index included.
+    /// Every blob, the image index included.
     pub blobs: Vec<(Descriptor, Vec<u8>)>,
 }
 
-/// Why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageBuilderError {
-    /// A document has no canonical form.
     #[error("a document of the image has no canonical form")]
     Json(#[from] CanonicalJsonError),
-    /// The files do not make a layer.
     #[error("the layer of the image cannot be made")]
     Layer(#[from] ImageLayerError),
 }
 
 impl Failure for ImageBuilderError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Json(error) => error.kind(),
-            Self::Layer(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Json(error) => error.help(),
-            Self::Layer(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Json(error) => error,
+            Self::Layer(error) => error,
+        })
     }
 }
 
-/// The configuration document of an image.
 #[derive(Serialize)]
 struct ConfigDocument<'a> {
     architecture: &'a str,
@@ -95,9 +84,6 @@ struct Document<'a> {
 }
 
 /// Makes an image of the given files for each platform.
-///
-/// # Errors
-/// When the files do not make a layer, as two at the same path.
 pub(crate) fn build_image(
     config: &ImageConfig,
     platforms: Vec<(Platform, Vec<ImageFile>)>,

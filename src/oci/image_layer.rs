@@ -30,20 +30,17 @@ pub(crate) struct ImageFile {
     pub(crate) content: Option<Vec<u8>>,
 }
 
-/// Why files do not make a layer.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageLayerError {
     /// The path is absolute, empty, or has an empty, `.` or `..` component.
     #[error("`{0}` is not a path below the root of an image")]
     Path(String),
-    /// The path does not fit a ustar header.
     #[error("the path `{path}` does not fit into an image layer")]
     LongPath {
         path: String,
         #[source]
         source: io::Error,
     },
-    /// Two files have the same path, or one lies below another.
     #[error("two files of an image are in each other's way at `{0}`")]
     Collision(String),
     #[error("the layer cannot be compressed")]

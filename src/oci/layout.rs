@@ -1,4 +1,4 @@
-//! The files of an OCI image layout that are no blobs: what `index.json` lists, and under which
+//! The files of an OCI image layout that are not blobs: what `index.json` lists, and under which
 //! names.
 //!
 //! Source: OCI image specification 1.1, `image-layout.md`; the annotation for whole names is
@@ -27,9 +27,6 @@ struct IndexDocument<'a> {
 }
 
 /// An OCI image index as this program writes it.
-///
-/// # Errors
-/// When it has no canonical form.
 pub(crate) fn index_document(manifests: &[Descriptor]) -> Result<Vec<u8>, CanonicalJsonError> {
     canonical_json::to_bytes(&IndexDocument {
         schema_version: 2,

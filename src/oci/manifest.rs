@@ -37,17 +37,14 @@ pub struct Manifest {
     kind: ManifestKind,
 }
 
-/// What a manifest document is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestKind {
-    /// An image index: manifests of several platforms.
     Index {
         /// The entries, in the order of the document.
         manifests: Vec<Descriptor>,
         /// The digests of entries that cannot be verified here: of an algorithm other than SHA-256.
         unsupported: Vec<String>,
     },
-    /// An image (or artifact) manifest.
     Image {
         config: Descriptor,
         /// The layers, in the order of the document.
@@ -57,22 +54,16 @@ pub enum ManifestKind {
     },
 }
 
-/// Why bytes are not a manifest this project carries.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Not JSON, or a required field is missing or malformed.
     #[error("not an image manifest or index: {0}")]
     Syntax(String),
-    /// The schema version is not 2.
     #[error("manifest schema version {0} is not supported, only 2 is")]
     SchemaVersion(u64),
-    /// The document has the fields of an index and of an image, or of neither.
     #[error("the document is not clearly either an image index or an image manifest: {0}")]
     Ambiguous(&'static str),
-    /// The media type of the document contradicts what it contains, or what the server said.
     #[error("media type `{stated}` does not fit the content, which is of type `{actual}`")]
     MediaType { stated: String, actual: String },
-    /// The media type is none that this project carries.
     #[error("media type `{0}` is not an OCI or Docker (schema 2) manifest")]
     Unsupported(String),
 }
@@ -112,7 +103,7 @@ impl Failure for ManifestError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
-    /// Absent, it is 2: the programs in Go do not look at it.
+    /// Absent, it is 2: the programs in Go ignore it.
     schema_version: Option<u64>,
     #[serde(default)]
     media_type: String,
@@ -125,10 +116,6 @@ struct Document {
 impl Manifest {
     /// Parses bytes. `stated_media_type` is what the registry or the descriptor said; the
     /// document's own `mediaType`, when there is one, must agree with it.
-    ///
-    /// # Errors
-    /// When the bytes are not a schema 2 manifest or index, or its media types contradict each
-    /// other.
     pub fn parse(bytes: Vec<u8>, stated_media_type: Option<&str>) -> Result<Self, ManifestError> {
         let value = go_json::read(&bytes, Shape::Manifest)
             .map_err(|error| ManifestError::syntax("", &error))?;
@@ -175,7 +162,6 @@ impl Manifest {
         self.digest
     }
 
-    /// The media type of the document.
     pub fn media_type(&self) -> &str {
         &self.media_type
     }
@@ -184,7 +170,6 @@ impl Manifest {
         &self.kind
     }
 
-    /// A descriptor that points at this document.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::of(self.media_type.clone(), &self.bytes)
     }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use rune_core::failure::{Failure, FailureKind};
 
-/// A platform of an image index entry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// Operating system, `linux`.
@@ -30,7 +29,6 @@ pub struct Platform {
     pub os_version: Option<String>,
 }
 
-/// Why a text is not a platform.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a platform of the form os/architecture[/variant]")]
 pub struct PlatformError(String);
@@ -68,9 +66,6 @@ impl Platform {
     /// What a document of others says; nothing when it decides nothing, because system or
     /// architecture are not there or not names. Names that other programs use for an architecture
     /// become Go's.
-    ///
-    /// # Errors
-    /// When a field is of another type.
     pub fn from_document(value: serde_json::Value) -> Result<Option<Self>, serde_json::Error> {
         let Written {
             os,
@@ -124,7 +119,7 @@ impl Platform {
         })
     }
 
-    /// The placeholder `unknown/unknown` that attestation manifests carry.
+    /// The placeholder `unknown/unknown` of attestation manifests.
     pub fn unknown() -> Self {
         Self {
             os: "unknown".to_owned(),
@@ -134,7 +129,7 @@ impl Platform {
         }
     }
 
-    /// Whether this is the placeholder `unknown/unknown` that attestation manifests carry.
+    /// Whether this is the placeholder `unknown/unknown` of attestation manifests.
     pub fn is_unknown(&self) -> bool {
         self.os == "unknown" || self.architecture == "unknown"
     }
@@ -152,7 +147,6 @@ impl Platform {
     }
 }
 
-/// Architecture and variant in Go's spelling.
 fn go_names(architecture: &str, variant: &str) -> (String, String) {
     let (architecture, variant) = match (architecture, variant) {
         ("x86_64" | "x86-64", variant) => ("amd64", variant),

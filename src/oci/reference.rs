@@ -26,19 +26,14 @@ pub struct Reference {
     digest: Option<Digest>,
 }
 
-/// Why a text is not a complete reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// The grammar does not allow it.
     #[error("`{0}` is not an image reference")]
     Form(String),
-    /// The first component is not a registry host.
     #[error("`{0}` does not start with a registry host")]
     NoRegistry(String),
-    /// There is neither a tag nor a digest.
     #[error("`{0}` has neither a tag nor a digest")]
     NoTagOrDigest(String),
-    /// The digest is of an algorithm other than SHA-256.
     #[error("`{0}` has a digest that is not sha256")]
     Digest(String),
 }
@@ -103,10 +98,6 @@ impl Reference {
 impl Reference {
     /// Reads what may stand before a repository: a registry host and, perhaps, a prefix without
     /// slashes around it.
-    ///
-    /// # Errors
-    /// When no repository below it would have a name by the grammar of references, or it would not
-    /// be the one that is written.
     pub fn parse_registry(text: &str) -> Result<(String, Option<String>), ReferenceError> {
         let below: Self = format!("{text}/x:x").parse()?;
         let prefix = below.repository.strip_suffix("/x").map(str::to_owned);
@@ -123,9 +114,6 @@ impl Reference {
 
     /// Reads a reference as container runtimes do: without a registry it is one of Docker Hub,
     /// without tag and digest it is `latest`.
-    ///
-    /// # Errors
-    /// When the grammar does not allow it, or the digest is not sha256.
     pub fn parse_like_a_runtime(text: &str) -> Result<Self, ReferenceError> {
         if let Some((registry, rest)) = split_address(text) {
             // The library does not know addresses in brackets; a host with a dot or a port in their

@@ -1,4 +1,4 @@
-//! Judging what a bundle would carry.
+//! Evaluating what a bundle would include.
 
 use semver::Version;
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{evidence::FoundSbom, oci::Reference};
 
-/// What was looked at of an image whose licence nobody stated.
+/// What was checked of an image whose licence nobody stated.
 pub(super) const UNSTATED: &str = "no licence is stated";
 
-/// Something that a policy has to judge.
+/// Something that a policy has to evaluate.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "there are few of them")]
 pub enum Subject {
@@ -23,7 +23,6 @@ pub enum Subject {
     },
     /// A chart that a chart of the bundle gets from somewhere else.
     ChartDependency {
-        /// The chart that needs it.
         chart: String,
         name: String,
         /// Where it comes from, `host/path`.
@@ -31,7 +30,6 @@ pub enum Subject {
     },
 }
 
-/// What of a registry a policy judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubjectKind {
     Image,
@@ -56,12 +54,12 @@ pub struct ImageSubject {
 /// What is known of an image's content.
 #[derive(Debug, Clone)]
 pub enum ImageContent {
-    /// It is about to be locked: pins and attestations are not judged.
+    /// It is about to be locked: pins and attestations are not checked.
     Unresolved,
     /// The lock does not have it.
     Unpinned,
     Pinned {
-        /// Every platform that is carried, with the predicate types of what is attested about it.
+        /// Every platform that is included, with the predicate types of what is attested about it.
         attested: Vec<(String, Vec<String>)>,
         /// Every platform that is included, with its SBOMs.
         sboms: Vec<(String, Vec<FoundSbom>)>,
@@ -75,7 +73,7 @@ pub enum ImageContent {
     },
 }
 
-/// Judges all subjects by all rules. `version` is the bundle's; waivers end with it.
+/// Evaluates all subjects by all rules. `version` is the bundle's; waivers end with it.
 pub fn evaluate(policy: &Policy, version: &Version, subjects: &[Subject]) -> Evaluation {
     let evaluator = Evaluator { policy, version };
     let decisions = subjects.iter().flat_map(|subject| match subject {
@@ -95,8 +93,8 @@ pub fn evaluate(policy: &Policy, version: &Version, subjects: &[Subject]) -> Eva
     }
 }
 
-/// Judges only the tag of a reference; the reader of manifests asks, because it knows the place in
-/// the file.
+/// Evaluates only the tag of a reference; the reader of manifests asks, because it knows the place
+/// in the file.
 pub(crate) fn evaluate_tag(
     policy: &Policy,
     version: &Version,
@@ -181,7 +179,7 @@ impl Evaluator<'_> {
                 source,
                 rule,
                 matched,
-                "a licence nobody stated cannot be allowed",
+                "an unstated licence cannot be allowed",
             );
         };
         let Ok(expression) = LicenseExpression::parse(stated) else {

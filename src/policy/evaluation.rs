@@ -28,9 +28,8 @@ pub struct Decision {
     pub source: String,
     pub rule: Rule,
     pub verdict: Verdict,
-    /// What of the subject was looked at, and which entry of the policy it met.
+    /// What of the subject was checked, and which entry of the policy it met.
     pub matched: String,
-    /// Why, in the words of the policy.
     pub reason: String,
 }
 
@@ -71,7 +70,8 @@ impl Evaluation {
         })
     }
 
-    /// The images and artifacts whose licence nobody stated, and that the policy allows all the same.
+    /// The images and artifacts whose licence nobody stated, and that the policy allows all the
+    /// same.
     pub fn not_reviewed(&self) -> Vec<String> {
         let is_unstated =
             |decision: &&Decision| decision.rule == Rule::Licenses && decision.matched == UNSTATED;
@@ -101,9 +101,6 @@ impl Evaluation {
     }
 
     /// Gives the evaluation back when nothing is denied.
-    ///
-    /// # Errors
-    /// When something is, with all that is.
     pub fn into_result(self) -> Result<Self, PolicyViolation> {
         let denied: Vec<Decision> = self.denied().cloned().collect();
         if denied.is_empty() {
@@ -112,7 +109,8 @@ impl Evaluation {
             Err(PolicyViolation {
                 denied,
                 remarks: Vec::new(),
-                help: "use something else, or add a waiver with a reason to `waivers` in the policy file"
+                help: "use something else, or add a waiver with a reason to `waivers` in the \
+                       policy file"
                     .to_owned(),
             })
         }

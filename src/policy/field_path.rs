@@ -5,10 +5,8 @@
 //! in brackets. Behind a key that holds a list, `[]` means every item, `[name]` the items with that
 //! `name`, `[3]` the fourth. `[]` is every value of a mapping, too.
 
-/// One step of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FieldStep<'p> {
-    /// To the value of a key of a mapping.
     Key(&'p str),
     /// To every item of a list, or every value of a mapping.
     Every,

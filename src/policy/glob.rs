@@ -21,7 +21,6 @@ impl Glob {
         }
     }
 
-    /// Whether the whole path matches.
     pub fn matches(&self, path: &str) -> bool {
         let (pattern, path) = (self.pattern.to_ascii_lowercase(), path.to_ascii_lowercase());
         let pattern: Vec<&str> = pattern.split('/').collect();

@@ -26,16 +26,12 @@ enum Term {
     Any(Vec<Term>),
 }
 
-/// Why a text is not a licence expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LicenseError {
-    /// There is nothing where a licence must stand.
     #[error("the licence expression `{0}` ends where a licence is expected")]
     End(String),
-    /// There is something else where a licence, an operator or a parenthesis must stand.
     #[error("`{token}` does not belong there in the licence expression `{expression}`")]
     Unexpected { expression: String, token: String },
-    /// The parentheses are nested too deeply.
     #[error("the parentheses of a licence expression are nested too deeply")]
     TooDeep,
 }
@@ -54,10 +50,6 @@ impl LicenseError {
 const MAX_DEPTH: u32 = 64;
 
 impl LicenseExpression {
-    /// Parses an expression.
-    ///
-    /// # Errors
-    /// When it does not follow the grammar.
     pub fn parse(text: &str) -> Result<Self, LicenseError> {
         let mut parser = Parser {
             text,
@@ -74,10 +66,10 @@ impl LicenseExpression {
         }
     }
 
-    /// Judges the expression: `evaluate` says what it thinks of one licence, written `GPL-2.0-only` or
-    /// `GPL-2.0-only WITH Classpath-exception-2.0`. Of alternatives the best counts, of licences
-    /// that hold together the worst; the order of `V` says which is which, smaller is better. Every
-    /// expression holds at least one licence, so there is always a judgement.
+    /// Evaluates the expression: `evaluate` says what it thinks of one licence, written
+    /// `GPL-2.0-only` or `GPL-2.0-only WITH Classpath-exception-2.0`. Of alternatives the best
+    /// counts, of licences that hold together the worst; the order of `V` says which is which,
+    /// smaller is better. Every expression holds at least one licence, so there is always a result.
     pub(super) fn evaluate<V: Ord>(
         &self,
         evaluate: &impl Fn(&str, Option<&str>) -> V,

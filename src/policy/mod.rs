@@ -4,7 +4,7 @@
 //! Evaluating gives a decision per image and rule with what matched and why, the allowed ones
 //! included. Nothing is allowed by default, and a denial wins over a permission.
 //!
-//! Reads no registry and no lock: what it judges comes in as [`Subject`]s.
+//! Reads no registry and no lock: what it checks comes in as [`Subject`]s.
 
 mod evaluate;
 mod evaluation;

@@ -25,7 +25,7 @@ pub struct Policy {
     pub allowed_sources: Vec<Glob>,
     /// Where content may not come from, whatever is allowed.
     pub denied_sources: Vec<DeniedSource>,
-    /// Tags that mean something else every day; `*` stands for any characters.
+    /// Tags that are moved often; `*` stands for any characters.
     pub denied_tags: Vec<String>,
     /// Which attestations must come with an image.
     pub attestations: Vec<AttestationRule>,
@@ -41,7 +41,6 @@ pub struct Policy {
     pub waivers: Vec<Waiver>,
 }
 
-/// A licence that is refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeniedLicense {
     /// SPDX identifier; `*` stands for any characters.
@@ -49,7 +48,6 @@ pub struct DeniedLicense {
     pub reason: String,
 }
 
-/// A source that is refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeniedSource {
     pub pattern: Glob,
@@ -57,14 +55,13 @@ pub struct DeniedSource {
 }
 
 /// Which attestations must come with the images of some sources, for every platform that is
-/// carried.
+/// included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttestationRule {
     pub pattern: Glob,
     pub require: Vec<AttestationKind>,
 }
 
-/// What an attestation is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttestationKind {
     /// A list of what is inside, as SPDX or `CycloneDX`.
@@ -81,11 +78,9 @@ pub struct Waiver {
     pub reason: String,
     /// The first bundle version for which it no longer holds.
     pub until: Version,
-    /// Where the policy file says it.
     pub place: Place,
 }
 
-/// The rules of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
@@ -106,14 +101,12 @@ pub enum Rule {
 }
 
 impl Policy {
-    /// Whether it demands signatures of images from a source.
     pub fn demands_signatures(&self, source: &str) -> bool {
         self.signatures
             .iter()
             .any(|rule| rule.pattern.matches(source))
     }
 
-    /// The pattern that denies a tag.
     pub fn denies_tag(&self, tag: &str) -> Option<&str> {
         let tag = tag.to_ascii_lowercase();
         self.denied_tags
@@ -137,7 +130,7 @@ impl Policy {
 }
 
 impl Rule {
-    /// Every rule, in the order in which they are judged.
+    /// Every rule, in the order in which they are checked.
     pub const ALL: [Self; 7] = [
         Self::Licenses,
         Self::Sources,
@@ -148,7 +141,6 @@ impl Rule {
         Self::Sboms,
     ];
 
-    /// Its name in a policy file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Licenses => "licenses",
@@ -165,7 +157,6 @@ impl Rule {
 impl AttestationKind {
     pub const ALL: [Self; 2] = [Self::Sbom, Self::Provenance];
 
-    /// Its name in a policy file.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Sbom => "sbom",

@@ -37,12 +37,10 @@ pub struct ImageField {
     /// Keys separated by dots: `spec.images[].image`, `data[app.yaml].agent.image`. It leads
     /// through text that is YAML, too.
     pub path: String,
-    /// How the image is written there.
     #[serde(default, skip_serializing_if = "FieldForm::is_references")]
     pub form: FieldForm,
 }
 
-/// How an image is written at a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FieldForm {
@@ -86,7 +84,6 @@ pub struct Exception {
 pub struct TagPin {
     /// The image; without a tag in the policy, whatever its tag is.
     pub image: Reference,
-    /// Whether the policy names the tag.
     pub has_tag: bool,
     pub reason: String,
 }

@@ -63,42 +63,52 @@ impl Problem for PolicyProblem<'_> {
         match self {
             Self::Unknown { found, known, .. } => Some(suggestion(found, known)),
             Self::Empty { .. } => None,
-            Self::Threshold(_) => Some("write how many of `keys` must have signed, at most all of them".to_owned()),
+            Self::Threshold(_) => {
+                Some("write how many of `keys` must have signed, at most all of them".to_owned())
+            }
             Self::KeyFile(_) => Some("paths are relative to the directory of this file".to_owned()),
             Self::Key(_) => Some(
-                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of cosign".to_owned(),
+                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of cosign"
+                    .to_owned(),
             ),
-            Self::FieldPath(_) => {
-                Some("write keys separated by dots, others in brackets: spec.images[].image, data[app.yaml].image".to_owned())
-            }
-            Self::FieldForm(_) => Some("write one of `template` with {} in it, or `repository` with `tag` or `digest`".to_owned()),
-            Self::Image(_) => Some("write registry/repository or registry/repository:tag, without * and digest".to_owned()),
+            Self::FieldPath(_) => Some(
+                "write keys separated by dots, others in brackets: spec.images[].image, \
+                 data[app.yaml].image"
+                    .to_owned(),
+            ),
+            Self::FieldForm(_) => Some(
+                "write one of `template` with {} in it, or `repository` with `tag` or `digest`"
+                    .to_owned(),
+            ),
+            Self::Image(_) => Some(
+                "write registry/repository or registry/repository:tag, without * and digest"
+                    .to_owned(),
+            ),
             Self::Repository(_) => Some("write registry/repository, without a tag".to_owned()),
-            Self::Version(_) => Some("write the first bundle version for which the waiver no longer holds, such as 0.3.0".to_owned()),
+            Self::Version(_) => Some(
+                "write the first bundle version for which the waiver no longer holds, such as 0.3.0"
+                    .to_owned(),
+            ),
         }
     }
 }
 
 impl Policy {
     /// The built-in policy, which holds when a manifest names none.
-    ///
-    /// # Errors
-    /// Never in a build that passed its tests.
     pub fn built_in() -> Result<Self, Diagnostics> {
         let (policy, findings) = Self::read_built_in();
         Diagnostics::check([findings])?;
         Ok(policy)
     }
 
-    /// The built-in policy and the mistakes in it, which are none in a build that passed its tests.
+    /// The built-in policy and the mistakes in it, of which there are none in a build that passed
+    /// its tests.
     pub fn read_built_in() -> (Self, Findings) {
         Self::read(Utf8Path::new("the built-in policy"), BUILT_IN)
     }
 
-    /// Reads a policy file and the key files that it names, which lie beside it.
-    ///
-    /// # Errors
-    /// When the file cannot be read; mistakes in it are findings.
+    /// Reads a policy file and the key files that it names, which lie beside it. Fails when the
+    /// file cannot be read; mistakes in it are findings.
     pub fn load(path: &Utf8Path) -> Result<(Self, Findings), PathError> {
         let text = fsx::read_to_string(path, MAX_POLICY_BYTES)?;
         let directory = fsx::parent(path);
@@ -160,7 +170,6 @@ impl Policy {
     }
 }
 
-/// Reads a key file that a policy names.
 type ReadKey<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 struct Reader<'f> {

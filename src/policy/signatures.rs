@@ -1,4 +1,4 @@
-//! Judging whether images are signed by those who must have signed them.
+//! Evaluating whether images are signed by those who must have signed them.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -18,7 +18,7 @@ pub struct SignatureRule {
 /// A key that may sign images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureKey {
-    /// The file it was read from; none for one that stands in the policy.
+    /// The file it was read from; none for one within the policy.
     pub name: Option<String>,
     pub key: PublicKey,
 }
@@ -99,12 +99,8 @@ impl Evaluator<'_> {
             .count();
         let found = match (signatures.len(), others) {
             (0, _) => "no signature of it is there".to_owned(),
-            (all, others) if all == others => {
-                "the signatures that are there are of other images".to_owned()
-            }
-            _ if signers.is_empty() => {
-                "no signature that is there is by a key of the policy".to_owned()
-            }
+            (all, others) if all == others => "its signatures are of other images".to_owned(),
+            _ if signers.is_empty() => "no signature is by a key of the policy".to_owned(),
             _ => format!("it is signed with {} alone", signers.join(", ")),
         };
         let reason = match rule.threshold {

@@ -14,11 +14,9 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// Which bundles stay, and why.
 pub(super) struct Choice<'a> {
     settings: &'a PruneSettings,
     bundles: &'a [PublishedBundle],
-    /// By position, of those that stay.
     why: BTreeMap<usize, Vec<String>>,
     /// What a person has to know.
     pub(super) notes: Vec<String>,
@@ -71,7 +69,8 @@ impl<'a> Choice<'a> {
                 Some(position) => self.keep(position, format!("{} {}", usage.kind, usage.place)),
                 // After a rollback it may be one that was rightly deleted before.
                 None if usage.kind == UseKind::Rollback => self.notes.push(format!(
-                    "note: `rollback` of {} goes back to {label}, whose index is not in the registry",
+                    "note: `rollback` of {} goes back to {label}, whose index is not in the \
+                     registry",
                     usage.place
                 )),
                 None => {
@@ -96,7 +95,7 @@ impl<'a> Choice<'a> {
         &mut self,
         client: &Client,
     ) -> Result<(), PruneError> {
-        // What stays only grows here: what was looked at for the first bundle of a repository has
+        // What stays only grows here: what was checked for the first bundle of a repository has
         // everything that the next ones ask for.
         let mut snapshots: BTreeMap<&RepositoryName, Snapshot> = BTreeMap::new();
         for (position, bundle) in self.bundles.iter().enumerate() {

@@ -6,7 +6,6 @@ use crate::{
 };
 use rune_core::failure::{Failure, FailureKind};
 
-/// Why nothing, or not everything, was deleted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PruneError {
     #[error(transparent)]
@@ -24,7 +23,6 @@ pub(crate) enum PruneError {
     },
     #[error("nothing was deleted: no bundle index is at `{0}`")]
     NoIndexes(String),
-    /// Something runs whose needs are not known.
     #[error("nothing was deleted: {place} uses {bundle}, whose index is not in the registry")]
     MissingIndex {
         place: String,
@@ -55,15 +53,17 @@ impl Failure for PruneError {
                 "find out who wrote `{reference}`; once it is elsewhere, run the same command again"
             )),
             Self::Unverified { reference, .. } => Some(format!(
-                "pass the key of whoever signed it with --key or --trust; if nobody did, delete `{reference}`"
+                "pass the key of whoever signed it with --key or --trust; if nobody did, delete \
+                 `{reference}`"
             )),
             Self::NoIndexes(_) => Some(
-                "write the registry as `push` had it, with its prefix, and --flatten if `push` had it"
+                "write the registry as `push` had it, with its prefix, and --flatten if `push` \
+                 had it"
                     .to_owned(),
             ),
-            Self::MissingIndex { name, .. } => Some(format!(
-                "push this version of {name} again with its index"
-            )),
+            Self::MissingIndex { name, .. } => {
+                Some(format!("push this version of {name} again with its index"))
+            }
             Self::Index(error) => error.help(),
         }
     }

@@ -9,10 +9,10 @@
 //!
 //! The order makes a run that was cut off harmless and the next one complete. First the images and
 //! charts, whatever refers to something before what it refers to, so that no tag leads to an image
-//! without its parts. Then, bundle by bundle, the bundle index: as long as anything of a bundle is there,
-//! it says so, and the next run goes on with it. That one goes before its signatures,
-//! because without them it would be one without a signature, which ends every run. What a
-//! run leaves between these two is a list of signatures about nothing. Where it and the bytes of
+//! without its parts. Then, bundle by bundle, the bundle index: as long as anything of a bundle is
+//! there, it says so, and the next run goes on with it. That one goes before its signatures,
+//! because without them it would be one without a signature, which ends every run. What a run
+//! leaves between these two is a list of signatures about nothing. Where it and the bytes of
 //! `bundle.json` still exist, the next run finds and deletes it.
 
 mod choice;
@@ -34,21 +34,14 @@ use outcome::Reason;
 use crate::{bundle::Trust, push::Destination, registry::Client};
 use rune_core::progress::Progress;
 
-/// Which bundles stay.
 #[derive(Debug, Clone)]
 pub(crate) struct PruneSettings {
     pub(crate) destination: Destination,
     /// How many of each name.
     pub(crate) keep: usize,
-    /// What clusters use.
     pub(crate) uses: Vec<Use>,
 }
 
-/// Finds out what would be deleted.
-///
-/// # Errors
-/// When the registry does not say what it has, an index does not count, or something is installed
-/// whose index is not there.
 pub(crate) async fn plan(
     client: &Client,
     settings: &PruneSettings,
@@ -60,10 +53,8 @@ pub(crate) async fn plan(
     Plan::new(client, settings, &bundles, progress).await
 }
 
-/// Deletes what a plan says, and writes into it what was deleted and what is held after all.
-///
-/// # Errors
-/// When the registry does not delete; the plan then says how far it came.
+/// Deletes what a plan says, and writes into it what was deleted and what is held after all. Fails
+/// when the registry does not delete; the plan then says how far it came.
 pub(crate) async fn delete(
     client: &Client,
     plan: &mut Plan,

@@ -10,11 +10,9 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// What some bundles need.
 #[derive(Debug, Default)]
 pub(super) struct Needs(BTreeMap<RepositoryName, Shelf>);
 
-/// The same of one repository.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Shelf {
     pub(super) manifests: BTreeMap<Digest, Item>,
@@ -22,7 +20,6 @@ pub(super) struct Shelf {
     pub(super) tags: BTreeMap<String, BTreeSet<Digest>>,
 }
 
-/// Why a manifest is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Item {
     /// What refers to others goes before what others refer to.

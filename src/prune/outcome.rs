@@ -8,14 +8,12 @@ use serde::Serialize;
 use crate::registry::RepositoryName;
 use rune_core::digest::Digest;
 
-/// A bundle that a cluster uses.
 #[derive(Debug, Clone)]
 pub(crate) struct Use {
     pub(crate) name: String,
     pub(crate) version: Version,
     pub(crate) digest: Digest,
     pub(crate) kind: UseKind,
-    /// The release, its namespace and its cluster.
     pub(crate) place: String,
 }
 
@@ -27,7 +25,6 @@ pub(crate) enum UseKind {
     Rollback,
 }
 
-/// What becomes of a bundle.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Fate {
@@ -38,7 +35,6 @@ pub(crate) struct Fate {
     pub(crate) kept: Vec<String>,
 }
 
-/// What a manifest is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum TargetKind {
@@ -48,25 +44,18 @@ pub(crate) enum TargetKind {
     Chart,
     /// An artifact about an image: a signature, an attestation, an SBOM.
     Referrer,
-    /// A bundle index.
     Index,
-    /// A signature of that index.
     Signature,
-    /// What else a bundle has.
     Files,
-    /// A list of such artifacts.
     List,
 }
 
-/// A manifest that goes.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Target {
     pub(crate) kind: TargetKind,
-    /// Registry and repository.
     #[serde(serialize_with = "as_text")]
     pub(super) repository: RepositoryName,
-    /// The tags that lead to it.
     pub(super) tags: Vec<String>,
     pub(super) digest: Digest,
     /// What nothing else needs that is read here. What several manifests share counts for the
@@ -83,7 +72,6 @@ pub(crate) struct Held {
     pub(super) why: String,
 }
 
-/// Why a manifest stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// A bundle that stays needs it, or something that this one needs names it.
@@ -92,7 +80,6 @@ pub(crate) enum Reason {
     Tag(String),
     /// An artifact of others is about it, or is it.
     Referrer(Digest),
-    /// It is about something that stays.
     About(Digest),
 }
 

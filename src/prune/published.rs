@@ -29,7 +29,6 @@ pub(super) struct PublishedBundle {
 }
 
 impl PublishedBundle {
-    /// The manifest of the bundle index.
     pub(super) fn artifact(&self) -> Option<&Publication> {
         artifact_of(&self.publications)
     }
@@ -73,7 +72,6 @@ pub(super) async fn read_all(
     Ok(bundles)
 }
 
-/// Reads the indexes of one repository.
 struct Reader<'a> {
     client: &'a Client,
     destination: &'a Destination,
@@ -159,8 +157,8 @@ impl Reader<'_> {
     }
 
     /// Bundles whose index a run before this one deleted and whose signatures it did not. The bytes
-    /// of `bundle.json` are at the registry until it collects its garbage; without them nothing says
-    /// what the signatures are, and they stay.
+    /// of `bundle.json` are at the registry until it collects its garbage; without them nothing
+    /// says what the signatures are, and they stay.
     async fn remainders(&self, snapshot: &Snapshot) -> Result<Vec<PublishedBundle>, PruneError> {
         let mut bundles = Vec::new();
         for artifact in snapshot.lists_about_nothing() {
@@ -202,7 +200,6 @@ impl Reader<'_> {
     }
 }
 
-/// The bundle index with its signatures.
 fn head_of(attached: &[Attached], bytes: Vec<u8>) -> UnverifiedHead {
     let index = Digest::of(&bytes);
     let mut signatures = BTreeMap::new();

@@ -31,7 +31,6 @@ struct Document {
 /// A tag under which something about a manifest is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EvidenceTag {
-    /// The list of referrers, by the distribution specification.
     List(Digest),
     /// A signature or the like, as cosign keeps it.
     About(Digest),
@@ -69,7 +68,6 @@ fn find_digests(value: &Value, found: &mut BTreeSet<Digest>) {
 }
 
 impl Snapshot {
-    /// What the tags of a repository mean now.
     pub(super) async fn take(writer: &RepositoryWriter) -> Result<Self, RegistryError> {
         let mut snapshot = Self::default();
         for tag in writer.tags().await? {
@@ -244,7 +242,6 @@ impl Snapshot {
         referrers.map(|(subject, listed)| (*subject, listed))
     }
 
-    /// The tags that lead to this.
     pub(super) fn tags_of(&self, digest: Digest) -> Vec<&str> {
         self.tags()
             .filter(|(_, meaning)| *meaning == digest)

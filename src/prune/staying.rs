@@ -14,9 +14,7 @@ struct Ties<'a> {
     snapshot: &'a Snapshot,
     kept: &'a Shelf,
     old: &'a Shelf,
-    /// What stays of itself.
     roots: Vec<(Digest, Reason)>,
-    /// What stays with its subject.
     about: BTreeMap<Digest, BTreeSet<Digest>>,
     staying: BTreeMap<Digest, Reason>,
 }

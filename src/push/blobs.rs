@@ -15,7 +15,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// What became of a blob in a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlobOutcome {
     There,

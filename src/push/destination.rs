@@ -22,15 +22,12 @@ pub struct Destination {
     is_flat: bool,
 }
 
-/// Why a text is no destination.
 #[derive(Debug, thiserror::Error)]
 pub enum DestinationError {
     #[error("`{0}` is a URL")]
     Url(String),
-    /// It does not begin with a host.
     #[error("`{0}` does not begin with a registry host")]
     NoHost(String),
-    /// It has a tag or digest, or is otherwise none.
     #[error("`{0}` is not a registry with a path below it")]
     Form(String),
 }
@@ -93,7 +90,6 @@ impl Destination {
         }
     }
 
-    /// The same with the registry.
     pub fn name(&self, repository: &str) -> RepositoryName {
         RepositoryName::new(&self.registry, &self.repository(repository))
     }

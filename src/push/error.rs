@@ -12,25 +12,19 @@ use rune_core::{
     failure::{Failure, FailureKind},
 };
 
-/// Why a bundle is not, or not wholly, in a registry.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
-    /// The registry could not be reached, or did not take something.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The content differs from the signed index.
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// A document of the bundle is no manifest; does not happen once it is open.
+    /// A document of the bundle is not a manifest; does not happen once it is open.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error("nothing was pushed: {} to different content:{}", if .0.len() == 1 { "this tag exists and points" } else { "these tags exist and point" }, taken(.0))]
     TagsTaken(Vec<TakenTag>),
-    /// The whole index was demanded of images that are not whole.
     #[error("nothing was pushed: platforms were left out of {}", named(.0))]
     Incomplete(Vec<String>),
-    /// The registry does not take an index whose manifests are not all there, and no other was
-    /// allowed.
     #[error(
         "`{name}` would hold an index that lacks platforms, and the registry does not take one"
     )]
@@ -38,7 +32,6 @@ pub enum PushError {
         name: RepositoryName,
         source: Box<RegistryError>,
     },
-    /// Two things would have the same name.
     #[error("nothing was pushed: `{first}` and `{second}` would both be `{name}`")]
     Collision {
         first: String,
@@ -46,7 +39,6 @@ pub enum PushError {
         second: String,
         name: String,
     },
-    /// The tag under which referrers are listed is something else.
     #[error(
         "`{name}:{tag}` is not a list of referrers, but should be by the distribution specification"
     )]
@@ -68,7 +60,7 @@ impl From<StreamError> for PushError {
     }
 }
 
-/// A tag that means something else.
+/// A tag of another digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenTag {
     pub(super) reference: String,
@@ -129,10 +121,13 @@ impl Failure for PushError {
             Self::Content(error) => return error.help(),
             Self::Manifest(_) | Self::Task(_) => return None,
             Self::TagsTaken(_) => {
-                "push below another prefix, or overwrite the tags with `rune-bundle push --overwrite-tags`".to_owned()
+                "push below another prefix, or overwrite the tags with `rune-bundle push \
+                 --overwrite-tags`"
+                    .to_owned()
             }
             Self::Incomplete(_) => {
-                "use `rune-bundle push --index auto`, `sparse` or `reduced`, or a bundle of all platforms"
+                "use `rune-bundle push --index auto`, `sparse` or `reduced`, or a bundle of all \
+                 platforms"
                     .to_owned()
             }
             Self::SparseRefused { .. } => {

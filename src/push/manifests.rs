@@ -12,20 +12,18 @@ use super::{
 use crate::registry::{RepositoryName, RepositoryWriter};
 use rune_core::digest::Digest;
 
-/// What the publications of the plan became.
 #[derive(Default)]
 pub(super) struct Roots {
     by_position: BTreeMap<usize, Written>,
     /// What the registry does not take, and why.
     refused: BTreeMap<usize, String>,
-    /// Everything that was written, to be looked at again.
+    /// Everything that was written, to be checked again.
     written: BTreeSet<(RepositoryName, Digest)>,
 }
 
-/// A manifest that the registry has.
 struct Written {
     document: Document,
-    /// Whether it was there before.
+    /// Whether it was already present.
     was_there: bool,
     /// Whether the registry lists it as a referrer of its subject.
     is_listed: bool,
@@ -44,7 +42,7 @@ impl Roots {
         self.refused.get(&position).map(String::as_str)
     }
 
-    /// Whether it was there before.
+    /// Whether it was already present.
     pub(super) fn was_there(&self, position: usize) -> bool {
         self.by_position
             .get(&position)
@@ -72,7 +70,6 @@ impl Roots {
     }
 }
 
-/// Which manifests were there before, by repository.
 type Present = BTreeSet<(RepositoryName, Digest)>;
 
 /// Writes all manifests by digest.

@@ -38,19 +38,14 @@ use outcome::summary;
 use plan::Plan;
 use rune_core::progress::Progress;
 
-/// What is pushed where, and how.
 #[derive(Debug, Clone)]
 pub struct PushSettings {
     pub destination: Destination,
-    /// Which index of an image that lacks platforms.
     pub index: IndexChoice,
-    /// Whether a tag that means something else there may be moved.
+    /// Whether a tag of another digest may be overwritten.
     pub overwrites_tags: bool,
-    /// What is pushed besides images and charts.
     pub artifacts: BundleArtifacts,
-    /// Which image signatures of the builder.
     pub image_signatures: ImageSignatureChoice,
-    /// How many requests at once.
     pub jobs: usize,
     /// The most bytes of a blob in one request.
     pub chunk_bytes: Option<u64>,
@@ -61,7 +56,6 @@ pub struct PushSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BundleArtifacts {
     Nothing,
-    /// The bundle index and its signatures.
     Index,
     /// Everything else of the bundle too, about its index.
     Everything,
@@ -84,12 +78,9 @@ impl Shared {
     }
 }
 
-/// Pushes everything that a bundle publishes.
-///
-/// # Errors
-/// When a tag is taken, an image is too incomplete for what was chosen, the content is damaged, or
-/// the registry does not take something or does not have it afterwards. No tag was moved then,
-/// unless it is the last of these.
+/// Pushes everything that a bundle publishes. Fails when a tag is taken, an image is too incomplete
+/// for what was chosen, the content is damaged, or the registry does not take something or does not
+/// have it afterwards. No tag was moved then, unless it is the last of these.
 pub async fn push(
     bundle: &Arc<OpenBundle>,
     client: &Client,

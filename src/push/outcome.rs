@@ -13,11 +13,9 @@ use super::{
 use crate::{bundle::PublicationKind, oci::Reference};
 use rune_core::digest::Digest;
 
-/// What a push did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
     pub references: Vec<PushedReference>,
-    /// What the registry takes no artifacts of.
     pub refused: Vec<RefusedArtifact>,
     /// The image signatures that are not published, by what they are about there.
     pub left_off: Vec<String>,
@@ -35,7 +33,6 @@ pub struct RefusedArtifact {
     pub reason: String,
 }
 
-/// One reference at the destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedReference {
@@ -49,15 +46,13 @@ pub struct PushedReference {
     pub destination: String,
     /// The digest there; in a dry run, the one that is tried first.
     pub digest: Digest,
-    /// Which index of the image it is.
     pub index: IndexForm,
-    /// Whether exactly this was there before.
+    /// Whether exactly this was already present.
     pub was_there: bool,
     /// Its blobs. What several references share counts for the first.
     pub blobs: BlobTally,
 }
 
-/// What a reference leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PushedKind {
@@ -69,11 +64,8 @@ pub enum PushedKind {
     Referrer,
     /// A signature of an image or chart by whoever built the bundle.
     ImageSignature,
-    /// The index of the bundle.
     Index,
-    /// A signature of that index.
     Signature,
-    /// What else the bundle has.
     Files,
 }
 
@@ -85,13 +77,11 @@ pub enum IndexForm {
     Full,
     /// What was locked, without manifests of platforms that were left out.
     Sparse,
-    /// One of the manifests that are there.
     Reduced,
     /// Sparse if the registry takes that, else reduced; in a dry run only.
     SparseOrReduced,
 }
 
-/// How many blobs came how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlobTally {

@@ -22,7 +22,6 @@ pub enum IndexChoice {
     Full,
     /// The one that was locked, in any case.
     Sparse,
-    /// The one of what is there.
     Reduced,
 }
 
@@ -32,7 +31,6 @@ pub(super) struct Plan {
     pub(super) left_off: Vec<String>,
 }
 
-/// One publication at its destination.
 pub(super) struct Item {
     pub(super) publication: Publication,
     pub(super) name: RepositoryName,
@@ -44,16 +42,13 @@ pub(super) struct Item {
     pub(super) root: Root,
 }
 
-/// What the tag of a publication will mean.
 pub(super) struct Root {
     pub(super) first: Document,
-    /// Whether it lacks manifests that it names.
     pub(super) is_sparse: bool,
     /// What is taken when the registry does not want that.
     pub(super) otherwise: Option<Document>,
 }
 
-/// A manifest or index of the bundle.
 #[derive(Clone)]
 pub(super) struct Document {
     pub(super) descriptor: Descriptor,
@@ -140,7 +135,7 @@ impl Plan {
     }
 }
 
-/// Whether it is the index of the bundle or a signature of it.
+/// Whether it is the bundle index or a signature of it.
 const fn is_of_bundle(kind: &PublicationKind) -> bool {
     matches!(
         kind,
@@ -158,7 +153,6 @@ impl Item {
             )
     }
 
-    /// The manifests below the root, and the root.
     pub(super) fn documents(&self) -> impl Iterator<Item = &Document> {
         self.manifests.iter().chain([&self.root.first])
     }

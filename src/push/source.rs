@@ -13,7 +13,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// A place in a content of the bundle.
 #[derive(Clone)]
 pub(super) struct BundlePieces {
     stream: ContentStream,

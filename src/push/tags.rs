@@ -1,4 +1,4 @@
-//! Tags: looked at before anything is pushed, moved after everything was.
+//! Tags: checked before anything is pushed, written after everything was.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,6 @@ use rune_core::digest::Digest;
 /// What each tag means now, by position in the plan; those that are not there are missing.
 pub(super) type Current = BTreeMap<usize, Digest>;
 
-/// Finds out what the tags mean now.
-///
-/// # Errors
-/// When one means something else than what would be pushed, unless it may be moved.
 pub(super) async fn look(
     shared: &Shared,
     plan: &Plan,

@@ -19,16 +19,14 @@ const MAX_RECEIPT_BYTES: u64 = 8 << 20;
 /// What was done without a receipt since the last one, a line of JSON each.
 const WITHOUT_RECEIPT: &str = "without-receipt";
 
-/// The chain of receipts in one directory.
 #[derive(Debug, Clone)]
 pub struct Chain {
     directory: Utf8PathBuf,
 }
 
-/// A receipt that stands in its chain as it was written.
+/// A receipt of a chain as it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
-    /// Its number, from 1.
     pub number: u64,
     /// Its SHA-256.
     pub digest: Digest,
@@ -40,7 +38,6 @@ pub struct Stored {
 /// A receipt that was just written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Appended {
-    /// Its number, from 1.
     pub number: u64,
     /// Its SHA-256.
     pub digest: Digest,
@@ -100,10 +97,8 @@ impl Chain {
         &self.directory
     }
 
-    /// Makes sure that a receipt can be added: before something is done that needs one.
-    ///
-    /// # Errors
-    /// When the directory cannot be made or written, or the chain in it is not as it was written.
+    /// Makes sure that a receipt can be added: before something is done that needs one. Fails when
+    /// the directory cannot be made or written, or the chain in it is not as it was written.
     pub fn prepare(&self) -> Result<(), ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         fsx::check_writable(&self.directory)?;
@@ -113,9 +108,6 @@ impl Chain {
     }
 
     /// Notes that something is about to be done without a receipt. The next receipt says so.
-    ///
-    /// # Errors
-    /// When nothing can be written there.
     pub fn leave_out(&self, run: &WithoutReceipt) -> Result<(), ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         let _lock = DirectoryLock::wait(&self.directory)?;
@@ -124,8 +116,8 @@ impl Chain {
         Ok(log.append(&[String::from_utf8_lossy(&line).into_owned()])?)
     }
 
-    /// What was done without a receipt since the last one. A line that is none is left out: whoever
-    /// can write it can remove it too.
+    /// What was done without a receipt since the last one. A line that is not valid is left out:
+    /// whoever can write it can remove it too.
     fn without_receipt(&self) -> Result<Vec<WithoutReceipt>, ReceiptError> {
         let path = self.directory.join(WITHOUT_RECEIPT);
         if !fsx::exists(&path) {
@@ -140,10 +132,8 @@ impl Chain {
 
     /// Adds a receipt: whole and durable, or not at all. Several programs may add to the same
     /// chain. The first receipt of a chain names the `earlier` one, if there is one, and every
-    /// receipt what was done without one before it.
-    ///
-    /// # Errors
-    /// When the chain is not as it was written, or the file cannot be written.
+    /// receipt what was done without one before it. Fails when the chain is not as it was written,
+    /// or the file cannot be written.
     pub fn append(
         &self,
         statement: &Statement,
@@ -202,7 +192,7 @@ impl Chain {
 
     /// Reads the chain from its beginning and checks every link. `head` is the digest that the last
     /// receipt must have: without it nobody can tell that the end was cut off. Files with other
-    /// names than receipts have are not looked at.
+    /// names than receipts have are not read.
     ///
     /// # Errors
     /// At the first receipt that was changed, removed, replaced or moved.
@@ -248,7 +238,10 @@ impl Chain {
                     });
                 }
                 (Some(_), None) | (None, Some(_)) => {
-                    let reason = "it does not say which receipt it follows, or says it although it is the first".to_owned();
+                    let reason =
+                        "it does not say which receipt it follows, or says it although it is the \
+                         first"
+                            .to_owned();
                     return Err(ReceiptError::NoReceipt {
                         number,
                         path: receipt.path,

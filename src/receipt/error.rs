@@ -9,10 +9,8 @@ use rune_core::{
     fsx::PathError,
 };
 
-/// Why receipts cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiptError {
-    /// A file cannot be read or written.
     #[error(transparent)]
     Path(#[from] PathError),
     /// A receipt has no canonical form; does not happen.
@@ -22,25 +20,22 @@ pub enum ReceiptError {
     Removed {
         /// The first number that is missing.
         number: u64,
-        /// The file that stands where it should.
         after: String,
     },
-    /// Two receipts have the same number.
     #[error("there are two receipts with the number {number}: `{first}` and `{second}`")]
     Twice {
         number: u64,
         first: Utf8PathBuf,
         second: Utf8PathBuf,
     },
-    /// The content is not what the name says.
     #[error("receipt {number} was changed: `{path}` has the digest {actual}")]
     Changed {
         number: u64,
         path: Utf8PathBuf,
         actual: Digest,
     },
-    /// The next receipt follows another one.
-    #[error("receipt {number} was replaced: receipt {} follows {expected}, and `{path}` is {actual}", .number.saturating_add(1))]
+    #[error("receipt {number} was replaced: receipt {} follows {expected}, and `{path}` is \
+             {actual}", .number.saturating_add(1))]
     Replaced {
         number: u64,
         path: Utf8PathBuf,
@@ -52,15 +47,13 @@ pub enum ReceiptError {
     NoReceipt {
         number: u64,
         path: Utf8PathBuf,
-        /// What is wrong with it.
         reason: String,
     },
-    /// Its writer was killed before the file had its content.
     #[error(
-        "receipt {number} is not finished: `{path}` is empty, and what belongs into it is in `{path}.partial`"
+        "receipt {number} is not finished: `{path}` is empty, and what belongs into it is in \
+         `{path}.partial`"
     )]
     Unfinished { number: u64, path: Utf8PathBuf },
-    /// The receipt that should be the last is not there.
     #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there are no receipts".to_owned(), |last| format!("the chain ends with receipt {last}")))]
     Cut {
         /// The digest that the last receipt should have.
@@ -68,24 +61,20 @@ pub enum ReceiptError {
         /// The number of the last receipt.
         last: Option<u64>,
     },
-    /// The receipt that should be the last is followed by others.
     #[error(
         "the digest {expected} is that of receipt {number}, and the chain ends with receipt {last}"
     )]
     Continued {
         /// The digest that the last receipt should have.
         expected: Digest,
-        /// The number of the receipt that has it.
         number: u64,
         /// The number of the last receipt.
         last: u64,
     },
 }
 
-/// The file name of a receipt, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
-    /// Its number, from 1.
     pub(super) number: u64,
     pub(super) digest: Digest,
 }
@@ -95,7 +84,7 @@ impl Name {
         format!("{:06}-{}.json", self.number, self.digest.hex())
     }
 
-    /// Reads a file name; nothing when it is none of a receipt.
+    /// Reads a file name; nothing when it is not the name of a receipt.
     pub(super) fn parse(file_name: &str) -> Option<Self> {
         let (number, hex) = file_name.strip_suffix(".json")?.split_once('-')?;
         let name = Self {
@@ -126,14 +115,19 @@ impl Failure for ReceiptError {
         match self {
             Self::Path(error) => error.help(),
             Self::Form(_) => None,
-            Self::Unfinished { .. } => {
-                Some("the program that wrote it was killed; the next `push` or `install` with this directory completes it".to_owned())
-            }
-            Self::Continued { .. } => {
-                Some("receipts were added since that digest was noted; when that is as it should be, note the new one".to_owned())
-            }
+            Self::Unfinished { .. } => Some(
+                "the program that wrote it was killed; the next `push` or `install` with this \
+                 directory completes it"
+                    .to_owned(),
+            ),
+            Self::Continued { .. } => Some(
+                "receipts were added since that digest was noted; when that is as it should be, \
+                 note the new one"
+                    .to_owned(),
+            ),
             _ => Some(
-                "compare with a copy of the directory; to go on without these receipts, keep them and name another directory with --receipts"
+                "compare with a copy of the directory; to go on without these receipts, keep them \
+                 and name another directory with --receipts"
                     .to_owned(),
             ),
         }

@@ -42,16 +42,13 @@ pub struct Statement {
 pub struct WithoutReceipt {
     /// When it began, by the clock of the machine: RFC 3339 in UTC.
     pub time: String,
-    /// Name and version of the program.
     pub tool: String,
     /// `push` or `install`.
     pub kind: String,
-    /// The name of the bundle.
     pub name: String,
     pub version: semver::Version,
     /// The SHA-256 of its index.
     pub digest: Digest,
-    /// The registry, or the release and the cluster.
     pub destination: String,
 }
 
@@ -66,12 +63,11 @@ pub struct VerifiedBundle {
     /// The keys whose signatures were verified: base64 of the SHA-256 of each. None when it was
     /// trusted by its digest.
     pub signers: Vec<String>,
-    /// How many bytes were compared with the index.
+    /// How many bytes were compared with the bundle index.
     pub verified_bytes: u64,
 }
 
 impl BundleId {
-    /// The bundle of a head.
     pub fn of(head: &AuthenticatedHead) -> Self {
         Self {
             name: head.index().name.clone(),
@@ -133,7 +129,6 @@ pub enum Act {
     },
     /// A chart of it was installed in a cluster.
     Install {
-        /// The address of the API server.
         cluster: String,
         /// The unique id of the cluster's namespace `kube-system`, which stays when its address
         /// changes.
@@ -148,7 +143,6 @@ pub enum Act {
     },
     /// Several charts of it were installed together.
     InstallSet {
-        /// The address of the API server.
         cluster: String,
         /// The unique id of the cluster's namespace `kube-system`.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,7 +156,6 @@ pub enum Act {
     },
     /// What was installed before runs again.
     Rollback {
-        /// The address of the API server.
         cluster: String,
         /// The unique id of the cluster's namespace `kube-system`.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,19 +166,16 @@ pub enum Act {
     },
 }
 
-/// A release that was installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstalledRelease {
     pub namespace: String,
     pub release: String,
-    /// The revision of the release that this made.
     pub revision: u64,
     /// The chart, `name-version`.
     pub chart: String,
     /// The SHA-256 of the chart's archive.
     pub chart_digest: Digest,
-    /// The profile whose values were taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// The SHA-256 of all objects as Helm rendered them, so that nothing secret is said and a
@@ -196,7 +186,6 @@ pub struct InstalledRelease {
     pub schema_version: Option<u32>,
 }
 
-/// A release that was rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolledBackRelease {
@@ -213,7 +202,6 @@ pub struct RolledBackRelease {
     pub outcome: Outcome,
 }
 
-/// Which bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundleId {
     pub name: String,
@@ -222,11 +210,9 @@ pub struct BundleId {
     pub digest: Digest,
 }
 
-/// One name in a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedReference {
-    /// The name at the destination.
     pub reference: String,
     /// The digest in the bundle.
     pub source: Digest,
@@ -237,10 +223,8 @@ pub struct PushedReference {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// It runs, and its tests passed.
     Deployed,
-    /// It failed, and what was there before runs again.
+    /// It failed, and the previous release runs again.
     RolledBack,
-    /// It failed, and so did going back.
     Failed,
 }

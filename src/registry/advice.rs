@@ -16,22 +16,23 @@ use rune_core::failure::Failure as _;
 /// Why a redirect from https to http is not followed.
 pub(super) const NOT_ENCRYPTED: &str = "which is not encrypted, as it is itself";
 
-/// Advice about what an endpoint did.
 pub(super) fn about(failure: &EndpointFailure) -> Option<String> {
     let (cause, host) = (&*failure.cause, failure.host());
     Some(match cause {
         EndpointError::NoCredentials { .. } => format!(
-            "run {}, or name a file that has them with --authfile",
+            "run {}, or pass a file that has them with --authfile",
             login(host)
         ),
         EndpointError::CredentialsRefused { user: Some(_), .. } => {
             format!(
-                "check the entry for `{host}` in the docker config.json (--authfile) and what its user may read"
+                "check the entry for `{host}` in the docker config.json (--authfile) and what its \
+                 user may read"
             )
         }
         EndpointError::CredentialsRefused { user: None, .. } => {
             format!(
-                "check the name; if it is not public, run {} or name a file with credentials with --authfile",
+                "check the name; if it is not public, run {} or pass a file with credentials with \
+                 --authfile",
                 login(host)
             )
         }
@@ -52,7 +53,8 @@ pub(super) fn about(failure: &EndpointFailure) -> Option<String> {
         | EndpointError::WrongSize { .. }
         | EndpointError::WrongRange { .. } => {
             format!(
-                "something between here and `{host}` changes content, or `{host}` is damaged; try without proxy or mirror"
+                "something between here and `{host}` changes content, or `{host}` is damaged; try \
+                 without proxy or mirror"
             )
         }
         EndpointError::OutOfBounds { to } => allow(to),
@@ -62,12 +64,14 @@ pub(super) fn about(failure: &EndpointFailure) -> Option<String> {
         EndpointError::MissingAfterPush => again(),
         EndpointError::DigestMismatch { .. } => {
             format!(
-                "`{host}`, or something before it, rewrites manifests; signatures would not fit any more: ask its operators"
+                "`{host}`, or something before it, rewrites manifests; signatures would not fit \
+                 any more: ask its operators"
             )
         }
         EndpointError::NoManifest { is_page: true, .. } => {
             format!(
-                "check what `{host}` is: a page answers for it, such as that of a login or of a proxy; open it in a browser"
+                "check what `{host}` is: a page answers for it, such as that of a login or of a \
+                 proxy; open it in a browser"
             )
         }
         EndpointError::NoManifest {
@@ -87,7 +91,6 @@ pub(super) fn about(failure: &EndpointFailure) -> Option<String> {
     })
 }
 
-/// Advice about a web server that is no registry.
 pub(super) fn about_web(failure: &EndpointFailure) -> Option<String> {
     let (cause, host) = (&*failure.cause, failure.host());
     let entry = || format!("add an entry for `{host}` to the docker config.json (--authfile)");
@@ -105,7 +108,8 @@ pub(super) fn about_web(failure: &EndpointFailure) -> Option<String> {
         }
         EndpointError::Redirect { .. } | EndpointError::OutOfBounds { .. } => {
             format!(
-                "check that `{host}` is the server that is meant; or download the file and give its `path`"
+                "check that `{host}` is the server that is meant; or download the file and give \
+                 its `path`"
             )
         }
         EndpointError::TooLarge { .. } => "download it and give its `path`".to_owned(),
@@ -122,8 +126,9 @@ pub(super) fn about_missing_digest(failure: &EndpointFailure) -> Option<String> 
         } => {
             let host = failure.host();
             Some(format!(
-                "`{host}` may have deleted it, as many registries do with what no tag names any more: have the image pushed again; \
-                 some registries also say this to those who may not read it ({})",
+                "`{host}` may have deleted it, as many registries do with what no tag names any \
+                 more: have the image pushed again; some registries also say this to those who \
+                 may not read it ({})",
                 login(host)
             ))
         }
@@ -136,7 +141,8 @@ pub(super) fn about_missing_digest(failure: &EndpointFailure) -> Option<String> 
 pub(super) fn about_lacking_mirror(mirror: &str, registry: &str) -> String {
     let host = |endpoint: &str| endpoint.split("://").nth(1).unwrap_or(endpoint).to_owned();
     format!(
-        "copy it to the mirror `{}`, or check that `{}` can be reached from here; proxies are set with HTTPS_PROXY",
+        "copy it to the mirror `{}`, or check that `{}` can be reached from here; proxies are set \
+         with HTTPS_PROXY",
         host(mirror),
         host(registry)
     )
@@ -176,43 +182,54 @@ pub(super) fn about_write(failure: &EndpointFailure, name: &RepositoryName) -> O
         } => match (*status, code.as_deref()) {
             _ if *is_about_space => full(host),
             (StatusCode::INSUFFICIENT_STORAGE, _) => full(host),
-            (StatusCode::PAYLOAD_TOO_LARGE, _) => format!(
-                "a proxy before `{host}` takes no requests of this size, not even small ones: have its limit raised (nginx: client_max_body_size)"
-            ),
+            (StatusCode::PAYLOAD_TOO_LARGE, _) => {
+                format!(
+                    "a proxy before `{host}` takes no requests of this size, not even small ones: \
+                     have its limit raised (nginx: client_max_body_size)"
+                )
+            }
             (StatusCode::METHOD_NOT_ALLOWED, _) => {
                 format!(
-                    "`{host}` takes nothing at all: it is read-only, or a cache of another registry; ask its operators"
+                    "`{host}` takes nothing at all: it is read-only, or a cache of another \
+                     registry; ask its operators"
                 )
             }
             (_, Some("NAME_INVALID")) => {
                 format!(
-                    "`{host}` has other rules for names than `{repository}` keeps to: try another prefix, or --flatten"
+                    "`{host}` has other rules for names than `{repository}` keeps to: try another \
+                     prefix, or --flatten"
                 )
             }
-            (StatusCode::NOT_FOUND, None | Some("NAME_UNKNOWN" | "NOT_FOUND")) => format!(
-                "make the repository `{repository}` (or the project it is in) at `{host}` first, and run the same command again; \
-                 `rune-bundle push --dry-run` lists every repository"
-            ),
+            (StatusCode::NOT_FOUND, None | Some("NAME_UNKNOWN" | "NOT_FOUND")) => {
+                format!(
+                    "make the repository `{repository}` (or the project it is in) at `{host}` \
+                     first, and run the same command again; `rune-bundle push --dry-run` lists \
+                     every repository"
+                )
+            }
             (StatusCode::FORBIDDEN, _) => {
                 format!(
-                    "check that the user for `{host}` may push to `{repository}`, and that its project exists"
+                    "check that the user for `{host}` may push to `{repository}`, and that its \
+                     project exists"
                 )
             }
             _ if detail.as_deref().is_some_and(is_about_immutable_tag) => {
                 format!(
-                    "tags of `{repository}` cannot be moved at `{host}`: delete the tag there, or push to another prefix"
+                    "tags of `{repository}` cannot be moved at `{host}`: delete the tag there, or \
+                     push to another prefix"
                 )
             }
             _ => return about(failure),
         },
         EndpointError::CredentialsRefused { user: Some(_), .. } => {
             format!(
-                "check the entry for `{host}` in the docker config.json (--authfile), and that its user may push to `{repository}`"
+                "check the entry for `{host}` in the docker config.json (--authfile), and that \
+                 its user may push to `{repository}`"
             )
         }
         EndpointError::CredentialsRefused { user: None, .. } => {
             format!(
-                "run {}, or name a file with credentials with --authfile",
+                "run {}, or pass a file with credentials with --authfile",
                 login(host)
             )
         }
@@ -220,14 +237,16 @@ pub(super) fn about_write(failure: &EndpointFailure, name: &RepositoryName) -> O
             problem: NOT_ENCRYPTED,
             ..
         } => format!(
-            "`{host}` does not know its own address: whoever runs the proxy before it has to pass X-Forwarded-Proto, or set `relativeurls` in distribution"
+            "`{host}` does not know its own address: whoever runs the proxy before it has to pass \
+             X-Forwarded-Proto, or set `relativeurls` in distribution"
         ),
         EndpointError::Transport {
             error,
             redirected_to: None,
         } if error.fault == TransportFault::Interrupted => {
             format!(
-                "run the same command again, what was finished is kept; if a proxy before `{host}` limits requests, use `rune-bundle push --chunk-size 8MiB`"
+                "run the same command again, what was finished is kept; if a proxy before \
+                 `{host}` limits requests, use `rune-bundle push --chunk-size 8MiB`"
             )
         }
         _ => return about(failure),
@@ -239,7 +258,8 @@ pub(super) fn about_deletion(failure: &EndpointFailure, name: &RepositoryName) -
     let (cause, host) = (&*failure.cause, failure.host());
     if cannot_delete(cause) {
         return Some(format!(
-            "`{host}` does not delete manifests: have `storage.delete.enabled` set where it is distribution, or delete there by its own means"
+            "`{host}` does not delete manifests: have `storage.delete.enabled` set where it is \
+             distribution, or delete there by its own means"
         ));
     }
     match cause {
@@ -263,14 +283,16 @@ pub(super) fn about_catalog(failure: &EndpointFailure) -> Option<String> {
         | EndpointError::NoCredentials { .. }
         | EndpointError::Credentials(_) => about(failure),
         _ => Some(format!(
-            "use an account that may list every repository of `{host}`; a registry that lists none to anybody cannot be pruned"
+            "use an account that may list every repository of `{host}`; a registry that lists \
+             none to anybody cannot be pruned"
         )),
     }
 }
 
 fn full(host: &str) -> String {
     format!(
-        "make room at `{host}`, or have the quota raised, and run the same command again; what was finished is kept"
+        "make room at `{host}`, or have the quota raised, and run the same command again; what \
+         was finished is kept"
     )
 }
 
@@ -290,7 +312,8 @@ fn about_token(problem: &TokenProblem, failure: &EndpointFailure) -> Option<Stri
         }
         TokenProblem::Status { user: None, .. } => {
             format!(
-                "check the name; if it is not public, run {} or name a file with credentials with --authfile",
+                "check the name; if it is not public, run {} or pass a file with credentials with \
+                 --authfile",
                 login(host)
             )
         }
@@ -302,17 +325,28 @@ fn about_status(status: StatusCode, redirected_to: Option<&str>, host: &str) -> 
     Some(match (status, redirected_to) {
         (status, _) if is_transient(status) => again(),
         (StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => {
-            "put user and password of the proxy into HTTPS_PROXY or HTTP_PROXY, http://user:password@proxy:port".to_owned()
+            "put user and password of the proxy into HTTPS_PROXY or HTTP_PROXY, \
+             http://user:password@proxy:port"
+                .to_owned()
         }
         (_, Some(storage)) => {
-            format!("tell the operators of `{host}` about their storage `{storage}`, or use a mirror (--registry-config)")
+            format!(
+                "tell the operators of `{host}` about their storage `{storage}`, or use a mirror \
+                 (--registry-config)"
+            )
         }
         (StatusCode::NOT_FOUND, None) => format!(
-            "check the spelling of repository and tag; some registries also say this to those who may not read it ({})",
+            "check the spelling of repository and tag; some registries also say this to those who \
+             may not read it ({})",
             login(host)
         ),
-        (StatusCode::UNAUTHORIZED, None) => format!("run {}, or name a file with credentials with --authfile", login(host)),
-        (StatusCode::FORBIDDEN, None) => format!("check what the credentials for `{host}` may read"),
+        (StatusCode::UNAUTHORIZED, None) => format!(
+            "run {}, or pass a file with credentials with --authfile",
+            login(host)
+        ),
+        (StatusCode::FORBIDDEN, None) => {
+            format!("check what the credentials for `{host}` may read")
+        }
         _ => return None,
     })
 }
@@ -329,9 +363,12 @@ fn about_transport(error: &TransportError, failure: &EndpointFailure) -> String 
                 "name the certificate that `{host}` knows us by with --client-cert and --client-key"
             )
         }
-        TransportFault::Tls => format!(
-            "let `{host}` offer TLS 1.2 or 1.3, and a certificate with a key on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits"
-        ),
+        TransportFault::Tls => {
+            format!(
+                "let `{host}` offer TLS 1.2 or 1.3, and a certificate with a key on P-256, P-384, \
+                 P-521, Ed25519 or RSA of 2048 to 8192 bits"
+            )
+        }
         TransportFault::NotTls => {
             format!("if `{host}` is meant to be reached by plain HTTP, add --plain-http={host}")
         }
@@ -351,7 +388,8 @@ fn about_transport(error: &TransportError, failure: &EndpointFailure) -> String 
         | TransportFault::Timeout
         | TransportFault::Interrupted => {
             format!(
-                "check that `{host}` can be reached from here; proxies are set with HTTPS_PROXY, mirrors with --registry-config"
+                "check that `{host}` can be reached from here; proxies are set with HTTPS_PROXY, \
+                 mirrors with --registry-config"
             )
         }
     }
@@ -365,7 +403,6 @@ fn again() -> String {
     "run the same command again later; what was finished is kept".to_owned()
 }
 
-/// The command that keeps credentials for a registry.
 fn login(host: &str) -> String {
     // Docker Hub by the name that people know.
     let host = if credential_key(host) == host {

@@ -26,7 +26,6 @@ pub(super) const MAX_REDIRECTS: usize = 5;
 #[derive(Debug)]
 pub(super) struct ApiResponse {
     pub(super) response: Response,
-    /// Who answered, in the end.
     pub(super) url: Url,
     pub(super) _permit: Permit,
 }
@@ -41,12 +40,10 @@ impl ApiResponse {
     }
 }
 
-/// How a good answer begins.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// How far away the server is that answered.
     pub(super) origin: AddressClass,
 }
 
@@ -116,7 +113,6 @@ impl ApiClient {
         })
     }
 
-    /// The same of one endpoint.
     pub(super) async fn ask_at<T>(
         &self,
         endpoint: &Endpoint,
@@ -244,7 +240,7 @@ impl ApiClient {
             text,
             is_about_space,
         } = ErrorBody::read(&mut followed.response, authorization.as_ref()).await;
-        // A quota of requests is no room on a disk.
+        // A quota of requests is not room on a disk.
         let is_about_space = is_about_space && status != StatusCode::TOO_MANY_REQUESTS;
         let retry_after = retry_after(followed.response.headers());
         Err(EndpointError::Status {
@@ -341,7 +337,7 @@ impl ApiClient {
             {
                 return Err(refused(
                     next.origin().ascii_serialization(),
-                    "in a way that nothing can be written there",
+                    "with a status that does not allow a write",
                 ));
             }
             if next.origin() == home {
@@ -445,7 +441,7 @@ async fn knock(endpoint: &Endpoint, scheme: &str) -> Result<StatusCode, Transpor
         .status())
 }
 
-/// Refuses a step from TLS to none, and to what is no web at all.
+/// Refuses a step from TLS to plain HTTP, and to other schemes.
 fn check_step(url: &Url, next: &Url) -> Result<(), EndpointError> {
     let problem = match (url.scheme(), next.scheme()) {
         (_, "https") | ("http", "http") => return Ok(()),

@@ -31,13 +31,11 @@ pub(super) enum Place {
     /// Below the repository: `manifests/<tag>`, `blobs/<digest>`.
     Below {
         path: String,
-        /// Names and values of the query.
         query: Query,
     },
     /// Beside all repositories: `_catalog`.
     Root {
         path: String,
-        /// Names and values of the query.
         query: Query,
     },
     /// Where a registry at an address of this class has sent us, such as the URL of an upload.
@@ -46,14 +44,12 @@ pub(super) enum Place {
         /// How far away the server is that gave it.
         from: AddressClass,
     },
-    /// At a web server that is no registry.
     Web(Box<WebSource>),
 }
 
 /// Names and values of a query; a registry may choose the names of those that lead to more.
 pub(super) type Query = Vec<(Cow<'static, str>, String)>;
 
-/// What is done with a repository.
 #[derive(Debug, Clone)]
 pub(super) enum Access {
     Pull,
@@ -69,7 +65,6 @@ pub(super) enum Access {
 }
 
 impl Access {
-    /// The scopes of a token for this.
     pub(super) fn scopes(&self, repository: &str) -> BTreeSet<String> {
         match self {
             Self::Pull => BTreeSet::from([format!("repository:{repository}:pull")]),
@@ -85,7 +80,6 @@ impl Access {
 }
 
 impl<'a> ApiRequest<'a> {
-    /// Reads something below the repository.
     pub(super) fn get(path: String, accept: &'static str) -> Self {
         Self::get_at(
             Place::Below {
@@ -96,7 +90,6 @@ impl<'a> ApiRequest<'a> {
         )
     }
 
-    /// Reads what is at a place.
     pub(super) fn get_at(place: Place, accept: &'static str) -> Self {
         Self::new(Method::GET, place, Access::Pull)
             .with(header::ACCEPT, HeaderValue::from_static(accept))
@@ -142,7 +135,6 @@ impl<'a> ApiRequest<'a> {
         }
     }
 
-    /// The same for the next attempt.
     pub(super) fn at_attempt(&self, attempts: &Attempts<'_>) -> Self {
         Self {
             attempt: attempts.made().saturating_add(1),

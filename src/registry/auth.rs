@@ -111,7 +111,7 @@ pub(super) async fn credentials_for(
 }
 
 /// What the root of the API answers to a stranger, when it is a challenge and there are credentials
-/// for this very host. It is asked once; a redirect is no answer.
+/// for this very host. It is asked once; a redirect is not an answer.
 pub(super) async fn challenge_at_root(
     store: &CredentialStore,
     endpoint: &Endpoint,

@@ -55,7 +55,7 @@ impl<'de> Deserialize<'de> for Members {
 #[derive(Debug)]
 pub(super) struct AuthDocument {
     members: Members,
-    /// What follows the first value, which programs in Go do not look at.
+    /// What follows the first value, which programs in Go ignore.
     rest: Vec<u8>,
 }
 
@@ -102,7 +102,6 @@ impl AuthDocument {
         Ok(removed)
     }
 
-    /// The entries for paths below a host.
     pub(super) fn below(&self, host: &str) -> Result<Vec<String>, serde_json::Error> {
         let keys = self.auths()?.0.into_iter().map(|(key, _)| key);
         Ok(keys
@@ -179,11 +178,13 @@ mod tests {
 
     #[test]
     fn what_is_not_changed_stays_as_it_was_written() {
-        let before = "{\n\t\"big\": 123456789012345678901234567890,\n\t\"auths\": {\n\t\t\"z\": {\"auth\":  \"YTpi\", \"email\": null},\n\t\t\"r:5000/team\": {}\n\t},\n\t\"b\": [1.0, 1e2]\n} and more";
+        let before = "{\n\t\"big\": 123456789012345678901234567890,\n\t\"auths\": {\n\t\t\"z\": {\"auth\":  \"YTpi\", \"email\": null},\n\t\t\"r:5000/team\": {}\n\t},\n\t\"b\": [1.0, 1e2]\n} \
+                      and more";
         let after = set(before, "r:5000");
         assert_eq!(
             after,
-            "{\n\t\"big\": 123456789012345678901234567890,\n\t\"auths\": {\n\t\t\"z\": {\"auth\":  \"YTpi\", \"email\": null},\n\t\t\"r:5000/team\": {},\n\t\t\"r:5000\": {\"auth\":\"YTpi\"}\n\t},\n\t\"b\": [1.0, 1e2]\n}\n and more"
+            "{\n\t\"big\": 123456789012345678901234567890,\n\t\"auths\": {\n\t\t\"z\": {\"auth\":  \"YTpi\", \"email\": null},\n\t\t\"r:5000/team\": {},\n\t\t\"r:5000\": {\"auth\":\"YTpi\"}\n\t},\n\t\"b\": [1.0, 1e2]\n}\n \
+             and more"
         );
         let mut document = AuthDocument::parse(after.as_bytes()).unwrap();
         assert_eq!(document.below("r:5000").unwrap(), ["r:5000/team"]);

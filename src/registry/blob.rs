@@ -39,7 +39,6 @@ pub struct BlobStream {
     failed_at: u64,
 }
 
-/// A body that is being read.
 #[derive(Debug)]
 struct Source {
     answer: ApiResponse,
@@ -128,9 +127,6 @@ impl BlobStream {
     }
 
     /// The next bytes, or `None` after the last.
-    ///
-    /// # Errors
-    /// When no endpoint gives the rest, or the number of bytes is not the one declared.
     pub async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
             let Some(source) = self.source.as_mut() else {
@@ -194,7 +190,6 @@ impl BlobStream {
         }
     }
 
-    /// Checks what the head of an answer promises.
     fn source_of(
         &self,
         answer: ApiResponse,
@@ -248,7 +243,7 @@ impl BlobStream {
         Ok(())
     }
 
-    /// Gives up at once: what came cannot be taken back, so another endpoint does not help.
+    /// Gives up at once: what came cannot be undone, so another endpoint does not help.
     fn give_up(&mut self, cause: EndpointError) -> RegistryError {
         self.source = None;
         self.failures.push(self.endpoint.failure(1, cause));

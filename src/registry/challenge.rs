@@ -8,13 +8,10 @@ use std::collections::BTreeMap;
 
 use http::{HeaderMap, header};
 
-/// One way to prove who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
     Basic,
-    /// A token from a token server.
     Bearer {
-        /// The URL of the token server.
         realm: String,
         /// What the token server calls the registry.
         service: Option<String>,

@@ -13,10 +13,12 @@ use rune_core::digest::Digest;
 
 /// The most bytes a manifest may have; the limit of distribution and of most registries.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
-/// The manifests this project carries, all of them in every request: a registry that is not offered
-/// the type it has converts it, and the digest is then another.
-pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
-     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+/// The manifests this project supports, all of them in every request: a registry that is not
+/// offered the type it has converts it, and the digest is then another.
+pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
+                                         application/vnd.oci.image.manifest.v1+json, \
+                                         application/vnd.docker.distribution.manifest.list.v2+json, \
+                                         application/vnd.docker.distribution.manifest.v2+json";
 
 /// A client for any number of registries. Cheap to clone: clones share connections, tokens and
 /// limits.
@@ -36,10 +38,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes a client.
-    ///
-    /// # Errors
-    /// When a file that the configuration names cannot be used.
     pub fn new(config: ClientConfig) -> Result<Self, RegistryError> {
         Ok(Self {
             api_client: Arc::new(ApiClient::new(config)?),
@@ -47,9 +45,6 @@ impl Client {
     }
 
     /// Fetches the manifest that a reference means: by its digest if it has one, else by its tag.
-    ///
-    /// # Errors
-    /// When no endpoint has it, it is not a manifest, or does not have the digest.
     pub async fn resolve(&self, reference: &Reference) -> Result<Manifest, RegistryError> {
         let name = RepositoryName::from(reference);
         let what = format!("the manifest of `{reference}`");
@@ -62,9 +57,6 @@ impl Client {
     }
 
     /// Fetches a manifest by digest. `media_type` is what a descriptor says about it.
-    ///
-    /// # Errors
-    /// When no endpoint has it, it is not a manifest, or does not have the digest.
     pub async fn manifest(
         &self,
         name: &RepositoryName,
@@ -103,9 +95,6 @@ impl Client {
 
     /// Opens a blob at `offset`. The stream yields exactly the bytes from there to the size in the
     /// descriptor; the caller hashes them.
-    ///
-    /// # Errors
-    /// When no endpoint has it, or announces another size.
     pub async fn blob(
         &self,
         name: &RepositoryName,
@@ -116,9 +105,6 @@ impl Client {
     }
 
     /// Fetches a blob of at most `max_bytes` into memory and checks its size and digest.
-    ///
-    /// # Errors
-    /// When no endpoint has it, it is too large, or does not have the digest.
     pub async fn blob_bytes(
         &self,
         name: &RepositoryName,
@@ -154,9 +140,6 @@ impl Client {
 
     /// Fetches a blob of which only the digest is known, of at most `max_bytes`; nothing when
     /// nobody has it.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked, or it is too large or does not have the digest.
     pub async fn blob_if_there(
         &self,
         name: &RepositoryName,

@@ -11,13 +11,13 @@ use rune_core::secret::Secret;
 /// How registries are reached, and as whom.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// Files with certificates of authorities to trust besides the built-in ones (`--ca-file`).
+    /// Files with CA certificates to trust besides the built-in ones (`--ca-file`).
     pub ca_files: Vec<Utf8PathBuf>,
     /// Certificate (chain) and private key to show to registries that ask for one (`--client-cert`,
     /// `--client-key`).
     pub client_identity: Option<(Utf8PathBuf, Utf8PathBuf)>,
-    /// Hosts, with port if any, that may be spoken to without TLS (`--plain-http`). Loopback always
-    /// may.
+    /// Hosts, with port if any, that may be contacted over plain HTTP (`--plain-http`). Loopback
+    /// always may.
     pub plain_http: BTreeSet<String>,
     /// A file in the format of k3s and RKE2 `registries.yaml` (`--registry-config`).
     pub registries_file: Option<Utf8PathBuf>,
@@ -43,12 +43,10 @@ pub struct ClientConfig {
     pub allowed_hosts: Option<BTreeSet<String>>,
 }
 
-/// A user of one registry.
 #[derive(Debug, Clone)]
 pub struct Login {
     /// The registry, as it stands in references.
     pub registry: String,
-    /// The name of the user.
     pub user: String,
     pub password: Password,
 }
@@ -67,7 +65,6 @@ pub enum AuthFile {
     Named(Utf8PathBuf),
     /// The usual place: fine if it is not there.
     Usual(Utf8PathBuf),
-    /// Its content, in a variable of the environment.
     Text {
         variable: &'static str,
         text: Secret,

@@ -1,6 +1,6 @@
 //! As whom we come: files in the format of docker's `config.json`, and the programs they name.
 //!
-//! Only the entry of the host that is being asked is ever looked at, and it is handed to that host
+//! Only the entry of the host that is being asked is ever used, and it is handed to that host
 //! alone. The format is that of docker and podman: `auths` by host or by host and path,
 //! `credHelpers` by host, `credsStore` for all hosts. It is read as their programs do, which are in
 //! Go: names in any case, `null` for nothing, an empty file, further keys; an entry that is broken
@@ -26,33 +26,24 @@ use rune_core::{
 };
 
 pub(super) const MAX_AUTH_FILE_BYTES: u64 = 4 << 20;
-/// Far above any password.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 
-/// Why a file with credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthFileError {
     #[error("cannot use the file with registry credentials")]
     Read(#[source] PathError),
-    /// The file with a password cannot be read.
     #[error("cannot use the file of --password-file")]
     Password(#[source] PathError),
     /// It is not what docker writes. Says where, not what: it is full of secrets.
     #[error("{place} is not a docker config.json (line {line}, column {column})")]
     Syntax {
-        /// The file, or the variable.
         place: String,
         /// Line of the mistake, from 1.
         line: usize,
         column: usize,
     },
-    /// A part of it is of another type.
     #[error("{place} is not a docker config.json: `{key}` is not a mapping")]
-    Type {
-        /// The file, or the variable.
-        place: String,
-        key: &'static str,
-    },
+    Type { place: String, key: &'static str },
 }
 
 impl Failure for AuthFileError {
@@ -81,20 +72,14 @@ impl AuthFileError {
     }
 }
 
-/// Why there are no credentials for a host.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     #[error(transparent)]
     Helper(#[from] HelperError),
-    /// The entry of the host cannot be decoded.
     #[error(
         "the entry for `{key}` in {place} is neither the base64 form of user:password nor a token"
     )]
-    Entry {
-        /// The file, or the variable.
-        place: String,
-        key: String,
-    },
+    Entry { place: String, key: String },
 }
 
 impl Failure for CredentialError {
@@ -108,12 +93,15 @@ impl Failure for CredentialError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Helper(error) => error.help(),
-            Self::Entry { .. } => Some("name another file with --authfile, or write the entry anew with `rune-bundle login`".to_owned()),
+            Self::Entry { .. } => Some(
+                "name another file with --authfile, or write the entry anew with `rune-bundle \
+                 login`"
+                    .to_owned(),
+            ),
         }
     }
 }
 
-/// Credentials, and where they are from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lookup {
     pub(super) credentials: Credentials,
@@ -140,7 +128,6 @@ pub(super) struct Source {
 }
 
 impl CredentialStore {
-    /// Reads the files, those that are there.
     pub(super) fn load(files: &[AuthFile], run_helpers: bool) -> Result<Self, AuthFileError> {
         let sources = files
             .iter()
@@ -275,7 +262,7 @@ impl Source {
         if text.trim_ascii().is_empty() {
             return Ok(None);
         }
-        // What follows the first value is not looked at, as in Go.
+        // What follows the first value is ignored, as in Go.
         let value = serde_json::Deserializer::from_slice(&text)
             .into_iter::<Value>()
             .next()

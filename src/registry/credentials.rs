@@ -5,21 +5,18 @@ use http::HeaderValue;
 
 use rune_core::secret::Secret;
 
-/// Something to prove who we are with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Credentials {
     Basic {
         user: String,
         password: Secret,
     },
-    /// A token to be exchanged at the token server.
     IdentityToken(Secret),
     /// A bearer token, ready to use.
     RegistryToken(Secret),
 }
 
 impl Credentials {
-    /// Whose they are, for messages.
     pub(super) fn user(&self) -> String {
         match self {
             Self::Basic { user, .. } => user.clone(),
@@ -34,7 +31,6 @@ impl Credentials {
 pub(super) struct Authorization {
     pub(super) value: HeaderValue,
     pub(super) user: Option<String>,
-    /// Where the credentials are from.
     pub(super) place: Option<String>,
 }
 

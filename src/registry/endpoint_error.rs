@@ -17,13 +17,11 @@ use rune_core::{
 /// What an endpoint did instead of giving what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// It, or the server it redirected to, answered with an error.
     #[error("{}answered {status}{}", via(.redirected_to.as_deref()), in_parentheses(.detail.as_deref()))]
     Status {
         status: StatusCode,
         /// What the distribution specification calls it, such as `NAME_UNKNOWN`.
         code: Option<String>,
-        /// What the server says about it.
         detail: Option<String>,
         /// Whether what it says is that there is no room.
         is_about_space: bool,
@@ -38,75 +36,47 @@ pub enum EndpointError {
         /// The server it redirected to, when that one failed.
         redirected_to: Option<String>,
     },
-    /// It wants credentials, and there are none.
     #[error("asks for credentials, and there are none for `{host}`")]
     NoCredentials { host: String },
-    /// It refused the credentials that there are, or nobody may do this.
     #[error("refused {}{}", whose(.user.as_deref()), in_parentheses(.detail.as_deref()))]
     CredentialsRefused {
         host: String,
         user: Option<String>,
-        /// What the server says about it.
         detail: Option<String>,
     },
-    /// It wants to be convinced in a way that this client does not know.
     #[error("asks for authentication of a kind that is not supported")]
     UnknownChallenge,
-    /// Getting a token from its token server failed.
     #[error("wants a token from `{server}`, {problem}")]
     TokenServer {
-        /// The token server: scheme, host and port.
         server: String,
         problem: TokenProblem,
     },
-    /// The credentials for it cannot be read.
     #[error("asks for credentials: {0}")]
     Credentials(#[source] CredentialError),
-    /// It sent us somewhere where we do not go.
     #[error("redirects to `{to}`, {problem}")]
-    Redirect {
-        /// Where to: scheme, host and port.
-        to: String,
-        problem: &'static str,
-    },
-    /// It sent us to a host that we may not contact.
+    Redirect { to: String, problem: &'static str },
     #[error("sends us to `{to}`, a host that was not named")]
-    OutOfBounds {
-        /// Where to: scheme, host and port.
-        to: String,
-    },
-    /// It is reached without encryption, which nobody allowed.
+    OutOfBounds { to: String },
     #[error("is plain HTTP, which was not allowed for `{host}`")]
-    PlainHttp {
-        /// The host, with its port.
-        host: String,
-        /// Whether a person wrote the URL.
-        is_named: bool,
-    },
-    /// It answered a write in a way that makes no sense.
+    PlainHttp { host: String, is_named: bool },
     #[error("{0}")]
     ProtocolViolation(&'static str),
     /// What was to be written is damaged where it came from; nothing of the kind was finished
     /// there.
     #[error("was not sent to its end, because the content is damaged here")]
     Damaged,
-    /// It took a manifest and has another one in its place.
     #[error("was given {expected} and has {actual} instead")]
     DigestMismatch { expected: Digest, actual: Digest },
-    /// It took something and does not have it.
     #[error("took it and does not have it")]
     MissingAfterPush,
-    /// The content is not what its digest says.
     #[error("sent content with the digest {actual} instead of {expected}")]
     WrongDigest { expected: Digest, actual: Digest },
-    /// The content does not have the size that its descriptor says.
     #[error("sent, or announced, {actual} bytes instead of {expected}")]
     WrongSize {
         expected: u64,
         /// What came, or was announced.
         actual: u64,
     },
-    /// Another part of the content came than the one asked for.
     #[error("was asked for `{asked}` and sent `{sent}`")]
     WrongRange {
         /// The range that was asked for.
@@ -114,20 +84,14 @@ pub enum EndpointError {
         /// The `Content-Range` of the answer.
         sent: String,
     },
-    /// The content is larger than what is accepted.
     #[error("offers more than the {max} bytes that are accepted")]
-    TooLarge {
-        /// The limit.
-        max: u64,
-    },
-    /// The document is not a manifest.
+    TooLarge { max: u64 },
     #[error("sent something else than a manifest ({what}): {error}")]
     NoManifest {
         /// Status, type of the content, and what can be told of it.
         what: String,
-        /// Whether it is a page for people.
         is_page: bool,
-        /// Why it is none.
+        /// Why it is not valid.
         #[source]
         error: ManifestError,
     },
@@ -146,7 +110,6 @@ pub enum TokenProblem {
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
     },
-    /// It is on a host that we may not contact.
     #[error("a host that was not named")]
     OutOfBounds,
     #[error("whose answer holds no usable token")]

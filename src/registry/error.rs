@@ -8,10 +8,8 @@ use super::{AuthFileError, EndpointError, RegistriesFileError, RepositoryName, a
 use crate::net::NetError;
 use rune_core::failure::{Failure, FailureKind};
 
-/// Why a registry could not give what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// No endpoint of the registry gave it.
     #[error("cannot fetch {what}: {}", listed(.failures))]
     Fetch {
         /// What was asked for, in words.
@@ -21,7 +19,6 @@ pub enum RegistryError {
         /// What each endpoint that was tried did, in the order they were tried.
         failures: Vec<EndpointFailure>,
     },
-    /// The registry did not take what was to be written to it.
     #[error("cannot push {what} to `{name}`: {failure}")]
     Push {
         /// What was to be written, in words.
@@ -29,7 +26,6 @@ pub enum RegistryError {
         name: RepositoryName,
         failure: Box<EndpointFailure>,
     },
-    /// The registry did not delete what was to be deleted.
     #[error("cannot delete `{name}{}{what}`: {failure}", if .what.contains(':') { "@" } else { ":" })]
     Delete {
         /// A tag or digest.
@@ -37,41 +33,33 @@ pub enum RegistryError {
         name: RepositoryName,
         failure: Box<EndpointFailure>,
     },
-    /// The registry did not list its repositories.
     #[error("cannot list the repositories of `{registry}`: {failure}")]
     Catalog {
         registry: String,
         failure: Box<EndpointFailure>,
     },
-    /// A web server that is no registry did not give what was asked for.
     #[error("cannot fetch {what}: {failure}")]
     Web {
         /// What was asked for, in words.
         what: String,
         failure: Box<EndpointFailure>,
     },
-    /// Credentials were tried, and are not good for anything.
     #[error("cannot log in: {failure}")]
     Login { failure: EndpointFailure },
-    /// A descriptor announces more than is accepted in memory.
     #[error("{what} has {bytes} bytes, and at most {max_bytes} are accepted")]
     TooLarge {
         /// What was asked for, in words.
         what: String,
         bytes: u64,
-        /// The limit.
         max_bytes: u64,
     },
-    /// The HTTP client cannot be set up.
     #[error(transparent)]
     Net(#[from] NetError),
     /// The `registries.yaml` cannot be used.
     #[error(transparent)]
     RegistriesFile(#[from] RegistriesFileError),
-    /// The file with credentials cannot be used.
     #[error(transparent)]
     AuthFile(#[from] AuthFileError),
-    /// A mirror is to be spoken to without TLS and nobody allowed it.
     #[error("the mirror `{endpoint}` is neither on loopback nor named by --plain-http")]
     PlainMirror { endpoint: String, host: String },
 }
@@ -81,7 +69,6 @@ pub enum RegistryError {
 pub struct EndpointFailure {
     /// The endpoint, as a URL.
     pub endpoint: String,
-    /// Whether it is a mirror of the registry.
     pub is_mirror: bool,
     /// The repository that it was asked for, when a rewrite made it another one.
     pub asked_for: Option<String>,
@@ -123,8 +110,8 @@ impl RegistryError {
         matches!(self, Self::Web { .. }) && self.kind() == FailureKind::NotFound
     }
 
-    /// Whether the registry does not take the index that was to be written because it does not have
-    /// all of its manifests.
+    /// Whether the registry does not take the image index that was to be written because it does
+    /// not have all of its manifests.
     pub fn is_refusal_of_gaps(&self) -> bool {
         matches!(self, Self::Push { failure, .. } if quirks::refuses_index_with_gaps(&failure.cause))
     }
@@ -139,9 +126,9 @@ impl RegistryError {
         matches!(self, Self::Push { failure, .. } if matches!(*failure.cause, EndpointError::Damaged))
     }
 
-    /// The failure that a person should look at: of several endpoints, one that refused us before
-    /// one that sent wrong content, that before one that is not there, and that before one that
-    /// merely does not have it.
+    /// The failure that a person should see: of several endpoints, one that refused us before one
+    /// that sent wrong content, that before one that is not there, and that before one that merely
+    /// does not have it.
     fn decisive(failures: &[EndpointFailure]) -> Option<&EndpointFailure> {
         let order = [
             FailureKind::Access,

@@ -8,14 +8,12 @@ use crate::net::Response;
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 const MAX_DETAIL_CHARACTERS: usize = 200;
 
-/// What a registry says about its error.
 #[derive(Debug, Default)]
 pub(super) struct ErrorBody {
     /// One of the words of the distribution specification, such as `NAME_UNKNOWN`.
     pub(super) code: Option<String>,
     /// For people; left out if it repeats our credentials.
     pub(super) text: Option<String>,
-    /// Whether it is that there is no room.
     pub(super) is_about_space: bool,
 }
 

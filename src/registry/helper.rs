@@ -22,7 +22,6 @@ const MAX_ANSWER_BYTES: u64 = 1 << 20;
 /// What helpers say, with exit code 1, when they have nothing.
 const NOT_FOUND: &str = "credentials not found";
 
-/// Why a credential helper gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
     #[error("`{0}` is not the name of a credential helper")]
@@ -39,9 +38,8 @@ pub enum HelperError {
         server: String,
         status: std::process::ExitStatus,
     },
-    /// It said something that is not of the protocol.
     #[error("the credential helper `{program}` gave an answer for `{server}` that cannot be read")]
-    Answer {
+    Output {
         program: String,
         /// What it was asked for.
         server: String,
@@ -64,7 +62,7 @@ impl Failure for HelperError {
             Self::Failed {
                 program, server, ..
             }
-            | Self::Answer { program, server } => {
+            | Self::Output { program, server } => {
                 format!("see what `echo {server} | {program} get` says")
             }
         })
@@ -73,7 +71,7 @@ impl Failure for HelperError {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct HelperOutput {
     #[serde(default)]
     username: String,
     secret: String,
@@ -107,9 +105,9 @@ pub(super) async fn send(helper: &str, server: &str) -> Result<Option<Credential
             })
         };
     }
-    let answer: Result<Answer, _> = serde_json::from_slice(&output);
-    let Ok(Answer { username, secret }) = answer else {
-        return Err(HelperError::Answer {
+    let answer: Result<HelperOutput, _> = serde_json::from_slice(&output);
+    let Ok(HelperOutput { username, secret }) = answer else {
+        return Err(HelperError::Output {
             program,
             server: server.to_owned(),
         });

@@ -16,7 +16,6 @@ use super::{
 };
 use crate::net::{AddressClass, NetError, Reach, Timeouts, Tls, TlsFiles, Transport, WebUrl};
 
-/// Whether a host is spoken to with TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Scheme {
     Tls,
@@ -35,7 +34,6 @@ pub(super) struct Host {
     /// What the registries file says; goes before everything else.
     pub(super) credentials: Option<Credentials>,
     pub(super) limiter: Arc<Limiter>,
-    /// By what they are good for.
     pub(super) authorizations: tokio::sync::Mutex<HashMap<BTreeSet<String>, Authorization>>,
     /// Found out once when it has to be found out.
     pub(super) is_https: tokio::sync::OnceCell<bool>,
@@ -75,10 +73,8 @@ pub(super) struct Hosts {
     known: Mutex<HashMap<(String, Scheme), Arc<Host>>>,
 }
 
-/// Connections by what they trust and show.
 #[derive(Debug)]
 struct Transports {
-    /// For registries that a person named.
     named: Arc<Transport>,
     /// For hosts that a registry named: nothing of ours is shown to them.
     foreign: Arc<Transport>,
@@ -188,7 +184,7 @@ impl Hosts {
 
     /// How far a server may be away that a registry sends us to, when a person named it too, with
     /// this scheme and port: with TLS it proves who it is, and an address is what it is. A name
-    /// that is spoken to without TLS stays where it was when it first answered.
+    /// that is contacted over plain HTTP stays where it was when it first answered.
     pub(super) fn reach_of_named(&self, url: &Url) -> Option<Reach> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let host = known
@@ -200,7 +196,7 @@ impl Hosts {
         host.first_seen.get().map(|class| Reach::Only(*class))
     }
 
-    /// A web server. Only one that a person named is known afterwards: others are no places that
+    /// A web server. Only one that a person named is known afterwards: others are not hosts that
     /// may be gone to from anywhere.
     pub(super) fn web_endpoint(&self, url: &WebUrl, is_named: bool) -> Endpoint {
         let authority = canonical(&url.authority());
@@ -359,7 +355,6 @@ impl Host {
 }
 
 impl Endpoint {
-    /// Whether a URL leads to this very server.
     pub(super) fn is_same_server(&self, url: &Url) -> bool {
         self.host.has_scheme(url.scheme()) && self.host.is_at(url)
     }
@@ -398,7 +393,6 @@ impl Endpoint {
         self.namespace.as_deref()
     }
 
-    /// What people read: scheme and host.
     pub(super) fn label(&self) -> String {
         let is_plain = match self.host.speech {
             Scheme::Plain => true,

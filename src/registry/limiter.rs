@@ -13,7 +13,6 @@ use tokio::{
     time::Instant,
 };
 
-/// The gate in front of a host.
 #[derive(Debug)]
 pub(super) struct Limiter {
     permits: Arc<Semaphore>,
@@ -24,7 +23,7 @@ pub(super) struct Limiter {
 #[derive(Debug)]
 struct State {
     limit: usize,
-    /// Permits still to be taken away when they come back.
+    /// Permits still to be removed when they come back.
     excess: usize,
     successes: usize,
     quiet_until: Option<Instant>,

@@ -26,9 +26,6 @@ struct Tags {
 
 impl Client {
     /// The paths of all repositories of a registry.
-    ///
-    /// # Errors
-    /// When it does not say.
     pub async fn repositories(&self, registry: &str) -> Result<BTreeSet<String>, RegistryError> {
         let endpoint = self
             .api_client
@@ -65,9 +62,6 @@ impl Client {
 
 impl RepositoryWriter {
     /// The tags of the repository; none when there is no such repository.
-    ///
-    /// # Errors
-    /// When the registry does not say.
     pub async fn tags(&self) -> Result<BTreeSet<String>, RegistryError> {
         let listing = Listing {
             place: |query| Place::Below {

@@ -32,34 +32,29 @@ pub(crate) enum LoginProof {
     NotAsked,
 }
 
-/// Why credentials cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoginError {
     #[error(
-        "{place} keeps the credentials of `{host}` in the helper `{helper}`, and nothing is written past it"
+        "{place} keeps the credentials of `{host}` in the helper `{helper}`, and nothing is \
+         written past it"
     )]
     Helper {
         host: String,
         place: String,
         helper: String,
     },
-    /// Something that is read first has other credentials.
     #[error("{place} has credentials of `{host}`, and is read before `{file}`")]
     Shadowed {
         host: String,
         place: String,
-        /// Where they would be written.
         file: Utf8PathBuf,
     },
-    /// The name of a user cannot have this form.
     #[error("the name of a user is empty, or has a colon or a control character")]
     User,
     #[error("the password is empty")]
     Empty,
-    /// The file is not what docker writes.
     #[error(transparent)]
     File(#[from] AuthFileError),
-    /// The file cannot be read or written.
     #[error(transparent)]
     Path(#[from] PathError),
 }
@@ -76,9 +71,14 @@ impl Failure for LoginError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Helper { .. } => Some("name a file without a helper for it with --authfile, and use that option afterwards".to_owned()),
+            Self::Helper { .. } => Some(
+                "pass a file without a helper for it with --authfile, and use that option \
+                 afterwards"
+                    .to_owned(),
+            ),
             Self::Shadowed { host, .. } => Some(format!(
-                "remove them first (`rune-bundle logout {host}`, or unset the variable), or name another file with --authfile"
+                "remove them first (`rune-bundle logout {host}`, or unset the variable), or name \
+                 another file with --authfile"
             )),
             Self::User | Self::Empty => None,
             Self::File(error) => error.help(),
@@ -87,22 +87,12 @@ impl Failure for LoginError {
     }
 }
 
-/// Why credentials cannot be removed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LogoutError {
     #[error("there are no credentials of `{host}` in {places}")]
-    None {
-        host: String,
-        /// Where they were looked for.
-        places: String,
-    },
-    /// They are where nothing can be removed.
+    None { host: String, places: String },
     #[error("{place} has credentials of `{host}`")]
-    Fixed {
-        host: String,
-        /// The variable, or the option.
-        place: String,
-    },
+    Fixed { host: String, place: String },
     #[error(transparent)]
     Login(#[from] LoginError),
 }
@@ -129,9 +119,6 @@ impl Failure for LogoutError {
 
 /// Tries the credentials of `config.login` at its registry: once, at nobody but the registry and
 /// the token server that it names, and without following a redirect.
-///
-/// # Errors
-/// When they are refused, or the registry does not answer.
 pub(crate) async fn try_login(config: ClientConfig) -> Result<LoginProof, RegistryError> {
     let registry = config
         .login
@@ -174,7 +161,7 @@ async fn knock(api_client: &ApiClient, endpoint: &Endpoint) -> Result<LoginProof
         return Ok(LoginProof::Accepted);
     }
     evaluated(endpoint, &anonymous, None)?;
-    // Some look at credentials only when they get some.
+    // Some check credentials only when they get some.
     let (user, password) = api_client
         .credentials
         .login()
@@ -256,11 +243,8 @@ pub(crate) struct StoredLogin {
 }
 
 /// Keeps credentials in a file, after `try_it` said that they are good. `others` are the files that
-/// are read, in their order.
-///
-/// # Errors
-/// When a helper or another file stands in the way, `try_it` fails, or the file cannot be written;
-/// it is then as it was.
+/// are read, in their order. Fails when a helper or another file stands in the way, `try_it` fails,
+/// or the file cannot be written; it is then as it was.
 pub(crate) fn store_login<E: From<LoginError>>(
     file: &Utf8Path,
     others: &[AuthFile],
@@ -322,10 +306,8 @@ fn check_readers(file: &Utf8Path, others: &[AuthFile], host: &str) -> Result<(),
 }
 
 /// Removes the credentials of a registry from every file that is read; gives the files that had
-/// some.
-///
-/// # Errors
-/// When there are none, or some are where they cannot be removed. Nothing is changed then.
+/// some. Fails when there are none, or some are where they cannot be removed. Nothing is changed
+/// then.
 pub(crate) fn forget_login(
     files: &[AuthFile],
     registry: &str,

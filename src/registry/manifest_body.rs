@@ -13,11 +13,10 @@ const TELLING_TYPES: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.",
 ];
 
-/// How much of a type of content is shown.
 const MAX_TYPE_CHARACTERS: usize = 80;
 
-/// Reads a manifest out of an answer; what it has to be is checked. When it is none, the error says
-/// what came instead.
+/// Reads a manifest out of an answer; what it has to be is checked. When it is not valid, the error
+/// says what came instead.
 pub(super) fn read(
     head: &Head,
     bytes: Vec<u8>,

@@ -15,7 +15,6 @@ pub struct RepositoryName {
 }
 
 impl RepositoryName {
-    /// A repository by its path at a registry.
     pub fn new(registry: &str, repository: &str) -> Self {
         Self {
             registry: registry.to_owned(),

@@ -19,7 +19,6 @@ const MAX_PAGES: usize = 1000;
 
 /// A list, as it is asked for.
 pub(super) struct Listing<P> {
-    /// Where a page is, given its query.
     pub(super) place: P,
     pub(super) access: Access,
     pub(super) accept: &'static str,

@@ -24,9 +24,6 @@ pub struct Damaged;
 pub trait Pieces: Clone + Send + Sync + 'static {
     /// The next piece, or `None` after the last, which is given away only when the whole is right.
     /// Does not wait for a disk.
-    ///
-    /// # Errors
-    /// When the content is not what it should be.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Damaged>>;
 }
 
@@ -95,11 +92,9 @@ pub(super) struct Part<P> {
     pub(super) outcome: Arc<Outcome<P>>,
 }
 
-/// What became of the reading.
 #[derive(Debug)]
 pub(super) struct Outcome<P> {
     is_damaged: AtomicBool,
-    /// The place behind the part.
     end: Mutex<Option<Cursor<P>>>,
 }
 

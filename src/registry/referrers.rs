@@ -40,7 +40,7 @@ impl ReferrerList {
         format!("sha256-{}", subject.hex())
     }
 
-    /// Reads a list out of the index that it is; nothing when it is another manifest.
+    /// Reads a list out of the image index that it is; nothing when it is another manifest.
     pub fn of(manifest: &Manifest) -> Option<Self> {
         match manifest.kind() {
             ManifestKind::Index {
@@ -63,9 +63,6 @@ impl ReferrerList {
 impl Client {
     /// What the registry lists as referrers of a manifest; nothing when it does not keep such
     /// lists.
-    ///
-    /// # Errors
-    /// When it cannot be asked, or a list is not whole.
     pub async fn referrers(
         &self,
         name: &RepositoryName,
@@ -86,9 +83,6 @@ impl Client {
 
     /// Fetches the manifest under a tag that may not exist. First the registry is asked whether it
     /// does, which does not count as a download.
-    ///
-    /// # Errors
-    /// When it cannot be asked, or what it sends is not a manifest.
     pub async fn manifest_if_tagged(
         &self,
         name: &RepositoryName,
@@ -129,9 +123,6 @@ impl Client {
 impl RepositoryWriter {
     /// What the registry lists as referrers of a manifest; nothing when it does not keep such
     /// lists.
-    ///
-    /// # Errors
-    /// When it cannot be asked, or a list is not whole.
     pub async fn referrers(&self, subject: Digest) -> Result<Option<ReferrerList>, RegistryError> {
         let listed = list_at(&self.api_client, &self.endpoint, subject, Access::Push).await;
         let what = || format!("the referrers of `{}@{subject}`", self.name());
@@ -140,9 +131,6 @@ impl RepositoryWriter {
 
     /// Fetches the list of referrers of a manifest again. A registry that does not list all of
     /// these yet is asked again.
-    ///
-    /// # Errors
-    /// When one is missing in the end.
     pub async fn check_referrers(
         &self,
         subject: Digest,

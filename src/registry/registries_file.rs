@@ -23,34 +23,27 @@ use rune_core::{
 
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Why a `registries.yaml` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistriesFileError {
     #[error("cannot use the file given with `--registry-config`")]
     Read(#[source] PathError),
-    /// It is not YAML of the right shape.
     #[error(transparent)]
     Syntax(YamlError),
-    /// It switches off the verification of TLS.
     #[error("{path}:{line}: `insecure_skip_verify` of `{host}` is not supported")]
     SkipVerify {
         path: Utf8PathBuf,
-        /// The line, from 1.
         line: u64,
         host: String,
     },
-    /// An endpoint is no URL of a host.
     #[error(
         "{path}:{line}: the endpoint `{endpoint}` is not a URL such as https://mirror.example:5000"
     )]
     Endpoint {
         path: Utf8PathBuf,
-        /// The line, from 1.
         line: u64,
         /// What it is instead; without a password, should it hold one.
         endpoint: String,
     },
-    /// A rewrite pattern is no regular expression.
     #[error("{path}: the rewrite pattern `{pattern}` is not a regular expression")]
     Rewrite {
         path: Utf8PathBuf,
@@ -59,10 +52,10 @@ pub enum RegistriesFileError {
     },
     /// Credentials are incomplete or malformed. Does not show them.
     #[error(
-        "{path}: the `auth` of `{host}` is neither user and password, nor their base64 form, nor an identity token"
+        "{path}: the `auth` of `{host}` is neither user and password, nor their base64 form, nor \
+         an identity token"
     )]
     Auth { path: Utf8PathBuf, host: String },
-    /// Only one of certificate and key is given.
     #[error("{path}: the `tls` of `{host}` needs both `cert_file` and `key_file`, or neither")]
     Identity { path: Utf8PathBuf, host: String },
 }
@@ -131,14 +124,12 @@ pub(super) struct Registries {
     hosts: BTreeMap<String, HostSettings>,
 }
 
-/// The mirrors of one registry.
 #[derive(Debug, Default)]
 pub(super) struct Mirrors {
     pub(super) endpoints: Vec<Url>,
     rewrite: Vec<(Regex, String)>,
 }
 
-/// What is particular to one host.
 #[derive(Debug, Default)]
 pub(super) struct HostSettings {
     pub(super) credentials: Option<Credentials>,
@@ -174,7 +165,6 @@ impl Registries {
             .or_else(|| self.mirrors.get("*"))
     }
 
-    /// What is particular to a host.
     pub(super) fn host(&self, authority: &str) -> Option<&HostSettings> {
         names_of(authority)
             .iter()
@@ -325,10 +315,13 @@ mod tests {
 
     #[test]
     fn reads_what_k3s_documents() {
-        let registries = parse(
-            "mirrors:\n  docker.io:\n    endpoint:\n      - \"https://mirror.example:5000\"\n      - http://127.0.0.1:5000/proxy/v2/\n    rewrite:\n      \"^rancher/(.*)\": \"mirrorproject/rancher-images/$1\"\n  \"*\":\nconfigs:\n  \"mirror.example:5000\":\n    auth:\n      username: alice\n      password: s3cret\n    tls:\n      ca_file: /ca.pem\n      insecure_skip_verify: false\n",
-        )
-        .unwrap();
+        let registries =
+            parse("mirrors:\n  docker.io:\n    endpoint:\n      \
+                   - \"https://mirror.example:5000\"\n      - \
+                   http://127.0.0.1:5000/proxy/v2/\n    \
+                   rewrite:\n      \"^rancher/(.*)\": \"mirrorproject/rancher-images/$1\"\n  \"*\":\nconfigs:\n  \"mirror.example:5000\":\n    \
+                   auth:\n      username: alice\n      password: s3cret\n    tls:\n      ca_file: \
+                   /ca.pem\n      insecure_skip_verify: false\n").unwrap();
         let mirrors = registries.mirrors("docker.io").unwrap();
         let urls: Vec<&str> = mirrors.endpoints.iter().map(url::Url::as_str).collect();
         assert_eq!(

@@ -11,9 +11,6 @@ use super::{
 
 impl RepositoryWriter {
     /// Deletes a manifest by its digest, or a tag. `false` when it does not exist.
-    ///
-    /// # Errors
-    /// When the registry refuses, or does not delete at all.
     pub async fn delete_manifest(&self, tag_or_digest: &str) -> Result<bool, RegistryError> {
         let place = Place::Below {
             path: format!("manifests/{tag_or_digest}"),

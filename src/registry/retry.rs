@@ -40,7 +40,6 @@ impl RetryPolicy {
     }
 }
 
-/// The attempts made at one endpoint.
 #[derive(Debug)]
 pub(super) struct Attempts<'a> {
     policy: &'a RetryPolicy,

@@ -38,8 +38,8 @@ impl Session {
         })
     }
 
-    /// Takes over what an answer says about it, and how much is there by now; `expected` when it
-    /// does not say.
+    /// Applies what a response says about it, and how much is there by now; `expected` when it does
+    /// not say.
     pub(super) fn update(
         &mut self,
         answer: &ApiResponse,
@@ -67,8 +67,9 @@ fn location(answer: &ApiResponse) -> Result<Option<Url>, EndpointError> {
     let Some(text) = answer.header(http::header::LOCATION) else {
         return Ok(None);
     };
-    let url = answer.url.join(text).map_err(|_| {
-        EndpointError::ProtocolViolation("goes on with an upload at a place that is not a URL")
-    })?;
+    let url = answer
+        .url
+        .join(text)
+        .map_err(|_| EndpointError::ProtocolViolation("continues the upload at an invalid URL"))?;
     Ok(Some(url))
 }

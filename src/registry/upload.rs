@@ -30,7 +30,6 @@ const CHUNK_BYTES: u64 = 8 << 20;
 /// Below this no smaller parts are tried.
 const MIN_CHUNK_BYTES: u64 = 256 << 10;
 
-/// How a blob came into a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// Out of another repository of the registry.
@@ -39,7 +38,6 @@ pub enum Delivery {
     Uploaded,
 }
 
-/// One blob on its way.
 pub(super) struct Upload<'a, P> {
     writer: &'a RepositoryWriter,
     blob: &'a Descriptor,
@@ -124,7 +122,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
         }
     }
 
-    /// One request, whichever comes next.
     async fn step(&mut self) -> Result<Option<Delivery>, EndpointError> {
         let Some(session) = self.session.clone() else {
             return self.begin().await;
@@ -153,7 +150,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
         }
     }
 
-    /// Mounts the blob, or begins an upload.
     async fn begin(&mut self) -> Result<Option<Delivery>, EndpointError> {
         self.is_unsure = false;
         if let Some(from) = self.mount_from.clone() {
@@ -187,7 +183,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
         self.send(api_request.with_body(&empty)).await
     }
 
-    /// Finds out how much of the upload arrived.
     async fn ask_how_far(
         &mut self,
         mut session: Session,
@@ -259,7 +254,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
         Ok(())
     }
 
-    /// Sends a part of the blob with a request.
     async fn send_part(
         &mut self,
         api_request: ApiRequest<'_>,

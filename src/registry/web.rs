@@ -1,4 +1,4 @@
-//! Files, archives and documents from web servers that are no registries.
+//! Files, archives and documents from web servers that are not registries.
 //!
 //! Credentials go to the server that a person named, to that alone, and without being asked for:
 //! many servers hide what they have from strangers. A server that an index or a redirect names gets
@@ -26,7 +26,6 @@ use rune_core::digest::{Digest, Sha256};
 #[derive(Debug, Clone)]
 pub struct WebSource {
     url: WebUrl,
-    /// The server that a person named.
     home: Origin,
     /// How far away the server is that named the URL; nothing when a person did.
     named_from: Option<AddressClass>,
@@ -41,7 +40,6 @@ pub struct WebDocument {
 }
 
 impl WebSource {
-    /// A URL that a person wrote.
     pub fn named(url: WebUrl) -> Self {
         let home = url.url().origin();
         Self {
@@ -57,7 +55,6 @@ impl WebSource {
 }
 
 impl WebDocument {
-    /// A URL that stands in the document.
     pub fn source(&self, url: WebUrl) -> WebSource {
         WebSource {
             url,
@@ -69,9 +66,6 @@ impl WebDocument {
 
 impl Client {
     /// Fetches a document of at most `max_bytes` bytes; `what` is what messages call it.
-    ///
-    /// # Errors
-    /// When the server does not give it, is not allowed, or it is larger.
     pub async fn web_document(
         &self,
         source: &WebSource,
@@ -96,9 +90,6 @@ impl Client {
 
     /// Reads a file of at most `max_bytes` bytes once, keeps nothing of it, and tells digest and
     /// size.
-    ///
-    /// # Errors
-    /// When the server does not give it, is not allowed, or it is larger.
     pub async fn web_digest(
         &self,
         source: &WebSource,
@@ -122,9 +113,6 @@ impl Client {
 
     /// Opens a file of a known size at `offset`. The stream yields exactly the bytes from there on;
     /// the caller hashes them.
-    ///
-    /// # Errors
-    /// When the server does not give it, is not allowed, or announces another size.
     pub async fn web_stream(
         &self,
         source: &WebSource,
@@ -319,8 +307,8 @@ impl ApiClient {
     }
 }
 
-/// What an answer that is none of success means. Nothing that the server writes is repeated: it may
-/// be our own query.
+/// What a response without success means. Nothing that the server writes is repeated: it may be our
+/// own query.
 fn refusal(
     response: &Response,
     url: &WebUrl,

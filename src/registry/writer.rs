@@ -53,9 +53,6 @@ impl RepositoryWriter {
     }
 
     /// Whether the registry says that the repository has a blob. A hint: nobody has seen its bytes.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked.
     pub async fn has_blob(&self, digest: Digest) -> Result<bool, RegistryError> {
         let mut attempts = Attempts::new(&self.api_client.retry, 0);
         loop {
@@ -82,11 +79,8 @@ impl RepositoryWriter {
     }
 
     /// Brings a blob into the repository: mounted from another one that has it, or sent, in
-    /// requests of at most `chunk_bytes`.
-    ///
-    /// # Errors
-    /// When the registry does not take it, or the content is damaged: then nothing under its digest
-    /// was finished.
+    /// requests of at most `chunk_bytes`. Fails when the registry does not take it, or the content
+    /// is damaged: then nothing under its digest was finished.
     pub async fn put_blob<P: Pieces>(
         &self,
         blob: &Descriptor,
@@ -120,9 +114,6 @@ impl RepositoryWriter {
     }
 
     /// The bytes of the manifest under a tag or digest; `None` when there is none.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked.
     pub async fn manifest(&self, tag_or_digest: &str) -> Result<Option<Vec<u8>>, RegistryError> {
         let api_request = Self::api_request(Method::GET, format!("manifests/{tag_or_digest}"));
         let api_request =
@@ -149,9 +140,6 @@ impl RepositoryWriter {
 
     /// Writes a manifest under a tag or its digest. `is_whole` says that everything it refers to
     /// was written before: a registry that does not know of it yet is then asked again.
-    ///
-    /// # Errors
-    /// When the registry does not take it, or says that it made another one of it.
     pub async fn put_manifest(
         &self,
         tag_or_digest: &str,
@@ -196,10 +184,7 @@ impl RepositoryWriter {
     }
 
     /// Fetches a manifest again and compares it. A registry that does not have it yet, or has what
-    /// was there before, is asked again.
-    ///
-    /// # Errors
-    /// When it does not have it in the end.
+    /// was present before, is asked again.
     pub async fn check_manifest(
         &self,
         tag_or_digest: &str,

@@ -9,7 +9,6 @@ use crate::{
     registry::{Client, RegistryError, RepositoryName},
 };
 
-/// The largest configuration of a chart: its metadata.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
 /// How many layers a chart may have: the archive, its provenance, and what others may add.
@@ -18,9 +17,6 @@ const MAX_LAYERS: usize = 8;
 /// Fetches what a reference means as a chart: by its digest if it has one, else by its tag.
 /// Everything that the manifest names is kept as it came, so that manifest and archive are the same
 /// wherever they are published.
-///
-/// # Errors
-/// When the registry does not give it, or it is no Helm chart.
 pub(crate) async fn fetch_artifact(
     client: &Client,
     reference: &Reference,

@@ -11,7 +11,6 @@ use rune_core::digest::Digest;
 
 use super::{RemoteError, Repositories, fetch_artifact, repository};
 
-/// Where a chart is, and which one it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemoteChart {
     /// In an OCI registry, below a repository of its name.
@@ -23,7 +22,6 @@ pub enum RemoteChart {
     Repository {
         /// Where its `index.yaml` is.
         url: WebUrl,
-        /// The name of the chart.
         name: String,
         version: ChartVersion,
     },
@@ -76,7 +74,6 @@ impl RemoteChart {
         }
     }
 
-    /// What is said while it is fetched.
     pub fn fetching(&self) -> String {
         format!(
             "fetching the chart `{}` from {}",
@@ -121,9 +118,6 @@ impl FetchedChart {
 }
 
 /// Fetches a chart and makes sure that it has the name and version that were asked for.
-///
-/// # Errors
-/// When it is not to be had, is no chart, or another one.
 pub(crate) async fn fetch_chart(
     client: &Client,
     repositories: &Repositories,
@@ -142,9 +136,6 @@ pub(crate) async fn fetch_chart(
 
 /// Fetches what a person named on a command line: `oci://host/path/chart:VERSION`, or the URL of a
 /// packed chart.
-///
-/// # Errors
-/// When the text names no such place, or as for [`fetch_chart`].
 pub(crate) async fn fetch_named_chart(
     client: &Client,
     place: &str,
@@ -192,7 +183,7 @@ fn other(reference: &Reference, name: &str, fetched: &FetchedChart) -> RemoteErr
     }
 }
 
-/// What may be shown of a text that is no URL: not its query, and nothing before a host.
+/// What may be shown of a text that is not a URL: not its query, and nothing before a host.
 fn without_query(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     match text.split_once("://") {

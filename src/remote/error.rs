@@ -10,23 +10,18 @@ use rune_core::{
     yaml::{YamlError, suggestion},
 };
 
-/// Why a chart is not to be had from where it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// The server did not give what was asked for.
     #[error(transparent)]
     Server(#[from] RegistryError),
-    /// What came is not a chart.
     #[error(transparent)]
     Chart(#[from] ChartError),
-    /// What is under the reference is something else.
     #[error("`{reference}` is not a Helm chart: {found}")]
     NotAChart {
         /// The reference, `oci://…`.
         reference: String,
         found: String,
     },
-    /// The index of a repository cannot be read.
     #[error("the index of the repository `{repository}` is invalid")]
     Index {
         repository: String,
@@ -34,31 +29,26 @@ pub enum RemoteError {
     },
     #[error("the index of the repository `{0}` is not UTF-8 text")]
     IndexText(String),
-    /// The repository does not have the chart.
     #[error("the repository `{repository}` has no chart `{name}`")]
     NoChart {
         repository: String,
         name: String,
-        /// Charts of the repository with similar names.
         known: Vec<String>,
     },
-    /// The repository does not have the version.
     #[error("the repository `{repository}` has no version {version} of the chart `{name}`")]
     NoVersion {
         repository: String,
         name: String,
         version: String,
-        /// The newest versions that it has.
         newest: Vec<String>,
     },
-    /// The index has no address for it.
     #[error("the index of the repository `{repository}` has no URL for `{name}` {version}")]
     NoUrl {
         repository: String,
         name: String,
         version: String,
     },
-    /// An address in the index is not allowed. Does not show it: it may hold a password.
+    /// An address in the repository index is not allowed. Does not show it: it may hold a password.
     #[error(
         "the index of the repository `{repository}` has an invalid URL for `{name}`: {problem}"
     )]
@@ -67,21 +57,18 @@ pub enum RemoteError {
         name: String,
         problem: WebUrlError,
     },
-    /// The archive is not the one that the index announces.
     #[error("`{url}` has the digest {actual}, the index of its repository says {expected}")]
     IndexDigest {
         url: String,
         expected: Digest,
         actual: Digest,
     },
-    /// It is another chart than the one that was asked for.
     #[error("{place} is the chart {found}, not {asked}")]
     OtherChart {
         place: String,
         asked: String,
         found: String,
     },
-    /// The text names no place that charts come from.
     #[error("`{0}` is not the place of a chart")]
     Place(String),
 }
@@ -116,19 +103,31 @@ impl Failure for RemoteError {
         Some(match self {
             Self::Server(error) => return error.help(),
             Self::Chart(error) => return error.help(),
-            Self::NotAChart { .. } => "name what `helm push` wrote; images belong under `images`".to_owned(),
-            Self::Index { .. } | Self::IndexText(_) => "check that the address is a Helm repository: it has an index.yaml".to_owned(),
+            Self::NotAChart { .. } => {
+                "name what `helm push` wrote; images belong under `images`".to_owned()
+            }
+            Self::Index { .. } | Self::IndexText(_) => {
+                "check that the address is a Helm repository: it has an index.yaml".to_owned()
+            }
             Self::NoChart { name, known, .. } if !known.is_empty() => suggestion(name, known),
             Self::NoChart { .. } => "check the name and the address of the repository".to_owned(),
-            Self::NoVersion { newest, .. } if newest.is_empty() => "every version was removed".to_owned(),
-            Self::NoVersion { newest, .. } => format!("the newest versions there are {}", newest.join(", ")),
+            Self::NoVersion { newest, .. } if newest.is_empty() => {
+                "every version was removed".to_owned()
+            }
+            Self::NoVersion { newest, .. } => {
+                format!("the newest versions there are {}", newest.join(", "))
+            }
             Self::NoUrl { .. } | Self::Url { .. } | Self::IndexDigest { .. } => {
-                "tell the operators of the repository; or fetch the chart otherwise and give its .tgz as `path`".to_owned()
+                "tell the operators of the repository; or fetch the chart otherwise and give its \
+                 .tgz as `path`"
+                    .to_owned()
             }
-            Self::OtherChart { .. } => "correct name and version, or tell the operators of the server".to_owned(),
-            Self::Place(_) => {
-                "write oci://host/path/chart:VERSION, or the URL of a packed chart, https://host/path/chart-VERSION.tgz".to_owned()
+            Self::OtherChart { .. } => {
+                "correct name and version, or tell the operators of the server".to_owned()
             }
+            Self::Place(_) => "write oci://host/path/chart:VERSION, or the URL of a packed chart, \
+                               https://host/path/chart-VERSION.tgz"
+                .to_owned(),
         })
     }
 }

@@ -15,17 +15,14 @@ use rune_core::{
     yaml::{self, YamlError},
 };
 
-/// How many versions an error names.
 const MAX_LISTED: usize = 5;
 
-/// The charts of a repository.
 #[derive(Debug, Deserialize)]
 pub(super) struct RepositoryIndex {
     #[serde(default, deserialize_with = "or_default")]
     entries: BTreeMap<String, Option<Vec<Option<Entry>>>>,
 }
 
-/// A version of a chart.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Entry {
     #[serde(default)]
@@ -40,7 +37,6 @@ pub(super) struct Entry {
     removed: Text,
 }
 
-/// The addresses of an archive.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum Urls {
@@ -65,8 +61,8 @@ impl RepositoryIndex {
         yaml::from_large_str(path, text)
     }
 
-    /// All versions of a chart that were not removed, in the order of the index; nothing when there
-    /// is no such chart.
+    /// All versions of a chart that were not removed, in the order of the repository index; nothing
+    /// when there is no such chart.
     pub(super) fn versions(
         &self,
         name: &str,
@@ -129,7 +125,7 @@ impl Entry {
             .filter(|url| !url.is_empty())
     }
 
-    /// The digest of the archive, if the index says it in a form that can be checked.
+    /// The digest of the archive, if the repository index says it in a form that can be checked.
     pub(super) fn digest(&self) -> Option<Digest> {
         let text = self.digest.0.as_deref()?;
         Digest::from_hex(
@@ -225,8 +221,9 @@ mod tests {
     #[test]
     fn the_version_that_is_written_the_same_goes_before_one_that_is_the_same_release() {
         let index = index(
-            "apiVersion: v1\nentries:\n  a:\n  - { version: v1.2.3, urls: [v.tgz] }\n  - { version: 1.2.3, urls: [plain.tgz] }\n  \
-             - { version: 1.2.3, urls: [again.tgz] }\n  - { version: v2.0.0, urls: [two.tgz] }\n",
+            "apiVersion: v1\nentries:\n  a:\n  - { version: v1.2.3, urls: [v.tgz] }\n  - \
+             { version: 1.2.3, urls: [plain.tgz] }\n  - { version: 1.2.3, urls: [again.tgz] }\n  \
+             - { version: v2.0.0, urls: [two.tgz] }\n",
         );
         for (asked, found) in [
             ("1.2.3", "plain.tgz"),
@@ -244,9 +241,12 @@ mod tests {
     #[test]
     fn what_helm_passes_over_is_passed_over() {
         let index = index(
-            "generated: 2024-01-01T00:00:00Z\nentries:\n  empty:\n  other: [null, { version: [x], urls: { a: b } }]\n  a:\n  \
-             - null\n  - { version: not a version, urls: [x] }\n  - { version: 1.0, urls: null, digest: null, unknown: { deep: [1] } }\n  \
-             - { version: 1.1.0, removed: true, urls: [gone.tgz] }\n  - { version: 1.2.0, deprecated: true, urls: [one.tgz, ''] }\n",
+            "generated: 2024-01-01T00:00:00Z\nentries:\n  empty:\n  other: [null, \
+             { version: [x], urls: { a: b } }]\n  a:\n  - null\n  - \
+             { version: not a version, urls: [x] }\n  - \
+             { version: 1.0, urls: null, digest: null, unknown: { deep: [1] } }\n  - \
+             { version: 1.1.0, removed: true, urls: [gone.tgz] }\n  - \
+             { version: 1.2.0, deprecated: true, urls: [one.tgz, ''] }\n",
         );
         assert_eq!(index.newest("a"), ["1.2.0", "1"]);
         let (version, entry) = index.entry("a", &"1.0.0".parse().unwrap()).unwrap();

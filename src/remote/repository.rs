@@ -1,4 +1,4 @@
-//! Charts of a Helm repository: its index, and the archive that the index leads to.
+//! Charts of a Helm repository: its index, and the archive that the repository index leads to.
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,6 @@ impl Repositories {
     }
 }
 
-/// Fetches a version of a chart.
 pub(super) async fn fetch(
     client: &Client,
     repositories: &Repositories,

@@ -35,7 +35,6 @@ pub(super) struct Contents {
     schema_version: Option<u32>,
     migrations: Vec<File>,
     programs: Vec<File>,
-    /// Entry and where it comes from.
     origins: Vec<(String, String)>,
     policy: Digest,
     waived: Vec<String>,

@@ -19,9 +19,9 @@ pub(super) struct Image {
     component: Option<String>,
     platforms: Vec<String>,
     pub(super) platforms_left_out: Vec<String>,
-    /// Of everything that is carried of it, each content once.
+    /// Of everything that is included of it, each content once.
     bytes: u64,
-    /// On which of the carried platforms there is a list of packages.
+    /// On which of the included platforms there is a list of packages.
     pub(super) listed_platforms: Vec<String>,
     pub(super) unlisted_platforms: Vec<String>,
     pub(super) referrers: Vec<Referrer>,
@@ -35,7 +35,6 @@ pub(super) struct Sboms {
     pub(super) found: Vec<String>,
 }
 
-/// An artifact about an image.
 #[derive(Debug, Serialize)]
 pub(super) struct Referrer {
     kind: String,

@@ -31,10 +31,8 @@ const PAGE: &str = include_str!("../../templates/report/page.html");
 const CHANGES: &str = include_str!("../../templates/report/changes.html");
 const STYLE: &str = include_str!("../../templates/report/style.css");
 
-/// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// A content is not what the index of the bundle says.
     #[error(transparent)]
     Content(#[from] ContentError),
     /// The template failed; does not happen.
@@ -62,9 +60,6 @@ impl Failure for ReportError {
 }
 
 /// The page about a bundle, with what changes against another one if there is one.
-///
-/// # Errors
-/// When a content that is shown is not what the index says.
 pub fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -91,7 +86,6 @@ pub fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportE
     Ok(environment.get_template("page")?.render(context)?)
 }
 
-/// The part about what changes.
 fn changes_of(environment: &Environment<'_>, diff: &Diff) -> Result<String, ReportError> {
     let whole = harmless(diff)?;
     // The names that macros of the template have are taken.

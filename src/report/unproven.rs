@@ -11,13 +11,13 @@ pub(super) fn sentences(view: &BundleView, images: &[&Image]) -> Vec<String> {
     let mut sentences = Vec::new();
     if !view.is_verified() {
         sentences.push(
-            "Nobody vouches for this bundle: neither a key nor a bundle digest was given when this page was made. Everything here is only \
-             what the file claims."
+            "This bundle is unverified: neither a key nor a bundle digest was given when this \
+             page was made. Everything here is only what the file claims."
                 .to_owned(),
         );
     } else if count(|state| matches!(state, SlotState::Verified { .. })) == 0 {
         sentences.push(
-            "No signature was checked: the bundle was recognised by the digest that was given."
+            "No signature was checked: the bundle was authenticated by the given digest."
                 .to_owned(),
         );
     }
@@ -34,14 +34,22 @@ pub(super) fn sentences(view: &BundleView, images: &[&Image]) -> Vec<String> {
         ));
     }
     sentences.push(
-        "Layers of images were not read for this page; what it shows was compared with the index of the bundle. Only rune-bundle verify \
-         reads a bundle to its last byte."
+        "Layers of images were not read for this page; what it shows was compared with the index \
+         of the bundle. Only rune-bundle verify reads a bundle to its last byte."
             .to_owned(),
     );
     if !index.completeness.checked {
-        sentences.push("Whether the charts need an image that is not inside was not checked when the bundle was built.".to_owned());
+        sentences.push(
+            "Whether the charts need an image that is not inside was not checked when the bundle \
+             was built."
+                .to_owned(),
+        );
     }
-    sentences.push("Licences are those that the bundle states for whole images; what is in the images was not examined.".to_owned());
+    sentences.push(
+        "Licences are those that the bundle states for whole images; what is in the images was \
+         not examined."
+            .to_owned(),
+    );
     let named = |of: &dyn Fn(&Image) -> bool| {
         images
             .iter()
@@ -104,8 +112,9 @@ pub(super) fn sentences(view: &BundleView, images: &[&Image]) -> Vec<String> {
     }
     if images.iter().any(|image| !image.referrers.is_empty()) {
         sentences.push(
-            "Signatures, attestations and SBOMs of images are listed as they are in the bundle; none of them was verified for this page. \
-             rune-bundle verify --policy does that for signatures."
+            "Signatures, attestations and SBOMs of images are listed as they are in the bundle; \
+             none of them was verified for this page. rune-bundle verify --policy does that for \
+             signatures."
                 .to_owned(),
         );
     }

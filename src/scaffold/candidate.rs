@@ -29,13 +29,11 @@ pub(super) struct Candidate {
     /// Whether the chart has no such value by default.
     pub(super) is_added: bool,
     pub(super) path: Vec<Step>,
-    /// What stands there before the place of the mark: of a reference up to its end, of a tag the
-    /// tag.
+    /// What precedes the place of the mark: of a reference up to its end, of a tag the tag.
     pub(super) before: String,
     pub(super) after: String,
 }
 
-/// What a mark in a rendering is recognised by.
 pub(super) struct Mark(usize);
 
 impl Mark {
@@ -43,7 +41,6 @@ impl Mark {
         Self(number)
     }
 
-    /// A word at the end of a tag.
     pub(super) fn word(&self) -> String {
         format!("rbq{}q", self.0)
     }

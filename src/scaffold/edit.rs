@@ -75,7 +75,6 @@ pub(super) fn read(text: &str) -> Result<Node, NotEditable> {
     yaml::parse(Utf8Path::new("the file"), text).map_err(|_| NotEditable)
 }
 
-/// The value of a key.
 pub(super) fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     match &node.value {
         Value::Mapping(entries) => entries
@@ -103,7 +102,6 @@ fn find<'n, 'k>(root: &'n Node, keys: &'k [&'k str]) -> Location<'n, 'k> {
     Location::Value(node)
 }
 
-/// Whether a collection is written in brackets.
 fn is_flow(text: &str, at: usize) -> bool {
     text.get(at..)
         .is_some_and(|rest| rest.starts_with(['[', '{']))

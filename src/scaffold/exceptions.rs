@@ -8,7 +8,6 @@ use crate::{
 };
 use rune_core::yaml::quoted;
 
-/// Why an image is named by its tag.
 const NO_VALUE: &str = "no value of the chart takes its digest";
 
 /// What a policy that exists says already.
@@ -29,7 +28,6 @@ pub(super) struct Exceptions {
     tag_pins: BTreeSet<(String, String)>,
     /// What a policy that exists says already.
     given: Given,
-    /// Where charts have their dependencies from.
     pub(super) sources: BTreeSet<String>,
 }
 
@@ -51,7 +49,6 @@ impl Exceptions {
         }
     }
 
-    /// Ignores an image however a chart writes it.
     pub(super) fn ignore(&mut self, reference: &Reference, reason: &str) {
         let whole = reference.to_string();
         let mut short = whole.as_str();
@@ -65,7 +62,6 @@ impl Exceptions {
         }
     }
 
-    /// What charts are searched with.
     pub(super) fn places(&self) -> ImagePlaces {
         let mut places = self.given.places.clone();
         for declaration in &self.declarations {

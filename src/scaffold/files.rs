@@ -9,7 +9,6 @@ use semver::Version;
 use super::{ScaffoldError, manifest_text, plan::Plan, policy_text};
 use rune_core::fsx::{Action, PathError, StagingDirectory};
 
-/// Where the policy lies in a new project.
 const POLICY: &str = "bundle-manifests/policy.yaml";
 
 /// The paths of what belongs to a chart, and the name of its profile.
@@ -27,7 +26,6 @@ pub(crate) struct NewProject {
     files: BTreeMap<Utf8PathBuf, File>,
     pub(crate) manifest: Utf8PathBuf,
     pub(crate) policy: Utf8PathBuf,
-    /// The templates of values that pin images.
     pub(crate) templates: Vec<Utf8PathBuf>,
 }
 
@@ -39,7 +37,6 @@ struct File {
 }
 
 impl NewProject {
-    /// The files of a plan.
     pub(crate) fn of(plan: &Plan, name: &str, version: &Version) -> Self {
         let manifest = Utf8PathBuf::from(format!("bundle-manifests/{name}.yaml"));
         // `policy` is a good name for a bundle, too.
@@ -126,10 +123,6 @@ impl NewProject {
         );
     }
 
-    /// Writes the project as a new directory.
-    ///
-    /// # Errors
-    /// When there is something of that name already, or the disk refuses. Then nothing is written.
     pub(crate) fn write(&self, directory: &Utf8Path) -> Result<(), ScaffoldError> {
         check_free(directory)?;
         let staging = StagingDirectory::create(directory)?;
@@ -153,9 +146,6 @@ impl NewProject {
 }
 
 /// Checks that a new project can get this name.
-///
-/// # Errors
-/// When there is something of that name already, be it a link.
 pub(crate) fn check_free(directory: &Utf8Path) -> Result<(), ScaffoldError> {
     if rune_core::fsx::exists(directory) || rune_core::fsx::is_link(directory) {
         return Err(ScaffoldError::Exists(directory.to_owned()));
@@ -166,6 +156,7 @@ pub(crate) fn check_free(directory: &Utf8Path) -> Result<(), ScaffoldError> {
 /// A template of values with what it is for.
 pub(super) fn template(body: &str) -> String {
     format!(
-        "# Pins the images of the chart by the digests of the lock, which `rune-bundle build` fills in.\n{body}"
+        "# Pins the images of the chart by the digests of the lock, which `rune-bundle build` \
+         fills in.\n{body}"
     )
 }

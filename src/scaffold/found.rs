@@ -22,7 +22,6 @@ pub(super) struct PlaceKey {
 /// The images of a rendering as they are written there.
 pub(super) type FoundImages = BTreeMap<PlaceKey, String>;
 
-/// Collects what a rendering names.
 pub(super) fn collect(named: Vec<(ImagePlace, Named)>) -> FoundImages {
     let mut found = FoundImages::new();
     for (place, named) in named {

@@ -17,7 +17,6 @@ const LABEL: &str = "org.opencontainers.image.licenses";
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 /// Longest label that is read as a licence.
 const MAX_LABEL_BYTES: usize = 200;
-/// How many registries are asked at once.
 const AT_ONCE: usize = 4;
 
 /// What is known of the licence of an image.

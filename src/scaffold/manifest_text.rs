@@ -12,7 +12,6 @@ use super::{
 };
 use rune_core::yaml::quoted;
 
-/// The text of the manifest.
 pub(super) fn manifest(
     plan: &Plan,
     name: &str,
@@ -21,9 +20,9 @@ pub(super) fn manifest(
     charts: &[ChartFiles],
 ) -> String {
     let mut text = format!(
-        "# Written by `rune-bundle init`. Each image is what the charts name; `rune-bundle lock` pins what the tags mean.\n\
-         apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: {}\nversion: {version}\n\
-         platforms: all    # or a list such as [linux/amd64]\n",
+        "# Written by `rune-bundle init`. Each image is what the charts name; `rune-bundle lock` \
+         pins what the tags mean.\napiVersion: rune-bundle/v1\nkind: BundleManifest\nname: \
+         {}\nversion: {version}\nplatforms: all    # or a list such as [linux/amd64]\n",
         quoted(name)
     );
     if !plan.images.is_empty() {
@@ -37,7 +36,10 @@ pub(super) fn manifest(
         for chart in charts {
             let _ = writeln!(text, "  - path: {}", quoted(chart.chart.as_str()));
             if !chart.check_values.is_empty() {
-                text.push_str("    # For the check of the chart alone; they do not become part of the bundle.\n");
+                text.push_str(
+                    "    # For the check of the chart alone; they do not become part of the \
+                     bundle.\n",
+                );
                 let _ = writeln!(text, "    checkValues: {}", listed(&chart.check_values));
             }
         }

@@ -48,13 +48,10 @@ const RELEASE: &str = "rune-bundle-check";
 /// The longest text of a chart in a comment.
 const MAX_COMMENT: usize = 160;
 
-/// Why there is no project.
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
-    /// There is something of that name.
     #[error("`{0}` already exists")]
     Exists(Utf8PathBuf),
-    /// Helm refused the chart with the values that were given.
     #[error("the chart {chart} cannot be rendered{}", if *is_upgrade_only { " as for an upgrade" } else { "" })]
     Unrendered {
         chart: String,
@@ -71,10 +68,8 @@ pub enum ScaffoldError {
     Helm(#[from] HelmError),
     #[error("no Helm was found")]
     NoHelm,
-    /// The check of the charts cannot be made.
     #[error(transparent)]
     Completeness(#[from] CompletenessError),
-    /// A file cannot be read or written.
     #[error(transparent)]
     Path(#[from] PathError),
 }

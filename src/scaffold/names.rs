@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-/// The longest name.
 const MAX_BYTES: usize = 63;
 
 /// A name made of a text; `otherwise` when nothing is left of it.

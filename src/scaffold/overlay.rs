@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::tree::{Step, Tree};
 use rune_core::yaml::{escaped, quoted};
 
-/// A piece of a scalar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
     /// A text, written so that it stays one.
@@ -15,11 +14,9 @@ pub(super) enum Piece {
     Digest(String),
     /// The same without `sha256:`.
     Hex(String),
-    /// The tag of the image of that name.
     Tag(String),
 }
 
-/// What becomes of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
     Replace(Vec<Piece>),
@@ -215,7 +212,7 @@ fn scalar(pieces: &[Piece]) -> String {
 fn image_path(name: &str) -> String {
     let is_identifier =
         name.starts_with(|first: char| first.is_ascii_lowercase()) && !name.contains('-');
-    // Words of the template language are no names behind a dot.
+    // Words of the template language are not names behind a dot.
     if is_identifier
         && ![
             "in", "is", "not", "and", "or", "if", "else", "true", "false", "none",

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 /// Lines that are the same around each change.
 const CONTEXT: usize = 3;
 
-/// A line of a patch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Line<'t> {
     Same(&'t str),
@@ -110,7 +109,6 @@ fn compared<'t>(old: &'t str, new: &'t str) -> Vec<Line<'t>> {
     lines
 }
 
-/// The ranges of lines that are shown.
 fn hunks(lines: &[Line<'_>]) -> Vec<(usize, usize)> {
     let mut hunks: Vec<(usize, usize)> = Vec::new();
     for (number, _) in lines

@@ -43,7 +43,6 @@ pub struct GivenChart {
     pub package: Package,
     /// Every way it is to be installed: values files as name and text, later ones winning.
     pub profiles: Vec<Vec<(String, String)>>,
-    /// Values files for the check alone.
     pub check_values: Vec<(String, String)>,
 }
 
@@ -51,22 +50,17 @@ pub struct GivenChart {
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct PlannedImage {
-    /// Its name in the manifest.
     pub(crate) name: String,
     pub(crate) reference: Reference,
-    /// Under which licence it is.
     pub(crate) license: License,
     /// Where it was found first; nothing for one that was asked for.
     pub(crate) place: Option<String>,
     /// Whether it is only a possible image: a text at a place that the policy had to declare.
     pub(crate) is_possible: bool,
-    /// Whether no chart uses it.
     pub(crate) is_extra: bool,
     /// Whether the manifest has it already.
     pub(crate) is_given: bool,
-    /// The values that pin it.
     pub(crate) pinned_by: BTreeSet<String>,
-    /// Whether charts name it by its tag alone.
     pub(crate) is_tag_only: bool,
 }
 
@@ -86,10 +80,8 @@ impl PlannedImage {
     }
 }
 
-/// What a chart becomes in the project.
 #[derive(Debug, Clone)]
 pub(super) struct PlannedChart {
-    /// The chart as it was given.
     pub(super) given: GivenChart,
     pub(super) label: String,
     /// The template of values that pins its images; empty when no value does.
@@ -99,17 +91,14 @@ pub(super) struct PlannedChart {
 /// Everything that the files of a project are written from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
-    /// Images by registry, repository and tag.
     pub(super) images: BTreeMap<(String, Option<String>), PlannedImage>,
     pub(super) charts: Vec<PlannedChart>,
-    /// What the policy declares and lets through.
     pub(super) exceptions: Exceptions,
     /// What only a person can mend.
     pub(super) problems: Vec<String>,
 }
 
 impl Plan {
-    /// A plan with these images.
     pub(crate) fn with_images(images: &[Reference]) -> Self {
         let mut plan = Self::default();
         images
@@ -119,9 +108,6 @@ impl Plan {
     }
 
     /// Renders charts and finds their images, besides those that it has.
-    ///
-    /// # Errors
-    /// When Helm cannot be run, or a chart cannot be rendered.
     pub(crate) async fn find(
         mut self,
         charts: Vec<GivenChart>,
@@ -161,7 +147,6 @@ impl Plan {
         Ok(self)
     }
 
-    /// The images, by registry, repository and tag.
     pub(crate) fn images(&self) -> impl Iterator<Item = &PlannedImage> {
         self.images.values()
     }
@@ -200,7 +185,7 @@ impl Plan {
             .collect()
     }
 
-    /// Takes over what the registries said. A possible image that there is none of is not one.
+    /// Applies what the registries said. A possible image that does not exist is not one.
     pub(crate) fn set_licenses(&mut self, mut licenses: BTreeMap<Reference, License>) {
         for image in self.images.values_mut().filter(|image| !image.is_given) {
             image.license = licenses
@@ -216,9 +201,6 @@ impl Plan {
     }
 
     /// Finds the values that pin the images, and what the policy has to let through.
-    ///
-    /// # Errors
-    /// When Helm cannot be run.
     pub(crate) async fn pin(
         &mut self,
         helm: &Helm,
@@ -438,8 +420,8 @@ impl Plan {
         false
     }
 
-    /// Takes over what a rendering names. What is found only because a place was declared is a
-    /// possible image.
+    /// Adds what a rendering names. What is found only because a place was declared is a possible
+    /// image.
     fn take(&mut self, place: &ImagePlace, named: Named, is_declared: bool) {
         let shown = || {
             Some(format!("{}, {}", place.object, place.path)).filter(|_| !place.object.is_empty())

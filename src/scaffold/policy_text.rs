@@ -11,12 +11,11 @@ use super::{comment, exceptions::Exceptions, licence::License, plan::Plan};
 use crate::policy::{LicenseExpression, Policy};
 use rune_core::yaml::quoted;
 
-/// The text of the policy.
 pub(super) fn policy(plan: &Plan, version: &Version) -> String {
-    let mut text =
-        "# What may be in this bundle: what its charts name, and nothing else. Review it; `rune-bundle policy` explains each decision.\n\
-                    apiVersion: rune-bundle/v1\nkind: Policy\n"
-            .to_owned();
+    let mut text = "# What may be in this bundle: what its charts name, and nothing else. Review \
+                    it; `rune-bundle policy` explains each decision.\napiVersion: \
+                    rune-bundle/v1\nkind: Policy\n"
+        .to_owned();
     write_licenses(&mut text, plan);
     let images = plan.images.values().map(|image| image.reference.name());
     let sources: BTreeSet<String> = images
@@ -32,7 +31,10 @@ pub(super) fn policy(plan: &Plan, version: &Version) -> String {
     write_places(&mut text, &plan.exceptions);
     let pins = plan.exceptions.pin_entries();
     if !pins.is_empty() {
-        text.push_str("# No value of the charts takes the digest of these. The lock and the bundle have it all the same.\npins:\n");
+        text.push_str(
+            "# No value of the charts takes the digest of these. The lock and the bundle have it \
+             all the same.\npins:\n",
+        );
         pins.iter()
             .for_each(|entry| _ = writeln!(text, "  - {entry}"));
     }
@@ -67,7 +69,8 @@ fn write_licenses(text: &mut String, plan: &Plan) {
     }
     if !unstated.is_empty() {
         text.push_str(
-            "  # No label says under which licence these images are. Write `license` into the manifest for each that you have reviewed,\n",
+            "  # No label says under which licence these images are. Write `license` into the \
+             manifest for each that you have reviewed,\n",
         );
         text.push_str("  # then remove this line.\n");
         unstated.iter().for_each(|image| {
@@ -100,7 +103,10 @@ fn write_tags(text: &mut String, plan: &Plan, version: &Version) {
     if moving.is_empty() {
         return;
     }
-    text.push_str("# These are named by a tag that is moved by design. The lock pins what it means now.\nwaivers:\n");
+    text.push_str(
+        "# These are named by a tag that is moved by design. The lock pins what it means \
+         now.\nwaivers:\n",
+    );
     moving
         .iter()
         .for_each(|name| _ = writeln!(text, "  - {}", waiver(name, version)));
@@ -123,7 +129,10 @@ fn write_places(text: &mut String, exceptions: &Exceptions) {
     if lists.is_empty() {
         return;
     }
-    text.push_str("# Where the charts name images besides the usual places, and what only looks like one.\nimages:\n");
+    text.push_str(
+        "# Where the charts name images besides the usual places, and what only looks like \
+         one.\nimages:\n",
+    );
     for (list, entries) in lists {
         let _ = writeln!(text, "  {list}:");
         entries

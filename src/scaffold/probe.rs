@@ -33,7 +33,6 @@ pub(super) struct Prober<'p> {
     left: usize,
 }
 
-/// How a mark arrived at an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Form {
     /// As its digest; the chart puts `sha256:` before the value or does not.
@@ -50,7 +49,6 @@ enum Form {
 /// Candidates by their number, with the places that they reach.
 type Reached = BTreeMap<usize, Vec<(PlaceKey, Form)>>;
 
-/// A value that is to pin an image.
 #[derive(Debug, Clone)]
 pub(super) struct Pin {
     pub(super) path: Vec<Step>,
@@ -104,7 +102,6 @@ impl<'p> Prober<'p> {
         Ok(rendered)
     }
 
-    /// The images of a rendering.
     pub(super) fn images(&self, rendered: &str) -> FoundImages {
         collect(discover(rendered, self.places))
     }
@@ -249,7 +246,7 @@ impl<'p> Prober<'p> {
             .collect();
         self.reach_with(candidates, all.clone(), false, &mut reached)
             .await?;
-        // A digest with `sha256:` twice is none, and is not found at every place.
+        // A digest with `sha256:` twice is not a digest, and is not found at every place.
         let is_digest = |number: &usize| {
             candidates
                 .get(*number)

@@ -149,15 +149,19 @@ mod tests {
                 vec!["app.name"],
             ),
             (
-                "values don't meet the specifications of the schema(s) in the following chart(s):\n      shop:\n      - (root): host is required\n      - db: user is required",
+                "values don't meet the specifications of the schema(s) in the following \
+                 chart(s):\n      shop:\n      - (root): host is required\n      - db: user is \
+                 required",
                 vec!["host", "db.user"],
             ),
             (
-                "the following chart(s):\n      shop:\n      - at '/db': missing properties 'user', 'name'\n      - at '': missing property 'host'",
+                "the following chart(s):\n      shop:\n      - at '/db': missing properties \
+                 'user', 'name'\n      - at '': missing property 'host'",
                 vec!["db.user", "db.name", "host"],
             ),
             (
-                "template: shop/templates/a.yaml:1:3: executing \"x\" at <.Values.db.host.name>: nil pointer evaluating interface {}.name",
+                "template: shop/templates/a.yaml:1:3: executing \"x\" at <.Values.db.host.name>: \
+                 nil pointer evaluating interface {}.name",
                 vec!["db.host.name"],
             ),
             ("parse error", vec![]),

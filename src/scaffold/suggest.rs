@@ -36,7 +36,6 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The policy of a project that has none of its own.
 const POLICY: &str = "bundle-manifests/policy.yaml";
 
-/// What would make a project complete.
 #[derive(Debug, Clone)]
 pub(crate) struct Suggestion {
     /// The patch, for `patch -p1` or `git apply` in the project directory; empty when nothing is to
@@ -55,9 +54,6 @@ struct Texts<'p> {
 }
 
 /// A plan with what a project has, and its charts.
-///
-/// # Errors
-/// When a template or chart is wrong.
 pub(crate) fn given(
     project: &Project,
     fetched: &FetchedCharts,
@@ -115,10 +111,6 @@ pub(crate) fn given(
 }
 
 impl Suggestion {
-    /// What a plan adds to its project.
-    ///
-    /// # Errors
-    /// When a file of the project cannot be read.
     pub(crate) fn of(plan: &Plan, project: &Project) -> Result<Self, ScaffoldError> {
         let mut texts = Texts {
             project,
@@ -161,7 +153,6 @@ impl Suggestion {
 }
 
 impl Texts<'_> {
-    /// The manifest, by its path in the project.
     fn manifest(&self) -> Utf8PathBuf {
         let path = self.project.manifest_path();
         let directory = self.project.directory();
@@ -180,7 +171,6 @@ impl Texts<'_> {
         }
     }
 
-    /// Changes a file of the project.
     fn edit(
         &mut self,
         path: &Utf8Path,

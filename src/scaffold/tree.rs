@@ -8,10 +8,8 @@ use rune_core::yaml::{self, Node, Value};
 
 /// Far above what values files have, aliases written out.
 const MAX_NODES: usize = 200_000;
-/// How deep subcharts are followed.
 const MAX_DEPTH: usize = 8;
 
-/// A step from a value to one within it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Key(String),
@@ -78,7 +76,6 @@ impl Tree {
         }
     }
 
-    /// The value at a path.
     pub(super) fn at(&self, path: &[Step]) -> Option<&Self> {
         path.iter()
             .try_fold(self, |value, step| match (value, step) {

@@ -34,7 +34,6 @@ const IN_A_PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'/');
 
-/// A response in the making.
 struct Answer {
     status: StatusCode,
     headers: Vec<(HeaderName, String)>,
@@ -218,7 +217,7 @@ impl Server {
                 let refusal = Refusal::new(
                     StatusCode::RANGE_NOT_SATISFIABLE,
                     "RANGE_INVALID",
-                    "the range lies outside the content",
+                    "the range is outside the blob",
                 );
                 Ok(Answer::from(refusal).with(header::CONTENT_RANGE, &format!("bytes */{size}")))
             }

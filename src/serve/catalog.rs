@@ -46,7 +46,6 @@ pub(crate) struct Served {
 
 #[derive(Debug, Default)]
 struct Contents {
-    /// The registries that its images come from.
     registries: BTreeSet<String>,
     tags: BTreeMap<String, Item<Digest>>,
     manifests: BTreeMap<Digest, Item<String>>,
@@ -77,10 +76,7 @@ pub(super) enum Unknown {
 }
 
 impl Catalog {
-    /// Takes up the contents of bundles, each with the name by which messages call it.
-    ///
-    /// # Errors
-    /// When two bundles give one tag to different contents.
+    /// Takes up the blobs of bundles, each with the name by which messages call it.
     pub(crate) fn new(
         bundles: impl IntoIterator<Item = (String, Arc<OpenBundle>)>,
         choice: ImageSignatureChoice,
@@ -103,7 +99,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The names under which a bundle's contents are served, in its order.
+    /// The names under which a bundle's blobs are served, in its order.
     pub(crate) fn names(
         bundle: &OpenBundle,
         choice: ImageSignatureChoice,
@@ -197,7 +193,6 @@ impl Catalog {
     }
 }
 
-/// What is served of a bundle.
 fn published(
     bundle: &OpenBundle,
     choice: ImageSignatureChoice,
@@ -277,7 +272,7 @@ impl Contents {
     }
 
     /// Takes up a manifest with its blobs and notes its children, except for those that the bundle
-    /// does not carry.
+    /// does not include.
     fn take_up_manifest(
         &mut self,
         origin: &Arc<Origin>,

@@ -7,16 +7,13 @@ use std::ops::Range;
 
 use hyper::{HeaderMap, header};
 
-/// How much of a content is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     Whole,
     Part(Range<u64>),
-    /// A part that lies outside.
     Outside,
 }
 
-/// The entity tag of a content.
 pub(super) fn entity_tag(digest: rune_core::digest::Digest) -> String {
     format!("\"{digest}\"")
 }

@@ -48,12 +48,10 @@ pub(super) struct Outgoing {
     account: Account,
 }
 
-/// Why a response ends before its end. The connection is reset then.
 #[derive(Debug, thiserror::Error)]
 #[error("the response was cut off")]
 pub(super) struct CutOff;
 
-/// Why a piece cannot be sent.
 #[derive(Debug, thiserror::Error)]
 enum PieceError {
     #[error(transparent)]
@@ -165,7 +163,6 @@ impl Content {
         }
     }
 
-    /// What is sent, for the log.
     fn name(&self) -> String {
         let (origin, digest) = match self {
             Self::Memory(_) | Self::Absent(_) => return "the response".to_owned(),

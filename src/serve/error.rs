@@ -8,10 +8,8 @@ use rune_core::{
     failure::{Failure, FailureKind},
 };
 
-/// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    /// Two bundles give one tag to different contents.
     #[error("`{name}` is {} in {} and {} in {}", .first.1, .first.0, .second.1, .second.0)]
     Conflict {
         name: String,
@@ -29,7 +27,6 @@ pub(crate) enum ServeError {
         digest: Digest,
         source: ManifestError,
     },
-    /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,

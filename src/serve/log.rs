@@ -15,7 +15,6 @@ use hyper::{Method, StatusCode};
 
 use rune_core::progress::Progress;
 
-/// Where the lines about one client go.
 #[derive(Clone)]
 pub(super) struct Log {
     pub(super) lines: Arc<dyn Progress>,
@@ -31,7 +30,6 @@ impl Log {
 /// Set when the connection that it belongs to must not end as if everything had been sent.
 pub(super) type Reset = Arc<AtomicBool>;
 
-/// What is to be said about one request.
 pub(super) struct Account {
     log: Log,
     reset: Reset,
@@ -44,7 +42,6 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Begins with the request alone.
     pub(super) fn begin(log: &Log, reset: &Reset, method: &Method, path: &str) -> Self {
         Self {
             log: log.clone(),
@@ -77,7 +74,6 @@ impl Account {
         ));
     }
 
-    /// Says why a content is refused.
     pub(super) fn refused(&self, what: &str, why: &dyn Error) {
         self.log
             .announce(&format!("error: {what} is refused: {}", causes(why)));
@@ -110,7 +106,6 @@ impl std::fmt::Debug for Account {
     }
 }
 
-/// An error with its causes, in one line.
 fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

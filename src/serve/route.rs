@@ -2,7 +2,7 @@
 //!
 //! One pure function reads path and query. What comes out of it is a repository and a tag of the
 //! registry's grammar, a digest, a number; the text itself goes no further, so nothing that a
-//! request says can name a file.
+//! request says can lead to a file.
 
 use std::borrow::Cow;
 
@@ -19,10 +19,8 @@ const MAX_REPOSITORY_LENGTH: usize = 255;
 /// How many characters a tag may have.
 const MAX_TAG_LENGTH: usize = 128;
 
-/// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// Whether this is a registry.
     Base,
     /// The names of all repositories.
     Catalog(Page),
@@ -33,7 +31,6 @@ pub enum Route {
     Referrers {
         repository: Repository,
         subject: Digest,
-        /// Of which type they have to be.
         artifact_type: Option<String>,
     },
 }
@@ -41,7 +38,6 @@ pub enum Route {
 /// A repository, as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
-    /// Its name, by the grammar of the specification.
     pub name: String,
     /// The registry that the client believes to talk to, when this server is its mirror (`ns`). It
     /// is compared, never used.
@@ -55,7 +51,6 @@ pub enum Target {
     Digest(Digest),
 }
 
-/// Which part of a list is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// How many at most.
@@ -64,34 +59,25 @@ pub struct Page {
     pub after: Option<String>,
 }
 
-/// Why a request asks for nothing that there could be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     #[error("there is no such endpoint")]
     Endpoint,
-    /// The name of the repository is malformed.
     #[error("this is not the name of a repository")]
     Name,
-    /// The tag is malformed, or the digest is of another algorithm.
     #[error("there is no manifest of that name")]
     Manifest,
-    /// The digest is of an algorithm other than SHA-256.
     #[error("there is no blob with a digest other than sha256")]
     Blob,
     #[error("this is not a digest")]
     Digest,
-    /// The number of entries is malformed.
     #[error("`n` must be a number")]
     Limit,
-    /// What is percent-encoded is not UTF-8.
     #[error("the address is not UTF-8")]
     Encoding,
 }
 
 /// Reads what a request asks for from its path and its query, without the question mark.
-///
-/// # Errors
-/// When it asks for nothing that this server could have.
 pub fn route(path: &str, query: &str) -> Result<Route, RouteError> {
     let path = decode(path)?;
     let path = match path.strip_prefix("/v2") {

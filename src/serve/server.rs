@@ -50,7 +50,6 @@ pub(crate) struct Server {
     tls: Option<Arc<ServerConfig>>,
 }
 
-/// An address that is listened on.
 #[derive(Debug)]
 pub(crate) struct Listener {
     listener: TcpListener,
@@ -66,9 +65,6 @@ struct Resettable {
 
 impl Listener {
     /// Listens on an address; port 0 stands for any free one. Runs within a runtime.
-    ///
-    /// # Errors
-    /// When the address is taken, is not of this machine, or may not be used.
     pub(crate) async fn bind(address: SocketAddr) -> Result<Self, ServeError> {
         let failed = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;

@@ -18,7 +18,6 @@ use rune_core::{
 /// must not take all cores.
 const MOST_HASHING: usize = 1;
 
-/// The users of a registry.
 pub(crate) struct Users {
     hashes: BTreeMap<String, String>,
     /// What was right before, as digests under a key of this process: a client sends its password
@@ -28,23 +27,14 @@ pub(crate) struct Users {
     turns: Semaphore,
 }
 
-/// Why a file is no list of users.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UsersError {
-    /// A line is none of `user:hash` with a bcrypt hash.
     #[error("line {line} is not `user:hash` with a bcrypt hash")]
-    Line {
-        /// Which line, from 1.
-        line: usize,
-    },
+    Line { line: usize },
     #[error("line {line} has a user that an earlier line has too")]
-    Twice {
-        /// Which line, from 1.
-        line: usize,
-    },
+    Twice { line: usize },
     #[error("there is no user in it")]
     Empty,
-    /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     Random,
 }
@@ -70,9 +60,6 @@ impl Failure for UsersError {
 
 impl Users {
     /// Reads the lines of an htpasswd file. Empty lines and those that begin with `#` say nothing.
-    ///
-    /// # Errors
-    /// When a line has no bcrypt hash, or there is no user.
     pub(crate) fn parse(text: &str) -> Result<Self, UsersError> {
         let mut hashes = BTreeMap::new();
         for (number, line) in text.lines().enumerate() {

@@ -1,4 +1,4 @@
-//! Which contents were read to their end and were right, for as long as the file stays as it was.
+//! Which blobs were read to their end and were right, for as long as the file stays as it was.
 
 use std::{
     collections::HashMap,
@@ -19,12 +19,10 @@ pub(super) struct Verified {
     checking: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// Why a part of a content cannot be given away.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckError {
     #[error(transparent)]
     Stream(#[from] StreamError),
-    /// The file was written to while it was read, or does not say when it was written to.
     #[error("the file changed while the content was checked")]
     Changed,
 }
@@ -60,9 +58,6 @@ impl Verified {
 }
 
 /// Reads a content to its end unless that was done before, and says what the file looks like.
-///
-/// # Errors
-/// When the content is not right, or the file changes.
 pub(super) async fn check(
     origin: &Arc<Origin>,
     digest: Digest,

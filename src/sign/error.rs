@@ -4,7 +4,6 @@ use super::SLOT_BYTES;
 use crate::canonical_json::CanonicalJsonError;
 use rune_core::failure::{Failure, FailureKind};
 
-/// Why a key cannot be used, or a signature is not good.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     #[error("the {what} key is not a PEM file")]
@@ -14,7 +13,6 @@ pub enum SignError {
         #[source]
         source: pem_rfc7468::Error,
     },
-    /// The PEM block holds something else.
     #[error("the PEM block is a `{label}`, not a {what} key that can be used here")]
     Label {
         /// `private` or `public`.
@@ -22,43 +20,30 @@ pub enum SignError {
         /// What the PEM block says it is.
         label: String,
     },
-    /// The key inside the PEM block cannot be read.
     #[error("the {what} key is damaged: {problem}")]
     MalformedKey {
         /// `private` or `public`.
         what: &'static str,
-        /// What is wrong with it.
         problem: &'static str,
     },
-    /// The key is of a kind this project does not sign with.
     #[error("unsupported algorithm: {0}")]
     Algorithm(String),
-    /// The encrypted part of a private key is not what cosign writes.
     #[error("the encrypted private key is not in cosign's format")]
     Envelope(#[source] serde_json::Error),
-    /// A private key is encrypted in a way this project does not know, or that costs too much to
-    /// open.
     #[error("the private key is encrypted with {0}, which is not accepted")]
     Encryption(String),
-    /// The passphrase does not open the key.
     #[error("the passphrase is wrong, or the key file is damaged")]
     Passphrase,
-    /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes")]
     Random(#[source] getrandom::Error),
-    /// A slot has the wrong size.
     #[error("a signature slot has {0} bytes, not {SLOT_BYTES}")]
     SlotSize(usize),
-    /// What a slot holds is not a Sigstore bundle in canonical JSON, followed by spaces.
     #[error("a signature slot holds something other than a signature in canonical form")]
     SlotForm(#[source] CanonicalJsonError),
-    /// A field of a slot's signature is not the one value or the one form it may have.
     #[error("the field `{0}` of a signature is not what it must be")]
     SlotField(&'static str),
-    /// A file that should hold a signature does not.
     #[error("there is no signature in it that can be used here: {0}")]
     NotASignature(&'static str),
-    /// The signature was made by another key.
     #[error("the signature was made by the key `{found}`, not by `{expected}`")]
     OtherKey {
         /// The fingerprint of the key that was given.
@@ -66,10 +51,8 @@ pub enum SignError {
         /// The key that the signature names.
         found: String,
     },
-    /// The signature says it is for other bytes.
     #[error("the signature is for other content")]
     OtherMessage,
-    /// The signature is not in the one accepted form, or does not verify.
     #[error("the signature is bad")]
     BadSignature,
 }
@@ -102,20 +85,23 @@ impl Failure for SignError {
             Self::Pem { what: "public", .. }
             | Self::Label { what: "public", .. }
             | Self::MalformedKey { what: "public", .. } => {
-                "give the signer's public key as PEM (`-----BEGIN PUBLIC KEY-----`), such as the `.pub` file of `rune-bundle keygen` or cosign"
+                "give the signer's public key as PEM (`-----BEGIN PUBLIC KEY-----`), such as the \
+                 `.pub` file of `rune-bundle keygen` or cosign"
             }
             Self::Label { label, .. }
                 if label == "ENCRYPTED PRIVATE KEY"
                     || label == "RSA PRIVATE KEY"
                     || label == "EC PARAMETERS" =>
             {
-                "turn it into a PKCS#8 key with `openssl pkcs8 -topk8 -nocrypt`, or make a new one with `rune-bundle keygen`"
+                "turn it into a PKCS#8 key with `openssl pkcs8 -topk8 -nocrypt`, or make a new \
+                 one with `rune-bundle keygen`"
             }
             Self::Pem { .. }
             | Self::Label { .. }
             | Self::MalformedKey { .. }
             | Self::Envelope(_) => {
-                "give a key made by `rune-bundle keygen` or `cosign generate-key-pair`, or an unencrypted PKCS#8 key (P-256 or Ed25519)"
+                "give a key made by `rune-bundle keygen` or `cosign generate-key-pair`, or an \
+                 unencrypted PKCS#8 key (P-256 or Ed25519)"
             }
             Self::Algorithm(_) => {
                 "use an ECDSA P-256 or Ed25519 key; `rune-bundle keygen` makes one"
@@ -124,10 +110,12 @@ impl Failure for SignError {
                 "make the key again with `rune-bundle keygen` or `cosign generate-key-pair`"
             }
             Self::Passphrase => {
-                "check COSIGN_PASSWORD, or unset it to be asked; there is no way to recover a lost passphrase"
+                "check COSIGN_PASSWORD, or unset it to be asked; there is no way to recover a \
+                 lost passphrase"
             }
             Self::NotASignature(_) => {
-                "give what `cosign sign-blob --bundle` writes, or a bare signature (DER, r and s, or 64 bytes for Ed25519), as bytes or base64"
+                "give what `cosign sign-blob --bundle` writes, or a bare signature (DER, r and s, \
+                 or 64 bytes for Ed25519), as bytes or base64"
             }
             Self::Random(_) => return None,
             Self::OtherKey { .. } => {

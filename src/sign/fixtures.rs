@@ -22,7 +22,6 @@ Yfps5mliLmDyn7Z5A/4QCLi8maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==
 -----END PUBLIC KEY-----
 ";
 
-/// Its public half with the point compressed.
 pub(super) const P256_PUBLIC_COMPRESSED: &str = "-----BEGIN PUBLIC KEY-----
 MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgADYP7UuiVanTHJYet0xjVtaMBJuJI7
 Yfps5mliLmDyn7Y=
@@ -40,7 +39,6 @@ MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
 -----END PUBLIC KEY-----
 ";
 
-/// Some key on P-384.
 pub(super) const P384_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
 MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEpYzLdb7vuN5jFRjrhi6EJ8OhCukeWorx
 90VsBsL5ke9pwx0GX09/vWZ4zctPUQsZgEi39zSyAkuqRvBV2cq8qJBjK2nTYb91
@@ -68,7 +66,6 @@ LQIDAQAB
 -----END PUBLIC KEY-----
 ";
 
-/// Loads one of the keys above.
 pub(super) fn private_key(pem: &str) -> super::PrivateKey {
     super::PrivateKey::load(pem.as_bytes(), || Err(super::SignError::Passphrase)).unwrap()
 }

@@ -3,7 +3,7 @@
 //! What others write has many forms: Sigstore bundles with fields of a transparency log, ECDSA with
 //! S in the upper half, bare signatures as bytes or base64. All of them are read here, checked
 //! against a key from outside, and turned into the one form that a slot may hold. Nothing but the
-//! signature itself is taken over.
+//! signature itself is used.
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use serde::Deserialize;
@@ -69,9 +69,6 @@ struct PublicKeyIdentifier {
 impl ForeignSignature {
     /// Reads a Sigstore bundle, or a bare signature as bytes or base64 (standard, or URL-safe
     /// without padding).
-    ///
-    /// # Errors
-    /// When there is no signature by a key in it.
     pub fn parse(bytes: &[u8]) -> Result<Self, SignError> {
         let text = std::str::from_utf8(bytes)
             .map(str::trim)
@@ -132,9 +129,6 @@ impl ForeignSignature {
 
     /// Checks the signature against a key and the message, and gives it the one form that a slot
     /// may hold.
-    ///
-    /// # Errors
-    /// When it is over other content, by another key, or does not verify.
     pub fn check(&self, key: &PublicKey, message: &[u8]) -> Result<SlotSignature, SignError> {
         if self
             .message

@@ -31,10 +31,6 @@ enum Key {
 impl PrivateKey {
     /// Reads a PEM file: cosign's encrypted key, or an unencrypted PKCS#8 or SEC1 key. `passphrase`
     /// is asked only when the key is encrypted.
-    ///
-    /// # Errors
-    /// When it is no such file, the key is neither P-256 nor Ed25519, the passphrase cannot be had
-    /// or is wrong.
     pub fn load<E: From<SignError>>(
         pem: &[u8],
         passphrase: impl FnOnce() -> Result<Secret, E>,
@@ -61,9 +57,6 @@ impl PrivateKey {
     }
 
     /// Makes a new P-256 key from the operating system's random bytes.
-    ///
-    /// # Errors
-    /// When the operating system gives none.
     pub fn generate() -> Result<Self, SignError> {
         loop {
             let mut scalar = Zeroizing::new([0; 32]);
@@ -77,9 +70,6 @@ impl PrivateKey {
 
     /// The PEM file as cosign writes and reads it, encrypted with the passphrase. Two calls give
     /// different bytes, because salt and nonce are random.
-    ///
-    /// # Errors
-    /// When the operating system gives no random bytes.
     pub fn to_encrypted_pem(&self, passphrase: &Secret) -> Result<String, SignError> {
         encrypted_key::seal(self.to_pkcs8()?.as_bytes(), passphrase)
     }
@@ -290,7 +280,8 @@ mod tests {
         let text = format!("{:?}", fixtures::private_key(fixtures::P256_PRIVATE));
         assert_eq!(
             text,
-            "PrivateKey { public: PublicKey(ecdsa-p256-sha256 Wnp4zKSg9CDZvGK7Zpw8J1njn3I9OuENy+DwgVoH7NQ=), .. }"
+            "PrivateKey \
+             { public: PublicKey(ecdsa-p256-sha256 Wnp4zKSg9CDZvGK7Zpw8J1njn3I9OuENy+DwgVoH7NQ=), .. }"
         );
     }
 }

@@ -45,7 +45,6 @@ impl Algorithm {
         }
     }
 
-    /// Which algorithm a key of this type uses.
     pub(super) fn of(identifier: &AlgorithmIdentifierRef<'_>) -> Result<Self, SignError> {
         let curve = || {
             identifier
@@ -99,9 +98,6 @@ pub(crate) fn fingerprint_of_key_id(id: &str) -> Option<Digest> {
 
 impl PublicKey {
     /// Reads a PEM file with one `PUBLIC KEY` block.
-    ///
-    /// # Errors
-    /// When it is no such file, or the key is neither P-256 nor Ed25519.
     pub fn from_pem(text: &str) -> Result<Self, SignError> {
         let (label, der) =
             pem_rfc7468::decode_vec(text.trim().as_bytes()).map_err(|source| SignError::Pem {
@@ -118,9 +114,6 @@ impl PublicKey {
     }
 
     /// Reads a `SubjectPublicKeyInfo`.
-    ///
-    /// # Errors
-    /// When it is malformed, or the key is neither P-256 nor Ed25519.
     pub fn from_spki_der(der: &[u8]) -> Result<Self, SignError> {
         let malformed = |problem| SignError::MalformedKey {
             what: "public",
@@ -170,7 +163,7 @@ impl PublicKey {
 
     /// The PEM file, as cosign and openssl read it.
     pub fn to_pem(&self) -> String {
-        // Only a label that is no PEM label, or a length beyond memory, could fail.
+        // Only a label that is not a PEM label, or a length beyond memory, could fail.
         pem_rfc7468::encode_string(PEM_LABEL, pem_rfc7468::LineEnding::LF, &self.spki)
             .unwrap_or_default()
     }
@@ -199,9 +192,6 @@ impl PublicKey {
 
     /// Checks a signature over a message. ECDSA signatures must be DER and low-S, so that nobody
     /// can turn one good signature into another.
-    ///
-    /// # Errors
-    /// When the signature has another form, or does not verify.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignError> {
         let bad = |_| SignError::BadSignature;
         match &self.key {

@@ -81,9 +81,6 @@ impl SlotSignature {
     }
 
     /// Reads the canonical form.
-    ///
-    /// # Errors
-    /// When the bytes are anything but what [`SlotSignature::to_canonical_json`] writes.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, SignError> {
         let document: Document = canonical_json::from_bytes(bytes).map_err(SignError::SlotForm)?;
         let Document {
@@ -135,7 +132,6 @@ impl SlotSignature {
         Base64::encode_string(self.key.as_bytes())
     }
 
-    /// The fingerprint of that key.
     pub(crate) fn key(&self) -> Digest {
         self.key
     }
@@ -162,9 +158,6 @@ impl SlotSignature {
     }
 
     /// Checks the signature against a key from outside and the message.
-    ///
-    /// # Errors
-    /// When it was made with another key, for another message, or does not verify.
     pub fn verify(&self, key: &PublicKey, message: &[u8]) -> Result<(), SignError> {
         if !self.is_by(key.fingerprint()) {
             return Err(SignError::OtherKey {

@@ -2,13 +2,10 @@
 
 use super::{SignError, SlotSignature};
 
-/// How many signature slots a bundle has.
 pub(crate) const SLOTS: usize = 8;
 
-/// The size of a signature slot.
 pub const SLOT_BYTES: usize = 8192;
 
-/// What a signature slot holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slot {
     Blank,
@@ -18,10 +15,6 @@ pub enum Slot {
 
 impl Slot {
     /// Reads the bytes of a slot.
-    ///
-    /// # Errors
-    /// When the size is wrong, or the content is neither blank nor a signature in canonical form
-    /// padded with spaces.
     pub fn parse(bytes: &[u8]) -> Result<Self, SignError> {
         if bytes.len() != SLOT_BYTES {
             return Err(SignError::SlotSize(bytes.len()));

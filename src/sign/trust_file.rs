@@ -24,13 +24,12 @@ const MAX_NAME_BYTES: usize = 64;
 pub struct TrustFile {
     /// Everybody who is named, the revoked ones too.
     pub signers: Vec<Signer>,
-    /// The keys that count no longer.
+    /// The keys that were revoked.
     pub revocations: Vec<Revocation>,
     /// How many different signers it takes.
     pub threshold: usize,
 }
 
-/// A key with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
     /// What reports call it: the name in the trust file, or the file that the key was read from.
@@ -50,14 +49,13 @@ impl fmt::Display for Signer {
     }
 }
 
-/// A key that counts no longer.
+/// A revoked key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
     /// The SHA-256 of the key.
     pub key: Digest,
     /// Its name, when it is one of the signers.
     pub name: Option<String>,
-    /// Why, in the words of the file.
     pub reason: String,
 }
 
@@ -84,7 +82,7 @@ enum TrustProblem<'a> {
     Key(String),
     #[error("`{0}` is not a key id")]
     KeyId(&'a str),
-    #[error("nobody is called `{found}`")]
+    #[error("unknown signer `{found}`")]
     UnknownSigner { found: &'a str, known: Vec<String> },
     #[error("this key is revoked twice, first in line {first}")]
     RevokedTwice { first: usize },
@@ -99,19 +97,33 @@ impl Problem for TrustProblem<'_> {
         Some(match self {
             Self::Empty(_) => return None,
             Self::Name(_) => {
-                format!("write up to {MAX_NAME_BYTES} letters, digits and `.`, `_`, `-`, `@`, `+`, with a letter or digit first")
+                format!(
+                    "write up to {MAX_NAME_BYTES} letters, digits and `.`, `_`, `-`, `@`, `+`, \
+                     with a letter or digit first"
+                )
             }
             Self::DuplicateName { .. } => "give each key a name of its own".to_owned(),
-            Self::DuplicateKey { .. } => "remove one of them; under two names one signature would count twice".to_owned(),
-            Self::ExactlyOne(_, first, second) => format!("write `{first}` or `{second}`, and not both"),
+            Self::DuplicateKey { .. } => {
+                "remove one of them; under two names one signature would count twice".to_owned()
+            }
+            Self::ExactlyOne(_, first, second) => {
+                format!("write `{first}` or `{second}`, and not both")
+            }
             Self::KeyFile(_) => "paths are relative to the directory of this file".to_owned(),
             Self::Key(_) => {
-                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of `rune-bundle keygen` or cosign".to_owned()
+                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of \
+                 `rune-bundle keygen` or cosign"
+                    .to_owned()
             }
-            Self::KeyId(_) => "write the fingerprint (sha256:…) that `fingerprint`, `verify` and `inspect` show".to_owned(),
+            Self::KeyId(_) => {
+                "write the fingerprint (sha256:…) that `fingerprint`, `verify` and `inspect` show"
+                    .to_owned()
+            }
             Self::UnknownSigner { found, known } => suggestion(found, known),
             Self::RevokedTwice { .. } => "remove one of them".to_owned(),
-            Self::Threshold(_) => format!("write a number from 1 to {SLOTS}; a bundle has {SLOTS} signature slots"),
+            Self::Threshold(_) => {
+                format!("write a number from 1 to {SLOTS}; a bundle has {SLOTS} signature slots")
+            }
             Self::Unreachable { .. } => "add keys, or lower the threshold".to_owned(),
         })
     }
@@ -120,9 +132,6 @@ impl Problem for TrustProblem<'_> {
 impl TrustFile {
     /// Reads the text of a trust file. `path` only says where mistakes are; `read_key` reads a key
     /// file that the text names.
-    ///
-    /// # Errors
-    /// When anything in it is wrong, with every mistake.
     pub fn read(
         path: &Utf8Path,
         text: &str,
@@ -174,7 +183,7 @@ struct Reader<'f> {
     findings: &'f mut Findings,
     read_key: &'f dyn Fn(&str) -> Result<String, PathError>,
     signers: Vec<(usize, Signer)>,
-    /// Whether every key that the file names could be read: a mistake in one is no reason to
+    /// Whether every key that the file names could be read: a mistake in one is not a reason to
     /// complain about what refers to it.
     is_complete: bool,
     revocations: Vec<(usize, Revocation)>,

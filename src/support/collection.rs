@@ -8,9 +8,7 @@ use super::{Collection, SupportError, redaction::Redaction};
 use crate::install::{Cluster, ClusterError, InstallRecord};
 use rune_core::progress::Progress;
 
-/// Most objects of a kind in a namespace.
 const MAX_OBJECTS: usize = 500;
-/// Most lines of a log that are asked for.
 const MAX_LOG_LINES: usize = 5000;
 /// Most bytes of a log that are kept, the last ones.
 const MAX_LOG_BYTES: usize = 1 << 20;
@@ -20,7 +18,6 @@ const MAX_LOGS_BYTES: usize = 64 << 20;
 /// A kind of objects: in which file it comes, where it is, and which fields of it are kept.
 struct Kind {
     file: &'static str,
-    /// The path before the namespace.
     api: &'static str,
     plural: &'static str,
     fields: &'static [&'static str],
@@ -108,17 +105,14 @@ const NODES: Kind = Kind {
     ],
 };
 
-/// One run.
 struct Collector<'a> {
     cluster: &'a Cluster,
     collected: Collection,
     logs_bytes: usize,
 }
 
-/// Collects what is known about namespaces. `tool` is the version of this program.
-///
-/// # Errors
-/// When the API server does not answer; what it refuses is part of the result.
+/// Collects what is known about namespaces. `tool` is the version of this program. Fails when the
+/// API server does not answer; what it refuses is part of the result.
 pub(crate) async fn collect(
     cluster: &Cluster,
     namespaces: &[String],

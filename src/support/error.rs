@@ -11,7 +11,6 @@ pub(crate) enum SupportError {
     Record(#[from] InstallRecordError),
     #[error("the archive cannot be written: {0}")]
     Archive(std::io::Error),
-    /// Without all of them nothing is written.
     #[error("a rule of redaction is invalid: {0}")]
     Redaction(#[from] regex::Error),
 }

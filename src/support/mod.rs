@@ -1,4 +1,5 @@
-//! Diagnostics of a cluster for the vendor: versions, states of pods and workloads, events and logs.
+//! Diagnostics of a cluster for the vendor: versions, states of pods and workloads, events and
+//! logs.
 //!
 //! Nobody has to find secrets in it. Secrets, ConfigMaps, environment variables, commands and
 //! annotations are not collected at all; logs and messages are redacted, rather too much than too
@@ -36,10 +37,8 @@ pub(crate) struct Collection {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct CollectedFile {
-    /// Its path in the archive.
     pub(crate) path: String,
     pub(crate) bytes: usize,
-    /// How many places were redacted.
     pub(crate) redacted: usize,
     #[serde(skip)]
     content: Vec<u8>,
@@ -56,9 +55,6 @@ impl Collection {
     }
 
     /// The archive: a tar that begins with the list of what is in it.
-    ///
-    /// # Errors
-    /// When a path does not fit into a tar.
     pub(crate) fn archive(&self) -> Result<Vec<u8>, SupportError> {
         let mut archive = tar::Builder::new(Vec::new());
         let listing = self.listing();

@@ -190,7 +190,8 @@ mod tests {
         for text in [
             "secret \"rune-db-secret\" not found",
             "Back-off restarting failed container main in pod rune-api-5d9c8b7f6-x2x4z",
-            "Failed to pull image \"ghcr.io/a/b@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
+            "Failed to pull \
+             image \"ghcr.io/a/b@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
             "dial tcp 10.0.0.1:5432: connect: connection refused",
             "FATAL: role \"rune\" does not exist, log level debug",
             "GET https://registry.example:5000/v2/ 404",

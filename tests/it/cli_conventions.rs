@@ -339,7 +339,7 @@ fn misuse_ends_with_2_and_asks_for_nothing() {
 }
 
 #[test]
-fn an_option_behind_two_dashes_is_no_option() {
+fn an_option_behind_two_dashes_is_not_an_option() {
     let project = Project::new();
     let output = run(
         &project,

@@ -6,7 +6,7 @@ mod targets;
 use std::{collections::BTreeSet, fs, path::Path};
 
 #[test]
-fn what_is_read_of_every_seed_and_of_every_beginning_of_one_is_sound() {
+fn what_is_read_of_every_seed_and_of_every_beginning_of_one_is_valid() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let directories: BTreeSet<String> = rune_testkit::tool::names_in(&corpus).into_iter().collect();
     assert_eq!(

@@ -10,7 +10,7 @@ rustup_has_arm64() {
     (cd "$here/.." && timeout 300 rustup target add "$target") >&2
 }
 
-# Release files are judged as apt does on this machine: its mirror may be a snapshot.
+# Release files are checked as apt does on this machine: its mirror may be a snapshot.
 apt_settings() { apt-config dump | sed -n 's/^\(Acquire::Check-\(Valid-Until\|Date\) .*\)$/--aptopt=\1/p'; }
 
 make_rust_root() {

@@ -78,7 +78,7 @@ imagePullSecrets:
 {{- end -}}
 {{- $tls := $database.tls -}}
 {{- if and (hasPrefix "verify-" $tls.mode) (not $tls.caSecret) -}}
-{{- fail (printf "rune: rune.database.tls.mode is %s and rune.database.tls.caSecret is empty; name the Secret that holds the authority's certificate" $tls.mode) -}}
+{{- fail (printf "rune: rune.database.tls.mode is %s and rune.database.tls.caSecret is empty; name the Secret that holds the CA certificate" $tls.mode) -}}
 {{- end -}}
 {{- if and $tls.caSecret (not (hasPrefix "verify-" $tls.mode)) -}}
 {{- fail "rune: rune.database.tls.caSecret is set, but rune.database.tls.mode does not verify; set it to verify-full" -}}
@@ -163,7 +163,7 @@ imagePullSecrets:
 {{- toYaml $variables -}}
 {{- end -}}
 
-{{/* Whether the API and rune-db check the server's certificate with an authority of the site. */}}
+{{/* Whether the API and rune-db check the server's certificate with a CA of the site. */}}
 {{- define "rune.caVolume" -}}
 {{- $kind := include "rune.database" . -}}
 {{- if and (eq $kind "external") .Values.rune.database.tls.caSecret -}}
@@ -187,7 +187,7 @@ readOnly: true
 {{- end -}}
 {{- end -}}
 
-{{/* Where the name service answers. Policies look at packets after the Service was resolved, and OpenShift's name servers listen on 5353. */}}
+{{/* Where the name service answers. Policies see packets after the Service was resolved, and OpenShift's name servers listen on 5353. */}}
 {{- define "rune.dnsPorts" -}}
 {{- $ports := (.Values.global | default dict).dnsPorts | default (list 53) -}}
 {{- if or .Values.openshift (.Values.global | default dict).openshift -}}{{- $ports = append $ports 5353 -}}{{- end -}}

@@ -17,13 +17,10 @@ use crate::failure::{Failure, FailureKind};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
-/// Why a text is not a digest.
 #[derive(Debug, thiserror::Error)]
 pub enum DigestError {
-    /// The algorithm is not SHA-256.
     #[error("`{0}` is not a sha256 digest")]
     Algorithm(String),
-    /// There are not exactly 64 lower-case hex digits.
     #[error("`{0}` does not have the form sha256:<64 lower-case hex digits>")]
     Form(String),
 }
@@ -73,9 +70,6 @@ impl Digest {
     }
 
     /// Parses the 64 hex digits without the algorithm.
-    ///
-    /// # Errors
-    /// When there are not exactly 64 lower-case hex digits.
     pub fn from_hex(hex: &str) -> Result<Self, DigestError> {
         let form = || DigestError::Form(hex.to_owned());
         let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {

@@ -5,23 +5,17 @@ use std::time::Duration;
 /// The units, largest first, in seconds.
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
-/// Why a text is not a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
-    /// Numbers with units, the largest unit first, are expected.
     #[error("write a number and a unit, `90s`, `10m`, `2h`, `7d`, or several of them, `1h30m`")]
     Form,
-    /// More than a hundred years.
     #[error("the time is too long")]
     TooLong,
 }
 
 /// Reads a duration: whole numbers with the units `d`, `h`, `m`, `s`, each at most once, the
-/// largest first.
-///
-/// # Errors
-/// When the text has another form. A number without a unit is refused, because it could be
-/// seconds or minutes.
+/// largest first. Fails when the text has another form. A number without a unit is refused, because
+/// it could be seconds or minutes.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let mut rest = text;
     let mut units = UNITS.iter();
@@ -52,32 +46,26 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     }
 }
 
-/// The shortest age of rows to delete.
 const SHORTEST_AGE: Duration = Duration::from_hours(1);
 
-/// Why a text is not the age of rows to delete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AgeError {
-    /// It is not a duration.
     #[error(transparent)]
     Form(#[from] DurationError),
-    /// Minutes, where months may be meant.
     #[error(
-        "`{0}` means {1}: write `{2}` for months of 30 days, or hours for a short time, such as `2h`"
+        "`{0}` means {1}: write `{2}` for months of 30 days, or hours for a short time, such as \
+         `2h`"
     )]
     Minutes(String, String, String),
-    /// So short that it would delete nearly everything.
     #[error(
-        "`{0}` would delete almost everything that has ended: the shortest age is `1h`; write days, such as `90d`"
+        "`{0}` would delete almost everything that has ended: the shortest age is `1h`; write \
+         days, such as `90d`"
     )]
     TooShort(String),
 }
 
 /// Reads the age of rows to delete. `3m`, three minutes, and `0d`, everything, are refused: they
 /// are likely mistakes.
-///
-/// # Errors
-/// When the text has another form, counts in minutes alone, or is less than an hour.
 pub fn parse_age(text: &str) -> Result<Duration, AgeError> {
     let age = parse_duration(text)?;
     if let Some(months) = text

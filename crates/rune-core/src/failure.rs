@@ -14,9 +14,7 @@ use crate::remark::Remark;
 #[serde(rename_all = "camelCase")]
 #[repr(u8)]
 pub enum FailureKind {
-    /// An error of this program.
     Internal = 1,
-    /// The command line is invalid.
     Usage = 2,
     /// A file is invalid: a manifest, a policy, a key, the header of a bundle.
     Input = 3,
@@ -30,16 +28,13 @@ pub enum FailureKind {
     Signature = 7,
     /// The policy, or the completeness of the bundle, is violated.
     Policy = 8,
-    /// Authentication failed or permission is missing.
     Access = 9,
-    /// The network or a server failed, after retries.
     Network = 10,
     /// There is not enough space, or a limit was reached.
     Space = 11,
     /// Something already exists, is locked by another process, or would be downgraded.
     Conflict = 12,
     Rollout = 13,
-    /// Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
@@ -62,7 +57,6 @@ impl FailureKind {
         Self::Interrupted,
     ];
 
-    /// The exit code of the process.
     pub const fn exit_code(self) -> u8 {
         self as u8
     }
@@ -70,28 +64,35 @@ impl FailureKind {
 
 /// An error that knows its kind and what a person should do next.
 pub trait Failure: std::error::Error + Send + Sync + 'static {
-    /// Which kind this is; decides the exit code.
-    fn kind(&self) -> FailureKind;
+    /// The failure that this one only passes on: it answers for what is not answered here.
+    fn inner(&self) -> Option<&dyn Failure> {
+        None
+    }
+
+    /// Which kind this is; decides the exit code. Of one that neither says nor passes it on: an
+    /// internal error.
+    fn kind(&self) -> FailureKind {
+        self.inner().map_or(FailureKind::Internal, Failure::kind)
+    }
 
     /// What to do next, as one sentence without a trailing period, when there is something useful
     /// to say.
     fn help(&self) -> Option<String> {
-        None
+        self.inner().and_then(Failure::help)
     }
 
     /// Whether waiting may help without a change of the command: a server that is not up yet, a
     /// database that is about to be created.
     fn may_pass(&self) -> bool {
-        false
+        self.inner().is_some_and(Failure::may_pass)
     }
 
     /// The same for programs, for errors that are a list: the `details` of the JSON report.
     fn details(&self) -> Option<serde_json::Value> {
-        None
+        self.inner().and_then(Failure::details)
     }
 
-    /// The lines of files that it is about.
     fn remarks(&self) -> Vec<Remark> {
-        Vec::new()
+        self.inner().map(Failure::remarks).unwrap_or_default()
     }
 }

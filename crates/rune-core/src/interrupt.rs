@@ -14,9 +14,6 @@ pub struct Interrupt {
 
 impl Interrupt {
     /// Begins to listen for SIGINT and SIGTERM, within a runtime.
-    ///
-    /// # Errors
-    /// When the signals cannot be listened for.
     pub fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let (ask, asked) = watch::channel(false);

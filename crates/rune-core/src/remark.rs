@@ -11,16 +11,13 @@ use crate::yaml::Place;
 pub struct Remark {
     pub severity: Severity,
     pub path: Utf8PathBuf,
-    /// Line, from 1.
     pub line: usize,
     pub message: String,
-    /// What to do next.
     pub help: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// It fails the command.
     Error,
     /// It will fail a later command, unless somebody decides.
     Warning,
@@ -33,7 +30,6 @@ impl fmt::Display for Remark {
 }
 
 impl Remark {
-    /// Something that fails the command.
     pub fn error(path: impl Into<Utf8PathBuf>, place: Place, message: String) -> Self {
         Self {
             severity: Severity::Error,

@@ -6,7 +6,6 @@
 
 use zeroize::Zeroizing;
 
-/// A password, token or passphrase.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 

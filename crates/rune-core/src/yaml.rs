@@ -24,28 +24,22 @@ pub use tree::{Key, Node, Place, Value, parse};
 
 use crate::failure::{Failure, FailureKind};
 
-/// Why YAML could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum YamlError {
-    /// The text is not YAML of the expected shape.
     #[error("{path}:{line}:{column}: {message}")]
     Read {
-        /// The file the text came from.
         path: Utf8PathBuf,
         /// Line, from 1; 0 when unknown.
         line: u64,
         /// Column, from 1; 0 when unknown.
         column: u64,
-        /// What is wrong, one line.
         message: String,
     },
-    /// The value has no YAML form.
     #[error("the value cannot be written as YAML")]
     Write(#[source] serde_yaml::SerializeError),
 }
 
 impl YamlError {
-    /// A mistake at a place of a file.
     fn at(path: &Utf8Path, place: Place, message: &str) -> Self {
         Self::Read {
             path: path.to_owned(),
@@ -66,12 +60,9 @@ impl Failure for YamlError {
 }
 
 /// Reads one YAML document that a program wrote and that may be large, such as the index of a chart
-/// repository: of a key that is there twice the first counts (for the last, the library would keep
-/// whole mappings in memory), and the number of nodes is limited by the length of the text alone.
-/// Aliases are followed within the limits of the library.
-///
-/// # Errors
-/// When the text is not YAML, holds several documents, or does not fit `T`.
+/// repository: of a duplicate key the first counts (for the last, the library would keep whole
+/// mappings in memory), and the number of nodes is limited by the length of the text alone. Aliases
+/// are followed within the limits of the library.
 pub fn from_large_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
     let options = serde_yaml::options! {
         budget: serde_yaml::budget! { max_events: text.len().saturating_mul(2).max(1024), max_nodes: text.len().max(1024) },
@@ -81,9 +72,6 @@ pub fn from_large_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Resul
 }
 
 /// Reads one YAML document. `path` is only used to say where a mistake is.
-///
-/// # Errors
-/// When the text is not YAML, has a duplicate key, holds several documents, or does not fit `T`.
 pub fn from_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
     serde_yaml::from_str(text).map_err(|error| read_error(path, &error))
 }
@@ -106,9 +94,6 @@ fn read_error(path: &Utf8Path, error: &serde_yaml::Error) -> YamlError {
 }
 
 /// Writes a value as one YAML document that ends with a newline.
-///
-/// # Errors
-/// When the value has no YAML form, such as a map with a sequence as key.
 pub fn to_string<T: Serialize>(value: &T) -> Result<String, YamlError> {
     let mut text = serde_yaml::to_string(value).map_err(YamlError::Write)?;
     if !text.ends_with('\n') {

@@ -1,4 +1,4 @@
-//! The library behind `rune-db`: whether a database is sound, moving its rows, the verbs.
+//! The library behind `rune-db`: whether a database is valid, moving its rows, the verbs.
 
 pub mod cli;
 pub mod commands;

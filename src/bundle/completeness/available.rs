@@ -19,28 +19,25 @@ const SHARED_REGISTRIES: [&str; 9] = [
     "nvcr.io",
 ];
 
-/// An image of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AvailableImage {
-    /// Its name in the manifest.
     pub(crate) name: String,
     pub(crate) reference: Reference,
     /// The digest of its index, or of its manifest where there is no index.
     pub(crate) digest: Digest,
-    /// The digests of what the index leads to.
+    /// The digests of what the bundle index leads to.
     pub(crate) manifests: Vec<Digest>,
-    /// Whether the packager makes it, so that no registry knows it.
+    /// Whether the packager builds it, so that no registry knows it.
     pub(crate) is_built: bool,
     /// Other tags that its registry had for this digest when it was locked.
     pub(crate) other_tags: Vec<String>,
     /// The component that it belongs to, when that is left out of the bundle.
     pub(crate) left_out_with: Option<String>,
-    /// Whether it is carried although no chart asks for it.
+    /// Whether it is included although no chart asks for it.
     pub(crate) extra: bool,
 }
 
 impl AvailableImage {
-    /// Whether a tag means this image.
     pub(super) fn has_tag(&self, tag: &str) -> bool {
         self.reference.tag() == Some(tag) || self.other_tags.iter().any(|other| other == tag)
     }

@@ -22,10 +22,6 @@ struct ChartValues {
 }
 
 impl CheckValues {
-    /// Adds a values file of a chart.
-    ///
-    /// # Errors
-    /// When the text is not YAML.
     pub(crate) fn add(&mut self, chart: &str, path: &str, text: String) -> Result<(), ChartError> {
         let keys = value_keys(Utf8Path::new(path), &text)?;
         let values = self.0.entry(chart.to_owned()).or_default();
@@ -57,7 +53,8 @@ mod tests {
     #[test]
     fn only_the_keys_of_check_values_are_recorded_and_in_the_form_of_set() {
         let mut values = CheckValues::default();
-        let text = "auth: {password: s3cret, users: [{name: n}], none: }\nnode: {\"example.org/role\": db}\nempty: {}\n";
+        let text = "auth: {password: s3cret, users: [{name: n}], none: }\nnode: \
+                    {\"example.org/role\": db}\nempty: {}\n";
         values.add("app", "check.yaml", text.to_owned()).unwrap();
         values
             .add("app", "more.yaml", "auth: {password: other}\n".to_owned())

@@ -73,7 +73,7 @@ impl<'i> Evaluator<'i> {
         }
     }
 
-    /// Judges everything that was found in the renderings of charts.
+    /// Evaluates everything that was found in the renderings of charts.
     pub(super) fn evaluate_all(&mut self, survey: &Survey) {
         for (number, rendering) in survey.renderings.iter().enumerate() {
             let of = Sightings {
@@ -93,7 +93,6 @@ impl<'i> Evaluator<'i> {
         }
     }
 
-    /// Judges what one rendering names at one place.
     fn evaluate(&mut self, chart: &str, of: Sightings<'_>, place: &ImagePlace, named: &Named) {
         let (image, fault) = match named {
             Named::Image(text) => {
@@ -128,7 +127,8 @@ impl<'i> Evaluator<'i> {
                 Some(Fault::bare("the container has no image".to_owned())),
             ),
             Named::Elsewhere => {
-                let hint = "write the image as `value`, or take the variable out of `images.variables` in the policy";
+                let hint = "write the image as `value`, or take the variable out of \
+                            `images.variables` in the policy";
                 (
                     None,
                     Some(Fault::new(
@@ -188,7 +188,8 @@ impl<'i> Evaluator<'i> {
         // placeholder.
         let Some(hint) = fault.hint else {
             let hint = format!(
-                "write the whole reference, or add it to `images.ignore` in the policy: {{ reference: \"{text}\", reason: … }}"
+                "write the whole reference, or add it to `images.ignore` in the policy: \
+                 {{ reference: \"{text}\", reason: … }}"
             );
             return Some(Fault::new(
                 format!("possible image: {}", fault.message),
@@ -197,7 +198,8 @@ impl<'i> Evaluator<'i> {
         };
         let list = declaration.list();
         let hint = format!(
-            "declare it under `{list}` in the policy: {declaration}; {hint}; if it is not an image, add it to `images.ignore` with a reason"
+            "declare it under `{list}` in the policy: {declaration}; {hint}; if it is not an \
+             image, add it to `images.ignore` with a reason"
         );
         let policy = std::iter::once(declaration.clone())
             .chain(fault.policy)
@@ -262,7 +264,8 @@ impl<'i> Evaluator<'i> {
                     policy: vec![Declaration::Pin(reference.name())],
                     ..Fault::new(
                         message,
-                        "name the image in the manifest, and let the chart take its digest from the lock",
+                        "name the image in the manifest, and let the chart take its digest from \
+                         the lock",
                     )
                 },
                 _ => Fault::new(
@@ -343,12 +346,14 @@ impl<'i> Evaluator<'i> {
         if let Some(image) = pinned.first() {
             let tag = reference.tag().unwrap_or_default();
             let hint = match tagged {
-                Some(other) => format!("the lock has {} for the tag {tag} (image `{}`)", other.digest, other.name),
-                None => {
-                    "write the tag that the lock has for this digest, or no tag; `rune-bundle lock` accepts another tag when the registry \
-                         of the image has it for the same digest"
-                        .to_owned()
-                }
+                Some(other) => format!(
+                    "the lock has {} for the tag {tag} (image `{}`)",
+                    other.digest, other.name
+                ),
+                None => "write the tag that the lock has for this digest, or no tag; `rune-bundle \
+                         lock` accepts another tag when the registry of the image has it for the \
+                         same digest"
+                    .to_owned(),
             };
             return Err(Fault::new(
                 format!(
@@ -364,7 +369,8 @@ impl<'i> Evaluator<'i> {
                     Some(image) => {
                         self.mentioned.insert(&image.name);
                         let hint = format!(
-                            "the lock has this digest as {}; at the destination it will be called that",
+                            "the lock has this digest as {}; at the destination it will be called \
+                             that",
                             image.reference
                         );
                         Fault::new(
@@ -423,15 +429,26 @@ impl<'i> Evaluator<'i> {
                 || self.mentioned.contains(image.name.as_str());
             !self.has_unread && !image.extra && !is_named
         };
-        let unused = self.images.iter().filter(is_unused).map(|AvailableImage { name, reference, .. }| CompletenessFinding {
-            chart: None,
-            image: Some(reference.to_string()),
-            hint: Some("take it out of the manifest, or say `extra: true` if it is to be included all the same".to_owned()),
-            ..CompletenessFinding::of_chart(
-                "",
-                format!("the image `{name}`, {reference}, is in the lock, and no chart uses it in any profile"),
-            )
-        });
+        let unused = self.images.iter().filter(is_unused).map(
+            |AvailableImage {
+                 name, reference, ..
+             }| CompletenessFinding {
+                chart: None,
+                image: Some(reference.to_string()),
+                hint: Some(
+                    "take it out of the manifest, or say `extra: true` if it is to be included \
+                     all the same"
+                        .to_owned(),
+                ),
+                ..CompletenessFinding::of_chart(
+                    "",
+                    format!(
+                        "the image `{name}`, {reference}, is in the lock, and no chart uses it in \
+                         any profile"
+                    ),
+                )
+            },
+        );
         let mut findings: Vec<CompletenessFinding> = unused.collect();
         findings.extend(
             self.findings
@@ -463,8 +480,8 @@ fn unusable(text: &str, error: &ReferenceError) -> Fault {
         empty.join(" and its "),
         if empty.len() > 1 { "are" } else { "is" }
     );
-    let hint = "set the values that it is made of in a profile, or switch off what has it; if it is never used, ignore it under \
-                `images.ignore` in the policy";
+    let hint = "set the values that it is made of in a profile, or switch off what has it; if it \
+                is never used, ignore it under `images.ignore` in the policy";
     Fault {
         policy: vec![Declaration::Unusable(text.to_owned())],
         ..Fault::new(message, hint)
@@ -513,8 +530,9 @@ fn unrendered(
             format!("only as for an upgrade, not as for an installation: {failure}")
         }
     };
-    let hint = "if it asks for a value that the site gives, such as a password, write one into a file that the chart names under \
-                `checkValues` in the manifest: it is for this check alone and not in the bundle";
+    let hint = "if it asks for a value that the site gives, such as a password, write one into a \
+                file that the chart names under `checkValues` in the manifest: it is for this \
+                check alone and not in the bundle";
     let hint = matches!(failure, RenderFailure::Refused(_)).then(|| hint.to_owned());
     CompletenessFinding {
         hint,

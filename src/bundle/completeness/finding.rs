@@ -20,10 +20,8 @@ pub struct CompletenessFinding {
     /// `Kind/name` of the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
-    /// The name of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// The path in the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The image, as it is written there.
@@ -58,7 +56,6 @@ pub struct Incomplete {
 }
 
 impl CompletenessFinding {
-    /// A finding about a whole chart.
     pub(super) fn of_chart(chart: &str, message: String) -> Self {
         Self {
             chart: Some(chart.to_owned()),

@@ -28,7 +28,6 @@ pub(crate) use check_values::CheckValues;
 pub(crate) use finding::{CompletenessFinding, Incomplete};
 pub(crate) use survey::{Survey, survey};
 
-/// Which Helm renders the charts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HelmOptions {
     /// The program; nothing when none was found.
@@ -42,13 +41,11 @@ pub(crate) struct HelmOptions {
 pub(crate) struct Complete {
     /// The version of Helm; nothing when there were no charts to render.
     pub(crate) helm: Option<String>,
-    /// How many renderings there were.
     pub(crate) renderings: usize,
     /// How many times an image was named in them.
     pub(crate) references: usize,
     /// What the charts ask for in some profile and was left out on purpose, one sentence each.
     pub(crate) left_out: Vec<String>,
-    /// What the policy lets through.
     pub(crate) exceptions: Exceptions,
     /// The values that charts were rendered with for the check alone.
     pub(crate) check_values: Vec<CheckValuesRecord>,
@@ -60,7 +57,6 @@ pub(crate) struct Complete {
 /// gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Exceptions {
-    /// Images that charts name by their tag alone.
     pub(crate) tag_pins: BTreeMap<String, String>,
     /// Patterns of the names of test hooks that were left out.
     pub(crate) tests: BTreeSet<(String, String)>,
@@ -68,7 +64,6 @@ pub(crate) struct Exceptions {
     pub(crate) ignored: BTreeSet<(String, String)>,
 }
 
-/// Why the check was not passed.
 #[derive(Debug, thiserror::Error)]
 pub enum CompletenessError {
     #[error(
@@ -77,7 +72,6 @@ pub enum CompletenessError {
     NoHelm,
     #[error(transparent)]
     Helm(#[from] HelmError),
-    /// Charts and lock do not fit.
     #[error(transparent)]
     Incomplete(#[from] Incomplete),
 }
@@ -108,9 +102,6 @@ impl Failure for CompletenessError {
 }
 
 /// Holds every image that charts name against those of the lock.
-///
-/// # Errors
-/// With everything that does not fit.
 pub(crate) fn check_completeness(
     survey: &Survey,
     images: &[AvailableImage],

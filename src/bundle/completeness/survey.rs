@@ -35,9 +35,6 @@ pub(super) struct Rendering {
 
 /// Renders charts in their pinned form, as each of their profiles installs them, and finds every
 /// image that they name. Without a profile, a chart's own values are the only way to install it.
-///
-/// # Errors
-/// When there is no Helm although there are charts, or it cannot be run.
 pub(crate) async fn survey(
     charts: &[Package],
     profiles: &[ProfileIngredient],

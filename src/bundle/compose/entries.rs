@@ -24,7 +24,6 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Adds an entry under its own name.
     pub(super) fn add(
         &mut self,
         path: &str,
@@ -46,7 +45,6 @@ impl Entries {
         }
     }
 
-    /// Adds an entry whose content is in memory.
     pub(super) fn add_bytes(
         &mut self,
         path: &str,
@@ -78,7 +76,7 @@ impl Entries {
         }
     }
 
-    /// Adds a blob; one that is there already stays as it is, for its digest says that it is the
+    /// Adds a blob; one that exists already stays as it is, for its digest says that it is the
     /// same.
     pub(super) fn add_blob(&mut self, descriptor: &Descriptor, content: Content) {
         self.blobs

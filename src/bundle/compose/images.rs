@@ -30,7 +30,6 @@ pub(in crate::bundle) const IMAGE_SIGNATURE: &str = "image-signature";
 /// An image, or an artifact that is not run.
 #[derive(Debug)]
 pub struct ImageIngredient {
-    /// Its name in the bundle manifest.
     pub name: String,
     /// The reference it is known by.
     pub reference: Reference,
@@ -38,11 +37,9 @@ pub struct ImageIngredient {
     pub component: Option<String>,
     /// Its licence as an SPDX expression.
     pub license: Option<String>,
-    /// Where its blobs come from.
     pub source: ImageSource,
 }
 
-/// Where the blobs of an image come from.
 #[derive(Debug)]
 pub enum ImageSource {
     Registry(PulledImage),
@@ -50,7 +47,7 @@ pub enum ImageSource {
     Built {
         target: Descriptor,
         manifests: Vec<(Platform, Digest)>,
-        /// Every blob, the index included.
+        /// Every blob, the image index included.
         blobs: Vec<(Descriptor, Vec<u8>)>,
     },
 }
@@ -70,7 +67,6 @@ impl Roots {
         self.subjects.add(manifest, format!("chart {name}"));
     }
 
-    /// A signature is found by what it is about.
     pub(super) fn add_image_signature(&mut self, manifest: &Descriptor, subject: Digest) {
         self.add_artifact(manifest, &subject.to_string(), IMAGE_SIGNATURE);
     }
@@ -108,7 +104,7 @@ impl Roots {
         self.subjects.add(target, name);
     }
 
-    /// Writes the three files of the OCI layout that are no blobs.
+    /// Writes the three files of the OCI layout that are not blobs.
     pub(super) fn add_to(self, entries: &mut Entries) -> Result<(), ComposeError> {
         entries.add_bytes("oci-layout", LAYOUT.to_vec())?;
         for (path, roots) in [
@@ -298,7 +294,7 @@ fn records(image: &PulledImage) -> Vec<ManifestRecord> {
         .collect()
 }
 
-/// The index of the carried manifests alone. Strict registries and most tools refuse an index with
+/// The index of the included manifests alone. Strict registries and most tools refuse an index with
 /// a missing child; this one they take.
 fn reduced_index(image: &PulledImage) -> Result<Vec<u8>, ComposeError> {
     let describe = |blob: &Blob, platform: Option<Platform>| Descriptor {

@@ -1,7 +1,8 @@
-//! From ingredients to a plan: which entries a bundle has, in which order, and the index over them.
+//! From ingredients to a plan: which entries a bundle has, in which order, and the bundle index
+//! over them.
 //!
 //! Pure: sizes and digests of everything are known before anything is fetched, so the same
-//! ingredients give the same index, and the index determines every byte.
+//! ingredients give the same index, and the bundle index determines every byte.
 
 mod entries;
 mod images;
@@ -47,7 +48,6 @@ pub(crate) use signatures::BundlePayload;
 /// Everything that goes into a bundle.
 #[derive(Debug)]
 pub struct Ingredients {
-    /// The name of the bundle.
     pub name: String,
     pub version: semver::Version,
     /// The digest of the bundle it succeeds.
@@ -60,7 +60,6 @@ pub struct Ingredients {
     pub profiles: Vec<ProfileIngredient>,
     /// What is installed together, in this order.
     pub releases: Vec<ReleaseRecord>,
-    /// How namespaces are created for them.
     pub namespaces: Vec<NamespaceRecord>,
     pub migrations: Option<MigrationsIngredient>,
     pub binaries: Vec<BinaryIngredient>,
@@ -68,7 +67,7 @@ pub struct Ingredients {
     pub advisories: Vec<AdvisoryIngredient>,
     /// Where charts, programs and files from elsewhere come from, by their path in the bundle.
     pub origins: BTreeMap<String, String>,
-    /// What the admin on the far side reads first.
+    /// What the admin on the air-gapped side reads first.
     pub install: String,
     pub policy: PolicyRecord,
     /// Whether the charts were checked for images that are not inside.
@@ -106,7 +105,6 @@ pub struct MigrationsIngredient {
 #[derive(Debug)]
 pub struct BinaryIngredient {
     pub name: String,
-    /// The platform it runs on.
     pub platform: Platform,
     /// Its bytes, or where they are.
     pub content: BinaryContent,
@@ -125,7 +123,6 @@ pub enum BinaryContent {
     },
 }
 
-/// A file that is carried as it is.
 #[derive(Debug)]
 pub struct FileIngredient {
     /// Its path in the bundle, below `files/`.
@@ -142,34 +139,24 @@ pub enum FileOrigin {
     Web(WebUrl),
 }
 
-/// Why ingredients do not make a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
-    /// A name does not fit the archive.
     #[error(transparent)]
     Name(#[from] EntryNameError),
-    /// Two ingredients want the same entry.
     #[error("two parts of the bundle would both be the entry `{0}`")]
     Collision(EntryName),
-    /// Two charts would have one repository.
     #[error("the charts `{one}` and `{other}` would both be published as `{repository}`")]
     Repositories {
-        /// The name of a chart.
         one: String,
-        /// The name of the other.
         other: String,
         repository: String,
     },
-    /// A document has no canonical form.
     #[error(transparent)]
     Json(#[from] CanonicalJsonError),
-    /// The entries cannot form an archive.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// A chart cannot be made an OCI artifact.
     #[error(transparent)]
     Chart(#[from] crate::chart::ChartError),
-    /// A document is too large for a reader to keep.
     #[error("the document {digest} has {size} bytes, at most 4 MiB are allowed")]
     DocumentTooLarge {
         digest: Digest,
@@ -182,7 +169,7 @@ pub enum ComposeError {
         #[source]
         source: SignError,
     },
-    /// The SBOM would name a part that is no entry: a bug.
+    /// The SBOM would name a part that has no entry: a bug.
     #[error("`{0}` is not an entry of the bundle")]
     NoEntry(EntryName),
     #[error("there is no signature of:\n  {}", .0.join("\n  "))]
@@ -206,13 +193,25 @@ impl Failure for ComposeError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Name(_) => Some("entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the file or chart".to_owned()),
+            Self::Name(_) => Some(
+                "entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the \
+                 file or chart"
+                    .to_owned(),
+            ),
             Self::Collision(_) => Some("rename one of the files that it is made from".to_owned()),
             Self::Repositories { .. } => Some("put one of them into another bundle".to_owned()),
             Self::Index(error) => error.help(),
             Self::Chart(error) => error.help(),
-            Self::ImageSignature { .. } => Some("sign the files that `--emit-image-payloads DIR` writes, with the key that --image-key names".to_owned()),
-            Self::MissingImageSignatures(_) => Some("write what is to be signed with `--emit-image-payloads DIR`, and put the signature of each NAME.payload into NAME.sig".to_owned()),
+            Self::ImageSignature { .. } => Some(
+                "sign the files that `--emit-image-payloads DIR` writes, with the key that \
+                 --image-key names"
+                    .to_owned(),
+            ),
+            Self::MissingImageSignatures(_) => Some(
+                "write what is to be signed with `--emit-image-payloads DIR`, and put the \
+                 signature of each NAME.payload into NAME.sig"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -227,10 +226,6 @@ pub struct Draft {
 }
 
 impl Ingredients {
-    /// Lays the ingredients out.
-    ///
-    /// # Errors
-    /// When names collide or do not fit, or a document has no canonical form.
     pub fn compose(self) -> Result<Draft, ComposeError> {
         let mut entries = Entries::default();
         let mut roots = Roots::default();
@@ -354,15 +349,11 @@ impl Draft {
         &self.index
     }
 
-    /// What is signed of its images and charts.
     pub fn payloads(&self) -> &[BundlePayload] {
         &self.payloads
     }
 
-    /// Signs the index with each key, in order, and fixes every byte of the bundle.
-    ///
-    /// # Errors
-    /// When there are more keys than slots, or the archive would be too large.
+    /// Signs the bundle index with each key, in order, and fixes every byte of the bundle.
     pub fn sign(self, keys: &[PrivateKey]) -> Result<Plan, ComposeError> {
         if keys.len() > SLOTS {
             return Err(ComposeError::TooManyKeys(keys.len()));

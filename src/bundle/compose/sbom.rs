@@ -19,10 +19,8 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// The entry that holds it.
 pub(crate) const SBOM_NAME: &str = "sbom.cdx.json";
 
-/// What the document is about.
 pub(super) struct Delivered<'a> {
     pub(super) name: &'a str,
     pub(super) version: &'a semver::Version,
@@ -85,7 +83,6 @@ struct Component {
     purl: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     properties: Vec<Property>,
-    /// The platforms of an image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     components: Vec<Self>,
 }
@@ -123,7 +120,6 @@ struct Composition {
 /// What other parts of the document call the bundle.
 const BUNDLE: &str = "bundle";
 
-/// Adds the document to the entries.
 pub(super) fn add_sbom(
     delivered: &Delivered<'_>,
     entries: &mut Entries,

@@ -34,7 +34,6 @@ pub struct Base {
 /// Where each content is, by digest and size.
 pub(super) type Places = BTreeMap<(Digest, u64), Place>;
 
-/// Where a content is.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     File(FilePart),
@@ -49,7 +48,6 @@ pub(super) enum Place {
 /// How much each base has, by its name.
 type Used<'a> = Vec<(&'a str, Tally)>;
 
-/// An entry whose content is nowhere.
 #[derive(Debug)]
 pub struct Missing {
     pub path: EntryName,
@@ -65,11 +63,8 @@ impl Base {
         }
     }
 
-    /// A bundle, or a directory that one was unpacked into. The other files of the bundle are looked
-    /// for beside it and in `more`.
-    ///
-    /// # Errors
-    /// When it is neither.
+    /// A bundle, or a directory that one was unpacked into. The other files of the bundle are
+    /// looked for beside it and in `more`.
     pub fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, DeltaError> {
         if fsx::is_dir(path) {
             Self::of_directory(path)
@@ -138,7 +133,6 @@ impl Base {
         &mut self.places
     }
 
-    /// As it was named.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -152,9 +146,6 @@ impl Base {
     }
 
     /// Adds what can be read and is what it should be, and says where something else is.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
     pub fn check_into(
         &self,
         held: &mut Held,
@@ -215,9 +206,6 @@ impl Plan {
     }
 
     /// The plan of the bundle of a delta, and how much of it each base has.
-    ///
-    /// # Errors
-    /// When some entries are neither in the delta nor in a base.
     pub fn of_delta<'b>(
         head: &AuthenticatedHead,
         delta: &DeltaContents<'_>,
@@ -236,9 +224,6 @@ impl Plan {
     }
 
     /// The plan of the bundle that bases have together, and how much of it each has.
-    ///
-    /// # Errors
-    /// When they lack some entries.
     pub fn of_bases<'b>(
         head: &AuthenticatedHead,
         bases: &'b [Base],

@@ -15,7 +15,6 @@ use rune_core::{digest::Sha256, text::exact_size};
 /// The entries that lead to all others. No registry has them, so they are in every delta.
 const ROOTS: [&str; 2] = ["index.json", "artifacts/index.json"];
 
-/// A delta that is about to be written.
 #[derive(Debug)]
 pub(crate) struct DeltaPlan {
     pub(crate) plan: Plan,
@@ -53,9 +52,6 @@ impl Tally {
 
 impl DeltaPlan {
     /// Takes from the plan of a bundle what is not held, each content once.
-    ///
-    /// # Errors
-    /// When the archive would be too large.
     pub(crate) fn new(bundle: Plan, index: &BundleIndex, held: &Held) -> Result<Self, DeltaError> {
         let head = bundle.entries().saturating_sub(index.entries.len());
         let mut seen = BTreeSet::new();

@@ -16,10 +16,8 @@ use rune_core::{
     text::{shown, size},
 };
 
-/// How many missing entries an error message lists.
 const MAX_LISTED: usize = 10;
 
-/// Why a delta was not created or applied.
 #[derive(Debug, thiserror::Error)]
 pub enum DeltaError {
     #[error(transparent)]
@@ -70,7 +68,6 @@ pub enum DeltaError {
     #[error("{}", missing_text(.missing, .looked_in))]
     Missing {
         missing: Vec<Missing>,
-        /// The bases that were named.
         looked_in: Vec<String>,
         /// What the delta was created for.
         bases: Vec<BaseRecord>,
@@ -97,7 +94,6 @@ fn missing_text(missing: &[Missing], looked_in: &[String]) -> String {
     format!("{count} not found in {looked_in}:{list}")
 }
 
-/// How many entries are missing, and which.
 pub(in crate::bundle) fn missing_lines(missing: &[Missing]) -> String {
     format!("{}:{}", missing_count(missing), missing_list(missing))
 }
@@ -169,7 +165,9 @@ impl Failure for DeltaError {
                 Some("name a directory that `rune-bundle unpack` created, or a bundle".to_owned())
             }
             Self::NotPushed(_) => Some(
-                "write oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle push` printed it".to_owned(),
+                "write oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle push` \
+                 printed it"
+                    .to_owned(),
             ),
             Self::Registry(error) => error.help(),
             Self::Sums(_) => Some("unpack the bundle again".to_owned()),
@@ -188,11 +186,13 @@ impl Failure for DeltaError {
                 Some("pass --from with what has them".to_owned())
             }
             Self::Missing { bases, .. } => Some(format!(
-                "the delta was created for {}: pass it with --from, or create a delta for what you have",
+                "the delta was created for {}: pass it with --from, or create a delta for what \
+                 you have",
                 names(bases)
             )),
             Self::NotAtDestination { .. } => Some(
-                "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and use that"
+                "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and \
+                 use that"
                     .to_owned(),
             ),
             Self::Open(error) => error.help(),

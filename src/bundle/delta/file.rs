@@ -48,9 +48,6 @@ pub struct DeltaContents<'a> {
 impl Delta {
     /// Opens a file, or the parts of which it is the first, that begins as a delta does; nothing
     /// when it begins otherwise. With `is_only`, each file of `more` must belong to it.
-    ///
-    /// # Errors
-    /// When it cannot be read, or record or head is damaged.
     pub(crate) fn open(
         path: &Utf8Path,
         more: &[Utf8PathBuf],
@@ -103,11 +100,8 @@ impl Delta {
         &self.record.bases
     }
 
-    /// Compares the delta with the bundle index of its head: which entries it has, its length, and every
-    /// byte around the entries, which are not read.
-    ///
-    /// # Errors
-    /// When something is not as bundle index and record say together.
+    /// Compares the delta with the bundle index of its head: which entries it has, its length, and
+    /// every byte around the entries, which are not read.
     pub(crate) fn contents(&self, index: &BundleIndex) -> Result<DeltaContents<'_>, DeltaError> {
         let mut listed = self.record.entries.iter().peekable();
         let has = |entry: &&EntryRecord| listed.next_if(|name| **name == entry.path).is_some();
@@ -171,7 +165,6 @@ impl DeltaContents<'_> {
         (Digest::of(&bytes) == digest).then_some(bytes)
     }
 
-    /// The size of the file.
     pub const fn bytes(&self) -> u64 {
         self.bytes
     }

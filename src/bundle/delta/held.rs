@@ -14,7 +14,6 @@ const FORMAT: u64 = 1;
 /// The most bytes that are read of a list: a million entries.
 const MAX_LIST_BYTES: u64 = 80 << 20;
 
-/// The entries of some bases.
 #[derive(Debug, Default)]
 pub struct Held {
     pub(super) digests: BTreeSet<Digest>,
@@ -33,9 +32,6 @@ struct HaveList {
 
 impl Held {
     /// Adds what a list says. It is not trusted.
-    ///
-    /// # Errors
-    /// When it is not one.
     pub fn add_list(&mut self, path: &Utf8Path) -> Result<(), DeltaError> {
         let bytes = fsx::read(path, MAX_LIST_BYTES)?;
         let list: HaveList =
@@ -52,9 +48,6 @@ impl Held {
     }
 
     /// The bytes of a list of all of it.
-    ///
-    /// # Errors
-    /// When it has no canonical form.
     pub fn to_list(&self) -> Result<Vec<u8>, DeltaError> {
         let list = HaveList {
             format: FORMAT,

@@ -1,7 +1,7 @@
 //! What a delta says of itself: which entries of which bundle it has, and what it was created for.
 //!
-//! It is not signed. The entries are compared with the signed bundle index, and what it was created for is
-//! only shown.
+//! It is not signed. The entries are compared with the signed bundle index, and what it was created
+//! for is only shown.
 
 use std::fmt;
 
@@ -20,19 +20,16 @@ const FORMAT: u64 = 1;
 /// The name of the first entry.
 const NAME: &str = "delta.json";
 
-/// The record of a delta.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeltaRecord {
     format: u64,
-    /// The bundle digest.
     pub(super) bundle: Digest,
     pub(super) bases: Vec<BaseRecord>,
     /// The entries that it has, in the order of the bundle.
     pub(super) entries: Vec<EntryName>,
 }
 
-/// What a delta leaves out the entries of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaseRecord {

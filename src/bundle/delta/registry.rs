@@ -1,8 +1,8 @@
 //! A registry as a base: which entries of a bundle it has, where `push` writes them.
 //!
-//! Found by walking from what the bundle publishes: a manifest that the delta has is read there, any
-//! other is fetched. That a blob is there is only what the registry says; it is hashed when it is
-//! fetched, as everything is, and where nobody fetches it, small ones are read.
+//! Found by walking from what the bundle publishes: a manifest that the delta has is read there,
+//! any other is fetched. That a blob is there is only what the registry says; it is hashed when it
+//! is fetched, as everything is, and where nobody fetches it, small ones are read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,9 +60,6 @@ pub(crate) struct RegistryBase<'a> {
 
 impl RegistryBase<'_> {
     /// The bundle index that was pushed there.
-    ///
-    /// # Errors
-    /// When the registry does not have it, or it is something else.
     pub(crate) async fn index(&self, bundle: &str, tag: &str) -> Result<BundleIndex, DeltaError> {
         let name = (self.repository)(&format!("bundles/{bundle}"));
         let not_there = || DeltaError::NotPushed(format!("{name}:{tag}"));
@@ -78,9 +75,6 @@ impl RegistryBase<'_> {
     }
 
     /// The entries of a bundle that it has and the delta lacks.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked.
     pub(crate) async fn base(
         &self,
         index: &BundleIndex,
@@ -138,10 +132,8 @@ impl RegistryBase<'_> {
         }
     }
 
-    /// The entries of a bundle that it has, with those that are layers of artifacts in a repository.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked.
+    /// The entries of a bundle that it has, with those that are layers of artifacts in a
+    /// repository.
     pub(in crate::bundle) async fn with_layers(
         &self,
         index: &BundleIndex,
@@ -157,9 +149,6 @@ impl RegistryBase<'_> {
 
     /// Opens the bundle of a delta for using it there, when the registry has what the delta lacks,
     /// and says how much that is. With `reads_releases`, charts and their values are among that.
-    ///
-    /// # Errors
-    /// When something is missing, or the registry cannot be asked.
     pub(crate) async fn open(
         &self,
         head: AuthenticatedHead,
@@ -285,7 +274,6 @@ impl RegistryBase<'_> {
         Ok(walked)
     }
 
-    /// What a bundle publishes, and where.
     fn roots(&self, index: &BundleIndex) -> Vec<(RepositoryName, Descriptor)> {
         let mut roots = Vec::new();
         for publication in published(index) {

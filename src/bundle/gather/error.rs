@@ -14,7 +14,6 @@ use rune_core::{
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GatherError {
-    /// The lock does not say what the project says.
     #[error(transparent)]
     Lock(#[from] manifest::LockCheckError),
     /// The lock lacks a program, file or chart, although it was found to be current: a bug.
@@ -23,7 +22,6 @@ pub(crate) enum GatherError {
     /// A chart from elsewhere was not fetched before: a bug.
     #[error("the chart `{0}` was not fetched")]
     NotFetched(String),
-    /// A file is not the one that was locked.
     #[error("`{path}` has changed since it was locked: expected {expected}, found {actual}")]
     Drift {
         path: Utf8PathBuf,
@@ -32,11 +30,9 @@ pub(crate) enum GatherError {
         /// The digest of the file.
         actual: Digest,
     },
-    /// A program cannot run in an image made from scratch.
     #[error("`{path}` cannot run in the image of {platform}")]
     NotStatic {
         path: Utf8PathBuf,
-        /// The platform of the image.
         platform: Platform,
         source: NotStatic,
     },
@@ -46,28 +42,20 @@ pub(crate) enum GatherError {
         kind: &'static str,
         source: AdvisoryError,
     },
-    /// A component was named that the manifest does not have.
     #[error("the manifest has no component `{name}`; it has {known}")]
-    UnknownComponent {
-        name: String,
-        /// The names that there are.
-        known: String,
-    },
+    UnknownComponent { name: String, known: String },
     #[error(transparent)]
     Path(#[from] PathError),
-    /// A chart or template is wrong.
     #[error(transparent)]
     Chart(#[from] ChartError),
     #[error("`{0}` is there, and templates are read from `templates/` alone")]
     TemplateElsewhere(Utf8PathBuf),
-    #[error("`{path}` becomes a values file that is not YAML")]
+    #[error("`{path}` renders to a values file that is not YAML")]
     Values {
         path: Utf8PathBuf,
-        /// Whether braces of Helm's templates are in it.
         has_braces: bool,
         source: YamlError,
     },
-    /// The image of the packager cannot be made.
     #[error(transparent)]
     Image(#[from] crate::oci::ImageBuilderError),
 }

@@ -15,10 +15,9 @@ use crate::{
 /// What the only program of an image is called in it.
 const RUNE_DB: &str = "rune-db";
 
-/// The images of a lock.
 pub(in crate::bundle) struct GatheredImages {
     pub(in crate::bundle) carried: Vec<ImageIngredient>,
-    /// The digests of those that the packager makes.
+    /// The digests of those that the packager builds.
     pub(in crate::bundle) built: BuiltDigests,
     /// All of them, as charts may name them.
     pub(in crate::bundle) available: Vec<AvailableImage>,

@@ -1,4 +1,4 @@
-//! Fetching contents into their places: several at once, hashed while they are written, continued
+//! Fetching entries into their places: several at once, hashed while they are written, continued
 //! where an earlier run stopped.
 
 use std::{

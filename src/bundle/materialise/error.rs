@@ -11,20 +11,16 @@ use rune_core::{
     fsx::PathError,
 };
 
-/// Why a bundle was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum MaterialiseError {
     #[error(transparent)]
     Path(#[from] PathError),
     #[error(transparent)]
     Volume(#[from] VolumeError),
-    /// A registry did not give what it should.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// What was locked is not there any more.
     #[error(transparent)]
     Gone(Box<LockedImageGone>),
-    /// What arrived is not what was locked.
     #[error("`{source_name}`: expected {expected}, found {actual}")]
     Digest {
         source_name: String,
@@ -48,24 +44,16 @@ pub enum MaterialiseError {
     Task(#[from] tokio::task::JoinError),
     #[error("`{directory}` has {available_bytes} bytes free, the bundle needs {needed_bytes}")]
     Space {
-        /// The directory of the destination.
         directory: Utf8PathBuf,
-        /// How many bytes are needed.
         needed_bytes: u64,
         /// How many bytes are free.
         available_bytes: u64,
     },
-    /// The process may not write files of this size.
     #[error(
         "this process may write files of at most {limit_bytes} bytes, the bundle has {needed_bytes}"
     )]
-    FileSizeLimit {
-        /// How large the bundle is.
-        needed_bytes: u64,
-        /// The limit of the process.
-        limit_bytes: u64,
-    },
-    #[error("`{0}` exists already")]
+    FileSizeLimit { needed_bytes: u64, limit_bytes: u64 },
+    #[error("`{0}` already exists")]
     Exists(Utf8PathBuf),
 }
 
@@ -97,16 +85,24 @@ impl Failure for MaterialiseError {
             Self::Volume(error) => error.help(),
             Self::Registry(error) => error.help(),
             Self::Gone(error) => error.help(),
-            Self::Digest { .. } => {
-                Some("what arrived differs from what was locked; check the registry or mirror, or lock again".to_owned())
-            }
-            Self::Damaged { file, .. } => {
-                Some(format!("copy `{file}` again from its source, and run the same command again"))
-            }
+            Self::Digest { .. } => Some(
+                "what arrived differs from what was locked; check the registry or mirror, or lock \
+                 again"
+                    .to_owned(),
+            ),
+            Self::Damaged { file, .. } => Some(format!(
+                "copy `{file}` again from its source, and run the same command again"
+            )),
             Self::NoClient | Self::Task(_) => None,
-            Self::Space { .. } => Some("make room, or choose a file on another disk with --output".to_owned()),
-            Self::FileSizeLimit { .. } => Some("raise the limit, for example with `ulimit -f unlimited`".to_owned()),
-            Self::Exists(path) => Some(format!("choose another name with --output, or remove `{path}` yourself")),
+            Self::Space { .. } => {
+                Some("make room, or choose a file on another disk with --output".to_owned())
+            }
+            Self::FileSizeLimit { .. } => {
+                Some("raise the limit, for example with `ulimit -f unlimited`".to_owned())
+            }
+            Self::Exists(path) => Some(format!(
+                "choose another name with --output, or remove `{path}` yourself"
+            )),
         }
     }
 }

@@ -13,7 +13,6 @@ use rune_core::{
     fsx::{self, Action, PathError},
 };
 
-/// Where in which file a content begins.
 #[derive(Debug, Clone)]
 pub(crate) struct FilePart {
     path: Utf8PathBuf,

@@ -41,18 +41,14 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transferred {
-    /// How many contents were fetched in this run.
     pub fetched_blobs: u64,
     /// How many bytes were fetched in this run.
     pub fetched_bytes: u64,
-    /// How many contents an earlier, interrupted run had finished.
+    /// How many entries an earlier, interrupted run had finished.
     pub kept_blobs: u64,
 }
 
 /// The part of [`check_destination`] that needs no plan, before anything slow is done.
-///
-/// # Errors
-/// When the destination exists and no interrupted run left it, or cannot be written.
 pub(crate) fn check_name(destination: &Utf8Path) -> Result<(), MaterialiseError> {
     fsx::check_no_directory(destination)?;
     if fsx::is_taken(destination) && !fsx::exists(&journal::path_of(destination)) {
@@ -62,9 +58,6 @@ pub(crate) fn check_name(destination: &Utf8Path) -> Result<(), MaterialiseError>
 }
 
 /// Checks, before anything is fetched, that the destination can receive the bundle.
-///
-/// # Errors
-/// When it exists, cannot be written, or there is too little room.
 pub(crate) fn check_destination(
     plan: &Plan,
     destination: &Destination,
@@ -147,11 +140,9 @@ fn is_finished(plan: &Plan, destination: &Destination) -> Result<bool, PathError
 
 /// Writes the bundle of a plan, with `downloads` downloads at once, by the client if anything comes
 /// over a network. A run that was interrupted is
-/// continued: run it again with the same plan.
-///
-/// # Errors
-/// When a source does not deliver the right bytes, or the disk refuses. What was finished is kept
-/// for the next run; nothing stands under the final name.
+/// continued: run it again with the same plan. Fails when a source does not deliver the right
+/// bytes, or the disk refuses. What was finished is kept for the next run; nothing stands under the
+/// final name.
 pub async fn materialise(
     plan: &Plan,
     client: Option<&Client>,
@@ -206,7 +197,7 @@ pub async fn materialise(
     Ok(transferred)
 }
 
-/// Writes every header, and the contents that do not come from a registry. Padding is what the file
+/// Writes every header, and the entries that do not come from a registry. Padding is what the file
 /// is made of.
 fn write_frame(
     plan: &Plan,

@@ -22,7 +22,6 @@ pub struct Plan {
     pub(in crate::bundle) contents: Vec<Content>,
 }
 
-/// Where the content of an entry comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     Bytes(Arc<[u8]>),
@@ -56,7 +55,6 @@ pub(crate) enum Content {
     },
 }
 
-/// A content that is fetched.
 #[derive(Debug, Clone)]
 pub(super) struct Fetch {
     pub(super) source: FetchSource,
@@ -123,7 +121,6 @@ impl Content {
 }
 
 impl Fetch {
-    /// What arrived is something else.
     pub(super) fn differs(&self, actual: Digest) -> MaterialiseError {
         let expected = self.digest;
         let source_name = match &self.source {
@@ -157,7 +154,7 @@ impl fmt::Display for Fetch {
 }
 
 impl Plan {
-    /// The contents that are fetched: position, place, what and from where.
+    /// The entries that are fetched: position, place, what and from where.
     pub(super) fn fetches(&self) -> impl Iterator<Item = (usize, &Placed, Fetch)> {
         self.layout
             .entries()
@@ -179,7 +176,6 @@ impl Plan {
         &self.layout
     }
 
-    /// How many entries the archive has.
     pub fn entries(&self) -> usize {
         self.contents.len()
     }
@@ -188,14 +184,13 @@ impl Plan {
         self.digest
     }
 
-    /// How many contents are fetched, and how many bytes.
+    /// How many entries are fetched, and how many bytes.
     pub fn remote(&self) -> (u64, u64) {
         self.fetches().fold((0, 0), |(count, bytes), (.., fetch)| {
             (count + 1, bytes + fetch.size)
         })
     }
 
-    /// What people see that is done with them.
     pub(super) fn activity(&self) -> &'static str {
         let is_copied = |content: &Content| matches!(content, Content::Part { .. });
         if self.contents.iter().any(is_copied) {
@@ -205,7 +200,7 @@ impl Plan {
         }
     }
 
-    /// How many bytes of contents do not come from elsewhere.
+    /// How many bytes of entries do not come from elsewhere.
     pub(super) fn local_bytes(&self) -> u64 {
         let all: u64 = self.layout.entries().iter().map(Placed::size).sum();
         all.saturating_sub(self.remote().1)

@@ -21,7 +21,6 @@ use crate::{
 };
 use rune_core::{digest::Sha256, fsx::PathError, progress::Progress};
 
-/// How much is read at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A volume that is as it was made.
@@ -30,7 +29,6 @@ const CHUNK_BYTES: usize = 1 << 20;
 pub struct CheckedVolume {
     pub number: u64,
     pub count: u64,
-    /// The size of the file.
     pub bytes: u64,
     /// The bytes of the bundle that it has: from `begin` to before `end`.
     pub begin: u64,
@@ -45,19 +43,14 @@ pub struct CheckedVolume {
 #[derive(Debug, serde::Serialize)]
 pub struct SharedEntry {
     pub path: EntryName,
-    /// How much of it is here.
     pub bytes: u64,
-    /// The volumes that it is proven with.
     pub volumes: Vec<u64>,
 }
 
 /// Where what is read goes: bytes, and their position in the bundle.
 pub(super) type Take<'a> = &'a (dyn Fn(&[u8], u64) -> Result<(), PathError> + Sync);
 
-/// Verifies a volume alone.
-///
-/// # Errors
-/// When anything in it is not as it was made.
+/// Verifies a volume alone. Fails when anything in it is not as it was made.
 pub fn verify_volume(
     volume: Volume,
     head: &AuthenticatedHead,
@@ -97,8 +90,6 @@ pub(super) struct LoneVolume {
 }
 
 impl LoneVolume {
-    /// # Errors
-    /// When its record is about a bundle of another length.
     pub(super) fn open(volume: Volume, head: &AuthenticatedHead) -> Result<Self, VolumeError> {
         if volume.plan.bundle_bytes() != head.layout().total_bytes() {
             return Err(VolumeError::Record(volume.path));

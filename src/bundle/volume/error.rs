@@ -9,13 +9,13 @@ use rune_core::{
 
 use crate::bundle::HeadError;
 
-/// Why volumes cannot be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
     #[error(transparent)]
     Path(#[from] PathError),
     #[error(
-        "the head does not fit: a volume of this bundle has at least {needed_bytes} bytes, not {volume_bytes}"
+        "the head does not fit: a volume of this bundle has at least {needed_bytes} bytes, not \
+         {volume_bytes}"
     )]
     TooSmall {
         volume_bytes: u64,
@@ -27,7 +27,6 @@ pub enum VolumeError {
         count: u64,
         most: u64,
     },
-    /// Does not happen.
     #[error("the fixed part of a volume is malformed")]
     Layout,
     #[error("the record of the volume `{0}` is damaged")]
@@ -138,26 +137,23 @@ impl Failure for VolumeError {
             Self::Record(path)
             | Self::Head { path, .. }
             | Self::Length { path, .. }
-            | Self::DamagedSlot { path, .. } => format!(
-                "copy `{path}` again from its source; the other volumes need not be copied"
-            ),
+            | Self::DamagedSlot { path, .. } => {
+                format!("copy `{path}` again from its source; the other volumes need not be copied")
+            }
             Self::Foreign { path, .. } => format!(
                 "take the volume of that number from the same set, and move `{path}` elsewhere"
             ),
-            Self::NoVolume(_) => {
-                "name volumes, such as rune-0.1.0.bundle.volume-1-of-7".to_owned()
-            }
+            Self::NoVolume(_) => "name volumes, such as rune-0.1.0.bundle.volume-1-of-7".to_owned(),
             Self::Doubled { first, second, .. } => {
                 format!("keep one of `{first}` and `{second}`; `verify` says whether it is intact")
             }
             Self::Missing { name, .. } => match name {
-                Some(name) => format!(
-                    "copy `{name}` beside the others, or pass --part"
-                ),
+                Some(name) => format!("copy `{name}` beside the others, or pass --part"),
                 None => "pass --part with their paths, or a directory".to_owned(),
             },
             Self::Slot { .. } => {
-                "two people have signed different volumes; copy one of these files again from its source and sign all volumes at once"
+                "two people have signed different volumes; copy one of these files again from its \
+                 source and sign all volumes at once"
                     .to_owned()
             }
         })

@@ -33,11 +33,9 @@ pub(crate) struct VolumesToJoin {
     head: UnverifiedHead,
 }
 
-/// How far a bundle is put together.
 #[derive(Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Joined {
-    /// The volumes of this run.
     pub(crate) added: Vec<u64>,
     /// The volumes that are still to come; without any the bundle has its name.
     pub(crate) missing: Vec<u64>,
@@ -47,10 +45,6 @@ pub(crate) struct Joined {
 impl VolumesToJoin {
     /// Opens volumes, and those of the same set that lie beside the first or in directories that
     /// are named. Nothing is trusted.
-    ///
-    /// # Errors
-    /// When one is damaged at its beginning, of another set or there twice, or two have different
-    /// signatures in one slot.
     pub(crate) fn open(
         first: &Utf8Path,
         more: &[Utf8PathBuf],
@@ -97,11 +91,9 @@ fn head_before(
     file.read_head().ok().filter(|head| head.digest() == bundle)
 }
 
-/// Adds volumes to what was joined before; with the last one the bundle gets its name.
-///
-/// # Errors
-/// When a volume or, with the last one, the bundle is not as signed, or the file cannot be written.
-/// What was joined of intact volumes is kept for the next run.
+/// Adds volumes to what was joined before; with the last one the bundle gets its name. Fails when a
+/// volume or, with the last one, the bundle is not as signed, or the file cannot be written. What
+/// was joined of intact volumes is kept for the next run.
 pub(crate) fn join(
     source: VolumesToJoin,
     head: &AuthenticatedHead,
@@ -185,7 +177,6 @@ pub(crate) fn join(
     })
 }
 
-/// The position of a volume in the journal.
 fn position(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -1,8 +1,8 @@
 //! Volumes: a bundle in files of limited size, each of which names its set and is verified alone.
 //!
-//! A volume is a record, the bundle index with its slots, and a range of its bytes. Whole entries are proven
-//! by the signed index; of an entry that crosses a border the record has the digests of the pieces,
-//! which find accidents and not attackers, so the set as a whole is what is trusted.
+//! A volume is a record, the bundle index with its slots, and a range of its bytes. Whole entries
+//! are proven by the signed index; of an entry that crosses a border the record has the digests of
+//! the pieces, which find accidents and not attackers, so the set as a whole is what is trusted.
 //! `docs/bundle-format.md` documents the format.
 
 mod check;

@@ -46,9 +46,6 @@ impl From<&Utf8Path> for Destination {
 
 impl Destination {
     /// The file of a bundle of this layout, or, with a size, the volumes named after it.
-    ///
-    /// # Errors
-    /// When volumes of that size cannot be made.
     pub fn new(
         name: &Utf8Path,
         layout: &Layout,
@@ -123,7 +120,6 @@ struct OutputFile {
     file: PartialFile,
     number: u64,
     range: Range<u64>,
-    /// Where the range begins in the file.
     offset: u64,
     bytes: u64,
 }
@@ -173,7 +169,6 @@ impl Output {
         self.files.iter().try_for_each(|file| file.file.allocate(0))
     }
 
-    /// Reserves what the files will have.
     pub(in crate::bundle) fn allocate(&self) -> Result<(), PathError> {
         self.files
             .iter()
@@ -235,7 +230,6 @@ impl Output {
         self.files.iter().try_for_each(|file| file.file.sync())
     }
 
-    /// Begins to hash the content of an entry.
     pub(in crate::bundle) fn hasher(&self, placed: &Placed) -> ContentHasher {
         let content = placed.content_offset();
         let mut pieces = Vec::new();
@@ -296,9 +290,6 @@ impl Output {
     }
 
     /// Makes everything durable and gives the files their names.
-    ///
-    /// # Errors
-    /// When a name was taken meanwhile, or the disk refuses.
     pub(in crate::bundle) fn finish(
         self,
         bundle: Digest,

@@ -39,9 +39,6 @@ pub(super) struct SharedPiece<'a> {
 impl VolumePlan {
     /// Cuts a bundle of `bundle_bytes`, whose index has `index_bytes`, into files of at most
     /// `volume_bytes`.
-    ///
-    /// # Errors
-    /// When the head does not fit into a volume, or there would be too many.
     pub(in crate::bundle) fn new(
         index_bytes: u64,
         bundle_bytes: u64,
@@ -85,7 +82,6 @@ impl VolumePlan {
         self.volume_bytes
     }
 
-    /// How many volumes there are.
     pub(crate) fn count(&self) -> u64 {
         self.bundle_bytes
             .saturating_sub(self.head_bytes)
@@ -93,7 +89,6 @@ impl VolumePlan {
             .max(1)
     }
 
-    /// The numbers of the volumes.
     pub(in crate::bundle) fn numbers(&self) -> impl Iterator<Item = u64> + use<> {
         1..=self.count()
     }
@@ -121,7 +116,6 @@ impl VolumePlan {
         }
     }
 
-    /// The size of the file of a volume.
     pub(in crate::bundle) fn file_bytes(&self, number: u64) -> u64 {
         let range = self.range(number);
         self.offset(number)

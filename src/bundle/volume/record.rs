@@ -1,5 +1,5 @@
-//! What a volume says of itself: which one it is of which set, which bytes of the bundle it has, and
-//! the digests of what it shares with its neighbours.
+//! What a volume says of itself: which one it is of which set, which bytes of the bundle it has,
+//! and the digests of what it shares with its neighbours.
 //!
 //! It is not signed. Everything in it but these digests follows from the signed index, and is
 //! compared with that.
@@ -18,12 +18,10 @@ use rune_core::digest::Digest;
 
 const FORMAT: u64 = 1;
 
-/// The record of a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct VolumeRecord {
     format: u64,
-    /// The bundle digest.
     pub(super) bundle: Digest,
     bundle_bytes: u64,
     pub(super) volume_bytes: u64,
@@ -32,7 +30,6 @@ pub(super) struct VolumeRecord {
     /// The bytes of the bundle that it has: from `begin` to before `end`.
     begin: u64,
     end: u64,
-    /// Where they begin in the file.
     offset: u64,
     /// What it has of an entry that begins in an earlier volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,7 +39,6 @@ pub(super) struct VolumeRecord {
     pub(super) last: Option<PieceRecord>,
 }
 
-/// A piece of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PieceRecord {
@@ -60,7 +56,6 @@ impl PieceRecord {
         }
     }
 
-    /// Whether it is about this piece.
     pub(super) fn is_of(&self, piece: &SharedPiece<'_>) -> bool {
         *self == Self::new(piece, self.digest)
     }
@@ -126,7 +121,8 @@ impl VolumeRecord {
             })
     }
 
-    /// Where everything is, when the record agrees with itself and with the size of the bundle index.
+    /// Where everything is, when the record agrees with itself and with the size of the bundle
+    /// index.
     pub(super) fn plan(&self, index_bytes: u64) -> Option<VolumePlan> {
         let plan = VolumePlan::new(index_bytes, self.bundle_bytes, self.volume_bytes).ok()?;
         let expected = Self {
@@ -138,7 +134,6 @@ impl VolumeRecord {
         (is_number && *self == expected).then_some(plan)
     }
 
-    /// The digests of what it shares.
     pub(super) fn shared(&self) -> Vec<Digest> {
         let pieces = [&self.first, &self.last];
         pieces

@@ -12,7 +12,6 @@ use rune_core::{
     fsx::{self, PathError},
 };
 
-/// Why a bundle was not cut into volumes, or not put together from them.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RewriteError {
     #[error(transparent)]
@@ -74,7 +73,8 @@ impl Failure for RewriteError {
             Self::Closure(error) => error.help(),
             Self::Open(error) => error.help(),
             Self::Shared(_) => Some(
-                "somebody has changed one of these volumes and its record; copy them again from their source and join them again"
+                "somebody has changed one of these volumes and its record; copy them again from \
+                 their source and join them again"
                     .to_owned(),
             ),
             Self::OtherSet(path) => Some(format!(

@@ -34,9 +34,6 @@ pub struct Volume {
 
 impl Volume {
     /// Opens a file that begins as a volume does; nothing when it begins otherwise.
-    ///
-    /// # Errors
-    /// When it cannot be read, record or head is damaged, or it has another length than it should.
     pub fn open(path: &Utf8Path) -> Result<Option<Self>, VolumeError> {
         // A pipe that is opened and closed again would have lost its writer.
         if fsx::exists(path) && !fsx::is_file(path) {
@@ -142,9 +139,6 @@ impl Volume {
 
 /// The volumes of the set of which a file is one, by number, as far as they are found: beside it by
 /// their names, and where `places` says. Nothing when the file is not a volume.
-///
-/// # Errors
-/// When a volume is damaged at its beginning, of another set, or there twice.
 pub(in crate::bundle) fn find_set(
     places: &Places<'_>,
     is_only: bool,
@@ -228,9 +222,6 @@ fn add(volumes: &mut BTreeMap<u64, Volume>, volume: Volume) -> Result<(), Volume
 }
 
 /// Reads all volumes of a set as one bundle.
-///
-/// # Errors
-/// When one is missing, or two have different signatures in one slot.
 pub(in crate::bundle) fn open_set(
     volumes: BTreeMap<u64, Volume>,
 ) -> Result<BundleFile, VolumeError> {
@@ -266,9 +257,6 @@ pub(in crate::bundle) fn open_set(
 
 /// The head with the signatures of all: a slot that is blank in one volume and signed in another is
 /// signed, and one that was written in part is what it is in full elsewhere.
-///
-/// # Errors
-/// When two have different signatures in one slot, or one has something else there.
 pub(in crate::bundle) fn unite<'a>(
     heads: impl Iterator<Item = (&'a Utf8Path, &'a UnverifiedHead)>,
 ) -> Result<UnverifiedHead, VolumeError> {
@@ -295,7 +283,7 @@ fn unite_slot<'a>(
     let is_signed = |bytes: &[u8]| matches!(Slot::parse(bytes), Ok(Slot::Signed(_)));
     let is_blank = |bytes: &[u8]| matches!(Slot::parse(bytes), Ok(Slot::Blank));
     let Some((first, whole)) = held.iter().find(|(_, bytes)| is_signed(bytes)) else {
-        // What no volume has whole is for the verb to judge.
+        // What no volume has whole is for the verb to decide.
         let written = held.iter().find(|(_, bytes)| !is_blank(bytes));
         return Ok(written.or_else(|| held.first()).map(|(_, bytes)| *bytes));
     };

@@ -6,12 +6,10 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VolumeSize(u64);
 
-/// A text is not the size of a volume.
 #[derive(Debug, thiserror::Error)]
 #[error("write fat32, github, dvd, or a number with a unit, for example 4GB or 650MiB")]
 pub struct VolumeSizeError;
 
-/// Sizes that a medium or a site dictates.
 const NAMED: [(&str, u64); 3] = [
     // The largest file of the file system.
     ("fat32", (4 << 30) - 1),

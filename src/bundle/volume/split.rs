@@ -18,10 +18,8 @@ use crate::{
 use rune_core::{fsx::PathError, progress::Progress};
 
 /// Writes a bundle to volumes, and verifies it while it is read. A run that was interrupted begins
-/// anew.
-///
-/// # Errors
-/// When a byte differs from the bundle index, or the volumes cannot be written; then none has its name.
+/// anew. Fails when a byte differs from the bundle index, or the volumes cannot be written; then
+/// none has its name.
 pub(crate) fn split(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -54,9 +52,6 @@ pub(crate) fn split(
 }
 
 /// Checks what can be checked before the first byte is written.
-///
-/// # Errors
-/// When a name is taken, or there is too little room.
 pub(crate) fn check_split(
     head: &AuthenticatedHead,
     destination: &Destination,

@@ -1,4 +1,4 @@
-//! References that stand in parts: a repository under one key, its tag under another.
+//! References in two parts: a repository under one key, its tag under another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,6 @@ use rune_core::yaml::Node;
 pub(super) struct NamedValue<'n> {
     pub(super) name: &'n str,
     pub(super) value: &'n str,
-    /// Its number in a list.
     item: Option<usize>,
 }
 
@@ -48,7 +47,6 @@ pub(super) fn named_values(node: &Node) -> Vec<NamedValue<'_>> {
     of_mapping.chain(of_list).collect()
 }
 
-/// The reference that the parts make.
 pub(super) fn joined(
     registry: Option<&str>,
     repository: &str,
@@ -81,11 +79,10 @@ pub(super) fn joined(
 pub(super) struct Guess {
     pub(super) reference: String,
     pub(super) apart: Apart,
-    /// The paths of repository and image.
     pub(super) paths: Vec<String>,
 }
 
-/// The references that stand in parts under keys with a common beginning: `repository` and `tag`,
+/// The references in two parts under keys with a common beginning: `repository` and `tag`,
 /// `trivy.repository` and `trivy.tag`, `X_REPOSITORY` and `X_TAG`, `image` and `tag`.
 pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Guess> {
     let values = named_values(node);
@@ -184,7 +181,7 @@ pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Gue
     guesses
 }
 
-/// The places of repositories and images of references that stand in parts in a node.
+/// The places of repositories and images of references in two parts in a node.
 pub(super) fn places(node: &Node, path: &str) -> BTreeSet<String> {
     guesses(node, path, true)
         .into_iter()

@@ -17,7 +17,7 @@ use rune_core::yaml::{Node, Value};
 enum Otherwise<'t> {
     /// Nothing: it may be something else.
     Nothing,
-    /// That this is none.
+    /// That this is not an image.
     Shown(&'t str),
     /// That there is none; the value may be secret, or long.
     Hidden,
@@ -47,7 +47,6 @@ impl Search<'_> {
         }
     }
 
-    /// The same for a text.
     pub(super) fn declared_text(&mut self, path: &str, text: &str, is_declared: bool) {
         let mut references = Vec::new();
         self.references_in(text, self.is_encoded(path), 0, &mut references);

@@ -151,7 +151,7 @@ const FILE_ENDS: [&str; 16] = [
     "html", "jar", "log",
 ];
 
-/// Whether a tag is none, wherever it stands.
+/// Whether a tag is never an image, wherever it stands.
 pub(super) fn is_no_tag(tag: &str) -> bool {
     // `name:tag` is how people write about images.
     matches!(

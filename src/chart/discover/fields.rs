@@ -12,7 +12,6 @@ use super::{
 use crate::policy::{Apart, FieldForm, FieldStep, ImageField, below_item, below_key, field_steps};
 use rune_core::yaml::{Node, Value};
 
-/// Searches the fields of one object.
 pub(super) fn search(search: &mut Search<'_>, object: &Node, kind: &str, group: &str) {
     let is_this = |known_kind: &str, known_group: &str| known_kind == kind && known_group == group;
     for (_, _, path) in FIELDS

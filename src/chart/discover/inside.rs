@@ -24,7 +24,6 @@ const MIN_ENCODED: usize = 16;
 pub(super) struct Budget(usize);
 
 pub(super) enum Inside {
-    /// Documents with keys or items.
     Documents(Vec<Node>),
     /// A text of another form, decoded.
     Text(String),

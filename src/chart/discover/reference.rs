@@ -57,7 +57,6 @@ pub(super) fn candidates(text: &str) -> impl Iterator<Item = Candidate<'_>> {
         })
 }
 
-/// The reference in a word, and its shape.
 fn shape_of(word: &str) -> Option<(&str, Shape)> {
     // Emphasis goes around a word, the star of a pattern stands on one side of it.
     let word = word

@@ -5,8 +5,8 @@ use camino::Utf8Path;
 use super::{MAX_NODES, documents, entries, items, scalar, text_of};
 use rune_core::yaml::{self, Node};
 
-/// Whether an object is named after a digest, or has a label with one: neither may contain `:`. Many
-/// charts put the tag of an image there, and a tag can be `v1@sha256:…`.
+/// Whether an object is named after a digest, or has a label with one: neither may contain `:`.
+/// Many charts put the tag of an image there, and a tag can be `v1@sha256:…`.
 pub(crate) fn has_digest_in_name_or_label(rendered: &str) -> bool {
     documents(rendered).any(|document| {
         yaml::parse_rendered(Utf8Path::new("what Helm rendered"), document, MAX_NODES)

@@ -24,7 +24,6 @@ use rune_core::yaml;
 /// Bytes of a text, and what stands there instead.
 type Edit = (Range<usize>, String);
 
-/// Rendered objects with other images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
     /// The objects. Not to be used when there are obstacles.
@@ -55,7 +54,6 @@ pub enum ObstacleReason {
     NotWritten,
     /// Something else in the document refers to the same scalar.
     Shared,
-    /// The text within the string is compressed.
     Compressed,
     /// With the change, the document would not say what it should.
     NotWritable,

@@ -66,7 +66,6 @@ const CONTAINER_KEYS: [&str; 6] = [
     "resources",
 ];
 
-/// Keys that hold logins of registries.
 const LOGINS: [&str; 3] = [".dockerconfigjson", ".dockercfg", "auths"];
 
 /// What is known of the place of a node.
@@ -78,9 +77,7 @@ pub(super) struct Context {
     is_image: bool,
     /// Whether it is a query, a pattern or prose.
     is_doubtful: bool,
-    /// Whether it stands beside what containers have.
     is_in_container: bool,
-    /// How many strings it lies within.
     depth: usize,
     /// What declares the place; without one, the field.
     declaration: Option<Declaration>,

@@ -13,7 +13,6 @@ use crate::{
 };
 use rune_core::yaml::{Node, Value};
 
-/// Keys whose lists hold containers.
 const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 /// Groups of the kinds whose containers must have an image; elsewhere a container can be a patch of
 /// one.
@@ -21,7 +20,6 @@ const OWN_GROUPS: [&str; 3] = ["", "apps", "batch"];
 /// The annotation that makes an object a hook.
 const HOOK: &str = "helm.sh/hook";
 
-/// The search through one object.
 pub(super) struct Search<'s> {
     pub(super) file: &'s str,
     pub(super) object: String,
@@ -31,7 +29,7 @@ pub(super) struct Search<'s> {
     pub(super) is_secret: bool,
     pub(super) places: &'s ImagePlaces,
     pub(super) container: Option<String>,
-    /// What was looked at already.
+    /// What was checked already.
     pub(super) settled: BTreeSet<String>,
     pub(super) budget: &'s mut Budget,
     pub(super) found: &'s mut Vec<(ImagePlace, Named)>,
@@ -153,7 +151,6 @@ impl<'s> Search<'s> {
         self.container = None;
     }
 
-    /// A volume whose content is an image.
     fn volume(&mut self, node: &Node, path: &str) {
         for (_, image) in entries(node).filter(|(key, _)| *key == "image") {
             for (_, reference) in entries(image).filter(|(key, _)| *key == "reference") {

@@ -32,8 +32,7 @@ fn found(rendered: &str) -> Vec<String> {
 
 #[test]
 fn containers_of_every_kind_are_found_in_whatever_holds_them() {
-    let pod = "{initContainers: [{name: i, image: a}], containers: [{name: c, image: b}], ephemeralContainers: [{name: e, image: c}], \
-               volumes: [{name: v, image: {reference: d}}]}";
+    let pod = "{initContainers: [{name: i, image: a}], containers: [{name: c, image: b}], ephemeralContainers: [{name: e, image: c}], volumes: [{name: v, image: {reference: d}}]}";
     for (kind, prefix, spec) in [
         ("v1\nkind: Pod", "spec", format!("spec: {pod}")),
         (
@@ -126,7 +125,8 @@ fn in_a_container_only_what_no_runtime_can_pull_is_ignored() {
     };
     let of = |image: &str| {
         let pod = format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, image: '{image}'}}]}}\n"
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: \
+             {{containers: [{{name: c, image: '{image}'}}]}}\n"
         );
         discover(&pod, &places)
             .into_iter()
@@ -147,7 +147,8 @@ fn in_a_container_only_what_no_runtime_can_pull_is_ignored() {
 fn patterns_of_policies_for_pods_are_no_images() {
     let policy = |image: &str| {
         found(&format!(
-            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec: {{pattern: {{containers: [{{image: '{image}'}}]}}}}\n"
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec: \
+             {{pattern: {{containers: [{{image: '{image}'}}]}}}}\n"
         ))
     };
     assert_eq!(policy("!*:latest"), Vec::<String>::new());
@@ -197,9 +198,12 @@ fn known_custom_resources_are_looked_into() {
 
 #[test]
 fn lists_are_opened_definitions_are_not_and_the_file_holds_until_another_is_named() {
-    let text = "---\n# Source: a\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: x}]}}\n---\n\
-                apiVersion: v1\nkind: Pod\nmetadata: {generateName: q-}\nspec: {containers: [{name: c, image: y}]}\n---\n# Source: b\n\
-                apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec: {containers: [{image: no}]}\n";
+    let text = "---\n# Source: a\napiVersion: v1\nkind: List\nitems:\n- \
+                {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: x}]}}\n---\napiVersion: \
+                v1\nkind: Pod\nmetadata: {generateName: q-}\nspec: \
+                {containers: [{name: c, image: y}]}\n---\n# Source: b\napiVersion: \
+                apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec: \
+                {containers: [{image: no}]}\n";
     assert_eq!(
         found(text),
         [
@@ -212,7 +216,8 @@ fn lists_are_opened_definitions_are_not_and_the_file_holds_until_another_is_name
 #[test]
 fn a_container_without_an_image_and_a_document_that_cannot_be_read_are_reported() {
     let lines = found(
-        "# Source: a\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c}, {name: d, image: ''}]}\n---\n# Source: b\nx: [\n",
+        "# Source: a\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: \
+         {containers: [{name: c}, {name: d, image: ''}]}\n---\n# Source: b\nx: [\n",
     );
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert!(
@@ -229,11 +234,13 @@ fn a_container_without_an_image_and_a_document_that_cannot_be_read_are_reported(
 #[test]
 fn duplicate_keys_hide_nothing_and_merge_keys_are_followed() {
     let lines = found(
-        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers: [{name: c, image: a, image: b}]\n  containers: [{name: d, image: c}]\n",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers: \
+         [{name: c, image: a, image: b}]\n  containers: [{name: d, image: c}]\n",
     );
     assert_eq!(lines.len(), 3, "{lines:?}");
     let lines = found(
-        "x: &x {image: hidden}\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{<<: *x, name: c}]}\n",
+        "x: &x {image: hidden}\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: \
+         {containers: [{<<: *x, name: c}]}\n",
     );
     assert_eq!(
         lines,
@@ -244,14 +251,16 @@ fn duplicate_keys_hide_nothing_and_merge_keys_are_followed() {
 #[test]
 fn what_a_chart_says_cannot_act_on_a_terminal() {
     let lines = found(
-        "# Source: a\u{1b}[2J\napiVersion: v1\nkind: Pod\nmetadata: {name: \"p\\e[31m\"}\nspec: {containers: [{name: c, image: \"x\\e\"}]}\n",
+        "# Source: a\u{1b}[2J\napiVersion: v1\nkind: Pod\nmetadata: {name: \"p\\e[31m\"}\nspec: \
+         {containers: [{name: c, image: \"x\\e\"}]}\n",
     );
     assert!(
         lines.iter().all(|line| !line.chars().any(char::is_control)),
         "{lines:?}"
     );
     let lines = found(&format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, image: {}}}]}}\n",
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: \
+         {{containers: [{{name: c, image: {}}}]}}\n",
         "x".repeat(9000)
     ));
     assert!(lines[0].len() < 1000);
@@ -259,7 +268,8 @@ fn what_a_chart_says_cannot_act_on_a_terminal() {
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_searched(text in "(---\n|# Source: x\n|kind: Pod\n|spec: |containers: |image: |a/b:1|@sha256:|\\{\\{|\\}\\}|\\$\\(|://|=|\\[|\\]|\\{|\\}|[-a-z:,&*!|>'\" \n]){0,60}") {
+    fn any_text_is_searched(text in "(---\n|# Source: x\n|kind: Pod\n|spec: |containers: |image: \
+                                     |a/b:1|@sha256:|\\{\\{|\\}\\}|\\$\\(|://|=|\\[|\\]|\\{|\\}|[-a-z:,&*!|>'\" \n]){0,60}") {
         found(&text);
     }
 }

@@ -6,7 +6,6 @@ const MAX_PLACEHOLDER: usize = 200;
 /// The longest IPv6 address, in bytes.
 const MAX_ADDRESS: usize = 46;
 
-/// A word, and what stands before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token<'t> {
     pub(super) text: &'t str,

@@ -1,6 +1,6 @@
 //! `Chart.yaml` and `requirements.yaml` as Helm's decoder reads them: unknown keys are passed over,
-//! keys match without regard to case, nothing where a value should be is no value, and numbers and
-//! booleans become text where text is wanted.
+//! keys match without regard to case, nothing where a value should be is not a value, and numbers
+//! and booleans become text where text is wanted.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The metadata, where its fields stand, and what is not a version if it is none.
+    /// The metadata, where its fields stand, and the version where it is not valid.
     pub(super) fn finish(mut self) -> Result<(ChartMetadata, Places), (String, Places)> {
         let mut text = |name: &str| self.texts.remove(name).unwrap_or_default();
         let version = text("version");

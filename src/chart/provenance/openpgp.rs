@@ -21,7 +21,6 @@ pub struct ChartKey {
     password: Password,
 }
 
-/// The part of a key that signs.
 enum Part {
     Primary(Box<SecretKey>),
     Subkey(Box<SignedSecretSubKey>),
@@ -36,9 +35,6 @@ impl fmt::Debug for ChartKey {
 impl ChartKey {
     /// Reads an armored private key, as `gpg --armor --export-secret-keys` writes it. `passphrase`
     /// is asked only when it is encrypted.
-    ///
-    /// # Errors
-    /// When it is no such key, no part of it can sign, or the passphrase is missing or wrong.
     pub fn load<E: From<ProvenanceError>>(
         armored: &[u8],
         passphrase: impl FnOnce() -> Result<Secret, E>,
@@ -58,9 +54,6 @@ impl ChartKey {
     }
 
     /// The content of the chart's `.prov`.
-    ///
-    /// # Errors
-    /// When the key's algorithm is not supported.
     pub fn sign(&self, package: &Package) -> Result<Vec<u8>, ProvenanceError> {
         let text = statement(package)?;
         match &self.part {

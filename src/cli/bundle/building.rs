@@ -27,8 +27,8 @@ pub(super) struct Build {
     output: Option<Utf8PathBuf>,
     #[command(flatten)]
     held: HeldArgs,
-    /// Write volumes of at most SIZE instead of one file: fat32 (4 GiB - 1), github (2 GiB - 1), dvd,
-    /// or a number such as 650MiB
+    /// Write volumes of at most SIZE instead of one file: fat32 (4 GiB - 1), github (2 GiB - 1),
+    /// dvd, or a number such as 650MiB
     #[arg(long, value_name = "SIZE", conflicts_with_all = ["bases", "lists"])]
     volume_size: Option<VolumeSize>,
     /// Private key to sign with; may be repeated. The passphrase is read from `COSIGN_PASSWORD` or
@@ -39,8 +39,8 @@ pub(super) struct Build {
     /// `--image-signatures` the public key that made them
     #[arg(long, value_name = "FILE")]
     image_key: Option<Utf8PathBuf>,
-    /// Use finished image signatures instead of a private key: a directory of them, or a bundle that
-    /// has them
+    /// Use finished image signatures instead of a private key: a directory of them, or a bundle
+    /// that has them
     #[arg(long, value_name = "DIR|BUNDLE", requires = "image_key")]
     image_signatures: Option<Utf8PathBuf>,
     /// Write what is to be signed for `--image-signatures` into a new directory, and build nothing

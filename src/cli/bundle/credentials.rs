@@ -56,13 +56,13 @@ pub(super) struct Logout {
     access: NamedRegistryArgs,
 }
 
-/// Why there is no password.
 #[derive(Debug, thiserror::Error)]
 enum PasswordError {
     #[error("cannot read the password from standard input")]
     Read(#[source] io::Error),
     #[error(
-        "what came from standard input is not a password: it is not UTF-8 text of at most {MAX_PASSWORD_BYTES} bytes"
+        "what came from standard input is not a password: it is not UTF-8 text of at most \
+         {MAX_PASSWORD_BYTES} bytes"
     )]
     Form,
 }

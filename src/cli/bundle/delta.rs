@@ -64,8 +64,8 @@ pub(super) struct HeldArgs {
 pub(super) struct Apply {
     #[command(flatten)]
     delta: DeltaArgs,
-    /// Where the entries are that the delta lacks: a bundle, a directory that one was unpacked
-    /// into, or a registry that one was pushed into, `oci://HOST[:PORT][/PREFIX]`; may be repeated
+    /// Source of the entries that the delta lacks: a bundle, a directory with an unpacked one, or
+    /// a registry that one was pushed to, `oci://HOST[:PORT][/PREFIX]`; may be repeated
     #[arg(long = "from", value_name = "SOURCE")]
     bases: Vec<BaseSource>,
     /// File to write [default: NAME-VERSION.bundle.tar]

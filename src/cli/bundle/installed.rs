@@ -54,8 +54,8 @@ pub(super) struct Rollback {
 /// Collects diagnostics of a namespace for the vendor, without secrets.
 ///
 /// Versions, states of pods and workloads, events and logs go into one tar, which begins with the
-/// list of what is in it and how much was redacted. Secrets, ConfigMaps and environment variables are
-/// not collected. What may not be read is named.
+/// list of what is in it and how much was redacted. Secrets, ConfigMaps and environment variables
+/// are not collected. What may not be read is named.
 #[derive(Debug, Args)]
 pub(super) struct Support {
     /// File to write; an existing file is never overwritten

@@ -29,8 +29,8 @@ pub(super) struct Load {
     /// Platform of the node [default: the one of this machine]
     #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
     platform: Option<Platform>,
-    /// Write a file that k3s, RKE2 or k0s imports, such as into /var/lib/rancher/k3s/agent/images or
-    /// /var/lib/k0s/images
+    /// Write a file that k3s, RKE2 or k0s imports, such as into /var/lib/rancher/k3s/agent/images
+    /// or /var/lib/k0s/images
     #[arg(long, value_name = "DIR", conflicts_with_all = ["ctr", "address", "namespace"], value_parser = output_path)]
     images_dir: Option<Utf8PathBuf>,
     /// containerd's client, or k3s or k0s, which include it [default: the first of ctr, k3s, k0s in
@@ -145,7 +145,6 @@ fn platform(text: &str) -> Result<Platform, PlatformError> {
     }
 }
 
-/// The value is no path that means the same on every node.
 #[derive(Debug, thiserror::Error)]
 #[error("expected the absolute path of the file on the nodes")]
 struct PathOnNodesError;

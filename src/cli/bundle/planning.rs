@@ -28,8 +28,8 @@ pub(super) struct Init {
     /// Chart to include: its directory, or its .tgz; may be repeated
     #[arg(long = "chart", value_name = "DIR|TGZ|oci://…|https://…")]
     charts: Vec<String>,
-    /// Values that every chart, or the chart of that name, is installed with; they become part of
-    /// the bundle; may be repeated
+    /// Values file for all charts, or for the chart of that name; becomes part of the bundle; may
+    /// be repeated
     #[arg(long, value_name = "[CHART=]FILE")]
     values: Vec<String>,
     /// Values for the check of the charts alone, such as a password that an upgrade asks for; never
@@ -50,8 +50,8 @@ pub(super) struct Init {
 
 /// Resolve every reference to a digest, and write the lock.
 ///
-/// Charts are rendered by Helm with the values of every profile: each image that they name must be in
-/// the lock.
+/// Charts are rendered by Helm with the values of every profile: each image that they name must be
+/// in the lock.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is an option of its own"

@@ -1,4 +1,4 @@
-//! What Helm starts as its post-renderer. It is no verb: `install` tells Helm to call it.
+//! What Helm starts as its post-renderer. It is not a verb: `install` tells Helm to call it.
 
 use std::{
     env,

@@ -15,7 +15,8 @@ use rune_core::command::CommandError;
 
 /// Delete from a registry what only older bundles need.
 ///
-/// Bundle indexes that `push` left there say what each bundle needs. Without --yes nothing is deleted.
+/// Bundle indexes that `push` left there say what each bundle needs. Without --yes nothing is
+/// deleted.
 #[derive(Debug, Args)]
 pub(super) struct Prune {
     /// Registry: HOST[:PORT][/PREFIX] [env: RUNE_BUNDLE_REGISTRY]

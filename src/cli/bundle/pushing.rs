@@ -18,7 +18,8 @@ use rune_core::command::CommandError;
 
 /// Push images, charts, the bundle index and its signatures into a registry, byte for byte.
 ///
-/// Nothing is unpacked: the bytes go from the file to the registry, and are checked there afterwards.
+/// Nothing is unpacked: the bytes go from the file to the registry, and are checked there
+/// afterwards.
 #[derive(Debug, Args)]
 pub(super) struct Push {
     #[command(flatten)]
@@ -149,7 +150,6 @@ impl TransferArgs {
     }
 }
 
-/// A text is no size of a request.
 #[derive(Debug, thiserror::Error)]
 #[error("write a size from 64KiB to 4GiB, such as 8MiB")]
 struct SizeError;

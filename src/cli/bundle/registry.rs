@@ -10,7 +10,6 @@ use rune_core::{
     fsx,
 };
 
-/// Why a text names no registry.
 #[derive(Debug, thiserror::Error)]
 enum RegistryArgError {
     #[error("no registry was given")]
@@ -42,9 +41,6 @@ impl Failure for RegistryArgError {
 }
 
 /// Whether bundle and registry are in each other's place.
-///
-/// # Errors
-/// When they are.
 pub(super) fn check_order(bundle: &Utf8Path, registry: Option<&str>) -> Result<(), CommandError> {
     match registry.map(Utf8Path::new) {
         Some(file) if fsx::is_file(file) && bundle != "-" && !fsx::exists(bundle) => {

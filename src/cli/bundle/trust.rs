@@ -94,7 +94,6 @@ pub(super) struct SignerArgs {
     trust: Option<Utf8PathBuf>,
 }
 
-/// What is read at any position comes from no pipe.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "standard input is not read here; store it in a file first, or write `./-` for one of that name"

@@ -24,14 +24,11 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct ApplyOptions {
-    /// The delta, and what it is checked with.
     pub(crate) delta: BundleOptions,
-    /// Where the other entries are.
     pub(crate) bases: Vec<BaseSource>,
     pub(crate) registry: ClientConfig,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
-    /// Only check that it could be done.
     pub(crate) is_dry_run: bool,
 }
 
@@ -46,7 +43,6 @@ pub(crate) struct ApplyReport {
     bytes: u64,
     from_delta: Tally,
     from_bases: Vec<Used>,
-    /// How many entries an earlier, interrupted run had written.
     kept: u64,
     dry_run: bool,
 }
@@ -73,11 +69,8 @@ impl Report for ApplyReport {
     }
 }
 
-/// Writes the bundle of a delta.
-///
-/// # Errors
-/// When the delta or a base is not as signed, some entries are missing, or the bundle cannot be
-/// written; nothing has its name then.
+/// Writes the bundle of a delta. Fails when the delta or a base is not as signed, some entries are
+/// missing, or the bundle cannot be written; nothing has its name then.
 pub(crate) fn run(
     options: &ApplyOptions,
     progress: &Arc<dyn Progress>,

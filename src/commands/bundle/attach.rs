@@ -26,18 +26,14 @@ const MAX_SIGNATURE_FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct AttachOptions {
     pub(crate) bundle: Utf8PathBuf,
-    /// Where other volumes of its set are.
     pub(crate) parts: Vec<Utf8PathBuf>,
-    /// The file with the signature.
     pub(crate) signature: Utf8PathBuf,
     /// The file with the public key that it was made with.
     pub(crate) key: Option<Utf8PathBuf>,
-    /// The trust file with that key.
     pub(crate) trust_file: Option<Utf8PathBuf>,
     pub(crate) is_dry_run: bool,
 }
 
-/// A signature is in the bundle.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct AttachReport(CosignReport);
@@ -67,16 +63,16 @@ impl Failure for AttachError {
     }
 
     fn help(&self) -> Option<String> {
-        Some("give --key FILE with the public key of whoever signed, or --trust FILE with all keys that count".to_owned())
+        Some(
+            "give --key FILE with the public key of the signer, or --trust FILE with all trusted \
+             keys"
+                .to_owned(),
+        )
     }
 }
 
 /// Puts a signature into a bundle, after it was checked against a key and the bundle to its last
 /// byte.
-///
-/// # Errors
-/// When the signature is not one by the key over this bundle's index, the bundle is damaged, no
-/// slot is left, or the file may not be written.
 pub(crate) fn run(
     options: &AttachOptions,
     progress: &dyn Progress,
@@ -122,7 +118,6 @@ pub(crate) fn run(
     Ok(AttachReport(report))
 }
 
-/// The key that made the signature.
 fn find(
     trust: &Trust,
     foreign: &ForeignSignature,
@@ -141,6 +136,7 @@ fn misfit(bundle: &Utf8Path, digest: Digest, error: CommandError) -> CommandErro
     }
     let hex = digest.hex();
     error.with_help(format!(
-        "sign the exact output of `tar --occurrence=1 -xOf {bundle} bundle.json` (its SHA-256 is {hex}), and give the public key of the one that signs"
+        "sign the exact output of `tar --occurrence=1 -xOf {bundle} bundle.json` (its SHA-256 is \
+         {hex}), and give the public key of the one that signs"
     ))
 }

@@ -73,7 +73,6 @@ impl BaseSource {
         }
     }
 
-    /// The entries of a bundle that a delta lacks.
     pub(super) async fn for_delta(
         &self,
         client: &Client,

@@ -47,28 +47,21 @@ pub(crate) struct BuildOptions {
     pub(crate) volume_size: Option<VolumeSize>,
     /// Files with private keys; the first signs slot 0, and so on.
     pub(crate) keys: Vec<Utf8PathBuf>,
-    /// Who signs the images and charts for clusters.
     pub(crate) image_signing: Option<ImageSigning>,
     /// The file with the OpenPGP key that signs the charts for Helm.
     pub(crate) chart_key: Option<Utf8PathBuf>,
-    /// Components to carry or leave out.
     pub(crate) components: ComponentChoice,
     /// Whether the charts are checked for images that are not inside.
     pub(crate) chart_check: ChartCheck,
-    /// How many downloads at once.
     pub(crate) jobs: usize,
-    /// Only check and say what would be done.
     pub(crate) is_dry_run: bool,
     pub(crate) registry: ClientConfig,
 }
 
 /// Builds a bundle. Everything that can be wrong without the network is found before the first byte
-/// is fetched.
-///
-/// # Errors
-/// When the manifest, lock, policy, a key or a file is not right, the destination cannot receive
-/// the bundle, or a registry does not deliver what was locked. Nothing stands under the final name
-/// then.
+/// is fetched. Fails when the manifest, lock, policy, a key or a file is not right, the destination
+/// cannot receive the bundle, or a registry does not deliver what was locked. Nothing stands under
+/// the final name then.
 pub(crate) fn run(
     options: BuildOptions,
     passphrase: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
@@ -249,7 +242,7 @@ fn built_images(index: &BundleIndex) -> Vec<BuiltImage> {
     images.collect()
 }
 
-/// Takes out what the receiver has.
+/// Leaves out what the receiver has.
 fn without_held(
     bundle: Plan,
     index: &BundleIndex,

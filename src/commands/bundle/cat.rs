@@ -18,10 +18,9 @@ use rune_core::{
 /// An entry up to this size is checked in memory; a larger one is read twice.
 const MAX_IN_MEMORY_BYTES: u64 = 8 << 20;
 
-/// The name that the index has in a bundle.
+/// The name that the bundle index has in a bundle.
 const INDEX: &str = "bundle.json";
 
-/// Why an entry is not shown.
 #[derive(Debug, thiserror::Error)]
 enum CatError {
     #[error("the bundle has no entry `{path}`")]
@@ -68,12 +67,9 @@ pub(crate) struct Output<'a> {
     pub(crate) is_terminal: bool,
 }
 
-/// Writes an entry.
-///
-/// # Errors
-/// When the bundle is not as signed, or has no such entry. Of one of up to 8 MiB nothing is written
-/// then; a larger one was right when it was read first, and its last piece is withheld when it no
-/// longer is.
+/// Writes an entry. Fails when the bundle is not as signed, or has no such entry. Of one of up to 8
+/// MiB nothing is written then; a larger one was right when it was read first, and its last piece
+/// is withheld when it no longer is.
 pub(crate) fn run(
     options: &BundleOptions,
     path: &str,
@@ -162,7 +158,7 @@ struct TextOrBytes<'a, 'o> {
 }
 
 impl TextOrBytes<'_, '_> {
-    /// Looks whether a piece may be shown.
+    /// Checks whether a piece may be shown.
     fn check(&mut self, piece: &[u8]) -> Result<(), CommandError> {
         if self.output.is_terminal {
             self.text(piece)?;

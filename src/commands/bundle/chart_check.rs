@@ -31,7 +31,6 @@ pub enum ChartCheck {
     LeftOut,
 }
 
-/// What became of the check.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CompletenessReport {
@@ -45,11 +44,8 @@ pub(super) struct CompletenessReport {
     tag_pins: Vec<ExceptionRecord>,
     /// Patterns of the names of tests that were left out, with the reason.
     tests_left_out: Vec<ExceptionRecord>,
-    /// References that were ignored, with the reason.
     ignored: Vec<ExceptionRecord>,
-    /// The keys of values that were for the check alone.
     check_values: Vec<CheckValuesRecord>,
-    /// Charts in which no object names an image.
     charts_without_images: Vec<String>,
 }
 
@@ -98,7 +94,8 @@ impl CompletenessReport {
                     counted(self.renderings, "rendering"),
                 );
                 format!(
-                    "{label}every image of the charts is inside: {references} in {renderings} by helm {helm}\n"
+                    "{label}every image of the charts is inside: {references} in {renderings} by \
+                     helm {helm}\n"
                 )
             }
         };
@@ -108,8 +105,8 @@ impl CompletenessReport {
         for chart in &self.charts_without_images {
             let _ = writeln!(
                 text,
-                "note: the chart {chart} names no image in any profile; if an operator derives images from its objects, declare the \
-                 fields under `images.fields` in the policy"
+                "note: the chart {chart} names no image in any profile; if an operator derives \
+                 images from its objects, declare the fields under `images.fields` in the policy"
             );
         }
         text
@@ -117,9 +114,6 @@ impl CompletenessReport {
 }
 
 /// Checks that there is a Helm for the charts of a project, before anything is fetched.
-///
-/// # Errors
-/// When there is none, or it is something else.
 pub(super) fn check_helm(project: &Project, check: &ChartCheck) -> Result<(), CommandError> {
     match check {
         ChartCheck::Helm {

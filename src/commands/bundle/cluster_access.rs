@@ -13,7 +13,6 @@ use rune_core::interrupt::Interrupt;
 /// How long looking for Helm may take.
 const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
 
-/// Which cluster, and which Helm.
 #[derive(Debug, Clone)]
 pub(crate) struct ClusterAccessOptions {
     pub(crate) cluster: ClusterOptions,
@@ -76,7 +75,6 @@ impl<'a> ClusterAccess<'a> {
 }
 
 impl ClusterAccessOptions {
-    /// The program of Helm.
     pub(super) fn program(&self) -> Result<&Utf8PathBuf, InstallError> {
         self.helm.as_ref().ok_or(InstallError::NoHelm)
     }

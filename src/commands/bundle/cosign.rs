@@ -1,4 +1,4 @@
-//! What `sign` and `attach` have in common: a signature goes into a bundle that is there already.
+//! What `sign` and `attach` have in common: a signature goes into an existing bundle.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,6 @@ use rune_core::{
     text::shown,
 };
 
-/// Whose signatures a bundle is supposed to have.
 pub(super) enum Signers {
     /// Everybody of a trust file.
     Listed(Trust),
@@ -57,7 +56,6 @@ pub(super) struct CosignReport {
     slot: usize,
     outcome: Outcome,
     signatures: Vec<SlotState>,
-    /// How many signers it takes, by the trust file.
     #[serde(skip_serializing_if = "Option::is_none")]
     threshold: Option<usize>,
     dry_run: bool,
@@ -72,7 +70,7 @@ enum Outcome {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a signature is put into the file itself, and standard input is none")]
+#[error("a signature is written into the bundle file, so the bundle cannot be standard input")]
 struct NoFile;
 
 impl Failure for NoFile {
@@ -147,7 +145,7 @@ impl CosignReport {
             slot,
             ..
         } = self;
-        // Nobody but the signer vouches for it yet.
+        // Only the signer authenticates it yet.
         let name = shown(&self.name);
         let signer = self
             .signatures
@@ -155,20 +153,26 @@ impl CosignReport {
             .and_then(SlotState::signer)
             .unwrap_or_else(|| self.signer.clone());
         let mut text = match (self.outcome, self.dry_run) {
-            (Outcome::Present, _) => format!(
-                "`{bundle}` has the signature of {signer} already, in slot {slot}; nothing was written\n"
-            ),
+            (Outcome::Present, _) => {
+                format!(
+                    "`{bundle}` has the signature of {signer} already, in slot {slot}; nothing \
+                     was written\n"
+                )
+            }
             (_, true) => format!(
-                "{name} {version} is intact; would put the signature of {signer} into slot {slot} of `{bundle}`\n"
+                "{name} {version} is intact; would put the signature of {signer} into slot {slot} \
+                 of `{bundle}`\n"
             ),
             (Outcome::Added, false) => {
                 format!(
-                    "{name} {version} is intact; put the signature of {signer} into slot {slot} of `{bundle}`\n"
+                    "{name} {version} is intact; put the signature of {signer} into slot {slot} \
+                     of `{bundle}`\n"
                 )
             }
             (Outcome::Completed, false) => {
                 format!(
-                    "{name} {version} is intact; completed the signature of {signer} in slot {slot} of `{bundle}`, where an earlier run was cut off\n"
+                    "{name} {version} is intact; completed the signature of {signer} in slot \
+                     {slot} of `{bundle}`, where an earlier run was cut off\n"
                 )
             }
         };

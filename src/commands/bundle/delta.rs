@@ -20,21 +20,17 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct DeltaOptions {
-    /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
     pub(crate) held: HeldOptions,
     /// The file to write; without one, `<name>-<version>.delta.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
-    /// Only check that it could be done.
     pub(crate) is_dry_run: bool,
 }
 
-/// Where it says what the receiver has.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HeldOptions {
     /// Bundles, and directories that some were unpacked into; they are not trusted.
     pub(crate) bases: Vec<Utf8PathBuf>,
-    /// Have-lists.
     pub(crate) lists: Vec<Utf8PathBuf>,
 }
 
@@ -64,7 +60,6 @@ pub(crate) struct DeltaReport {
     digest: Digest,
     trust: Option<TrustSource>,
     output: Utf8PathBuf,
-    /// The size of the delta.
     bytes: u64,
     bundle_bytes: u64,
     included: Tally,
@@ -97,9 +92,6 @@ impl Report for DeltaReport {
 }
 
 /// Writes what a receiver lacks of a bundle.
-///
-/// # Errors
-/// When the bundle is not as signed, a base cannot be read, or the delta cannot be written.
 pub(crate) fn run(
     options: &DeltaOptions,
     progress: &Arc<dyn Progress>,

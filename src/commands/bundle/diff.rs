@@ -17,16 +17,11 @@ use rune_core::{
     text::{shown, size},
 };
 
-/// Which bundles, and what they are checked with.
 #[derive(Debug, Clone)]
 pub(crate) struct DiffOptions {
-    /// The bundle that is there.
     pub(crate) old: Utf8PathBuf,
-    /// The bundle that is to come.
     pub(crate) new: Utf8PathBuf,
-    /// Who must vouch for both; nobody is fine.
     pub(crate) trust: ViewOptions,
-    /// Whether a difference fails the job.
     pub(crate) is_failure: bool,
 }
 
@@ -39,11 +34,6 @@ pub(crate) struct DiffReport {
     is_failure: bool,
 }
 
-/// Compares two bundles, in place.
-///
-/// # Errors
-/// When a bundle cannot be read, keys or a digest were given and do not vouch for it, or what is
-/// compared is damaged.
 pub(crate) fn run(options: &DiffOptions) -> Result<DiffReport, CommandError> {
     let (old, new) = (
         options.trust.open(&options.old)?,
@@ -103,7 +93,10 @@ impl Lines {
 
     fn head(&mut self, diff: &Diff) {
         if !(diff.old.verified && diff.new.verified) {
-            self.text.push_str("UNVERIFIED: no --key and no --trust was given; everything below is only what the files claim\n");
+            self.text.push_str(
+                "UNVERIFIED: no --key and no --trust was given; everything below is only what the \
+                 files claim\n",
+            );
         }
         for (label, side) in [("old", &diff.old), ("new", &diff.new)] {
             self.add(
@@ -165,14 +158,14 @@ impl Lines {
             }
         }
         let carry = &diff.carry;
-        let (contents, total) = (
+        let (blobs, total) = (
             counted(carry.contents, "blob"),
             counted(carry.total_contents, "blob"),
         );
         self.add(
             "to transfer",
             &format!(
-                "{contents}, {}; the whole bundle has {total}, {}",
+                "{blobs}, {}; the whole bundle has {total}, {}",
                 size(carry.bytes),
                 size(carry.total_bytes)
             ),

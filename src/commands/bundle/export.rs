@@ -21,11 +21,9 @@ pub(crate) struct ExportOptions {
     pub(crate) format: ExportFormat,
 }
 
-/// For whom the list is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ExportFormat {
-    /// References of images, one a line.
     List,
     /// The manifest of hauler: `Images` and `Charts`.
     Hauler,
@@ -62,9 +60,6 @@ struct RemoteChart<'a> {
 }
 
 /// Writes the lock down as another tool reads it.
-///
-/// # Errors
-/// When there is no lock, or it is not that of the manifest.
 pub(crate) fn run(
     options: &ExportOptions,
     progress: &dyn Progress,

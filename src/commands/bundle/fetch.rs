@@ -33,7 +33,6 @@ pub(crate) struct FetchOptions {
     pub(crate) bases: Vec<Utf8PathBuf>,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
-    /// Only check that it could be done.
     pub(crate) is_dry_run: bool,
 }
 
@@ -48,10 +47,8 @@ pub(crate) struct FetchReport {
     output: Utf8PathBuf,
     bytes: u64,
     signatures: Vec<SlotState>,
-    /// The blank slots for which the registry has a signature.
     later_signatures: Vec<usize>,
     from: Vec<Used>,
-    /// How many entries an earlier, interrupted run had written.
     kept: u64,
     dry_run: bool,
 }
@@ -82,18 +79,16 @@ impl Report for FetchReport {
         text.push_str(&continued_line(self.kept));
         for slot in &self.later_signatures {
             text.push_str(&format!(
-                "note: there is a later signature for slot {slot}; --with-later-signatures fetches it\n"
+                "note: there is a later signature for slot {slot}; --with-later-signatures \
+                 fetches it\n"
             ));
         }
         text
     }
 }
 
-/// Fetches a bundle.
-///
-/// # Errors
-/// When the registry does not have all of it, it is not as signed, or the file cannot be written;
-/// nothing has its name then.
+/// Fetches a bundle. Fails when the registry does not have all of it, it is not as signed, or the
+/// file cannot be written; nothing has its name then.
 pub(crate) fn run(
     options: &FetchOptions,
     progress: &Arc<dyn Progress>,

@@ -78,9 +78,6 @@ impl Report for FingerprintReport {
 }
 
 /// Reads the keys of a file.
-///
-/// # Errors
-/// When it is neither a public key nor a trust file.
 pub(crate) fn run(options: &Fingerprint) -> Result<FingerprintReport, CommandError> {
     let file = &options.file;
     let keys = if is_pem(file)? {

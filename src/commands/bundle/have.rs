@@ -52,9 +52,6 @@ impl Report for HaveReport {
 }
 
 /// Reads everything, and lists what is as it should be.
-///
-/// # Errors
-/// When a source cannot be read, or the list cannot be written.
 pub(crate) fn run(
     options: &HaveOptions,
     progress: &dyn Progress,

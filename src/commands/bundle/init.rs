@@ -25,25 +25,18 @@ use rune_core::{
 /// Far above what a person writes.
 const MAX_VALUES_BYTES: u64 = 1 << 20;
 
-/// What a new project is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct InitOptions {
     /// Directories and packages of charts, `oci://HOST/PATH/CHART:VERSION`, URLs of packages.
     pub(crate) charts: Vec<String>,
-    /// Values files, `FILE` for every chart or `CHART=FILE`.
     pub(crate) values: Vec<String>,
-    /// The same for the check of the charts alone.
     pub(crate) check_values: Vec<String>,
-    /// Images besides those of the charts.
     pub(crate) images: Vec<Reference>,
-    /// The name of the bundle, and of the directory.
     pub(crate) name: Option<String>,
-    /// Which Helm renders the charts.
     pub(crate) helm: HelmOptions,
     pub(crate) registry: ClientConfig,
 }
 
-/// Why there is nothing to begin with.
 #[derive(Debug, thiserror::Error)]
 enum InitError {
     #[error("neither a chart nor an image is given")]
@@ -81,7 +74,6 @@ pub(crate) struct InitReport {
     directory: Utf8PathBuf,
     manifest: Utf8PathBuf,
     policy: Utf8PathBuf,
-    /// The templates of values that pin images.
     values: Vec<Utf8PathBuf>,
     name: String,
     version: Version,
@@ -91,7 +83,6 @@ pub(crate) struct InitReport {
     next: String,
 }
 
-/// An image of the new project.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct InitImage {
@@ -103,9 +94,7 @@ struct InitImage {
     possible: bool,
     /// The values that take its digest.
     pinned_by: Vec<String>,
-    /// Whether charts name it by its tag alone.
     tag_only: bool,
-    /// Whether no chart uses it.
     extra: bool,
 }
 
@@ -182,10 +171,6 @@ impl Report for InitReport {
 }
 
 /// Finds the images of charts and writes a project that has them.
-///
-/// # Errors
-/// When a chart cannot be read or rendered, or something is where the project is to be. Then
-/// nothing is written.
 pub(crate) fn run(
     options: &InitOptions,
     progress: &dyn Progress,

@@ -23,36 +23,27 @@ use rune_core::{
     text::{exact_size, shown},
 };
 
-/// Which bundle to look into.
 #[derive(Debug, Clone)]
 pub(crate) struct InspectOptions {
     /// Which bundle; keys are optional here.
     pub(crate) bundle: BundleOptions,
-    /// Whether to list every entry.
     pub(crate) with_entries: bool,
-    /// Whether to list the references of the images and nothing else.
     pub(crate) only_images: bool,
 }
 
-/// What a bundle says it contains.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InspectReport {
-    /// Whether somebody trusted vouches for the index.
     verified: bool,
     digest: Digest,
     trust: Option<TrustSource>,
     signatures: Vec<SlotState>,
     index: BundleIndex,
-    /// The size of the whole bundle.
     bytes: u64,
-    /// The volumes that it is read from.
     #[serde(skip_serializing_if = "Option::is_none")]
     volumes: Option<Volumes>,
-    /// What the file has of the bundle, if it is a delta.
     #[serde(skip_serializing_if = "Option::is_none")]
     delta: Option<DeltaReport>,
-    /// Images whose licence nobody stated.
     not_reviewed: Vec<String>,
     /// The SBOMs of each platform that is included; absent when the documents were not read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,10 +51,8 @@ pub(crate) struct InspectReport {
     /// What the advisories say; absent when they were not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     advisories: Option<Vec<ShownAdvisory>>,
-    /// For each image, how many bytes of contents the bundle has of it; null when that is not
-    /// known.
+    /// For each image, how many bytes of blobs the bundle has of it; null when that is not known.
     image_bytes: Vec<Option<u64>>,
-    /// The same for each artifact.
     artifact_bytes: Vec<Option<u64>>,
     #[serde(skip)]
     with_entries: bool,
@@ -71,10 +60,8 @@ pub(crate) struct InspectReport {
     only_images: bool,
 }
 
-/// The SBOMs of a platform of an image.
 #[derive(Debug, Serialize)]
 struct ImageSboms {
-    /// The name of the image.
     image: String,
     #[serde(flatten)]
     found: PlatformSboms,
@@ -116,7 +103,8 @@ impl Report for InspectReport {
             text,
             "size           {}, {} entries",
             exact_size(self.bytes),
-            // The listed entries, the bundle index and the signature slots, as `verify` counts them.
+            // The listed entries, the bundle index and the signature slots, as `verify` counts
+            // them.
             index.entries.len() + 1 + self.signatures.len()
         );
         if let Some(volumes) = &self.volumes {
@@ -327,9 +315,6 @@ impl InspectReport {
 
 /// Reads what a bundle says it contains; with a key or digest, only after its head was
 /// authenticated.
-///
-/// # Errors
-/// When the head cannot be read, or a key was given and does not vouch for it.
 pub(crate) fn run(
     options: &InspectOptions,
     progress: &dyn Progress,

@@ -51,7 +51,6 @@ const PUSH_JOBS: usize = 4;
 
 #[derive(Debug, Clone)]
 pub(crate) struct InstallOptions {
-    /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
     /// The bundle in a registry, if it is not in a file.
     pub(crate) stored: Option<StoredOptions>,
@@ -69,22 +68,16 @@ pub(crate) struct InstallOptions {
     pub(crate) registry: Option<Registry>,
     /// How the images are mapped to it; without a word, by values where that is enough.
     pub(crate) map: Option<MapMode>,
-    /// Where the values that map them are written to.
     pub(crate) values_file: Option<Utf8PathBuf>,
-    /// What is pushed there first.
     pub(crate) push: Option<Pushed>,
-    /// How that registry is reached.
     pub(crate) registry_access: ClientConfig,
     /// Options of Helm that say values, in their order: `--values FILE`, `--set KEY=VALUE`. With
     /// the name of a release and a colon before it, it is for that one of several.
     pub(crate) values: Vec<String>,
     /// How long the release may take to run, and a backup to be made.
     pub(crate) patience: Duration,
-    /// What may be done that is refused otherwise.
     pub(crate) permissions: Permissions,
-    /// Whether the database is backed up first.
     pub(crate) with_backup: bool,
-    /// Only say what would change.
     pub(crate) is_dry_run: bool,
     pub(crate) receipts: ReceiptPlace,
 }
@@ -92,7 +85,7 @@ pub(crate) struct InstallOptions {
 /// What of the bundle is pushed, beside images and charts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pushed {
-    /// Whether the index of the bundle and its signatures are.
+    /// Whether the bundle index and its signatures are.
     pub(crate) with_index: bool,
 }
 
@@ -126,12 +119,9 @@ struct Installation<'a> {
     progress: &'a Arc<dyn Progress>,
 }
 
-/// Installs a bundle, or says what would change.
-///
-/// # Errors
-/// When the bundle is not as signed, the cluster lacks something, the bundle must not be installed
-/// over what is there, or a release does not come to run: then what was there before runs again,
-/// if that is possible.
+/// Installs a bundle, or says what would change. Fails when the bundle is not as signed, the
+/// cluster lacks something, the bundle must not be installed over what is there, or a release does
+/// not become ready: then the previous release runs again, if that is possible.
 pub(crate) fn run(
     options: &InstallOptions,
     progress: &Arc<dyn Progress>,
@@ -313,7 +303,6 @@ impl Installation<'_> {
         )
     }
 
-    /// Pushes the bundle to the registry.
     async fn push(&self) -> Result<(), CommandError> {
         let pushed = self.options.push.filter(|_| !self.options.is_dry_run);
         let Some((destination, Pushed { with_index })) = self.options.registry.clone().zip(pushed)

@@ -65,7 +65,8 @@ impl Report for JoinReport {
         text.push_str(&identity_lines(self.digest, self.trust.as_ref()));
         if !joined.missing.is_empty() {
             text.push_str(&format!(
-                "NOT COMPLETE   `{output}` gets its name with {}: run the same command with them, in any order\n",
+                "NOT COMPLETE   `{output}` gets its name with {}: run the same command with them, \
+                 in any order\n",
                 volume_numbers(&joined.missing)
             ));
         }
@@ -74,9 +75,6 @@ impl Report for JoinReport {
 }
 
 /// Adds volumes to a bundle, which is complete with the last one.
-///
-/// # Errors
-/// When a volume is not as signed or of another set, or the file cannot be written.
 pub(crate) fn run(
     options: &JoinOptions,
     progress: &dyn Progress,

@@ -4,7 +4,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use rune_core::failure::{Failure, FailureKind};
 
-/// What a verb needs a file for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WantedKey {
     Private,
@@ -40,10 +39,8 @@ impl WantedKey {
         }
     }
 
-    /// Refuses a file that is recognised as something else.
-    ///
-    /// # Errors
-    /// When it is; a file that is not recognised is for the reader of keys.
+    /// Refuses a file that is recognised as something else. Fails when it is; a file that is not
+    /// recognised is for the reader of keys.
     pub(super) fn check(self, path: &Utf8Path, content: &[u8]) -> Result<(), WrongKeyKind> {
         match FileKind::of(content) {
             Some(found) if !self.accepts(found) => Err(WrongKeyKind {

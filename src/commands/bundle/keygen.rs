@@ -14,7 +14,6 @@ use rune_core::{
 
 #[derive(Debug)]
 pub(crate) struct KeygenOptions {
-    /// The path of both files without `.key` and `.pub`.
     pub(crate) prefix: Utf8PathBuf,
     pub(crate) is_dry_run: bool,
 }
@@ -54,17 +53,21 @@ impl Failure for KeygenError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Exists(_) => "nothing was written; choose another name with --output, or move the old key pair away yourself".to_owned(),
+            Self::Exists(_) => {
+                "nothing was written; choose another name with --output, or move the old key pair \
+                 away yourself"
+                    .to_owned()
+            }
             Self::Prefix(_) => "give a path such as `keys/cosign`".to_owned(),
-            Self::Directory(path) => format!("name a file in it with --output, such as `{}`", path.join("cosign")),
+            Self::Directory(path) => format!(
+                "give a file name in it with --output, such as `{}`",
+                path.join("cosign")
+            ),
         })
     }
 }
 
 /// Makes a key pair. The passphrase is asked for once it is known that both files can be made.
-///
-/// # Errors
-/// When one of the files exists, the directory is missing or closed, or no passphrase can be had.
 pub(crate) fn run(
     options: &KeygenOptions,
     passphrase: impl FnOnce() -> Result<Secret, CommandError>,

@@ -26,7 +26,6 @@ const MAX_TRUST_FILE_BYTES: u64 = 1 << 20;
 /// How often a passphrase may be typed.
 const MAX_TRIES: u8 = 3;
 
-/// The passphrase of a private key.
 #[derive(Debug)]
 pub(crate) struct Passphrase {
     pub(crate) secret: Secret,
@@ -36,10 +35,6 @@ pub(crate) struct Passphrase {
 
 /// Reads a private key. `ask` gets the path and the number of the attempt, from 1, and is called
 /// only when the key is encrypted, up to three times for a passphrase that is typed.
-///
-/// # Errors
-/// When the file cannot be read, is not a supported private key, or the passphrase is missing or
-/// wrong.
 pub(super) fn load_private_key(
     path: &Utf8Path,
     ask: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
@@ -72,10 +67,6 @@ pub(super) fn load_private_key(
     }
 }
 
-/// Reads the OpenPGP key that signs charts.
-///
-/// # Errors
-/// As [`load_private_key`], or when this program was built without OpenPGP.
 pub(super) fn load_chart_key(
     path: &Utf8Path,
     ask: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
@@ -94,9 +85,6 @@ pub(super) fn is_pem(path: &Utf8Path) -> Result<bool, CommandError> {
 }
 
 /// Reads a public key, which goes by the name of its file.
-///
-/// # Errors
-/// When the file cannot be read, or is no supported public key.
 pub(super) fn load_public_key(path: &Utf8Path) -> Result<Signer, CommandError> {
     let pem = fsx::read_to_string(path, MAX_KEY_FILE_BYTES)?;
     WantedKey::Public.check(path, pem.as_bytes())?;
@@ -115,18 +103,12 @@ pub(super) fn signer(path: &Utf8Path, key: &PublicKey) -> Signer {
 }
 
 /// Reads a trust file, and the key files beside it that it names.
-///
-/// # Errors
-/// When the file cannot be read, or anything in it is wrong.
 pub(super) fn load_trust_file(path: &Utf8Path) -> Result<TrustFile, CommandError> {
     read_trust_file(path, &|_| Ok(()))
 }
 
 /// The same for the trust file of a site: nobody but root and the user may write it, or a key file
 /// that it names.
-///
-/// # Errors
-/// As [`load_trust_file`], or when somebody else may write one of them.
 pub(super) fn load_site_trust_file(path: &Utf8Path) -> Result<TrustFile, CommandError> {
     fsx::check_only_ours(path)?;
     read_trust_file(path, &fsx::check_only_ours)

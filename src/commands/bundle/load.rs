@@ -24,7 +24,6 @@ pub(crate) use load::ContainerdOptions;
 
 #[derive(Debug, Clone)]
 pub(crate) struct LoadOptions {
-    /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
     /// The platform of the node; without one, that of this machine.
     pub(crate) platform: Option<Platform>,
@@ -34,7 +33,6 @@ pub(crate) struct LoadOptions {
 #[derive(Debug, Clone)]
 pub(crate) enum LoadDestination {
     Containerd(ContainerdOptions),
-    /// A file in this directory.
     ImagesDirectory(Utf8PathBuf),
 }
 
@@ -79,7 +77,6 @@ struct LoadedImage {
 struct LoadedName {
     name: String,
     state: NameState,
-    /// What the name meant before.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<String>,
 }
@@ -134,7 +131,10 @@ impl Report for LoadReport {
             let _ = writeln!(text, "trust  {trust}");
         }
         if let (Place::File { .. }, 1..) = (&self.destination, self.bytes) {
-            text.push_str("next   k0s imports the file by itself, k3s and RKE2 at the latest when they start\n");
+            text.push_str(
+                "next   k0s imports the file by itself, k3s and RKE2 at the latest when they \
+                 start\n",
+            );
         }
         for reference in &self.left_out {
             let _ = writeln!(
@@ -155,11 +155,9 @@ impl Report for LoadReport {
     }
 }
 
-/// Loads the images that a node needs.
-///
-/// # Errors
-/// When the bundle is not as signed, the runtime refuses, or another file is in the way. There is
-/// no new file then, and no new name unless everything arrived and only unpacking failed.
+/// Loads the images that a node needs. Fails when the bundle is not as signed, the runtime refuses,
+/// or another file is in the way. There is no new file then, and no new name unless everything
+/// arrived and only unpacking failed.
 pub(crate) fn run(
     options: &LoadOptions,
     progress: &dyn Progress,

@@ -33,7 +33,6 @@ use rune_storage::migrations::Migrations;
 #[derive(Debug, Clone)]
 pub struct LockOptions {
     pub project: ProjectOptions,
-    /// What to do with the result.
     pub mode: LockMode,
     /// Whether the charts are checked for images that the lock does not have.
     pub chart_check: ChartCheck,
@@ -43,40 +42,36 @@ pub struct LockOptions {
     pub registry: ClientConfig,
 }
 
-/// What to do with the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockMode {
     Write,
-    /// Compare it with the lock that is there; write nothing.
+    /// Compare it with the existing lock; write nothing.
     Check,
-    /// Resolve this image or artifact, or this chart, program or file from elsewhere; keep everything
-    /// else.
+    /// Resolve this image or artifact, or this chart, program or file from elsewhere; keep
+    /// everything else.
     Update(String),
 }
 
-/// Why a lock cannot be made, beside what the parts of it say.
 #[derive(Debug, thiserror::Error)]
-enum LockVerbError {
-    #[error("the manifest has no image, artifact, chart or file `{name}`")]
-    NoSuchSubject { name: String, known: Vec<String> },
+#[error("the manifest has no image, artifact, chart or file `{name}`")]
+struct NoSuchSubject {
+    name: String,
+    known: Vec<String>,
 }
 
-impl Failure for LockVerbError {
+impl Failure for NoSuchSubject {
     fn kind(&self) -> FailureKind {
         FailureKind::NotFound
     }
 
     fn help(&self) -> Option<String> {
-        let Self::NoSuchSubject { name, known } = self;
-        Some(yaml::suggestion(name, known))
+        Some(yaml::suggestion(&self.name, &self.known))
     }
 }
 
-/// Resolves a manifest and writes or checks its lock.
-///
-/// # Errors
-/// When the manifest has mistakes, the policy denies something, anything cannot be resolved, or the
-/// lock cannot be written. Drift is no error but the verdict of the report.
+/// Resolves a manifest and writes or checks its lock. Fails when the manifest has mistakes, the
+/// policy denies something, anything cannot be resolved, or the lock cannot be written. Drift is
+/// not an error but the verdict of the report.
 pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     let path = project.lock_path();
@@ -125,7 +120,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         charts: fetched,
         evidence,
     } = new?;
-    // What `rune-db` would refuse on the far side is refused here.
+    // What `rune-db` would refuse on the air-gapped side is refused here.
     if let Some(migrations) = &new.migrations {
         Migrations::from_dir(&project.path(&migrations.path))?;
     }
@@ -167,7 +162,8 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     Ok(report)
 }
 
-/// The images and artifacts whose tag was moved, and whose pinned digest the registry has deleted since.
+/// The images and artifacts whose tag was moved, and whose pinned digest the registry has deleted
+/// since.
 fn gone(old: &Lock, new: &Lock, client: &Client) -> Vec<String> {
     let root = |image: &LockedImage| match &image.content {
         LockedContent::Registry(pulled) => Some(pulled.root.clone()),
@@ -260,17 +256,17 @@ fn means(client: &Client, reference: &Reference, digest: Digest, progress: &dyn 
     }
 }
 
-fn no_such_subject(name: &str, project: &Project) -> LockVerbError {
+fn no_such_subject(name: &str, project: &Project) -> NoSuchSubject {
     let known = Subject::all(project.manifest())
         .map(|(known, _)| known)
         .collect();
-    LockVerbError::NoSuchSubject {
+    NoSuchSubject {
         name: name.to_owned(),
         known,
     }
 }
 
-/// Writes the lock unless its text is there already, byte for byte.
+/// Writes the lock unless it has this text already, byte for byte.
 fn write(
     lock: &Lock,
     path: &camino::Utf8Path,

@@ -19,7 +19,6 @@ pub(crate) struct LoginReport {
     registry: String,
     username: String,
     authfile: Utf8PathBuf,
-    /// Whether the registry refuses anonymous requests and accepted the credentials.
     verified: bool,
     /// Keys of the same file for repositories with credentials of their own.
     own: Vec<String>,
@@ -32,7 +31,6 @@ pub(crate) struct LogoutReport {
     authfiles: Vec<Utf8PathBuf>,
 }
 
-/// There is no file to write to.
 #[derive(Debug, thiserror::Error)]
 #[error("no file for credentials is known: neither DOCKER_CONFIG nor HOME is set")]
 struct NoFile;
@@ -61,7 +59,10 @@ impl Report for LoginReport {
         let mut text =
             format!("logged in to {registry} as {username}; the credentials are in `{authfile}`\n");
         if !verified {
-            text.push_str("note: the registry accepts anonymous requests too, so the password could not be verified\n");
+            text.push_str(
+                "note: the registry accepts anonymous requests too, so the password could not be \
+                 verified\n",
+            );
         }
         for key in own {
             text.push_str(&format!(
@@ -90,10 +91,6 @@ impl Report for LogoutReport {
 
 /// Tries the credentials of `config.login` and keeps them in `file`, one of those that `config`
 /// reads.
-///
-/// # Errors
-/// When they are refused, a credential helper or another file stands in the way, or the file cannot
-/// be written.
 pub(crate) fn login(
     config: &ClientConfig,
     file: Option<&Utf8Path>,
@@ -129,9 +126,6 @@ pub(crate) fn login(
 }
 
 /// Removes the credentials of a registry from every file that would be read.
-///
-/// # Errors
-/// When there are none, or some are kept where they cannot be removed.
 pub(crate) fn logout(files: &[AuthFile], registry: &str) -> Result<LogoutReport, CommandError> {
     Ok(LogoutReport {
         registry: registry.to_owned(),

@@ -18,16 +18,13 @@ pub(crate) use mirror::{Destination as MirrorDestination, Format as MirrorFormat
 /// Whose nodes are configured for what, and where that is written.
 #[derive(Debug, Clone)]
 pub(crate) struct MirrorOptions {
-    /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
     pub(crate) format: MirrorFormat,
-    /// The registry that has the images.
     pub(crate) destination: MirrorDestination,
     /// Where to write; without one, the configuration is the report.
     pub(crate) out: Option<Utf8PathBuf>,
 }
 
-/// A configuration, printed or written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MirrorReport {
@@ -83,10 +80,6 @@ impl Report for MirrorReport {
 
 /// Makes the configuration, and writes it if so wanted. What there is to know besides goes to
 /// `progress`.
-///
-/// # Errors
-/// When the bundle is not as signed, the runtime cannot be told such a thing, or a file with other
-/// content is in the way.
 pub(crate) fn run(
     options: &MirrorOptions,
     progress: &dyn Progress,
@@ -114,7 +107,10 @@ pub(crate) fn run(
         .clone()
         .unwrap_or_else(|| configuration.place.into());
     for source in &configuration.left_out {
-        progress.announce(&format!("note: this runtime cannot be sent elsewhere for {source}: give the charts the name of the registry"));
+        progress.announce(&format!(
+            "note: this runtime cannot be sent elsewhere for {source}: give the charts the name \
+             of the registry"
+        ));
     }
     for note in &configuration.notes {
         progress.announce(&format!("note: {note}"));

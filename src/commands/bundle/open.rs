@@ -1,4 +1,4 @@
-//! Opening a bundle: where it is, and who must vouch for it.
+//! Opening a bundle: where it is, and what it is verified with.
 
 use std::sync::Arc;
 
@@ -19,21 +19,16 @@ use rune_core::{
     fsx::{self, Stamp},
 };
 
-/// Which bundle, and what it is checked with.
 #[derive(Debug, Clone)]
 pub struct BundleOptions {
-    /// The file, or `-` for standard input.
     pub bundle: Utf8PathBuf,
     pub parts: Parts,
-    /// Who must have signed it.
     pub signers: SignerOptions,
-    /// The digest that the bundle must have.
     pub digest: Option<Digest>,
     /// Where it is on record that the file was verified before; without it, blobs are hashed.
     pub verified: Option<VerifiedFiles>,
 }
 
-/// Where the other parts of a bundle are.
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
     /// Files, and directories to look in, besides the directory of the bundle.
@@ -45,26 +40,21 @@ pub struct Parts {
 #[derive(Debug, Clone)]
 pub struct SignerOptions {
     pub keys: Vec<Utf8PathBuf>,
-    /// How many distinct keys of them must have signed.
     pub threshold: usize,
     /// A trust file, which has keys and a threshold of its own; then there are no other keys.
     pub trust_file: Option<Utf8PathBuf>,
-    /// Who named the trust file.
     pub origin: Origin,
 }
 
-/// Who named a trust file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Origin {
     #[default]
     Options,
-    /// A variable of the environment.
     Variable(&'static str),
     /// This site file. The trust file must then be as safe from others as that is.
     Site(Utf8PathBuf),
 }
 
-/// The bundle comes from a pipe, but is needed at any position.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a file, and blobs can be read from a file only")]
 struct NotAFile(Utf8PathBuf);
@@ -108,7 +98,6 @@ impl BundleOptions {
         Ok((source, head))
     }
 
-    /// Opens the bundle and authenticates its head.
     pub(super) fn authenticate(&self) -> Result<(BundleSource, AuthenticatedHead), CommandError> {
         let trust = self.trust()?;
         let (source, head) = self.open()?;
@@ -134,7 +123,7 @@ impl BundleOptions {
         }
     }
 
-    /// Why the bundle is not trusted. Who looks at the command line alone does not see trust that
+    /// Why the bundle is not trusted. Who reads the command line alone does not see trust that
     /// comes from elsewhere.
     pub(super) fn refused(&self, error: CommandError) -> CommandError {
         let elsewhere = self
@@ -146,8 +135,8 @@ impl BundleOptions {
         error.context(format!("refusing `{}`{trust}", self.bundle))
     }
 
-    /// Opens the bundle, authenticates its head and reads its documents, so that its contents can
-    /// be given away from where they lie.
+    /// Opens the bundle, authenticates its head and reads its documents, so that its entries can be
+    /// given away from where they lie.
     pub(super) fn open_in_place(&self) -> Result<Arc<OpenBundle>, CommandError> {
         let (source, head) = self.authenticate()?;
         let file = self.file(source)?;
@@ -167,7 +156,6 @@ impl BundleOptions {
         records.find(head.digest(), file)
     }
 
-    /// The file that the bundle lies in.
     pub(super) fn file(&self, source: BundleSource) -> Result<BundleFile, CommandError> {
         match source {
             BundleSource::File(file) => Ok(file),
@@ -175,14 +163,12 @@ impl BundleOptions {
         }
     }
 
-    /// What the head is authenticated with.
     pub(super) fn trust(&self) -> Result<Trust, CommandError> {
         self.signers.trust(self.digest)
     }
 }
 
 impl SignerOptions {
-    /// Whose signatures count, and of which bundle alone.
     pub(super) fn trust(&self, digest: Option<Digest>) -> Result<Trust, CommandError> {
         let SignerOptions {
             keys,
@@ -211,7 +197,6 @@ impl SignerOptions {
     }
 }
 
-/// How many threads hash at the same time.
 pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -18,7 +18,6 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyOptions {
     pub(crate) project: ProjectOptions,
-    /// Whether to say too what is allowed, and why.
     pub(crate) with_allowed: bool,
 }
 
@@ -26,9 +25,8 @@ pub(crate) struct PolicyOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyReport {
     manifest: Utf8PathBuf,
-    /// The lock that was judged; absent when there is none yet.
+    /// The lock that was checked; absent when there is none yet.
     lock: Option<Utf8PathBuf>,
-    /// Digest of the policy file.
     policy: Digest,
     allowed: usize,
     waived: usize,
@@ -91,18 +89,18 @@ impl Report for PolicyReport {
             ..
         } = self;
         if self.demands_signatures {
-            text.push_str("signatures of images are not judged here; `lock`, `build` and `verify --policy` do\n");
+            text.push_str(
+                "signatures of images are not checked here; `lock`, `build` and `verify --policy` \
+                 do\n",
+            );
         }
         let _ = writeln!(text, "{allowed} allowed, {waived} waived, {denied} denied");
         text
     }
 }
 
-/// Judges a manifest, and its lock if there is one.
-///
-/// # Errors
-/// When the manifest, its policy, its lock or a chart cannot be read. A denial is no error but the
-/// verdict of the report.
+/// Evaluates a manifest, and its lock if there is one. Fails when the manifest, its policy, its
+/// lock or a chart cannot be read. A denial is not an error but the verdict of the report.
 pub(crate) fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
     let project = options.project.load(Programs::NotNeeded)?;
     let lock_path = project.lock_path();

@@ -14,7 +14,6 @@ use rune_core::{
     fsx,
 };
 
-/// A manifest and where its paths lead.
 #[derive(Debug, Clone)]
 pub struct ProjectOptions {
     pub manifest: ManifestChoice,
@@ -70,15 +69,17 @@ impl Failure for ChoiceError {
                 "name the manifest, or create a project with `rune-bundle init`".to_owned()
             }
             Self::Several(paths) => format!("name one, such as {}", list(paths.get(..1)?)),
-            Self::Bundle(path) => format!(
-                "`rune-bundle verify {path} --policy FILE` judges a bundle, `rune-bundle inspect {path}` shows it"
-            ),
+            Self::Bundle(path) => {
+                format!(
+                    "`rune-bundle verify {path} --policy FILE` checks a bundle, `rune-bundle \
+                     inspect {path}` shows it"
+                )
+            }
         })
     }
 }
 
 impl ProjectOptions {
-    /// Reads the manifest and its policy.
     pub(super) fn load(&self, programs: Programs) -> Result<Project, CommandError> {
         match &self.manifest {
             ManifestChoice::Path(path) if is_bundle(path) => {
@@ -100,7 +101,7 @@ impl ProjectOptions {
     }
 }
 
-/// Whether a file begins as a bundle does. One that cannot be read is none; the reader of the
+/// Whether a file begins as a bundle does. One that cannot be read does not; the reader of the
 /// manifest says why.
 fn is_bundle(path: &Utf8Path) -> bool {
     fsx::open(path).is_ok_and(|mut file| UnverifiedHead::read(&mut file).is_ok())

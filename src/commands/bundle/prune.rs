@@ -18,28 +18,22 @@ use rune_core::{
     text::size,
 };
 
-/// How many connections at the same time.
 const CONNECTIONS: usize = 4;
 
 #[derive(Debug, Clone)]
 pub(crate) struct PruneOptions {
     pub(crate) destination: Destination,
-    /// How many bundles of each name stay.
     pub(crate) keep: usize,
-    /// Whose signatures count.
     pub(crate) signers: SignerOptions,
-    /// The clusters that use the registry.
     pub(crate) clusters: Vec<ClusterOptions>,
     /// Whether it is the only one.
     pub(crate) is_only_cluster: bool,
     /// Where in them bundles are installed; everywhere, when none is named.
     pub(crate) namespaces: BTreeSet<String>,
-    /// How the registry is reached.
     pub(crate) registry: ClientConfig,
     pub(crate) is_dry_run: bool,
 }
 
-/// What goes and what stays.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PruneReport {
@@ -51,7 +45,6 @@ pub(crate) struct PruneReport {
     bundles: Vec<Fate>,
     manifests: Vec<Target>,
     held: Vec<Held>,
-    /// What the registry can free of what is deleted, at most.
     bytes: u64,
     notes: Vec<String>,
 }
@@ -59,13 +52,10 @@ pub(crate) struct PruneReport {
 /// A cluster that was asked what it uses.
 #[derive(Debug, Serialize)]
 struct ClusterUse {
-    /// The address of the API server.
     address: String,
-    /// How many releases have a record there.
     releases: usize,
 }
 
-/// One cluster is named, and nobody says that it is the only one.
 #[derive(Debug, thiserror::Error)]
 #[error("one cluster is named, and another one may use the registry, too")]
 struct OtherClusters;
@@ -76,7 +66,11 @@ impl Failure for OtherClusters {
     }
 
     fn help(&self) -> Option<String> {
-        Some("name every cluster that uses the registry with --kubeconfig or --context, or say --only-this-cluster".to_owned())
+        Some(
+            "name every cluster that uses the registry with --kubeconfig or --context, or say \
+             --only-this-cluster"
+                .to_owned(),
+        )
     }
 }
 
@@ -153,11 +147,6 @@ const fn word(kind: TargetKind) -> &'static str {
     }
 }
 
-/// Shows what would be deleted, or deletes it.
-///
-/// # Errors
-/// When the registry or a cluster do not say what they have, an index does not count, or the
-/// registry does not delete.
 pub(crate) fn run(
     options: &PruneOptions,
     progress: &Arc<dyn Progress>,
@@ -212,8 +201,16 @@ impl PruneReport {
         let is_counted = |target: &&Target| options.is_dry_run || target.is_deleted();
         let bytes = targets.iter().filter(is_counted).map(Target::bytes).sum();
         if !targets.is_empty() {
-            notes.push("note: the registry frees the bytes when it collects its garbage, and keeps what other repositories have as well".to_owned());
-            notes.push("note: distribution does it with `registry garbage-collect CONFIG`; never add -m to it on 2.8, which deletes the platforms of every image that has several".to_owned());
+            notes.push(
+                "note: the registry frees the bytes when it collects its garbage, and keeps what \
+                 other repositories have as well"
+                    .to_owned(),
+            );
+            notes.push(
+                "note: distribution does it with `registry garbage-collect CONFIG`; never add -m \
+                 to it on 2.8, which deletes the platforms of every image that has several"
+                    .to_owned(),
+            );
         }
         if options.is_dry_run && !targets.is_empty() {
             notes.push("nothing was deleted: add --yes".to_owned());

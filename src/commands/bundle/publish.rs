@@ -34,10 +34,6 @@ impl Report for PublishReport {
     }
 }
 
-/// Publishes a bundle.
-///
-/// # Errors
-/// As [`push::run`].
 pub(crate) fn run(
     options: &PushOptions,
     progress: &Arc<dyn Progress>,

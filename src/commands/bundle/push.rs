@@ -30,9 +30,7 @@ pub use crate::push::{IndexChoice, PushSettings};
 
 #[derive(Debug, Clone)]
 pub struct PushOptions {
-    /// Which bundle, and what it is checked with.
     pub bundle: BundleOptions,
-    /// What is pushed where, and how.
     pub settings: PushSettings,
     /// Where a receipt is written; none without it.
     pub receipts: Option<ReceiptPlace>,
@@ -53,7 +51,7 @@ pub struct PushReport {
     #[serde(skip)]
     image_signatures: ImageSignatureChoice,
     references: Vec<PushedReference>,
-    /// What the registry does not take: the index of the bundle and its signatures, artifacts about
+    /// What the registry does not take: the bundle index and its signatures, artifacts about
     /// images.
     refused: Vec<RefusedArtifact>,
     /// What image signatures of the bundle are about that are not published.
@@ -173,21 +171,23 @@ const fn presence(reference: &PushedReference) -> &'static str {
 fn remark(reference: &PushedReference) -> Option<String> {
     match reference.index {
         IndexForm::Full => None,
-        IndexForm::Sparse => Some("platforms were left out of it; the image index names them all the same".to_owned()),
-        IndexForm::Reduced => {
-            Some(format!("platforms were left out: this is the image index of the others, and not {}", reference.source_digest))
-        }
-        IndexForm::SparseOrReduced => {
-            Some("platforms were left out of it: if the registry does not take this index, that of the others is pushed".to_owned())
-        }
+        IndexForm::Sparse => Some(
+            "platforms were left out of it; the image index names them all the same".to_owned(),
+        ),
+        IndexForm::Reduced => Some(format!(
+            "platforms were left out: this is the image index of the others, and not {}",
+            reference.source_digest
+        )),
+        IndexForm::SparseOrReduced => Some(
+            "platforms were left out of it: if the registry does not take this index, that of the \
+             others is pushed"
+                .to_owned(),
+        ),
     }
 }
 
-/// Pushes a bundle.
-///
-/// # Errors
-/// When the bundle is not as signed, a tag is taken, or the registry does not take something.
-/// Running it again goes on from there.
+/// Pushes a bundle. Fails when the bundle is not as signed, a tag is taken, or the registry does
+/// not take something. Running it again goes on from there.
 pub fn run(
     options: &PushOptions,
     progress: &Arc<dyn Progress>,
@@ -215,12 +215,14 @@ pub fn run(
     let report = block_on(push_opened(&bundle, options, progress))?;
     let is_refused = report.refused.iter().any(RefusedArtifact::is_of_bundle);
     if is_refused && !has_everything {
-        progress.announce("help: the registry takes images and no other artifacts: add --no-index-artifact to leave out the bundle index and its signatures");
+        progress.announce(
+            "help: the registry takes images and no other artifacts: add --no-index-artifact to \
+             leave out the bundle index and its signatures",
+        );
     }
     Ok(report)
 }
 
-/// Images and charts are in the registry, and the index or a signature is not.
 #[derive(Debug, thiserror::Error)]
 #[error("the registry took the images and charts, and refused: {}", .0.join("; "))]
 pub(super) struct ArtifactsRefused(Vec<String>);
@@ -231,7 +233,11 @@ impl Failure for ArtifactsRefused {
     }
 
     fn help(&self) -> Option<String> {
-        Some("add --no-index-artifact to install without the bundle index and its signatures in the registry".to_owned())
+        Some(
+            "add --no-index-artifact to install without the bundle index and its signatures in \
+             the registry"
+                .to_owned(),
+        )
     }
 }
 

@@ -21,14 +21,12 @@ pub struct ReceiptPlace {
     pub directory: Option<Utf8PathBuf>,
     /// The moment, as RFC 3339.
     pub now: String,
-    /// Whether a receipt is wanted.
     pub is_wanted: bool,
     /// Receipts of earlier versions, when nobody named the directory: they are not left without a
     /// word.
     pub before: Option<Utf8PathBuf>,
 }
 
-/// There is no place for receipts.
 #[derive(Debug, thiserror::Error)]
 #[error("no directory for receipts is known: HOME is not set")]
 struct NoPlace;
@@ -46,12 +44,10 @@ impl Failure for NoPlace {
 const HELP: &str =
     "nothing was done; give --receipts DIR on a disk that can be written, or --no-receipt";
 
-/// What is about to be done.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deed<'a> {
     /// `push`, `install` or `rollback`.
     pub(super) kind: &'a str,
-    /// The registry, or the release and the cluster.
     pub(super) destination: &'a str,
 }
 
@@ -152,7 +148,6 @@ impl ReceiptPlace {
         })
     }
 
-    /// What to say about receipts of earlier versions.
     fn about_before(&self) -> Option<String> {
         let (before, now) = (self.before.as_ref()?, self.directory.as_ref()?);
         if !fsx::is_dir(before) || is_same(before, now) {
@@ -164,7 +159,8 @@ impl ReceiptPlace {
             Err(_) => "receipts that are not as they were written".to_owned(),
         };
         Some(format!(
-            "note: `{before}` has {existing} of earlier runs, and receipts go to `{now}` now; --receipts {RECEIPTS_BEFORE} goes on there"
+            "note: `{before}` has {existing} of earlier runs, and receipts go to `{now}` now; \
+             --receipts {RECEIPTS_BEFORE} goes on there"
         ))
     }
 }
@@ -176,7 +172,6 @@ fn is_same(one: &Utf8Path, other: &Utf8Path) -> bool {
         .is_some_and(|(one, other)| one == other)
 }
 
-/// Name and version of this program.
 pub(super) fn tool() -> String {
     format!("rune-bundle {}", env!("CARGO_PKG_VERSION"))
 }

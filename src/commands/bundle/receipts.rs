@@ -23,7 +23,6 @@ use rune_core::{
 pub(crate) struct ReceiptsOptions {
     /// The directory; without one, no place is known.
     pub(crate) directory: Option<Utf8PathBuf>,
-    /// The digest that the last one must have.
     pub(crate) head: Option<Digest>,
 }
 
@@ -53,7 +52,8 @@ impl Failure for NoReceipts {
                 if directory != RECEIPTS_BEFORE && fsx::is_dir(Utf8Path::new(RECEIPTS_BEFORE)) =>
             {
                 format!(
-                    "`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it with --receipts"
+                    "`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it \
+                     with --receipts"
                 )
             }
             Self::Here(_) | Self::NoPlace => {
@@ -65,12 +65,10 @@ impl Failure for NoReceipts {
     }
 }
 
-/// The receipts of a directory.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReceiptsReport {
     directory: Utf8PathBuf,
-    /// The digest of the last receipt.
     head: Digest,
     receipts: Vec<ReceiptReport>,
 }
@@ -81,9 +79,7 @@ struct ReceiptReport {
     number: u64,
     digest: Digest,
     time: String,
-    /// What was done, for people.
     summary: String,
-    /// What was done before it and left no receipt, for people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     without_receipt: Vec<String>,
 }
@@ -99,7 +95,6 @@ pub(crate) struct ShownReceipt {
     number: u64,
     digest: Digest,
     path: Utf8PathBuf,
-    /// How many receipts the chain has.
     of: usize,
     /// What it says, also when a newer program wrote it.
     receipt: Value,
@@ -189,7 +184,6 @@ impl Report for ShownReceipt {
     }
 }
 
-/// A value of a receipt, key by key.
 fn describe(text: &mut String, key: &str, value: &Value, depth: usize) {
     let (indent, key) = ("  ".repeat(depth), shown(key));
     let _ = match value {
@@ -213,9 +207,6 @@ fn describe(text: &mut String, key: &str, value: &Value, depth: usize) {
 }
 
 /// Lists the receipts of a directory, after checking them.
-///
-/// # Errors
-/// When there are none, or they are not as they were written.
 pub(crate) fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandError> {
     let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
     let chain = Chain::at(&directory).verify(options.head)?;
@@ -230,10 +221,6 @@ pub(crate) fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandE
     })
 }
 
-/// Checks the receipts of a directory.
-///
-/// # Errors
-/// When there are none, or they are not as they were written.
 pub(crate) fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, CommandError> {
     match list(options) {
         // With a digest to compare with, a directory without receipts has lost them all.
@@ -249,10 +236,8 @@ pub(crate) fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, Comm
     }
 }
 
-/// Shows one receipt, after checking the whole chain.
-///
-/// # Errors
-/// When there is none with this number, or the chain is not as it was written.
+/// Shows one receipt, after checking the whole chain. Fails when there is none with this number, or
+/// the chain is not as it was written.
 pub(crate) fn show(options: &ReceiptsOptions, number: u64) -> Result<ShownReceipt, CommandError> {
     let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
     let chain = Chain::at(&directory).verify(options.head)?;
@@ -368,7 +353,6 @@ fn installed(content: &Value) -> &'static str {
     }
 }
 
-/// The names of the releases.
 fn releases(content: &Value) -> String {
     let releases = content.pointer("/act/releases").and_then(Value::as_array);
     let releases = releases.into_iter().flatten();
@@ -391,7 +375,6 @@ fn grouped(text: &str) -> String {
         .map_or_else(|_| text.to_owned(), |digest: Digest| digest.grouped())
 }
 
-/// The fingerprint of a key from its id.
 fn fingerprint(id: &str) -> String {
     fingerprint_of_key_id(id).map_or_else(|| shown(id), |digest| digest.grouped())
 }

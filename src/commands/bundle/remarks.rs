@@ -24,7 +24,9 @@ pub(super) fn located(project: &Project) -> impl FnOnce(PolicyViolation) -> Poli
 }
 
 /// What holds for a manifest that names no policy, and the way to another one.
-pub(super) const NO_POLICY: &str = "the manifest names no policy, so the one of RUNE holds that is built into rune-bundle: write your own, as `rune-bundle init` does, and name it with `policy:`";
+pub(super) const NO_POLICY: &str = "the manifest names no policy, so the one of RUNE holds that \
+                                    is built into rune-bundle: write your own, as `rune-bundle \
+                                    init` does, and name it with `policy:`";
 
 /// A denial: at the waiver that has ended, else where the manifest names what is denied.
 pub(super) fn denied(project: &Project, decision: &Decision) -> Remark {

@@ -20,22 +20,17 @@ use rune_core::{
     yaml::Place,
 };
 
-/// What to render, and where to.
 #[derive(Debug, Clone)]
 pub(crate) struct RenderOptions {
     pub(crate) project: ProjectOptions,
-    /// The development form, or the form pinned by a lock.
     pub(crate) form: RenderForm,
     /// The directory to write to; without one, the project, which only the development form may be
     /// written to.
     pub(crate) out: Option<Utf8PathBuf>,
-    /// What to do with the result.
     pub(crate) mode: RenderMode,
-    /// Whether the versions of the charts are recorded as released.
     pub(crate) is_release: bool,
 }
 
-/// Which form of the charts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RenderForm {
     Development,
@@ -43,17 +38,13 @@ pub(crate) enum RenderForm {
     Pinned(Option<Utf8PathBuf>),
 }
 
-/// What to do with the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RenderMode {
     Write,
-    /// Say what would be written.
     DryRun,
-    /// Compare it with the files that are there.
     Check,
 }
 
-/// The pinned form has no place in the project.
 #[derive(Debug, thiserror::Error)]
 #[error("the pinned form is not written into the project")]
 struct NoDestination;
@@ -71,11 +62,10 @@ impl Failure for NoDestination {
     }
 }
 
-/// What was rendered, or what is out of step.
+/// What was rendered, or what is out of date.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RenderReport {
-    /// The directory that the paths are relative to.
     directory: Utf8PathBuf,
     /// The lock whose digests were used; absent for the development form.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +82,6 @@ struct FileSummary {
     state: FileState,
 }
 
-/// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum FileState {
@@ -147,7 +136,8 @@ impl Report for RenderReport {
         if wrong > 0 {
             let _ = writeln!(
                 text,
-                "{} out of step with templates, manifest and lock; run `rune-bundle render`",
+                "{} out of date: not what templates, manifest and lock give; run `rune-bundle \
+                 render`",
                 counted(wrong, "file")
             );
         }
@@ -202,12 +192,10 @@ impl RenderReport {
     }
 }
 
-/// Renders the templates, and writes or compares the result.
-///
-/// # Errors
-/// When the manifest has mistakes, the lock is missing or not current, a template is wrong, a chart
-/// is not what was released under its version, or a file cannot be read or written. A file that is
-/// out of step is no error but the verdict of the report.
+/// Renders the templates, and writes or compares the result. Fails when the manifest has mistakes,
+/// the lock is missing or not current, a template is wrong, a chart is not what was released under
+/// its version, or a file cannot be read or written. A file that is out of date is not an error but
+/// the verdict of the report.
 pub(crate) fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
     let (rendered, project_directory, lock) = match &options.form {
         RenderForm::Development => {
@@ -225,7 +213,7 @@ pub(crate) fn run(options: &RenderOptions) -> Result<RenderReport, CommandError>
             (files, Some(project.directory().to_owned()), None)
         }
         RenderForm::Pinned(lock) => {
-            // The digest of an image that the packager makes follows from its programs.
+            // The digest of an image that the packager builds follows from its programs.
             let project = options.project.load(Programs::Required)?;
             let path = lock.clone().unwrap_or_else(|| project.lock_path());
             (
@@ -291,7 +279,7 @@ fn compare(directory: &Utf8Path, rendered: &RenderedFiles) -> Result<Vec<OutOfSt
     Ok(out_of_step)
 }
 
-/// Writes a file unless it is there already, byte for byte.
+/// Writes a file unless it exists already, byte for byte.
 fn write(path: &Utf8Path, bytes: &[u8], mode: RenderMode) -> Result<FileState, CommandError> {
     if fsx::read(path, bytes.len() as u64).is_ok_and(|found| found == bytes) {
         return Ok(FileState::Unchanged);

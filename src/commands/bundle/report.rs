@@ -12,14 +12,11 @@ use rune_core::{
     text::shown,
 };
 
-/// Which bundle, and where the page goes.
 #[derive(Debug, Clone)]
 pub(crate) struct ReportOptions {
     pub(crate) bundle: Utf8PathBuf,
-    /// The bundle that is there, to show what changes.
     pub(crate) against: Option<Utf8PathBuf>,
     pub(crate) output: Utf8PathBuf,
-    /// Who must vouch for both; nobody is fine.
     pub(crate) trust: ViewOptions,
 }
 
@@ -57,17 +54,14 @@ impl Report for PageReport {
             "UNVERIFIED: no --key and no --trust was given, and the page says so\n"
         };
         format!(
-            "{warning}wrote the page about {} {version} to `{output}`\nbundle digest  {digest}\n{trust}",
+            "{warning}wrote the page about {} {version} to `{output}`\nbundle digest  \
+             {digest}\n{trust}",
             shown(name)
         )
     }
 }
 
 /// Writes the page. An existing file is left as it is.
-///
-/// # Errors
-/// When a bundle cannot be read, keys or a digest were given and do not vouch for it, what is shown
-/// is damaged, or the file cannot be created.
 pub(crate) fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
     let view = options.trust.open(&options.bundle)?;
     let against = options

@@ -29,18 +29,13 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct RollbackOptions {
     pub(crate) access: ClusterAccessOptions,
-    /// A release of the installation.
     pub(crate) release: String,
-    /// What may be done that is refused otherwise.
     pub(crate) permissions: Permissions,
-    /// How long each release may take to run.
     pub(crate) patience: Duration,
-    /// Only say what would be done.
     pub(crate) is_dry_run: bool,
     pub(crate) receipts: ReceiptPlace,
 }
 
-/// Why nothing is rolled back.
 #[derive(Debug, thiserror::Error)]
 enum RollbackError {
     #[error("nothing was installed before {bundle} as release {release}")]
@@ -57,7 +52,8 @@ enum RollbackError {
         missing: Vec<String>,
     },
     #[error(
-        "the database of release {release} has schema version {database}, and {before} has version {known}"
+        "the database of release {release} has schema version {database}, and {before} has \
+         version {known}"
     )]
     NewerSchema {
         release: String,
@@ -81,30 +77,38 @@ impl Failure for RollbackError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::NothingBefore { .. } => {
-                "`helm uninstall` removes a release; `rune-bundle install` of an older bundle with --allow-downgrade goes back to one that is not on record".to_owned()
+                "`helm uninstall` removes a release; `rune-bundle install` of an older bundle \
+                 with --allow-downgrade goes back to one that is not on record"
+                    .to_owned()
             }
             Self::NoRevision { .. } => {
-                "install the earlier bundle again: `rune-bundle install` with --allow-downgrade".to_owned()
+                "install the earlier bundle again: `rune-bundle install` with --allow-downgrade"
+                    .to_owned()
             }
             Self::Definitions { .. } => {
-                "nothing was changed; custom resource definitions do not go back: install a newer bundle instead".to_owned()
+                "nothing was changed; custom resource definitions are not rolled back: install a \
+                 newer bundle instead"
+                    .to_owned()
             }
-            Self::NotFinished { bundle, .. } => format!(
-                "nothing was changed; `rune-bundle install` of {bundle} finishes it, `rune-bundle install` of the earlier bundle with --allow-downgrade goes back"
-            ),
+            Self::NotFinished { bundle, .. } => {
+                format!(
+                    "nothing was changed; `rune-bundle install` of {bundle} finishes it, \
+                     `rune-bundle install` of the earlier bundle with --allow-downgrade goes back"
+                )
+            }
             Self::Changed { other, .. } => format!("roll back {other} first"),
             Self::NewerSchema { .. } => {
-                "nothing was changed; an older RUNE may not know this schema: with a backup at hand, --allow-downgrade does it".to_owned()
+                "nothing was changed; an older RUNE may not know this schema: with a backup at \
+                 hand, --allow-downgrade does it"
+                    .to_owned()
             }
         })
     }
 }
 
-/// Rolls an installation back, or says what would be done.
-///
-/// # Errors
-/// When there is nothing to go back to, the database must not be used by what was before, or a
-/// release does not go back: then the message says where each release is.
+/// Rolls an installation back, or says what would be done. Fails when there is nothing to go back
+/// to, the database must not be used by what was before, or a release does not go back: then the
+/// message says where each release is.
 pub(crate) fn run(
     options: &RollbackOptions,
     progress: &dyn Progress,
@@ -170,7 +174,6 @@ async fn look(
     Ok((members, bundle))
 }
 
-/// What is done, one release after the other.
 struct Run<'a> {
     options: &'a RollbackOptions,
     access: &'a ClusterAccess<'a>,

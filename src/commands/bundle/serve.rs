@@ -25,20 +25,15 @@ const MAX_HTPASSWD_BYTES: u64 = 1 << 20;
 /// How many threads may wait for the disk at the same time.
 const MOST_READING: usize = 16;
 
-/// What to serve, where, and to whom.
 #[derive(Debug, Clone)]
 pub(crate) struct ServeOptions {
-    /// Which bundles, and what they are checked with.
     pub(crate) bundles: Vec<BundleOptions>,
     /// The address to listen on; port 0 takes a free one.
     pub(crate) listen: SocketAddr,
-    /// Certificate and key of the server.
     pub(crate) tls: Option<(Utf8PathBuf, Utf8PathBuf)>,
-    /// The file with users and bcrypt hashes.
     pub(crate) htpasswd: Option<Utf8PathBuf>,
     /// Whether an address that other machines reach may be listened on without TLS.
     pub(crate) is_plain_http_allowed: bool,
-    /// Which image signatures of the builder are served.
     pub(crate) image_signatures: ImageSignatureChoice,
 }
 
@@ -101,7 +96,6 @@ impl Report for ServeReport {
     }
 }
 
-/// Why a server is not started, or does not go on.
 #[derive(Debug, thiserror::Error)]
 enum ServiceError {
     #[error("{0} can be reached from other machines, and there is no certificate to talk TLS with")]
@@ -124,7 +118,8 @@ impl Failure for ServiceError {
     fn help(&self) -> Option<String> {
         match self {
             Self::PlainHttp(_) => Some(
-                "give `--tls-cert` and `--tls-key`, or say `--plain-http` if everybody between here and the clients may read and change it"
+                "give `--tls-cert` and `--tls-key`, or say `--plain-http` if everybody between \
+                 here and the clients may read and change it"
                     .to_owned(),
             ),
             Self::Start(_) | Self::Interrupted => None,
@@ -133,10 +128,6 @@ impl Failure for ServiceError {
 }
 
 /// Serves until the process is asked to end; `ready` gets the report when clients may come.
-///
-/// # Errors
-/// When a bundle is not as signed, two of them contradict each other, the address cannot be used,
-/// or Ctrl-C was pressed.
 pub(crate) fn run(
     options: &ServeOptions,
     progress: &Arc<dyn Progress>,
@@ -147,7 +138,10 @@ pub(crate) fn run(
         if !options.is_plain_http_allowed {
             return Err(ServiceError::PlainHttp(options.listen).into());
         }
-        progress.announce("note: without TLS, whoever is between this machine and its clients can read and change what they pull");
+        progress.announce(
+            "note: without TLS, whoever is between this machine and its clients can read and \
+             change what they pull",
+        );
     }
     let named = |option: &str, path: &Utf8PathBuf| (option.to_owned(), path.clone());
     let tls = options.tls.as_ref().map(|(certificate, key)| {
@@ -229,9 +223,10 @@ fn zone_note(scheme: &str, address: SocketAddr) -> Option<String> {
     let (ip, port) = (v6.ip(), v6.port());
     (v6.scope_id() != 0).then(|| {
         format!(
-            "note: `{ip}` is link-local: another machine writes the name of its own interface behind it, \
-             `{scheme}://[{ip}%25INTERFACE]:{port}`, in URLs of mirrors and of curl. References of images cannot have one: let a host name \
-             lead to this machine, or listen on another address of it"
+            "note: `{ip}` is link-local: another machine writes the name of its own interface \
+             behind it, `{scheme}://[{ip}%25INTERFACE]:{port}`, in URLs of mirrors and of curl. \
+             References of images cannot have one: let a host name lead to this machine, or \
+             listen on another address of it"
         )
     })
 }

@@ -1,4 +1,4 @@
-//! `sign`: one more person vouches for a bundle that is there already.
+//! `sign`: one more person signs an existing bundle.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
@@ -14,17 +14,12 @@ use rune_core::{
     progress::Progress,
 };
 
-/// What to sign, and as whom.
 #[derive(Debug)]
 pub(crate) struct SignOptions {
     pub(crate) bundle: Utf8PathBuf,
-    /// Where other volumes of its set are.
     pub(crate) parts: Vec<Utf8PathBuf>,
-    /// The file with the private key.
     pub(crate) key: Utf8PathBuf,
-    /// The trust file of those who will receive the bundle.
     pub(crate) trust_file: Option<Utf8PathBuf>,
-    /// The digest that the bundle must have.
     pub(crate) digest: Option<Digest>,
     pub(crate) is_dry_run: bool,
 }
@@ -42,10 +37,6 @@ impl Report for SignReport {
 }
 
 /// Signs a bundle in place, after it was checked to its last byte.
-///
-/// # Errors
-/// When the key cannot be used or would not count, the bundle is another one or is damaged, no slot
-/// is left, or the file may not be written.
 pub(crate) fn run(
     options: &SignOptions,
     passphrase: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,

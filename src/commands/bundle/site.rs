@@ -34,9 +34,7 @@ pub struct SiteFile {
     pub trust: Option<Utf8PathBuf>,
     /// The registry of the site, with a prefix if any.
     pub registry: Option<String>,
-    /// The CA certificate of the registry.
     pub ca_file: Option<Utf8PathBuf>,
-    /// Where the credentials of registries are.
     pub authfile: Option<Utf8PathBuf>,
     pub namespace: Option<String>,
     pub receipts: Option<Utf8PathBuf>,
@@ -62,10 +60,6 @@ impl Problem for SiteProblem<'_> {
 }
 
 impl SiteFile {
-    /// Reads a site file.
-    ///
-    /// # Errors
-    /// When somebody else may write it, it cannot be read, or anything in it is wrong.
     pub fn read(path: &Utf8Path) -> Result<Self, CommandError> {
         let read = || -> Result<Self, CommandError> {
             fsx::check_only_ours(path)?;

@@ -18,13 +18,11 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct SplitOptions {
-    /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
     pub(crate) volume_size: VolumeSize,
     /// The name of the bundle, from which the volumes have theirs; without one,
     /// `<name>-<version>.bundle.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
-    /// Only check that it could be done.
     pub(crate) is_dry_run: bool,
 }
 
@@ -51,10 +49,8 @@ impl Report for SplitReport {
     }
 }
 
-/// Verifies a bundle and writes it to volumes.
-///
-/// # Errors
-/// When the bundle is not as signed, or the volumes cannot be written; then none has its name.
+/// Verifies a bundle and writes it to volumes. Fails when the bundle is not as signed, or the
+/// volumes cannot be written; then none has its name.
 pub(crate) fn run(
     options: &SplitOptions,
     progress: &dyn Progress,

@@ -22,7 +22,6 @@ pub(crate) struct StatusOptions {
     pub(crate) access: ClusterAccessOptions,
     /// One release; without one, every release with a record.
     pub(crate) release: Option<String>,
-    /// Whether releases of all namespaces are shown.
     pub(crate) in_all_namespaces: bool,
     /// Whether the database of each release is asked for its schema, by a job.
     pub(crate) ask_database: bool,
@@ -31,9 +30,7 @@ pub(crate) struct StatusOptions {
 /// What is installed in a cluster.
 #[derive(Debug, Serialize)]
 pub(crate) struct StatusReport {
-    /// The address of the API server.
     cluster: String,
-    /// Its version.
     kubernetes: String,
     /// The namespace that was looked in; none when it was all of them.
     namespace: Option<String>,
@@ -62,7 +59,6 @@ struct ReleaseStatus {
     pods: Vec<String>,
     schema: SchemaStatus,
     drift: Vec<Drift>,
-    /// The digest of the receipt.
     receipt: Option<Digest>,
 }
 
@@ -80,13 +76,11 @@ pub(super) struct BundleStatus {
 struct SchemaStatus {
     /// The version that the migrations of the bundle reach.
     bundle: Option<u32>,
-    /// The version that the database has.
     database: Option<u32>,
     /// Why the database's version is not known.
     unknown: Option<String>,
 }
 
-/// There is no record of a release.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no record of release {release} in namespace {namespace}")]
 pub(super) struct NoRecord {
@@ -107,10 +101,7 @@ impl Failure for NoRecord {
     }
 }
 
-/// Looks at what is installed.
-///
-/// # Errors
-/// When the cluster or Helm do not say, or there is no such release.
+/// Shows what is installed.
 pub(crate) fn run(
     options: &StatusOptions,
     progress: &dyn Progress,
@@ -142,7 +133,7 @@ async fn look(
     };
     let mut releases = Vec::new();
     for ((namespace, release), record) in records {
-        // The first installation was taken back: nothing is left of it.
+        // The first installation was rolled back: nothing is left of it.
         let is_empty = record.installed.is_none() && record.attempt.is_none();
         if is_empty || !is_asked_for(&release) {
             continue;

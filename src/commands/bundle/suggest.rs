@@ -21,7 +21,6 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct SuggestOptions {
     pub(crate) project: ProjectOptions,
-    /// Which Helm renders the charts.
     pub(crate) helm: HelmOptions,
     pub(crate) registry: ClientConfig,
 }
@@ -48,10 +47,6 @@ impl Report for SuggestReport {
     }
 }
 
-/// Finds what a project lacks.
-///
-/// # Errors
-/// When the manifest has mistakes, or a chart cannot be read or rendered.
 pub(crate) fn run(
     options: &SuggestOptions,
     progress: &dyn Progress,

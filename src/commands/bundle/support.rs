@@ -30,9 +30,7 @@ pub(crate) struct SupportOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SupportReport {
     output: Utf8PathBuf,
-    /// The size of the archive.
     bytes: u64,
-    /// The address of the API server.
     cluster: String,
     namespaces: Vec<String>,
     files: Vec<CollectedFile>,
@@ -78,9 +76,6 @@ impl Report for SupportReport {
 }
 
 /// Collects diagnostics. What the API server refuses is named.
-///
-/// # Errors
-/// When the API server does not answer, or the file exists or cannot be written.
 pub(crate) fn run(
     options: &SupportOptions,
     progress: &dyn Progress,

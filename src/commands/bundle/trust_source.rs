@@ -20,7 +20,6 @@ pub(super) struct TrustSource {
     trust_file: Option<Utf8PathBuf>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     bundle_digests: Vec<Digest>,
-    /// The site file that names the trust file.
     #[serde(skip_serializing_if = "Option::is_none")]
     site: Option<Utf8PathBuf>,
     #[serde(skip)]

@@ -24,13 +24,11 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct UnpackOptions {
-    /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
     /// The directory to create; without one, `<name>-<version>` in the working directory.
     pub(crate) directory: Option<Utf8PathBuf>,
     /// Patterns of the only entries that are wanted; all without any.
     pub(crate) only: Vec<String>,
-    /// Only check that it could be done.
     pub(crate) is_dry_run: bool,
 }
 
@@ -62,7 +60,8 @@ impl Failure for NothingMatches {
 
     fn help(&self) -> Option<String> {
         Some(
-            "`*` stands for anything up to a slash, `**/` for any directories; `rune-bundle inspect --entries` lists all entries"
+            "`*` stands for anything up to a slash, `**/` for any directories; `rune-bundle \
+             inspect --entries` lists all entries"
                 .to_owned(),
         )
     }
@@ -85,14 +84,18 @@ impl Report for UnpackReport {
         let bytes = exact_size(*bytes);
         let mut text = if self.dry_run {
             format!(
-                "would unpack {name} {version} into `{directory}`: {files} files, {bytes}; only its head was checked\n"
+                "would unpack {name} {version} into `{directory}`: {files} files, {bytes}; only \
+                 its head was checked\n"
             )
         } else {
             format!("unpacked {name} {version} into `{directory}`: {files} files, {bytes}\n")
         };
         if *entries_left_out > 0 {
             let not_read = size(*bytes_not_read);
-            text.push_str(&format!("left out       {entries_left_out} entries; {not_read} of the bundle were not read, so not checked\n"));
+            text.push_str(&format!(
+                "left out       {entries_left_out} entries; {not_read} of the bundle were not \
+                 read, so not checked\n"
+            ));
         }
         if let Some(trust) = &self.trust {
             text.push_str(&format!("trust          {trust}\n"));
@@ -106,11 +109,8 @@ impl Report for UnpackReport {
     }
 }
 
-/// Unpacks a bundle into a new directory.
-///
-/// # Errors
-/// When the bundle is not as signed, the directory exists, there is too little room, or a pattern
-/// matches nothing; nothing is left then.
+/// Unpacks a bundle into a new directory. Fails when the bundle is not as signed, the directory
+/// exists, there is too little room, or a pattern matches nothing; nothing is left then.
 pub(crate) fn run(
     options: &UnpackOptions,
     progress: &dyn Progress,

@@ -27,13 +27,9 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub struct VerifyOptions {
-    /// Which bundle, and what it is checked with.
     pub bundle: BundleOptions,
-    /// The name and version that the bundle must have.
     pub expect: Option<Expectation>,
-    /// The policy of whoever receives the bundle.
     pub policy: Option<Utf8PathBuf>,
-    /// Whether a volume stands for all of its set.
     pub is_set: bool,
 }
 
@@ -66,7 +62,6 @@ impl std::str::FromStr for Expectation {
     }
 }
 
-/// The bundle is good, but not the one that was meant.
 #[derive(Debug, thiserror::Error)]
 #[error("the bundle is {found}, not {expected}")]
 struct Unexpected {
@@ -84,7 +79,6 @@ impl Failure for Unexpected {
     }
 }
 
-/// A policy is about all of a bundle.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is one volume, and --policy needs the whole bundle")]
 struct PolicyOfVolume(Utf8PathBuf);
@@ -125,7 +119,6 @@ impl VerifyReport {
     }
 }
 
-/// One volume that is what it should be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeReport {
@@ -165,7 +158,7 @@ impl VolumeReport {
         {
             let _ = writeln!(
                 text,
-                "note: {bytes} bytes of {path} are proven only together with {}",
+                "note: {bytes} bytes of {path} are verified only together with {}",
                 volume_numbers(volumes)
             );
         }
@@ -176,7 +169,6 @@ impl VolumeReport {
     }
 }
 
-/// A bundle that is what it should be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BundleReport {
@@ -194,15 +186,12 @@ pub struct BundleReport {
     /// What the policy let through when the charts were checked.
     exceptions: Vec<String>,
     waived: Vec<String>,
-    /// Images that are signed as the policy demands, one sentence each.
     signed: Vec<String>,
     /// Where charts, programs and files come from that are not of the project, by entry.
     origins: Vec<EntryOrigin>,
-    /// Images whose licence nobody stated.
     not_reviewed: Vec<String>,
 }
 
-/// Where an entry comes from.
 #[derive(Debug, Serialize)]
 struct EntryOrigin {
     path: EntryName,
@@ -263,7 +252,10 @@ impl BundleReport {
             let _ = writeln!(text, "origin         {path} is from {}", shown(origin));
         }
         if !self.completeness_checked {
-            text.push_str("note: whether the charts need an image that is not inside was not checked when it was built\n");
+            text.push_str(
+                "note: whether the charts need an image that is not inside was not checked when \
+                 it was built\n",
+            );
         }
         for sentence in self.left_out.iter().chain(&self.exceptions) {
             let _ = writeln!(text, "note: {sentence}");
@@ -301,7 +293,6 @@ fn check_expected(options: &VerifyOptions, index: &BundleIndex) -> Result<(), Un
     }
 }
 
-/// Verifies one volume alone.
 fn run_volume(
     options: &VerifyOptions,
     volume: Volume,
@@ -341,10 +332,8 @@ fn run_volume(
     })
 }
 
-/// Verifies a bundle: its head, every header and content, and that the contents hang together.
-///
-/// # Errors
-/// When anything is not as signed, or it is another bundle than expected.
+/// Verifies a bundle: its head, every header and content, and that every blob it refers to is
+/// there.
 pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
     if !options.is_set && fsx::is_file(&options.bundle.bundle) && options.bundle.bundle != "-" {
         let volume = Volume::open(&options.bundle.bundle).map_err(|error| {

@@ -1,4 +1,4 @@
-//! Looking into bundles, whoever vouches for them.
+//! Looking into bundles, verified or not.
 
 use camino::Utf8PathBuf;
 
@@ -16,17 +16,13 @@ use rune_core::{
 /// One or two bundles, and what all of them are checked with.
 #[derive(Debug, Clone)]
 pub(crate) struct ViewOptions {
-    /// Where parts of the bundles are.
     pub(crate) parts: Parts,
-    /// Who must have signed each.
     pub(crate) signers: SignerOptions,
-    /// Digests of which each bundle must have one.
     pub(crate) digests: Vec<Digest>,
 }
 
-/// The bundle comes from a pipe.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` cannot be read in place: it is not a file")]
+#[error("`{0}` is not a regular file; this command needs to seek")]
 struct NoFile(Utf8PathBuf);
 
 impl Failure for NoFile {

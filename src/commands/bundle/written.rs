@@ -22,7 +22,6 @@ pub(super) fn default_output(name: &str, version: &Version, kind: &str) -> Utf8P
     format!("{name}-{version}.{kind}.tar").into()
 }
 
-/// What a base had.
 #[derive(Debug, Serialize)]
 pub(super) struct Used {
     pub(super) base: String,

@@ -56,7 +56,6 @@ pub(super) fn read(document: &Value) -> Result<Vec<AdvisoryStatement>, AdvisoryE
     Ok(statements)
 }
 
-/// The names of products by their id.
 fn products(document: &Value) -> Result<BTreeMap<String, String>, AdvisoryError> {
     let mut found = BTreeMap::new();
     let mut add = |product: &Value, place: &str| -> Result<(), AdvisoryError> {

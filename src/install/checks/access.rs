@@ -24,12 +24,9 @@ const VERBS: [&str; 4] = ["get", "create", "patch", "delete"];
 /// A kind of object that will be made: group, plural name, and whether it lies in a namespace.
 type Resource = (String, String, bool);
 
-/// Looks whether the namespace is there, or may be made, and whether we may do in it what Helm will
-/// do. The second is whether it is there. Kinds that `definitions`, or definitions among the objects,
-/// make known need not be there yet.
-///
-/// # Errors
-/// When the API server does not say.
+/// Checks whether the namespace is there, or may be made, and whether we may do in it what Helm
+/// will do. The second is whether it is there. Kinds that `definitions`, or definitions among the
+/// objects, make known need not be there yet.
 pub(crate) async fn check_access(
     cluster: &Cluster,
     objects: &[Object],

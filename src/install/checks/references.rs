@@ -9,10 +9,9 @@ use super::{Check, Requirements, Verdict};
 use crate::install::Cluster;
 use rune_core::failure::FailureKind;
 
-/// Secrets, and which keys of them are needed.
 type Needed = BTreeMap<String, BTreeSet<String>>;
 
-/// Looks at every Secret that a pod cannot start without.
+/// Checks every Secret that a pod cannot start without.
 pub(super) async fn secrets(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
     let mut needed = Needed::new();
     for template in demands

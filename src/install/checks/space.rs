@@ -19,7 +19,6 @@ use rune_core::failure::FailureKind;
 /// The annotation of the class that claims without one get.
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
-/// A volume that is to be made.
 struct Claim<'a> {
     name: &'a str,
     /// The class; without one, the default.
@@ -49,7 +48,7 @@ pub(super) async fn storage(cluster: &Cluster, demands: Requirements<'_>) -> Vec
                     .await,
                 Ok(Some(_))
             );
-        // "" is none, on purpose: somebody provides the volume by hand.
+        // "" means no class, on purpose: somebody provides the volume by hand.
         if is_there || claim.class == Some("") {
             continue;
         }

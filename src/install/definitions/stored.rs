@@ -12,12 +12,10 @@ use super::{finding, text};
 use crate::install::{Check, Cluster, ClusterError, Verdict};
 use rune_core::failure::FailureKind;
 
-/// The most objects that are looked at in one answer.
+/// The most objects that are read in one answer.
 const PAGE: u32 = 500;
-/// The most fields that are named.
 const MAX_FIELDS: usize = 12;
 
-/// What would be lost of what is stored.
 pub(super) async fn check(
     cluster: &Cluster,
     live: &Value,
@@ -33,7 +31,7 @@ pub(super) async fn check(
         .map(|version| {
             finding(
                 format!("version {version} of {name}, in which objects are stored"),
-                "a definition without it; store the objects in a newer version first".to_owned(),
+                "the definition drops it; store the objects in a newer version first".to_owned(),
             )
         })
         .collect();

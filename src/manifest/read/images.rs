@@ -238,9 +238,9 @@ impl Reader {
         Some(reference)
     }
 
-    /// At the destination an image or artifact is `[prefix/]repository:tag`, whatever registry it came from.
-    /// Two that share both would overwrite each other; two registries that share a repository could
-    /// not be told apart by those who pull.
+    /// At the destination an image or artifact is `[prefix/]repository:tag`, whatever registry it
+    /// came from. Two that share both would overwrite each other; two registries that share a
+    /// repository could not be told apart by those who pull.
     pub(super) fn collisions(&mut self) {
         let mut problems = Vec::new();
         for (
@@ -288,7 +288,6 @@ fn collide(one: &Reference, other: &Reference) -> bool {
         && (is_same_tag || is_same_digest || one.registry() != other.registry())
 }
 
-/// The names that programs have in an image.
 fn names(paths: &[Utf8PathBuf]) -> impl Iterator<Item = &str> {
     paths.iter().filter_map(|path| path.file_name())
 }

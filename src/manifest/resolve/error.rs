@@ -16,37 +16,28 @@ use rune_core::{
     fsx::PathError,
 };
 
-/// Why one thing cannot be locked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ResolveError {
-    /// The registry did not give what was asked for.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The manifest pins a digest that the registry does not have any more.
     #[error("the registry no longer has the digest that the manifest pins")]
     PinnedGone(#[source] RegistryError),
-    /// A file of the project cannot be read.
     #[error(transparent)]
     File(#[from] PathError),
-    /// A chart of the project cannot be used.
     #[error(transparent)]
     Chart(#[from] ChartError),
-    /// A chart is not to be had from where it should be.
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    /// A file on a web server has another digest than the manifest says.
     #[error("`{url}` has the SHA-256 {actual}, the manifest says {expected}")]
     OtherContent {
         url: String,
         expected: Digest,
         actual: Digest,
     },
-    /// A chart and another one have the same name.
     #[error("another chart is named `{0}` too")]
     DuplicateChart(String),
-    /// Indexes lie too deep within each other, or there are too many.
     #[error(
-        "the image index has more than {count} indexes within it, or more than {depth} within each other"
+        "the image index has more than {count} nested indexes, or nests them more than {depth} deep"
     )]
     TooManyIndexes {
         /// How deep they may lie.
@@ -54,68 +45,51 @@ pub(crate) enum ResolveError {
         /// How many there may be.
         count: usize,
     },
-    /// What is listed as an image or artifact is an index.
     #[error("{0} is an index, and is listed as something else")]
     UnexpectedIndex(Digest),
-    /// The digest of something that is to be carried cannot be verified.
     #[error("the image index lists `{0}`; only sha256 digests are supported")]
     UnsupportedDigest(String),
-    /// What an artifact consists of cannot all be included.
     #[error("it lists {digest}, a manifest of the unknown type `{media_type}`")]
     UnknownManifest { digest: Digest, media_type: String },
     #[error("it consists of more than {0} manifests")]
     TooManyManifests(usize),
-    /// An index lists nothing that could run.
     #[error("the image index lists no image")]
     EmptyIndex,
-    /// What is under the reference is not a container image.
     #[error("{digest} is not a container image: its configuration is `{config_type}`")]
-    NotAnImage {
-        digest: Digest,
-        /// The media type of its configuration.
-        config_type: String,
-    },
-    /// A layer may not be redistributed, or lies outside the registry.
+    NotAnImage { digest: Digest, config_type: String },
     #[error(
-        "layer {layer} of {manifest} is of type `{media_type}`, which is not distributed with the image"
+        "layer {layer} of {manifest} is of type `{media_type}`, which is not distributed with the \
+         image"
     )]
     ForeignLayer {
         manifest: Digest,
         layer: Digest,
         media_type: String,
     },
-    /// A manifest has another size than the index says.
     #[error("manifest {manifest} has {actual} bytes, the image index says {expected}")]
     ManifestSize {
         manifest: Digest,
         expected: u64,
         actual: u64,
     },
-    /// The configuration of an image is not JSON with an operating system and an architecture.
     #[error("the configuration {0} is not that of a container image")]
     Config(Digest, #[source] serde_json::Error),
-    /// None of the chosen platforms is there.
     #[error("it has none of the chosen platforms ({wanted}), only {available}")]
     NoChosenPlatform { wanted: String, available: String },
-    /// A file in the directory of migrations is named in a way that has no order.
     #[error("`{0}` is not named as a migration")]
     MigrationName(Utf8PathBuf),
-    /// Two migrations have the same number.
     #[error("`{one}` and `{other}` have the same number")]
     MigrationNumber { one: String, other: String },
     #[error("there are no migrations")]
     NoMigrations,
     #[error("more than {0} artifacts are about the image")]
     TooManyReferrers(usize),
-    /// The tag under which referrers are listed is something else.
     #[error(
         "`{name}:{tag}` is not a list of referrers, but should be by the distribution specification"
     )]
     ReferrersTag { name: RepositoryName, tag: String },
-    /// What was resolved does not fit together.
     #[error("what was found contradicts itself: {0}")]
     Contradiction(#[source] Contradiction),
-    /// A task died, which is a bug.
     #[error("a task of this tool failed")]
     Task(#[source] tokio::task::JoinError),
 }
@@ -154,22 +128,37 @@ impl Failure for ResolveError {
         match self {
             Self::Registry(error) => error.help(),
             Self::PinnedGone(_) => Some(
-                "in the manifest, give the `reference` of this image a tag or digest that the registry has, then lock again".to_owned(),
+                "in the manifest, give the `reference` of this image a tag or digest that the \
+                 registry has, then lock again"
+                    .to_owned(),
             ),
             Self::File(error) => error.help(),
             Self::Chart(error) => error.help(),
             Self::Remote(error) => error.help(),
-            Self::OtherContent { .. } => {
-                Some("compare with what its publisher says; if the file was meant to change, correct `sha256`".to_owned())
+            Self::OtherContent { .. } => Some(
+                "compare with what its publisher says; if the file was meant to change, correct \
+                 `sha256`"
+                    .to_owned(),
+            ),
+            Self::UnsupportedDigest(_) => {
+                Some("choose `platforms`: what is not chosen does not matter".to_owned())
             }
-            Self::UnsupportedDigest(_) => Some("choose `platforms`: what is not chosen does not matter".to_owned()),
-            Self::NotAnImage { .. } => Some("name it under `artifacts`; `images` are container images".to_owned()),
-            Self::ForeignLayer { .. } => {
-                Some("choose `platforms` without that image, or ask its publisher for one that is whole".to_owned())
+            Self::NotAnImage { .. } => {
+                Some("name it under `artifacts`; `images` are container images".to_owned())
             }
-            Self::NoChosenPlatform { .. } => Some("add one of its platforms to `platforms`, or remove the image".to_owned()),
-            Self::MigrationName(_) => Some("name migrations NNNN_name.sql, such as 0007_add_tags.sql".to_owned()),
-            Self::MigrationNumber { .. } => Some("give one of them the next free number".to_owned()),
+            Self::ForeignLayer { .. } => Some(
+                "choose `platforms` without that image, or ask its publisher for one that is whole"
+                    .to_owned(),
+            ),
+            Self::NoChosenPlatform { .. } => {
+                Some("add one of its platforms to `platforms`, or remove the image".to_owned())
+            }
+            Self::MigrationName(_) => {
+                Some("name migrations NNNN_name.sql, such as 0007_add_tags.sql".to_owned())
+            }
+            Self::MigrationNumber { .. } => {
+                Some("give one of them the next free number".to_owned())
+            }
             _ => None,
         }
     }
@@ -246,7 +235,6 @@ impl Failure for ResolveFailures {
     }
 }
 
-/// Collects problems while work goes on.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     list: Vec<ResolveProblem>,

@@ -19,7 +19,7 @@ const MAX_MIGRATION_BYTES: u64 = 16 << 20;
 
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// The programs of an image that the packager makes.
+/// The programs of an image that the packager builds.
 pub(super) fn built(project: &Project, build: &BuildImage) -> Result<BuiltImage, ResolveError> {
     let mut binaries = Vec::new();
     for (platform, paths) in &build.binaries {
@@ -36,7 +36,6 @@ pub(super) fn built(project: &Project, build: &BuildImage) -> Result<BuiltImage,
     Ok(BuiltImage { binaries })
 }
 
-/// A program of the project.
 pub(super) fn binary(
     project: &Project,
     binary: &Binary,

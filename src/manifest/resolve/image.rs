@@ -1,8 +1,8 @@
-//! What a registry has under a reference, to the last descriptor of what is carried.
+//! What a registry has under a reference, to the last descriptor of what is included.
 //!
-//! First the index is read, with those within it, which says of what there is a choice. Then it is
-//! decided what is carried, and only that is fetched: an entry that nobody wants never stops an
-//! image.
+//! First the image index is read, with those within it, which says of what there is a choice. Then
+//! it is decided what is included, and only that is fetched: an entry that nobody wants never stops
+//! an image.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub(super) struct Resolved {
     pub(super) warnings: Vec<String>,
 }
 
-/// Resolves a reference, and fetches every manifest below it that is carried.
+/// Resolves a reference, and fetches every manifest below it that is included.
 pub(super) async fn resolve(
     client: &Client,
     reference: &Reference,
@@ -72,7 +72,6 @@ pub(super) async fn resolve(
     with_referrers(client, reference, elsewhere, image, warnings).await
 }
 
-/// What a reference leads to.
 pub(super) async fn resolve_root(
     client: &Client,
     reference: &Reference,
@@ -87,7 +86,6 @@ pub(super) async fn resolve_root(
     })
 }
 
-/// Adds what is about it.
 pub(super) async fn with_referrers(
     client: &Client,
     reference: &Reference,
@@ -102,7 +100,10 @@ pub(super) async fn with_referrers(
     warnings.extend(image.referrers.iter().filter_map(|referrer| {
         let (reason, digest) = (referrer.omitted.as_ref()?, referrer.manifest.digest);
         let (kind, subject) = (referrer.kind(), referrer.subject);
-        Some(format!("warning: `{reference}` has {kind} {digest} about {subject}, which is not included: {reason}"))
+        Some(format!(
+            "warning: `{reference}` has {kind} {digest} about {subject}, which is not included: \
+             {reason}"
+        ))
     }));
     Ok(Resolved {
         image,
@@ -123,8 +124,8 @@ pub(super) fn empty(root: &Manifest) -> PulledImage {
     }
 }
 
-/// Fetches what is carried of an index. What turns out to be no image is no candidate any more, and
-/// the choice is made again.
+/// Fetches what is included of an index. What turns out to be no image is not a candidate any more,
+/// and the choice is made again.
 async fn index(
     client: &Client,
     name: &RepositoryName,
@@ -235,7 +236,7 @@ async fn add_attestations(
 }
 
 /// An artifact travels with the images of its platform, or when everything does. What this program
-/// cannot read it cannot carry whole.
+/// cannot read it cannot transfer whole.
 async fn add_artifacts(
     client: &Client,
     name: &RepositoryName,
@@ -298,7 +299,6 @@ fn left_out(manifest: Blob, platform: Option<Platform>) -> LockedManifest {
     }
 }
 
-/// An image that is carried.
 fn image_entry(
     manifest: &Manifest,
     platform: Option<Platform>,
@@ -369,7 +369,7 @@ async fn config_platform(
     Platform::from_document(written).map_err(malformed)
 }
 
-/// An image that serves none of the chosen platforms would be carried in vain.
+/// An image that serves none of the chosen platforms would be included for nothing.
 fn check_choice(pulled: &PulledImage, platforms: &Platforms) -> Result<(), ResolveError> {
     let Platforms::Only(wanted) = platforms else {
         return Ok(());
@@ -390,7 +390,7 @@ fn check_choice(pulled: &PulledImage, platforms: &Platforms) -> Result<(), Resol
     })
 }
 
-/// What is carried for a chosen platform that the image does not have.
+/// What is included for a chosen platform that the image does not have.
 fn other_architectures(
     reference: &Reference,
     image: &PulledImage,
@@ -411,8 +411,12 @@ fn other_architectures(
             .filter_map(|own| Some((own.distance_from(wanted)?, own)))
             .min()?
             .1;
-        (best.architecture != wanted.architecture)
-            .then(|| format!("warning: `{reference}` is not there for {wanted}; what is there for {best} is included, which runs only where the node runs that too"))
+        (best.architecture != wanted.architecture).then(|| {
+            format!(
+                "warning: `{reference}` is not there for {wanted}; what is there for {best} is \
+                 included, which runs only where the node runs that too"
+            )
+        })
     };
     wanted.iter().filter_map(other).collect()
 }

@@ -17,7 +17,7 @@ use rune_core::digest::Digest;
 const MAX_DEPTH: usize = 8;
 const MAX_INDEXES: usize = 100;
 
-/// What an entry is, as far as the index says.
+/// What an entry is, as far as the image index says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntryKind {
     /// An image, unless its configuration says otherwise.
@@ -29,7 +29,6 @@ pub(super) enum EntryKind {
     Unknown,
 }
 
-/// An entry of an index.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) kind: EntryKind,
@@ -39,7 +38,7 @@ pub(super) struct Entry {
 /// Everything below an index.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// In the order of the index; those of an index within it stand where that one is.
+    /// In the order of the image index; those of an index within it stand where that one is.
     entries: Vec<Entry>,
     /// The indexes within it: each with what is below it, directly or not.
     indexes: Vec<(Descriptor, BTreeSet<Digest>)>,
@@ -160,7 +159,7 @@ impl Listing {
         }
     }
 
-    /// The indexes within the index: carried with everything, or with what is below them.
+    /// The indexes within the image index: included with everything, or with what is below them.
     pub(super) fn indexes(
         &self,
         platforms: &Platforms,

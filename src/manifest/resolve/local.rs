@@ -11,48 +11,28 @@ use crate::{
     policy::SubjectKind,
     remote::RemoteChart,
 };
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
-/// Why a lock cannot be used for a project.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockCheckError {
-    /// It says something else than the project.
     #[error(transparent)]
     Stale(#[from] StaleLock),
-    /// The project's own files cannot be read.
     #[error(transparent)]
     Unreadable(#[from] ResolveFailures),
 }
 
 impl Failure for LockCheckError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Stale(error) => error.kind(),
-            Self::Unreadable(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Stale(error) => error.help(),
-            Self::Unreadable(error) => error.help(),
-        }
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        match self {
-            Self::Stale(error) => error.details(),
-            Self::Unreadable(error) => error.details(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Stale(error) => error,
+            Self::Unreadable(error) => error,
+        })
     }
 }
 
 /// Fails when a lock no longer says what the manifest and the files of the project say. Asks no
 /// registry: a tag that moved is not seen and does not matter, because the lock pins it. Programs
-/// are looked at only when the project was loaded with them.
-///
-/// # Errors
-/// With everything that differs, or that cannot be read.
+/// are checked only when the project was loaded with them.
 pub(crate) fn check_current(project: &Project, lock: &Lock) -> Result<(), LockCheckError> {
     let mut problems = Problems::default();
     let mut expected = local(project, Some(lock), &mut problems);
@@ -305,7 +285,6 @@ pub(super) fn locked(image: &Image, content: LockedContent) -> LockedImage {
     }
 }
 
-/// The lock's entry of an artifact.
 pub(super) fn locked_artifact(artifact: &Artifact, content: LockedContent) -> LockedImage {
     LockedImage {
         name: artifact.name.clone(),

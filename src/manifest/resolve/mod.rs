@@ -49,10 +49,8 @@ pub(crate) struct Resolved {
     pub(crate) evidence: Evidence,
 }
 
-/// Resolves everything that a manifest names.
-///
-/// # Errors
-/// When anything cannot be resolved: all of it at once.
+/// Resolves everything that a manifest names. Fails when anything cannot be resolved: all of it at
+/// once.
 pub(crate) async fn resolve(
     project: &Project,
     client: &Client,
@@ -76,9 +74,6 @@ pub(crate) async fn resolve(
 }
 
 /// Takes an existing lock, resolves one thing anew, and leaves everything else as it is.
-///
-/// # Errors
-/// When it cannot be resolved, or the result contradicts itself.
 pub(crate) async fn resolve_one(
     project: &Project,
     subject: &Subject<'_>,
@@ -123,7 +118,6 @@ pub(crate) async fn resolve_one(
     })
 }
 
-/// What a registry is asked for.
 #[derive(Debug, Clone)]
 enum Pulled {
     Image(Image, Reference),

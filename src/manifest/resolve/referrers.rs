@@ -1,8 +1,8 @@
 //! What hangs on an image: asks the registry for referrers and for cosign's tags, of everything
-//! that is carried, and reads what each is from its own manifest.
+//! that is included, and reads what each is from its own manifest.
 //!
 //! What a list says about an entry counts for nothing but finding it. What is found and cannot be
-//! carried is kept in the lock with the reason, so that nothing is lost without a word.
+//! included is kept in the lock with the reason, so that nothing is lost without a word.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -133,7 +133,8 @@ async fn about(
     let mut found = Referrers::default();
     for digest in &listed.unsupported {
         found.warnings.push(format!(
-            "warning: `{name}@{subject}` has a referrer {digest}, which is not included: only sha256 digests are supported"
+            "warning: `{name}@{subject}` has a referrer {digest}, which is not included: only \
+             sha256 digests are supported"
         ));
     }
     let mut tagged: BTreeMap<Digest, String> = BTreeMap::new();

@@ -16,7 +16,6 @@ use rune_core::{digest::Digest, progress::Progress};
 
 /// The largest program from a web server, as of the project.
 const MAX_PROGRAM_BYTES: u64 = 256 << 20;
-/// The largest other file from a web server.
 const MAX_FILE_BYTES: u64 = 16 << 30;
 
 /// What is known before, and what for.

@@ -12,7 +12,6 @@ pub(crate) enum Subject<'m> {
     Image(&'m Image),
     Artifact(&'m Artifact),
     Chart(&'m Chart, &'m RemoteChart),
-    /// A program from a web server.
     Binary(&'m Binary, &'m Download),
     /// Another file from a web server.
     File(&'m ExtraFile, &'m Download),
@@ -20,7 +19,8 @@ pub(crate) enum Subject<'m> {
 
 impl<'m> Subject<'m> {
     /// Everything of a manifest that can be locked on its own, with what it is called: images, then
-    /// artifacts, charts, programs and files from elsewhere. An image goes before a chart of the same name.
+    /// artifacts, charts, programs and files from elsewhere. An image goes before a chart of the
+    /// same name.
     pub(crate) fn all(manifest: &'m BundleManifest) -> impl Iterator<Item = (String, Self)> {
         let images = manifest
             .images

@@ -205,7 +205,7 @@ fn what_cannot_be_included_whole_is_named() {
 }
 
 #[test]
-fn the_policy_judges_artifacts_by_source_licence_tag_and_signature_alone() {
+fn the_policy_evaluates_artifacts_by_source_licence_tag_and_signature_alone() {
     let shop = shop();
     shop.policy(
         "sboms: [{ match: '*/acme/*' }]\nattestations: [{ match: '*/acme/*', require: [sbom] }]\n",

@@ -223,7 +223,7 @@ fn platforms_that_are_left_out_leave_a_sparse_and_a_reduced_index() {
 }
 
 #[test]
-fn a_component_that_is_left_out_is_not_carried() {
+fn a_component_that_is_left_out_is_not_included() {
     let project = Project::new();
     project.lock();
     let mut arguments = project.build_arguments("x.tar");
@@ -265,7 +265,7 @@ fn a_destination_that_cannot_receive_the_bundle_is_said_before_anything_is_fetch
     project.lock();
     fs::write(project.path("there.tar"), "mine").unwrap();
     let said = refused_unfetched(&project, &project.build_arguments("there.tar"), 12);
-    assert!(said.contains("exists already"), "{said}");
+    assert!(said.contains("already exists"), "{said}");
     assert_eq!(fs::read(project.path("there.tar")).unwrap(), b"mine");
     let said = refused_unfetched(
         &project,

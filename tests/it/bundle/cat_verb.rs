@@ -187,7 +187,7 @@ fn a_terminal_gets_text_without_tricks_and_no_bytes() {
 }
 
 #[test]
-fn whoever_reads_the_beginning_only_is_no_failure_and_a_full_disk_is_one() {
+fn a_reader_that_stops_early_is_not_a_failure_and_a_full_disk_is_one() {
     let team = with_file(&vec![b'a'; 9 << 20]);
     let (bundle, key) = (team.bundle.to_str().unwrap(), team.file("first.pub"));
     let line = format!(

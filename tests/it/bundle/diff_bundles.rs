@@ -291,7 +291,7 @@ fn another_signature_over_the_same_bundle() {
 }
 
 #[test]
-fn what_has_to_be_carried_is_what_the_old_bundle_does_not_have() {
+fn what_has_to_be_transferred_is_what_the_old_bundle_does_not_have() {
     let pair = Pair::new(|made| {
         made.binaries[0].content = BinaryContent::Bytes(Arc::from(vec![9; 1234]));
         // The content of an entry that is there already, under another name.

@@ -44,7 +44,7 @@ fn without_a_key_everything_is_said_to_be_unverified() {
 }
 
 #[test]
-fn a_key_must_vouch_for_both() {
+fn a_key_must_have_signed_both() {
     let pair = Pair::new(|made| made.version = "1.2.4".parse().unwrap());
     let key = pair.key();
     for (unsigned, other) in [(&pair.old, &pair.new), (&pair.new, &pair.old)] {
@@ -70,7 +70,7 @@ fn a_key_must_vouch_for_both() {
 }
 
 #[test]
-fn digests_that_are_known_from_elsewhere_vouch_in_any_order() {
+fn digests_that_are_known_from_elsewhere_authenticate_in_any_order() {
     let pair = Pair::new(|made| made.version = "1.2.4".parse().unwrap());
     let digest = |path: &Path| rune_testkit::sha256(&index_of(path).to_bytes().unwrap());
     let (old, new) = (digest(&pair.old), digest(&pair.new));

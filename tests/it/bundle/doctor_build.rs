@@ -109,7 +109,7 @@ fn a_manifest_with_a_mistake_ends_with_3() {
 }
 
 #[test]
-fn a_lock_that_is_missing_or_out_of_step_is_named() {
+fn a_lock_that_is_missing_or_out_of_date_is_named() {
     let project = Project::new();
     assert_eq!(odd(&project, &[], 4).0, "lock");
     project.lock();
@@ -164,7 +164,7 @@ fn keys_are_read_and_no_passphrase_is_asked_for() {
 }
 
 #[test]
-fn a_helm_that_is_none_and_a_check_that_is_left_out() {
+fn a_program_that_is_not_helm_and_a_check_that_is_left_out() {
     let project = Project::new();
     project.lock();
     assert_eq!(odd(&project, &["--helm", "/bin/false"], 4).0, "helm");

@@ -77,7 +77,7 @@ fn a_bundle_is_named_and_nothing_is_changed() {
 }
 
 #[test]
-fn what_is_no_bundle_or_is_cut_off() {
+fn what_is_not_a_bundle_or_is_cut_off() {
     let place = Place::new();
     let whole = fs::read(&place.bundle).unwrap();
     fs::write(&place.bundle, &whole[..whole.len() - 512]).unwrap();

@@ -31,7 +31,7 @@ const fn case(name: &'static str, make: fn(&Shop), outcome: Outcome) -> Case {
 }
 
 const OTHER_IMAGES: Outcome = Outcome::Denied("are of other images");
-const NO_KEY: Outcome = Outcome::Denied("no signature that is there is by a key of the policy");
+const NO_KEY: Outcome = Outcome::Denied("no signature is by a key of the policy");
 const NONE: Outcome = Outcome::Denied("no signature of it is there");
 
 /// Changes what lies under the tag of signatures, after it was signed.

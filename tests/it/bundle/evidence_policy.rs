@@ -1,4 +1,4 @@
-//! A policy that demands signatures by key: judged when a bundle is locked, and again by whoever
+//! A policy that demands signatures by key: checked when a bundle is locked, and again by whoever
 //! receives it, with the keys of the receiver.
 
 use std::fs;
@@ -132,7 +132,7 @@ fn project_that_builds(rules: &str) -> Project {
 }
 
 #[test]
-fn an_image_that_is_built_is_judged_by_one_rule_when_it_is_built_and_received() {
+fn an_image_that_is_built_is_evaluated_by_one_rule_when_it_is_built_and_received() {
     let project =
         project_that_builds("signatures: [{ match: '**/rune-db', keys: [release.pub] }]\n");
     fs::copy(

@@ -86,7 +86,7 @@ fn gnu_tar_shows_no_owner_no_time_and_only_the_two_modes() {
 }
 
 #[test]
-fn python_writes_the_same_bytes_from_the_same_names_modes_and_contents() {
+fn python_writes_the_same_bytes_from_the_same_names_modes_and_data() {
     let (shipment, tools) = (Shipment::whole(), Foreign::new());
     tools.run(
         "python3",
@@ -115,7 +115,7 @@ fn coreutils_find_every_unpacked_file_as_the_list_says() {
 }
 
 #[test]
-fn tar_takes_out_what_render_wrote_before() {
+fn tar_extracts_what_render_wrote_before() {
     let (shipment, tools) = (Shipment::whole(), Foreign::new());
     let chart = shipment.text_path(&format!("unpacked/{}", shipment.index().charts[0].path));
     tools.run("tar", ["-xzf", &chart]);

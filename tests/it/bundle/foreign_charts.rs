@@ -158,7 +158,7 @@ pub(crate) fn artifacts_layout(shipment: &Shipment, tools: &Foreign) -> PathBuf 
 }
 
 #[test]
-fn helm_pulls_the_chart_artifact_as_the_file_that_the_bundle_carries() {
+fn helm_pulls_the_chart_artifact_as_the_file_that_the_bundle_includes() {
     let (shipment, registry, tools) = (
         Shipment::whole(),
         Distribution::start("plain"),

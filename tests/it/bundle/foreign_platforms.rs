@@ -23,7 +23,7 @@ fn carried(shipment: &Shipment) -> Digest {
 }
 
 #[test]
-fn the_locked_digest_does_not_depend_on_which_platforms_are_carried() {
+fn the_locked_digest_does_not_depend_on_which_platforms_are_included() {
     let (whole, one) = (Shipment::whole(), Shipment::of_one_platform());
     for reference in [POSTGRES, RUNE_DB] {
         assert_eq!(

@@ -218,7 +218,7 @@ fn with_changed_header(change: impl Fn(&mut tar::Header)) -> (Scratch, std::path
 }
 
 #[test]
-fn a_header_that_disagrees_with_the_index_is_refused() {
+fn a_header_that_disagrees_with_the_bundle_index_is_refused() {
     let name = |header: &mut tar::Header, name: &[u8]| {
         let field = &mut header.as_old_mut().name;
         field.fill(0);
@@ -481,7 +481,7 @@ fn verify_refuses_another_release_than_the_expected_one() {
 }
 
 #[test]
-fn verify_judges_by_the_policy_of_whoever_receives_the_bundle() {
+fn verify_evaluates_the_policy_of_whoever_receives_the_bundle() {
     let scratch = Scratch::new();
     let path = signed(&scratch);
     let key = scratch.path("key.pub");

@@ -86,7 +86,7 @@ fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn skopeo_finds_the_configuration_of_each_platform_in_the_index() {
+fn skopeo_finds_the_configuration_of_each_platform_in_the_image_index() {
     let (_place, layout) = layout();
     let source = format!("oci:{}:index", layout.display());
     for (architecture, variant) in [("amd64", None), ("arm64", Some("v8"))] {
@@ -109,7 +109,7 @@ fn skopeo_finds_the_configuration_of_each_platform_in_the_index() {
 }
 
 #[test]
-fn skopeo_copies_the_index_with_all_platforms_unchanged() {
+fn skopeo_copies_the_image_index_with_all_platforms_unchanged() {
     let (place, layout) = layout();
     let copy = place.path().join("copy");
     let (from, to) = (

@@ -33,7 +33,7 @@ fn install(scratch: &Scratch, options: &[&str], code: i32) -> String {
 }
 
 #[test]
-fn a_bundle_that_nobody_trusted_vouches_for_is_not_installed_and_leaves_nothing() {
+fn a_bundle_without_a_trusted_signature_is_not_installed_and_leaves_nothing() {
     let scratch = Scratch::new();
     let helm = tool("helm4");
     let helm = ["--helm", helm.to_str().unwrap(), "--kubeconfig", "/nowhere"];

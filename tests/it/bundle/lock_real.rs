@@ -180,7 +180,7 @@ fn a_multi_platform_index_with_attestations_is_locked_with_its_own_digest() {
 }
 
 #[test]
-fn a_registry_with_a_private_authority_and_a_password_tells_nobody_else() {
+fn a_registry_with_a_private_ca_and_a_password_tells_nobody_else() {
     let site = Site::start("tls-basic");
     // Named directly: a mirror that fails is no reason to knock at docker.io from a test.
     let direct = format!("{}/library/postgres", site.text("host").unwrap());

@@ -59,7 +59,7 @@ fn a_second_run_changes_not_a_byte_and_says_so() {
 }
 
 #[test]
-fn platforms_that_were_not_chosen_are_locked_but_not_carried() {
+fn platforms_that_were_not_chosen_are_locked_but_not_included() {
     let project = Project::new();
     project.write_manifest("platforms: [linux/amd64, linux/s390x]\n");
     let report = project.report(0, &["lock"]);
@@ -272,7 +272,7 @@ fn the_policy_is_asked_before_any_registry_is() {
 }
 
 #[test]
-fn attestations_that_the_policy_requires_must_be_there_before_anything_is_written() {
+fn attestations_that_the_policy_requires_must_exist_before_anything_is_written() {
     let project = Project::new();
     let policy = project.read("policy.yaml");
     project.write(
@@ -340,7 +340,7 @@ fn put_odd_image(
 }
 
 #[test]
-fn what_is_no_container_image_is_refused_with_clear_words() {
+fn what_is_not_a_container_image_is_refused_with_clear_words() {
     let config = "application/vnd.oci.image.config.v1+json";
     let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
     let manifest = "application/vnd.oci.image.manifest.v1+json";

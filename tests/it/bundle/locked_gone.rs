@@ -102,7 +102,7 @@ fn a_tag_that_moved_and_a_digest_that_was_deleted_are_said_with_the_way_to_lock_
 }
 
 #[test]
-fn a_layer_or_a_manifest_below_the_index_that_was_deleted_is_said_too() {
+fn a_layer_or_a_manifest_below_the_image_index_that_was_deleted_is_said_too() {
     for kind in ["manifests", "blobs"] {
         let (project, image) = locked();
         let digest = if kind == "manifests" {

@@ -91,7 +91,7 @@ fn a_source_that_nothing_allows_is_denied() {
 }
 
 #[test]
-fn licences_are_judged_as_expressions() {
+fn licences_are_evaluated_as_expressions() {
     let postgres = "docker.io/library/postgres:17-alpine";
     for (license, is_allowed) in [
         ("PostgreSQL", true),
@@ -284,7 +284,7 @@ fn a_waiver_holds_for_its_rule_and_source_until_its_version() {
 }
 
 #[test]
-fn chart_dependencies_are_judged_by_where_they_come_from() {
+fn chart_dependencies_are_evaluated_by_where_they_come_from() {
     let dependency = |repository: &str| Subject::ChartDependency {
         chart: "rune".to_owned(),
         name: "postgresql".to_owned(),

@@ -283,7 +283,7 @@ fn an_index_chart_or_file_that_is_too_large_is_refused_while_it_comes() {
 }
 
 #[test]
-fn an_archive_that_is_not_what_the_index_says_or_no_chart_is_refused() {
+fn an_archive_that_differs_from_the_repository_index_or_is_not_a_chart_is_refused() {
     let server = WebServer::start();
     let hosts = hosts(&[&server]);
     let project = project(&server.url(""), &[]);

@@ -254,7 +254,7 @@ fn a_chart_that_was_deleted_is_drift_for_a_check_and_for_a_build() {
 }
 
 #[test]
-fn what_is_no_chart_or_another_one_is_refused() {
+fn what_is_not_a_chart_or_another_one_is_refused() {
     let (registry, tools) = (Distribution::start("plain"), Foreign::new());
     registry.stock();
     let host = registry.host();

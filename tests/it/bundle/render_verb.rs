@@ -69,7 +69,7 @@ fn check_names_files_and_first_differing_lines_and_render_repairs_them() {
 }
 
 #[test]
-fn a_changed_reference_in_the_manifest_puts_the_charts_out_of_step() {
+fn a_changed_reference_in_the_manifest_puts_the_charts_out_of_date() {
     let project = Project::new();
     edit(
         &project,
@@ -104,7 +104,7 @@ fn a_line_end_that_differs_is_said_to_be_one() {
 }
 
 #[test]
-fn the_pinned_form_is_what_a_bundle_carries() {
+fn the_pinned_form_is_what_a_bundle_includes() {
     let project = Project::new();
     project.lock();
     let report = report(&project, 0, &["render", "--lock", "--out", "pinned"]);

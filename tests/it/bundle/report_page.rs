@@ -63,7 +63,10 @@ fn the_page_says_what_is_in_the_bundle() {
         &["--key", key.to_str().unwrap()],
     );
     let (text, index) = (text(&html), index_of(&bundle));
-    assert!(text.contains("Verified. The index is signed by"), "{text}");
+    assert!(
+        text.contains("Verified. The bundle index is signed by"),
+        "{text}"
+    );
     for image in &index.images {
         assert!(
             text.contains(&image.reference.to_string())
@@ -141,7 +144,7 @@ fn text_of_same(shelf: &Shelf, bundle: &Path) -> String {
 }
 
 #[test]
-fn a_page_about_a_bundle_that_nobody_vouches_for_says_so_first() {
+fn a_page_about_an_unverified_bundle_says_so_first() {
     let pair = Pair::new(|_| ());
     let html = page(&pair.new, &pair.scratch.path("page.html"), &[]);
     assert!(html.contains("<title>small 1.2.3 (unverified)"), "{html}");

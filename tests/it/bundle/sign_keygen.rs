@@ -210,7 +210,7 @@ fn refuses_a_typed_passphrase_that_is_empty_or_not_repeated() {
 }
 
 #[test]
-fn ctrl_c_at_the_prompt_ends_with_130_no_file_and_a_terminal_that_works() {
+fn ctrl_c_at_the_prompt_ends_with_exit_code_130_no_file_and_a_terminal_that_works() {
     let place = tempfile::tempdir().unwrap();
     let (code, screen) = keygen_at_a_terminal(place.path(), &["half\x03"]);
     assert_eq!(code, Some(130), "{screen}");

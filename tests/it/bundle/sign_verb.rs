@@ -244,7 +244,7 @@ fn a_file_that_may_not_be_written_is_said_to_be_one() {
 }
 
 #[test]
-fn what_is_no_bundle_file_is_not_signed() {
+fn what_is_not_a_bundle_file_is_not_signed() {
     let team = Team::new();
     team.join("second");
     let key = team.file("second.key");

@@ -38,7 +38,7 @@ fn values_that_are_not_yaml_name_the_template_and_what_to_write() {
         let said = ends_with(&project.run(&["lock"]), 3);
         assert!(
             said.contains(&format!(
-                "`{TEMPLATE}` becomes a values file that is not YAML"
+                "`{TEMPLATE}` renders to a values file that is not YAML"
             )) && said.contains(help),
             "{said}"
         );

@@ -129,7 +129,7 @@ fn a_volume_is_verified_alone_and_says_what_is_proven_only_with_others() {
             "{said}"
         );
         let note = format!(
-            "bytes of {} are proven only together with volumes ",
+            "bytes of {} are verified only together with volumes ",
             layer.path
         );
         shared += usize::from(said.contains(&note));
@@ -280,7 +280,7 @@ fn a_piece_that_was_changed_together_with_its_digest_is_found_by_the_set() {
     // Volumes 3 and 4 lie within the layer.
     forge(&set, 4);
     let said = set.run(&["verify", &set.volume(4)], 0);
-    assert!(said.contains("are proven only together with"), "{said}");
+    assert!(said.contains("are verified only together with"), "{said}");
     let said = set.run(&["verify", "--set", &set.volume(1)], 6);
     assert!(said.contains("volume 4 of 7 ("), "{said}");
     let joined = set.path("joined.tar");
@@ -431,5 +431,5 @@ fn volumes_that_cannot_be_are_refused_before_anything_is_written() {
         &output,
     ];
     let said = set.run(&split, 12);
-    assert!(said.contains("v.volume-1-of-1` exists already"), "{said}");
+    assert!(said.contains("v.volume-1-of-1` already exists"), "{said}");
 }

@@ -174,7 +174,7 @@ fn packed_scripts_run_and_so_do_those_in_capitals() {
 }
 
 #[test]
-fn a_file_that_is_no_script_is_refused_before_anything_is_created() {
+fn a_file_that_is_not_a_script_is_refused_before_anything_is_created() {
     let whole = compressed(
         "gzip",
         "CREATE TABLE made (x int); INSERT INTO made SELECT generate_series(1, 1000)",

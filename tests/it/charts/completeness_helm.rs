@@ -65,7 +65,7 @@ fn helm_is_found_in_path_and_a_relative_name_is_one_of_the_working_directory() {
 }
 
 #[test]
-fn a_program_that_is_no_helm_is_refused() {
+fn a_program_that_is_not_helm_is_refused() {
     let app = App::new("helm4").locked();
     for (program, answer) in [("/bin/true", "it said ``"), ("/bin/false", "it said ``")] {
         let said = ends_with(&app.build(&["--helm", program]), 4);
@@ -137,7 +137,7 @@ fn a_helm_that_hangs_is_ended_with_what_it_started() {
 }
 
 #[test]
-fn what_helm_prints_and_nobody_can_read_is_a_finding_and_unused_images_are_none_then() {
+fn what_helm_prints_and_nobody_can_read_is_a_finding_and_unused_images_are_not_then() {
     let bomb = (1..40)
         .map(|level| {
             format!(

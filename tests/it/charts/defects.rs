@@ -363,7 +363,7 @@ fn h11_clients_have_a_service_with_an_address_and_no_name_assumes_a_domain() {
 }
 
 #[test]
-fn h12_the_schema_is_there_before_the_api_and_one_at_a_time_makes_it() {
+fn h12_the_schema_exists_before_the_api_and_one_at_a_time_creates_it() {
     let objects = render("bundled");
     let pod = &objects.get("Deployment", "rune-api")["spec"]["template"]["spec"];
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The rendered charts before foreign judges: the schemas of Kubernetes, kube-score, checkov. What
+//! The rendered charts before foreign checkers: the schemas of Kubernetes, kube-score, checkov. What
 //! they find and we do not follow is listed here with the reason, and an exemption that nothing
 //! needs any more is a failure too.
 
@@ -54,7 +54,7 @@ const CHECKOV: [(&str, &str); 5] = [
     ("CKV_K8S_9", "nobody sends requests to a job or a test"),
     (
         "CKV_K8S_21",
-        "Helm puts the objects into the namespace of the release; the text that is judged does not show it",
+        "Helm puts the objects into the namespace of the release; the text that is checked does not show it",
     ),
     (
         "CKV_K8S_35",
@@ -196,7 +196,7 @@ fn every_object_is_what_the_newest_kubernetes_reads() {
     valid_for("1.36.0");
 }
 
-/// Compares what a judge found, as pairs of a check and a place, with the exemptions.
+/// Compares what a checker found, as pairs of a check and a place, with the exemptions.
 fn settle(found: &[(String, String)], exemptions: &[(&str, &str)]) {
     let exempted = |check: &str| exemptions.iter().any(|(exemption, _)| *exemption == check);
     let open: Vec<_> = found.iter().filter(|(check, _)| !exempted(check)).collect();

@@ -128,7 +128,7 @@ fn hooks(text: &str) -> String {
 }
 
 #[test]
-fn helm_3_maps_what_is_no_hook_and_keeps_every_other_byte() {
+fn helm_3_maps_what_is_not_a_hook_and_keeps_every_other_byte() {
     let site = Site::new(&[(OLD, NEW)]);
     let output = site.template("helm3");
     let text = String::from_utf8(output.stdout.clone()).unwrap();

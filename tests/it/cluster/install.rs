@@ -195,7 +195,7 @@ pub(crate) fn history(namespace: &Namespace<'_>) -> Vec<String> {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one life of one release")]
-fn a_release_is_installed_upgraded_and_taken_back_from_bundles_alone() {
+fn a_release_is_installed_upgraded_and_rolled_back_from_bundles_alone() {
     let Some(cluster) = Cluster::up() else { return };
     let works = Works::new(&cluster, "helm4");
     let namespace = cluster.namespace("install");

@@ -29,7 +29,7 @@ fn killed_at_the_rename(command: &Command) {
 }
 
 #[test]
-fn a_bundle_whose_name_was_only_reserved_is_no_bundle_and_the_next_build_finishes_it() {
+fn a_bundle_whose_name_was_only_reserved_is_not_a_bundle_and_the_next_build_finishes_it() {
     let directory = tempfile::tempdir().unwrap();
     let site = Site::on(directory.path().join("project"));
     let build = site.command(&site.project.build_arguments("x.tar"));
@@ -107,7 +107,7 @@ fn a_page_and_a_file_of_images_whose_names_were_only_reserved_are_written_again(
 }
 
 #[test]
-fn a_key_whose_name_was_only_reserved_is_no_key_and_the_next_keygen_makes_one() {
+fn a_key_whose_name_was_only_reserved_is_not_a_key_and_the_next_keygen_creates_one() {
     let directory = tempfile::tempdir().unwrap();
     let site = Site::on(directory.path().join("project"));
     ends_with(

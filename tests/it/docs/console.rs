@@ -303,7 +303,7 @@ fn the_commands_of_the_pages_about_registries_do_what_they_say() {
 }
 
 #[test]
-fn the_commands_of_the_other_pages_about_the_far_side_do_what_they_say() {
+fn the_commands_of_the_other_pages_about_the_air_gapped_side_do_what_they_say() {
     let elsewhere = ["README", "by-hand", "push", "registries"];
     check_all(|path| {
         path.strip_prefix(GROUPS[0])

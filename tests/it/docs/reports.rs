@@ -338,7 +338,7 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
 }
 
 #[test]
-fn the_reports_of_the_far_side_are_documented_field_by_field() {
+fn the_reports_of_the_air_gapped_side_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::after_a_build(), Reader::new());
     let file = BUNDLE;
     reader.read(
@@ -783,7 +783,7 @@ fn the_reports_of_the_database_tool_are_documented_field_by_field() {
 }
 
 #[test]
-fn the_reports_about_what_stands_in_the_tables_are_documented_field_by_field() {
+fn the_reports_about_stored_rows_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::clone(), Reader::new());
     assert!(database(&sandbox, &["migrate"]).status.success());
     let sql = "INSERT INTO jobs VALUES ('j', 't', 'benchmark', 'running', '{}', '{}', 'e', 'm', 1.0, 1.0);

@@ -157,7 +157,7 @@ fn two_hundred_manifests_with_six_hundred_referrers_cost_each_request_once_and_e
         "{read} bytes read from the disk for a bundle of {bundle}"
     );
     let (blobs, different) = requests(&project, "GET", "/v2/*/blobs/*");
-    // The signatures are judged before they are included.
+    // The signatures are checked before they are included.
     assert_eq!(blobs, different + IMAGES);
     assert_eq!(requests(&project, "GET", "/v2/*/referrers/*"), (0, 0));
 

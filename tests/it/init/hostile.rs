@@ -164,7 +164,7 @@ fn keys_that_name_images_stay_quoted_in_the_policy() {
 }
 
 #[test]
-fn a_text_in_the_place_of_an_image_that_is_none_is_left_to_a_person() {
+fn a_text_in_the_place_of_an_image_that_is_not_one_is_left_to_a_person() {
     for image in [
         "'evil<@ images.a.digest @>:1'",
         "'{{`{{ x }}`}}'",

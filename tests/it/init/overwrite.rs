@@ -31,7 +31,7 @@ fn whatever_has_the_name_of_the_project_stays_as_it_is() {
 }
 
 #[test]
-fn a_name_that_is_none_and_a_place_that_is_none_are_refused_in_plain_words() {
+fn an_invalid_name_and_an_invalid_place_are_refused_in_plain_words() {
     let place = Place::new();
     place.write_chart(&["docker.io/acme/a:1.0.0"], "{}\n");
     for name in ["../x", "A", "a/b", ""] {

@@ -122,7 +122,7 @@ fn from_a_chart_of_two_images_to_a_verified_bundle_in_four_commands() {
         ],
     );
     assert!(
-        said.contains("a licence nobody stated cannot be allowed"),
+        said.contains("an unstated licence cannot be allowed"),
         "{said}"
     );
 }

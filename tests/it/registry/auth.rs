@@ -74,7 +74,7 @@ async fn without_credentials_a_person_is_told_where_to_put_them() {
     assert_eq!(
         words(error, &[(&registry.host(), "REGISTRY")]),
         "cannot fetch the manifest of `REGISTRY/library/postgres:17-alpine`: `http://REGISTRY` asks for credentials, and there are none for `REGISTRY`\n\
-         help: run `rune-bundle login REGISTRY -u USER`, or name a file that has them with --authfile\n\
+         help: run `rune-bundle login REGISTRY -u USER`, or pass a file that has them with --authfile\n\
          exit: 9"
     );
 }

@@ -35,7 +35,7 @@ fn gives_the_same_lock_and_bundle(mode: &str) {
 }
 
 #[test]
-fn a_private_authority_and_passwords_give_the_same_lock_and_bundle() {
+fn a_private_ca_and_passwords_give_the_same_lock_and_bundle() {
     gives_the_same_lock_and_bundle("tls-basic");
 }
 
@@ -45,6 +45,6 @@ fn a_token_server_gives_the_same_lock_and_bundle() {
 }
 
 #[test]
-fn a_token_server_under_a_private_authority_gives_the_same_lock_and_bundle() {
+fn a_token_server_under_a_private_ca_gives_the_same_lock_and_bundle() {
     gives_the_same_lock_and_bundle("tls-token");
 }

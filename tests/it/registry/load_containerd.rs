@@ -354,7 +354,7 @@ fn a_full_disk_ends_the_import_without_a_name() {
 }
 
 #[test]
-fn nothing_is_loaded_that_nobody_vouches_for() {
+fn an_unverified_bundle_is_not_loaded() {
     let (project, scratch) = (built("[linux/amd64]"), Scratch::new());
     let [bundle, key, file] = with_key(&project, "bundle.tar");
     let other = scratch.path("other.pub").to_str().unwrap().to_owned();

@@ -241,7 +241,7 @@ fn nothing_is_written_past_a_credential_helper() {
 }
 
 #[test]
-fn what_is_read_first_is_no_silent_obstacle() {
+fn what_is_read_first_is_not_a_silent_obstacle() {
     let home = Home::new();
     let other = json!({"auths": {home.registry.host(): {"auth": "YTpi"}}}).to_string();
     home.write("run/containers/auth.json", &other);

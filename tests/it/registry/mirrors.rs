@@ -108,7 +108,7 @@ async fn when_nobody_has_it_everybody_who_was_asked_is_named() {
         words(error, &[(&own.host(), "OWN"), (&mirror.host(), "MIRROR")]),
         "cannot fetch the manifest of `OWN/a/b:1`: the mirror `http://MIRROR` asks for credentials, and there are none for `MIRROR`; \
          `http://OWN` answered 404 Not Found (manifest unknown)\n\
-         help: run `rune-bundle login MIRROR -u USER`, or name a file that has them with --authfile\n\
+         help: run `rune-bundle login MIRROR -u USER`, or pass a file that has them with --authfile\n\
          exit: 9"
     );
 }

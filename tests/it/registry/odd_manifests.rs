@@ -154,7 +154,7 @@ fn an_artifact_beside_the_images_travels_with_the_images_of_its_platform() {
 }
 
 #[test]
-fn an_artifact_that_only_its_configuration_gives_away_is_no_image() {
+fn an_artifact_that_only_its_configuration_gives_away_is_not_an_image() {
     for entry_type in [SOCI, "application/vnd.oci.empty.v1+json"] {
         let mut entries = Vec::new();
         let (_, registry) = through("[linux/amd64]", |odd| {
@@ -398,7 +398,7 @@ fn the_best_variant_is_chosen_as_containerd_does_and_another_architecture_is_sai
 }
 
 #[test]
-fn a_platform_that_decides_nothing_is_no_condition() {
+fn a_platform_that_decides_nothing_is_not_a_condition() {
     for platform in [
         json!({}),
         json!({"os": ""}),
@@ -457,7 +457,7 @@ fn documents_in_the_spelling_of_others_are_taken() {
 }
 
 #[test]
-fn what_is_no_manifest_is_described() {
+fn what_is_not_a_manifest_is_described() {
     let page = b"<!DOCTYPE html><html><body>Please log in</body></html>".as_slice();
     for (media_type, bytes, parts) in [
         (

@@ -77,7 +77,7 @@ fn credentials_come_from_the_option_or_from_where_docker_keeps_them() {
 }
 
 #[test]
-fn a_file_of_authorities_that_holds_none_is_named_with_its_option() {
+fn a_file_of_ca_certificates_that_holds_none_is_named_with_its_option() {
     let project = guarded();
     project.write("empty.pem", "");
     let (code, errors) = lock(&project, &["--ca-file", "empty.pem"], &[]);

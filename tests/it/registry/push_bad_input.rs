@@ -32,7 +32,7 @@ fn without_a_key_or_a_digest_nothing_is_pushed() {
 }
 
 #[test]
-fn a_destination_that_is_none_is_a_mistake_on_the_command_line() {
+fn an_invalid_destination_is_a_mistake_on_the_command_line() {
     let shipped = Shipped::twins();
     for (destination, expected) in [
         ("http://registry.lan", "is a URL"),
@@ -318,7 +318,7 @@ fn wrong_credentials_are_said_to_be_wrong() {
 }
 
 #[test]
-fn a_certificate_of_an_unknown_authority_is_not_accepted() {
+fn a_certificate_of_an_unknown_ca_is_not_accepted() {
     let shipped = Shipped::twins();
     let registry = Registry::start_tls(Auth::None);
     let said = shipped.push(&registry).unwrap_err();

@@ -90,7 +90,7 @@ fn distribution_2_takes_everything_once() {
 }
 
 #[test]
-fn distribution_2_takes_everything_under_a_private_authority_with_passwords() {
+fn distribution_2_takes_everything_under_a_private_ca_with_passwords() {
     takes_everything_once("distribution2", "tls-basic");
 }
 
@@ -110,7 +110,7 @@ fn distribution_3_takes_everything_once() {
 }
 
 #[test]
-fn distribution_3_takes_everything_under_a_private_authority_with_passwords() {
+fn distribution_3_takes_everything_under_a_private_ca_with_passwords() {
     takes_everything_once("distribution3", "tls-basic");
 }
 

@@ -274,7 +274,7 @@ fn a_registry_that_does_not_mount_is_sent_it_twice_with_the_upload_that_it_offer
 }
 
 #[test]
-fn a_tag_that_means_something_else_stops_everything_before_it_begins() {
+fn a_tag_of_another_digest_stops_everything_before_it_begins() {
     let shipped = Shipped::twins();
     let registry = Registry::start();
     registry.put_manifest(

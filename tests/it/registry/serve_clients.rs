@@ -180,7 +180,7 @@ fn oras_discovers_the_signatures_of_the_bundle() {
 }
 
 #[test]
-fn helm_pulls_the_charts_as_the_files_that_the_bundle_carries() {
+fn helm_pulls_the_charts_as_the_files_that_the_bundle_includes() {
     let (shipment, tools) = (Shipment::whole(), Foreign::new());
     let serving = serve(&shipment);
     for helm in ["helm3", "helm4"] {
@@ -259,7 +259,7 @@ fn containerd_pulls_and_unpacks_every_image_through_a_mirror() {
 }
 
 #[test]
-fn containerd_pulls_the_platform_that_is_there_by_the_digest_of_the_whole_index() {
+fn containerd_pulls_the_included_platform_by_the_digest_of_the_whole_index() {
     let shipment = Shipment::of_one_platform();
     assert!(shipment.image(POSTGRES).reduced_index.is_some());
     containerd_pulls(&shipment, &["images", "pull"]);

@@ -32,7 +32,7 @@ fn refused(scratch: &Scratch, arguments: &[&str], code: i32) -> String {
 }
 
 #[test]
-fn a_bundle_that_nobody_vouches_for_is_not_served() {
+fn an_unverified_bundle_is_not_served() {
     let scratch = Scratch::new();
     signed(&scratch);
     let mut keygen = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
@@ -69,7 +69,7 @@ fn a_bundle_that_nobody_vouches_for_is_not_served() {
 }
 
 #[test]
-fn a_pipe_is_refused_because_contents_are_needed_in_any_order() {
+fn a_pipe_is_refused_because_blobs_are_needed_in_any_order() {
     let scratch = Scratch::new();
     let bundle = fs::File::open(signed(&scratch)).unwrap();
     let mut command = Command::new("sh");
@@ -354,7 +354,7 @@ fn asked_to_end_it_sends_what_it_has_begun_and_ends_with_0() {
 }
 
 #[test]
-fn ctrl_c_lets_it_send_what_it_has_begun_and_ends_with_130() {
+fn ctrl_c_lets_it_send_what_it_has_begun_and_ends_with_exit_code_130() {
     assert_eq!(ends_gracefully("INT"), 130);
 }
 

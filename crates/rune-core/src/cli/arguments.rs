@@ -17,7 +17,6 @@ use super::{
 };
 use crate::failure::{Failure, FailureKind};
 
-/// A command line that is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 struct UsageError {

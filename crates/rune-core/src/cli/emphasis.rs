@@ -59,7 +59,8 @@ mod tests {
         let painted = emphasised("demo 1.0 is intact\nok       x\nokay\nnote: ok\n  warning\n");
         assert_eq!(
             painted,
-            "\x1b[1mdemo 1.0 is intact\x1b[0m\n\x1b[32mok\x1b[0m       x\nokay\n\x1b[1;33mnote:\x1b[0m ok\n  warning\n"
+            "\x1b[1mdemo 1.0 is intact\x1b[0m\n\x1b[32mok\x1b[0m       \
+             x\nokay\n\x1b[1;33mnote:\x1b[0m ok\n  warning\n"
         );
         assert_eq!(emphasised("NOT SIGNED\n"), "\x1b[1;31mNOT SIGNED\x1b[0m\n");
         assert_eq!(emphasised(""), "");

@@ -33,7 +33,6 @@ use crate::{
     text::shown_lines,
 };
 
-/// Standard output takes no more.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
 struct OutputError(#[source] io::Error);
@@ -140,7 +139,7 @@ impl Printer {
         }
     }
 
-    /// Prints a document that is no report.
+    /// Prints a document that is not a report.
     pub(crate) fn finish_document(self, outcome: Result<Vec<u8>, CommandError>) -> ExitCode {
         match outcome {
             Ok(text) => self.print(&text, 0),
@@ -160,7 +159,8 @@ impl Printer {
     fn print_of_change(text: &[u8], code: u8) -> ExitCode {
         if let Err(OutputError(source)) = Self::write(text) {
             let text = format!(
-                "warning: the command has done its work, but its report cannot be written to standard output: {source}\n"
+                "warning: the command has done its work, but its report cannot be written to \
+                 standard output: {source}\n"
             );
             let _ = Write::write_all(&mut io::stderr().lock(), text.as_bytes());
         }

@@ -2,13 +2,14 @@
 
 use camino::Utf8PathBuf;
 
-/// A text is no path to write to.
+/// A text is not a path to write to.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputPathError {
     #[error("an empty text is not a path")]
     Empty,
     #[error(
-        "standard output is for the report of the command; name a file or directory, or `./-` for one of that name"
+        "standard output is for the report of the command; give a file or directory, or `./-` for \
+         one of that name"
     )]
     StandardOutput,
 }

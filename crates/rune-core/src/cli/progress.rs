@@ -104,7 +104,8 @@ const fn template(width: usize, unit: Unit, total: u64) -> &'static str {
             "{prefix} {bar:12} {decimal_bytes}/{decimal_total_bytes}  {wide_msg}"
         }
         (Unit::Bytes, ..) => {
-            "{prefix} {bar:20} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} left  {wide_msg}"
+            "{prefix} {bar:20} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} \
+             {eta} left  {wide_msg}"
         }
         (Unit::Steps, _, 0..60) => "{prefix} {pos}/{len}  {wide_msg}",
         (Unit::Steps, ..) => "{prefix} {bar:12} {pos}/{len}  {wide_msg}",

@@ -35,7 +35,6 @@ pub(crate) struct ErrorReport {
     details: Option<serde_json::Value>,
 }
 
-/// A failure with what was being done when it happened.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}")]
 struct Context {

@@ -33,7 +33,6 @@ pub trait Report: Serialize {
         None
     }
 
-    /// What it says about lines of files.
     fn remarks(&self) -> Vec<Remark> {
         Vec::new()
     }

@@ -8,7 +8,6 @@ use crate::{
     interrupt::Interrupt,
 };
 
-/// Why a command could not run to its end.
 #[derive(Debug, thiserror::Error)]
 enum RuntimeError {
     #[error("interrupted")]

@@ -1,4 +1,4 @@
-//! A file that is there already, of which a few bytes are changed in place.
+//! An existing file, of which a few bytes are changed in place.
 
 #![expect(
     clippy::disallowed_methods,
@@ -23,10 +23,6 @@ pub struct EditableFile {
 }
 
 impl EditableFile {
-    /// Opens a file that exists.
-    ///
-    /// # Errors
-    /// When it does not exist, may not be written, or is no regular file.
     pub fn open(path: &Utf8Path) -> Result<Self, PathError> {
         let irregular = || {
             PathError::of(Action::Write, path)(io::Error::new(
@@ -53,9 +49,6 @@ impl EditableFile {
     }
 
     /// A second handle for whoever only reads.
-    ///
-    /// # Errors
-    /// When the process may open no more files.
     pub fn reader(&self) -> Result<File, PathError> {
         whole::duplicate(&self.file, &self.path)
     }
@@ -63,17 +56,11 @@ impl EditableFile {
     /// Waits until no other process holds the file with this lock, and holds it until the value and
     /// its readers are dropped. Programs that do not ask for the lock are not kept out, and nobody
     /// is where the file system has no locks.
-    ///
-    /// # Errors
-    /// When the lock cannot be waited for.
     pub fn lock(&self) -> Result<(), PathError> {
         exclusive::wait(&self.file, &self.path)
     }
 
     /// Writes all bytes at a position, with one call when the system takes them all at once.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
         self.file
             .write_all_at(bytes, offset)
@@ -81,9 +68,6 @@ impl EditableFile {
     }
 
     /// Waits until what was written is durable (`fdatasync`).
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn sync(&self) -> Result<(), PathError> {
         lacking::sync_data(&self.file, &self.path)
     }

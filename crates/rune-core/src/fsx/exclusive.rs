@@ -39,7 +39,6 @@ pub(super) fn wait(file: &File, path: &Utf8Path) -> Result<(), PathError> {
     lacking::locked(file.lock()).map_err(PathError::of(Action::Lock, path))
 }
 
-/// Whether a name leads to this very file.
 pub(super) fn is_at(file: &File, path: &Utf8Path) -> io::Result<bool> {
     let (ours, current) = (file.metadata()?, fs::metadata(path)?);
     Ok((ours.dev(), ours.ino()) == (current.dev(), current.ino()))

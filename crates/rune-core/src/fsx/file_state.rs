@@ -2,7 +2,7 @@
 //! the file system is unmounted, that nobody wrote to the file.
 //!
 //! Only file systems of this machine that set the times of a file with every change, on disks that
-//! are not taken away and changed elsewhere. Of every other file there is no state.
+//! are not removed and changed elsewhere. Of every other file there is no state.
 
 #![expect(
     clippy::disallowed_methods,
@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Stamp, ownership::who_else_may_write, read_to_string};
 
-/// Where the kernel says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// How much older than a check the times of a file must be: a later change within the same tick of
@@ -81,7 +80,6 @@ impl FileState {
             .then_some(state)
     }
 
-    /// What it looks like.
     pub const fn stamp(&self) -> Stamp {
         self.stamp
     }

@@ -20,16 +20,13 @@ use super::{Action, PathError};
 pub struct FileIdentity {
     device: u64,
     inode: u64,
-    /// How many names it has.
     pub links: u64,
     /// Its size in bytes.
     pub size: u64,
     /// Whether it is a regular file: no directory, device, pipe or socket.
     pub is_regular: bool,
     pub is_directory: bool,
-    /// The user that owns it.
     pub uid: u32,
-    /// The group that owns it.
     pub gid: u32,
     pub mode: u32,
 }
@@ -57,20 +54,14 @@ impl From<Metadata> for FileIdentity {
     }
 }
 
-/// The absolute path without links, `.` and `..` of something that exists.
-///
-/// # Errors
-/// When it does not exist, a link on the way leads nowhere or in a circle, or a directory may not
-/// be searched.
+/// The absolute path without links, `.` and `..` of something that exists. Fails when it does not
+/// exist, a link on the way leads nowhere or in a circle, or a directory may not be searched.
 pub fn resolve(path: &Utf8Path) -> Result<Utf8PathBuf, PathError> {
     path.canonicalize_utf8()
         .map_err(PathError::of(Action::Read, path))
 }
 
 /// The file that a name leads to. Nothing is opened, so a pipe does not block and no lock is lost.
-///
-/// # Errors
-/// When there is none, or it may not be asked about.
 pub fn identity(path: &Utf8Path) -> Result<FileIdentity, PathError> {
     fs::metadata(path)
         .map(FileIdentity::from)
@@ -96,9 +87,6 @@ pub fn is_mount_point(path: &Utf8Path) -> bool {
 
 /// Checks that this process may read a file, without opening it: closing it again would drop the
 /// locks that SQLite holds on it.
-///
-/// # Errors
-/// When it may not.
 pub fn check_readable(path: &Utf8Path) -> Result<(), PathError> {
     accessat(CWD, path.as_std_path(), Access::READ_OK, AtFlags::EACCESS)
         .map_err(|error| PathError::of(Action::Read, path)(error.into()))
@@ -111,9 +99,6 @@ pub fn is_writable(path: &Utf8Path) -> bool {
 }
 
 /// Removes a name if it still leads to this file.
-///
-/// # Errors
-/// When it leads to it and cannot be removed.
 pub fn remove_if_same(path: &Utf8Path, expected: FileIdentity) -> Result<(), PathError> {
     let is_same =
         fs::symlink_metadata(path).is_ok_and(|metadata| FileIdentity::from(metadata) == expected);

@@ -49,7 +49,7 @@ fn is_one_of(error: &io::Error, errors: &[Errno]) -> bool {
     Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
 }
 
-/// Gives an outcome on, except that a file system without the call is none.
+/// Gives an outcome on, except that a file system without the call is not an error.
 fn tolerant(outcome: io::Result<()>, also: &[Errno]) -> io::Result<()> {
     match outcome {
         Err(error) if is_lacking(&error) || is_one_of(&error, also) => Ok(()),
@@ -79,7 +79,8 @@ pub(super) fn check_private(file: &File, path: &Utf8Path) -> Result<(), PathErro
         return Ok(());
     }
     let reason = format!(
-        "its file system does not keep mode 0600 but shows {mode:04o}, so other users could read the file"
+        "its file system does not keep mode 0600 but shows {mode:04o}, so other users could read \
+         the file"
     );
     Err(PathError::of(Action::Write, path)(io::Error::new(
         io::ErrorKind::Unsupported,
@@ -110,7 +111,6 @@ pub(super) fn open_directory(path: &Utf8Path) -> Result<File, PathError> {
     File::open(path).map_err(PathError::of(Action::Read, path))
 }
 
-/// Makes the entries of a directory durable.
 pub(super) fn sync_directory(directory: &File, path: &Utf8Path) -> Result<(), PathError> {
     tolerant(directory.sync_all(), &[Errno::BADF, Errno::ISDIR])
         .map_err(PathError::of(Action::Sync, path))

@@ -27,9 +27,6 @@ pub struct LineLog {
 
 impl LineLog {
     /// Opens or creates a log and returns the complete lines it has.
-    ///
-    /// # Errors
-    /// When it cannot be opened, is not UTF-8, or is unreasonably large.
     pub fn open(path: &Utf8Path) -> Result<(Self, Vec<String>), PathError> {
         let file = OpenOptions::new()
             .append(true)
@@ -57,10 +54,6 @@ impl LineLog {
         Ok((log, lines))
     }
 
-    /// Empties the log.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn clear(&mut self) -> Result<(), PathError> {
         self.file
             .set_len(0)
@@ -68,9 +61,6 @@ impl LineLog {
     }
 
     /// Appends lines, each of which must not contain a newline.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn append(&mut self, lines: &[String]) -> Result<(), PathError> {
         let text: String = lines
             .iter()
@@ -81,10 +71,6 @@ impl LineLog {
             .map_err(PathError::of(Action::Write, &self.path))
     }
 
-    /// Removes the log.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
     pub fn remove(self) -> Result<(), PathError> {
         whole::remove_file(&self.path)
     }

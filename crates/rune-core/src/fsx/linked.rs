@@ -9,11 +9,9 @@ use super::{PathError, path_error::Action};
 /// Every regular file below a directory, as paths relative to it with `/` separators, in byte
 /// order. A link to a file or directory below the same directory is followed; the paths are those
 /// by which the files are reached. `skips` says which path, and whether it is a directory, is
-/// passed over with all that is in it.
-///
-/// # Errors
-/// When a directory cannot be read, a name is not UTF-8, there are more than `max_files`, or a path
-/// that is not skipped is a special file or a link that leads outside, nowhere or in a circle.
+/// passed over with all that is in it. Fails when a directory cannot be read, a name is not UTF-8,
+/// there are more than `max_files`, or a path that is not skipped is a special file or a link that
+/// leads outside, nowhere or in a circle.
 pub fn list_linked_files(
     root: &Utf8Path,
     max_files: usize,
@@ -44,7 +42,8 @@ pub fn list_linked_files(
                     _ if skips(&path, false) => continue,
                     Ok(real) => {
                         return refuse(&format!(
-                            "it is a link to `{real}`, outside of the directory; put a copy there instead"
+                            "it is a link to `{real}`, outside of the directory; put a copy there \
+                             instead"
                         ));
                     }
                     Err(error) => return Err(error),

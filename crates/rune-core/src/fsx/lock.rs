@@ -22,9 +22,6 @@ pub struct DirectoryLock {
 
 impl DirectoryLock {
     /// Waits until nobody else has it. Where the file system has no locks, nobody is waited for.
-    ///
-    /// # Errors
-    /// When the directory does not exist, or nothing can be written there.
     pub fn wait(directory: &Utf8Path) -> Result<Self, PathError> {
         let path = directory.join(NAME);
         let open = OpenOptions::new().create(true).append(true).open(&path);

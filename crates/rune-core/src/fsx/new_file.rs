@@ -14,9 +14,6 @@ pub struct NewFile {
 
 impl NewFile {
     /// Begins a file beside its destination, which must not exist, with the given permission bits.
-    ///
-    /// # Errors
-    /// When the name is taken, or nothing can be written there.
     pub fn create(path: &Utf8Path, mode: u32) -> Result<Self, PathError> {
         Ok(Self {
             file: TemporaryFile::beside(path, FileMode::Exact(mode))?,
@@ -24,9 +21,6 @@ impl NewFile {
     }
 
     /// Adds bytes at the end.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), PathError> {
         self.file
             .file()
@@ -35,9 +29,6 @@ impl NewFile {
     }
 
     /// Makes it durable and gives it its name, which must still be free.
-    ///
-    /// # Errors
-    /// When the name was taken meanwhile, or the disk refuses.
     pub fn finish(mut self) -> Result<(), PathError> {
         self.file.publish()
     }

@@ -23,9 +23,6 @@ const STICKY: u32 = 0o1000;
 
 /// Checks that a file, each link to it and each directory on the way belong to root or to this
 /// user, and that nobody else may write them.
-///
-/// # Errors
-/// At the first that does not, or that cannot be asked about.
 pub fn check_only_ours(path: &Utf8Path) -> Result<(), PathError> {
     let whole = camino::absolute_utf8(path).map_err(PathError::of(Action::Inspect, path))?;
     let target = resolve(&whole)?;
@@ -38,9 +35,6 @@ pub fn check_only_ours(path: &Utf8Path) -> Result<(), PathError> {
 
 /// Reads a file of at most `max_bytes` bytes that belongs to root or to this user and that nobody
 /// else may write, without following a link to it.
-///
-/// # Errors
-/// When it cannot be read, is larger, is a link or special file, or somebody else may write it.
 pub fn read_only_ours(path: &Utf8Path, max_bytes: u64) -> Result<Vec<u8>, PathError> {
     // A pipe in its place is not waited for.
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();

@@ -31,10 +31,8 @@ pub struct PartialFile {
 }
 
 impl PartialFile {
-    /// Opens or creates the partial file of `destination`, which must be free, and locks it.
-    ///
-    /// # Errors
-    /// When the destination is taken, it cannot be created, or another process holds it
+    /// Opens or creates the partial file of `destination`, which must be free, and locks it. Fails
+    /// when the destination is taken, it cannot be created, or another process holds it
     /// (`Conflict`).
     pub fn open(destination: &Utf8Path) -> Result<Self, PathError> {
         publish::check_free(destination)?;
@@ -67,9 +65,6 @@ impl PartialFile {
 
     /// Removes the working name of a file that has its final one: a run was killed between giving
     /// it the one and taking the other.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
     pub fn remove_second_name(destination: &Utf8Path) -> Result<(), PathError> {
         remove_if_same(
             &publish::partial_path(destination),
@@ -84,9 +79,6 @@ impl PartialFile {
     }
 
     /// The size it has now, in bytes.
-    ///
-    /// # Errors
-    /// When it cannot be asked about.
     pub fn size(&self) -> Result<u64, PathError> {
         self.file
             .metadata()
@@ -94,10 +86,8 @@ impl PartialFile {
             .map_err(PathError::of(Action::Inspect, &self.path))
     }
 
-    /// Gives it exactly `size` bytes and reserves them on the disk where the file system can.
-    ///
-    /// # Errors
-    /// When there is not enough space (`Space`), or the size is beyond a limit.
+    /// Gives it exactly `size` bytes and reserves them on the disk where the file system can. Fails
+    /// when there is not enough space (`Space`), or the size is beyond a limit.
     pub fn allocate(&self, size: u64) -> Result<(), PathError> {
         let failed = |error: io::Error| PathError::of(Action::Write, &self.path)(error);
         self.file.set_len(size).map_err(failed)?;
@@ -108,19 +98,12 @@ impl PartialFile {
     }
 
     /// Writes all bytes at a position.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
         self.file
             .write_all_at(bytes, offset)
             .map_err(PathError::of(Action::Write, &self.path))
     }
 
-    /// Fills the buffer from a position.
-    ///
-    /// # Errors
-    /// When the disk refuses, or the file is shorter.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), PathError> {
         self.file
             .read_exact_at(buffer, offset)
@@ -128,25 +111,16 @@ impl PartialFile {
     }
 
     /// A second handle for whoever only reads.
-    ///
-    /// # Errors
-    /// When the process may open no more files.
     pub fn reader(&self) -> Result<File, PathError> {
         whole::duplicate(&self.file, &self.path)
     }
 
     /// Waits until what was written is durable (`fdatasync`).
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn sync(&self) -> Result<(), PathError> {
         lacking::sync_data(&self.file, &self.path)
     }
 
     /// Makes everything durable and gives the file its final name, which must be free.
-    ///
-    /// # Errors
-    /// When the name was taken meanwhile, or the disk refuses.
     pub fn finish(self) -> Result<(), PathError> {
         lacking::sync_file(&self.file, &self.path)?;
         publish::file(&self.file, &self.path, &self.destination)

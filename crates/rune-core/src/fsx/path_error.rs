@@ -12,14 +12,11 @@ use crate::failure::{Failure, FailureKind};
 pub enum Action {
     Read,
     Write,
-    /// Renaming or linking to the final name.
     Rename,
     Remove,
-    /// Waiting for it to be durable.
     Sync,
     /// Asking about it: size, kind, free space.
     Inspect,
-    /// Taking the lock on it.
     Lock,
     Trust,
 }
@@ -39,7 +36,6 @@ impl fmt::Display for Action {
     }
 }
 
-/// A file operation that failed: what was tried, where, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{path}`")]
 pub struct PathError {
@@ -85,7 +81,7 @@ impl PathError {
                 Errno::LOOP => FailureKind::Input,
                 Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOLCK => FailureKind::Space,
                 Errno::BUSY | Errno::TXTBSY | Errno::DEADLK => FailureKind::Conflict,
-                // A broken disk, a file system that is gone or cannot do it, a thing that is no
+                // A broken disk, a file system that is gone or cannot do it, a thing that is not a
                 // file.
                 _ if matches!(self.action, Action::Read | Action::Inspect) => FailureKind::Input,
                 _ => FailureKind::Space,
@@ -122,7 +118,10 @@ impl Failure for PathError {
                 "choose a directory on another file system, such as your home directory".to_owned()
             }
             (_, io::ErrorKind::IsADirectory) => {
-                format!("name a file in it, such as `{}`", self.path.join("FILE"))
+                format!(
+                    "give a file name in it, such as `{}`",
+                    self.path.join("FILE")
+                )
             }
             (_, io::ErrorKind::InvalidInput) => {
                 format!(
@@ -133,7 +132,8 @@ impl Failure for PathError {
             (FailureKind::NotFound, _) => "check the path".to_owned(),
             (FailureKind::Access, _) if self.action == Action::Trust => {
                 format!(
-                    "let it belong to root (`chown root {0}`), and let nobody else write it (`chmod go-w {0}`)",
+                    "let it belong to root (`chown root {0}`), and let nobody else write it \
+                     (`chmod go-w {0}`)",
                     self.path
                 )
             }

@@ -35,10 +35,8 @@ pub fn partial_path(destination: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{destination}.partial"))
 }
 
-/// Checks that a file can get this name.
-///
-/// # Errors
-/// When something is there already, or it is the name of a directory (`Conflict`).
+/// Checks that a file can get this name. Fails when something exists under the name, or it is the
+/// name of a directory (`Conflict`).
 pub fn check_free(path: &Utf8Path) -> Result<(), PathError> {
     check_no_directory(path)?;
     if is_taken(path) {
@@ -48,10 +46,8 @@ pub fn check_free(path: &Utf8Path) -> Result<(), PathError> {
     }
 }
 
-/// Checks that a path is not that of a directory, where a file is to be written.
-///
-/// # Errors
-/// When a directory is there, or the path ends with a slash (`Conflict`).
+/// Checks that a path is not that of a directory, where a file is to be written. Fails when a
+/// directory is there, or the path ends with a slash (`Conflict`).
 pub fn check_no_directory(path: &Utf8Path) -> Result<(), PathError> {
     let reason = if whole::is_dir(path) {
         "it is a directory"
@@ -84,7 +80,8 @@ pub(super) fn check_finished(path: &Utf8Path) -> Result<(), PathError> {
     if !is_placeholder(path) {
         return Ok(());
     }
-    let reason = "it is empty: the program that was writing it was killed, or has not finished; run that program again";
+    let reason = "it is empty: the program that was writing it was killed, or has not finished; \
+                  run that program again";
     Err(PathError::of(Action::Read, path)(io::Error::new(
         io::ErrorKind::InvalidData,
         reason,
@@ -116,9 +113,6 @@ pub(super) fn not_created(path: &Utf8Path, error: io::Error) -> PathError {
 }
 
 /// Gives the finished file of a run that was killed its name, which that run had reserved.
-///
-/// # Errors
-/// When another process is doing so, or the disk refuses.
 pub fn complete(destination: &Utf8Path) -> Result<(), PathError> {
     let from = partial_path(destination);
     let file = OpenOptions::new()
@@ -132,11 +126,9 @@ pub fn complete(destination: &Utf8Path) -> Result<(), PathError> {
     lacking::sync_directory(&directory, whole::parent(destination))
 }
 
-/// Gives a file, open as `file`, its final name and makes that durable.
-///
-/// # Errors
-/// When the name is taken, another file is under the first one, the directory may not be read, or
-/// the disk refuses; then the first name stays, or comes back.
+/// Gives a file, open as `file`, its final name and makes that durable. Fails when the name is
+/// taken, another file is under the first one, the directory may not be read, or the disk refuses;
+/// then the first name stays, or comes back.
 pub(super) fn file(file: &File, from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
     let ours = file
         .metadata()
@@ -151,11 +143,9 @@ pub(super) fn file(file: &File, from: &Utf8Path, to: &Utf8Path) -> Result<(), Pa
     make_durable(&directory, from, to)
 }
 
-/// Gives a directory, whose metadata are `ours`, its final name and makes that durable.
-///
-/// # Errors
-/// When the name is taken, another directory is under the first one, the directory around it may
-/// not be read, or the disk refuses; then the first name stays, or comes back.
+/// Gives a directory, whose metadata are `ours`, its final name and makes that durable. Fails when
+/// the name is taken, another directory is under the first one, the directory around it may not be
+/// read, or the disk refuses; then the first name stays, or comes back.
 pub(super) fn directory(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
     check_same(ours, from)?;
     let around = lacking::open_directory(whole::parent(to))?;
@@ -206,7 +196,7 @@ fn link(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
 }
 
 fn reserve_and_rename(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
-    // It stays open until it was looked at, or some file systems would give its number to another
+    // It stays open until it was checked, or some file systems would give its number to another
     // file.
     let reserved = OpenOptions::new().write(true).create_new(true).open(to)?;
     let metadata = reserved.metadata()?;

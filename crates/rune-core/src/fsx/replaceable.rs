@@ -35,9 +35,6 @@ pub struct ReplaceableFile {
 impl ReplaceableFile {
     /// Waits for the file, locks and reads it; without one there, begins an empty one for this user
     /// alone, in directories for this user alone.
-    ///
-    /// # Errors
-    /// When it is larger than `max_bytes`, or it or its directory may not be written.
     pub fn open(path: &Utf8Path, max_bytes: u64) -> Result<Self, PathError> {
         loop {
             let is_new = !exists(path);
@@ -96,18 +93,12 @@ impl ReplaceableFile {
     }
 
     /// Checks that its file system lets nobody but its owner read it.
-    ///
-    /// # Errors
-    /// When others could read what is put there.
     pub fn check_keeps_private(&self) -> Result<(), PathError> {
         whole::check_keeps_private(parent(&self.path))
     }
 
     /// Replaces it by other content, readable by its owner alone where the file system keeps
-    /// permissions.
-    ///
-    /// # Errors
-    /// When any step fails; the file is then as it was.
+    /// permissions. Fails when any step fails; the file is then as it was.
     pub fn replace(self, bytes: &[u8]) -> Result<(), PathError> {
         let owner = self
             .file

@@ -21,9 +21,6 @@ pub struct ScratchDirectory {
 
 impl ScratchDirectory {
     /// Creates an empty one.
-    ///
-    /// # Errors
-    /// When nothing can be created there, or the place has a name that is not UTF-8.
     pub fn create() -> Result<Self, PathError> {
         let place = Utf8Path::new("a temporary directory");
         let only_ours = fs::Permissions::from_mode(0o700);
@@ -50,9 +47,6 @@ impl ScratchDirectory {
 
     /// Writes a file in it that only this user may read, with the directories that it needs. What
     /// is here is not made durable.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Utf8PathBuf, PathError> {
         let path = self.path.join(name);
         whole::create_dir_all(whole::parent(&path))?;

@@ -19,10 +19,8 @@ pub struct StagingDirectory {
 }
 
 impl StagingDirectory {
-    /// Creates an empty staging directory; what an earlier, killed run left in it is removed.
-    ///
-    /// # Errors
-    /// When it cannot be created, or another process is using it (`Conflict`).
+    /// Creates an empty staging directory; what an earlier, killed run left in it is removed. Fails
+    /// when it cannot be created, or another process is using it (`Conflict`).
     pub fn create(destination: &Utf8Path) -> Result<Self, PathError> {
         let path = publish::partial_path(destination);
         let name = path.file_name().unwrap_or_default().to_owned();
@@ -35,7 +33,7 @@ impl StagingDirectory {
             }
             _ => {}
         }
-        // A plain descriptor, not one of the path-only kind that cap-std opens: it has to carry the
+        // A plain descriptor, not one of the path-only kind that cap-std opens: it has to have the
         // lock.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = openat(&parent, name.as_str(), flags, Mode::empty())
@@ -61,15 +59,11 @@ impl StagingDirectory {
         })
     }
 
-    /// The handle beneath which files are created.
     pub const fn handle(&self) -> &Dir {
         &self.handle
     }
 
     /// Makes everything durable and gives the directory its final name, which must be free.
-    ///
-    /// # Errors
-    /// When the name was taken meanwhile, or the disk refuses.
     pub fn finish(self) -> Result<(), PathError> {
         lacking::sync_file_system(&self.handle, &self.path)?;
         let opened = self
@@ -83,9 +77,6 @@ impl StagingDirectory {
     }
 
     /// Removes the directory with all that is in it.
-    ///
-    /// # Errors
-    /// When something in it cannot be removed.
     pub fn discard(self) -> Result<(), PathError> {
         let name = self.path.file_name().unwrap_or_default();
         self.parent

@@ -35,7 +35,7 @@ impl From<&Metadata> for Stamp {
 }
 
 impl Stamp {
-    /// Looks at an open file. None when the system does not say.
+    /// Reads the state of an open file. None when the system does not say.
     pub fn of(file: &File) -> Option<Self> {
         file.metadata().ok().as_ref().map(Self::from)
     }

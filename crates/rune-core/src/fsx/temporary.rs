@@ -53,11 +53,8 @@ pub struct TemporaryFile {
 }
 
 impl TemporaryFile {
-    /// Makes the file for a destination that must be free.
-    ///
-    /// # Errors
-    /// When the destination is taken or another process is writing it (`Conflict`), or its
-    /// directory is missing or not writable.
+    /// Makes the file for a destination that must be free. Fails when the destination is taken or
+    /// another process is writing it (`Conflict`), or its directory is missing or not writable.
     pub fn beside(destination: &Utf8Path, mode: FileMode) -> Result<Self, PathError> {
         publish::check_free(destination)?;
         let path = publish::partial_path(destination);
@@ -97,10 +94,6 @@ impl TemporaryFile {
         })
     }
 
-    /// Which file it is.
-    ///
-    /// # Errors
-    /// When it cannot be asked about.
     pub fn identity(&self) -> Result<FileIdentity, PathError> {
         self.file
             .metadata()
@@ -117,10 +110,6 @@ impl TemporaryFile {
         &self.file
     }
 
-    /// Fills the buffer from a position.
-    ///
-    /// # Errors
-    /// When the disk refuses, or the file is shorter.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), PathError> {
         self.file
             .read_exact_at(buffer, offset)
@@ -128,9 +117,6 @@ impl TemporaryFile {
     }
 
     /// Writes all bytes at a position.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
         self.file
             .write_all_at(bytes, offset)
@@ -139,9 +125,6 @@ impl TemporaryFile {
 
     /// Makes the content durable and gives the file its final name, which must still be free, and
     /// its permissions. The file stays open until this value is dropped.
-    ///
-    /// # Errors
-    /// When the name was taken meanwhile, or the disk refuses.
     pub fn publish(&mut self) -> Result<(), PathError> {
         lacking::set_mode(&self.file, self.mode)
             .map_err(PathError::of(Action::Write, &self.path))?;

@@ -17,9 +17,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Action, FileMode, PathError, TemporaryFile, lacking, publish};
 
 /// Reads a file of at most `max_bytes` bytes.
-///
-/// # Errors
-/// When it cannot be read, or is larger.
 pub fn read(path: &Utf8Path, max_bytes: u64) -> Result<Vec<u8>, PathError> {
     let mut bytes = Vec::new();
     open(path)?
@@ -37,9 +34,6 @@ pub fn read(path: &Utf8Path, max_bytes: u64) -> Result<Vec<u8>, PathError> {
 }
 
 /// Reads a UTF-8 text of at most `max_bytes` bytes.
-///
-/// # Errors
-/// When it cannot be read, is larger, or is not UTF-8.
 pub fn read_to_string(path: &Utf8Path, max_bytes: u64) -> Result<String, PathError> {
     String::from_utf8(read(path, max_bytes)?).map_err(|_| {
         PathError::of(Action::Read, path)(io::Error::new(
@@ -49,10 +43,6 @@ pub fn read_to_string(path: &Utf8Path, max_bytes: u64) -> Result<String, PathErr
     })
 }
 
-/// Opens a file for reading.
-///
-/// # Errors
-/// When it does not exist or may not be read.
 pub fn open(path: &Utf8Path) -> Result<File, PathError> {
     let file = File::open(path).map_err(PathError::of(Action::Read, path))?;
     let metadata = file
@@ -76,17 +66,11 @@ pub fn is_regular(file: &File) -> bool {
 }
 
 /// A second handle of an open file, which shares its position.
-///
-/// # Errors
-/// When the process may open no more files.
 pub fn duplicate(file: &File, path: &Utf8Path) -> Result<File, PathError> {
     file.try_clone().map_err(PathError::of(Action::Read, path))
 }
 
 /// The size of a file in bytes.
-///
-/// # Errors
-/// When it does not exist or may not be looked at.
 pub fn file_size(path: &Utf8Path) -> Result<u64, PathError> {
     fs::metadata(path)
         .map(|metadata| metadata.len())
@@ -98,7 +82,6 @@ pub fn exists(path: &Utf8Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Whether this is a directory.
 pub fn is_dir(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
@@ -108,10 +91,8 @@ pub fn is_file(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
-/// Replaces or creates a file: written beside its name, made durable, renamed into place.
-///
-/// # Errors
-/// When any step fails; the old content is then untouched.
+/// Replaces or creates a file: written beside its name, made durable, renamed into place. Fails
+/// when any step fails; the old content is then untouched.
 pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
     replace(path, bytes, |file| lacking::set_mode(file, 0o644))
 }
@@ -153,17 +134,11 @@ fn hidden_in(directory: &Utf8Path) -> io::Result<tempfile::NamedTempFile<File>> 
 }
 
 /// Creates a file that must not exist yet, with the given permission bits, whole or not at all.
-///
-/// # Errors
-/// When the name is taken, or any step fails.
 pub fn write_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), PathError> {
     write_and_publish(TemporaryFile::beside(path, FileMode::Exact(mode))?, bytes)
 }
 
 /// The same for a file that only its owner may use: nothing is written where that cannot be had.
-///
-/// # Errors
-/// When the name is taken, the file system keeps no permissions, or any step fails.
 pub fn write_private(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
     let file = TemporaryFile::beside(path, FileMode::PRIVATE)?;
     lacking::check_private(file.file(), path)?;
@@ -176,26 +151,16 @@ fn write_and_publish(mut file: TemporaryFile, bytes: &[u8]) -> Result<(), PathEr
 }
 
 /// Creates a directory and its parents; an existing directory is fine.
-///
-/// # Errors
-/// When a component is not a directory or may not be created.
 pub fn create_dir_all(path: &Utf8Path) -> Result<(), PathError> {
     fs::create_dir_all(path).map_err(PathError::of(Action::Write, path))
 }
 
-/// Removes a file.
-///
-/// # Errors
-/// When it does not exist or may not be removed.
 pub fn remove_file(path: &Utf8Path) -> Result<(), PathError> {
     fs::remove_file(path).map_err(PathError::of(Action::Remove, path))
 }
 
 /// Every regular file below a directory, as paths relative to it with `/` separators, in byte
 /// order. Symbolic links are an error: what they point at is not the project's.
-///
-/// # Errors
-/// When a directory cannot be read, a name is not UTF-8, or there is a link or special file.
 pub fn list_files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>, PathError> {
     let mut files = Vec::new();
     let mut pending = vec![Utf8PathBuf::new()];
@@ -225,9 +190,6 @@ pub fn list_files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>, PathError> {
 
 /// The names of the files in a directory, links to files included and names that are not UTF-8 left
 /// out.
-///
-/// # Errors
-/// When the directory cannot be read.
 pub fn file_names(directory: &Utf8Path) -> Result<Vec<String>, PathError> {
     let at = |error| PathError::of(Action::Read, directory)(error);
     let mut names = Vec::new();
@@ -240,14 +202,11 @@ pub fn file_names(directory: &Utf8Path) -> Result<Vec<String>, PathError> {
 }
 
 /// Free space, in bytes, for an unprivileged writer on the file system of an existing directory.
-///
-/// # Errors
-/// When the directory cannot be asked about.
 pub fn available_space(directory: &Utf8Path) -> Result<u64, PathError> {
     let status = rustix::fs::statvfs(directory.as_std_path())
         .map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
     // Some file systems by FUSE do not know their size, nor does a tmpfs without a limit: then it
-    // is no reason to refuse anything.
+    // is not a reason to refuse anything.
     Ok(if status.f_blocks == 0 {
         u64::MAX
     } else {
@@ -263,14 +222,10 @@ pub enum FileSystem {
     /// Shared over a network or with a host, by the name of the protocol.
     Network(&'static str),
     Memory,
-    /// A layer of a container.
     Overlay,
 }
 
 /// Says what kind of file system a directory lies on, by the magic numbers of `statfs(2)`.
-///
-/// # Errors
-/// When the directory cannot be asked about.
 pub fn file_system(directory: &Utf8Path) -> Result<FileSystem, PathError> {
     let status = rustix::fs::statfs(directory.as_std_path())
         .map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
@@ -293,9 +248,6 @@ pub fn file_system(directory: &Utf8Path) -> Result<FileSystem, PathError> {
 }
 
 /// Checks that files can be created in a directory, by creating one and removing it.
-///
-/// # Errors
-/// When the directory does not exist, or nothing can be created in it.
 pub fn check_writable(directory: &Utf8Path) -> Result<(), PathError> {
     // One without a name would do, but not every file system has those, and some cannot remove a
     // file that is open.
@@ -304,9 +256,6 @@ pub fn check_writable(directory: &Utf8Path) -> Result<(), PathError> {
 }
 
 /// Checks that a directory lies on a file system that keeps the permissions of a private file.
-///
-/// # Errors
-/// When it does not exist, nothing can be created in it, or everybody could read what is.
 pub fn check_keeps_private(directory: &Utf8Path) -> Result<(), PathError> {
     let failed = |error| PathError::of(Action::Write, directory)(error);
     let file = hidden_in(directory).map_err(failed)?;
@@ -320,9 +269,6 @@ pub fn file_size_limit() -> Option<u64> {
 }
 
 /// Hands the content of a file on in chunks; the file must have exactly `size` bytes.
-///
-/// # Errors
-/// When it cannot be read, has another size, or `each` fails.
 pub fn for_each_chunk(
     path: &Utf8Path,
     size: u64,

@@ -1,4 +1,4 @@
-//! What a certificate says about itself, read without judging it.
+//! What a certificate says about itself, read without checking it.
 
 use std::{fmt, net::IpAddr};
 
@@ -20,7 +20,6 @@ use crate::text::shown;
 
 const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
 
-/// A certificate that could be read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Certificate(CertificateInner<Raw>);
 
@@ -40,7 +39,6 @@ impl Day {
         }
     }
 
-    /// The moment of this machine's clock.
     pub(super) fn now(now: UnixTime) -> Self {
         let time = x509_cert::der::DateTime::from_unix_duration(std::time::Duration::from_secs(
             now.as_secs(),
@@ -64,7 +62,7 @@ impl fmt::Display for Day {
 }
 
 impl Certificate {
-    /// Reads a certificate; `None` when the bytes are no certificate.
+    /// Reads a certificate; `None` when the bytes are not a certificate.
     pub fn read(der: &CertificateDer<'_>) -> Option<Self> {
         CertificateInner::from_der(der).ok().map(Self)
     }
@@ -104,7 +102,6 @@ impl Certificate {
             .is_some_and(|(_, constraints)| constraints.ca)
     }
 
-    /// The host names and addresses that it is for.
     pub fn names(&self) -> Vec<String> {
         let Ok(Some((_, SubjectAltName(names)))) = self.0.tbs_certificate.get::<SubjectAltName>()
         else {
@@ -126,12 +123,10 @@ impl Certificate {
         std::str::from_utf8(common.value.value()).ok().map(shown)
     }
 
-    /// Whom it is of, for people.
     pub fn subject(&self) -> String {
         shown(&self.0.tbs_certificate.subject.to_string())
     }
 
-    /// Who issued it, for people.
     pub fn issuer(&self) -> String {
         shown(&self.0.tbs_certificate.issuer.to_string())
     }

@@ -11,19 +11,34 @@ pub fn handshake_problem(error: &Error) -> String {
     }
     match error {
         Error::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) => {
-            "the server refused the handshake: it has no protocol version, cipher suite, curve or kind of certificate in common with this program"
+            "the server refused the handshake: it has no protocol version, cipher suite, curve or \
+             kind of certificate in common with this program"
                 .to_owned()
         }
-        Error::AlertReceived(Alert::ProtocolVersion) => "the server supports neither TLS 1.2 nor TLS 1.3".to_owned(),
-        Error::AlertReceived(Alert::UnrecognisedName) => "the server has no certificate for this host name".to_owned(),
-        Error::AlertReceived(alert) => format!("the server ended the handshake with the alert `{}`", alert_name(*alert)),
-        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-            "the answer is not TLS".to_owned()
+        Error::AlertReceived(Alert::ProtocolVersion) => {
+            "the server supports neither TLS 1.2 nor TLS 1.3".to_owned()
         }
-        Error::PeerIncompatible(_) => "the server offers no protocol version or cipher suite that this program supports".to_owned(),
+        Error::AlertReceived(Alert::UnrecognisedName) => {
+            "the server has no certificate for this host name".to_owned()
+        }
+        Error::AlertReceived(alert) => format!(
+            "the server ended the handshake with the alert `{}`",
+            alert_name(*alert)
+        ),
+        Error::InvalidMessage(_)
+        | Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. } => "the answer is not TLS".to_owned(),
+        Error::PeerIncompatible(_) => {
+            "the server offers no protocol version or cipher suite that this program supports"
+                .to_owned()
+        }
         Error::PeerMisbehaved(_) => "the server violated the TLS protocol".to_owned(),
-        Error::DecryptError | Error::PeerSentOversizedRecord => "what the server sent was damaged on its way".to_owned(),
-        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => "the server has no usable certificate".to_owned(),
+        Error::DecryptError | Error::PeerSentOversizedRecord => {
+            "what the server sent was damaged on its way".to_owned()
+        }
+        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => {
+            "the server has no usable certificate".to_owned()
+        }
         _ => "the handshake failed".to_owned(),
     }
 }

@@ -28,7 +28,6 @@ pub struct GivenCertificate {
     pub(crate) is_for_servers: bool,
 }
 
-/// What is looked for in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PemItem {
     Certificate,
@@ -45,10 +44,8 @@ impl fmt::Display for PemItem {
     }
 }
 
-/// Why a file is not what it should be; the text goes on from the name of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PemProblem {
-    /// There is nothing of the kind in it.
     #[error("holds no {wanted} in PEM form")]
     Missing {
         wanted: PemItem,
@@ -56,29 +53,19 @@ pub enum PemProblem {
         hint: String,
     },
     #[error("is cut off: the block that begins in line {line} has no end")]
-    CutOff {
-        /// The line, from 1.
-        line: usize,
-    },
-    /// A block ends as another one began.
+    CutOff { line: usize },
     #[error("is malformed: the block that begins in line {line} as `{label}` ends as `{end}`")]
     Labels {
-        /// The line, from 1.
         line: usize,
         label: String,
         end: String,
     },
-    /// The inside of a block is not what it has to be.
     #[error("is damaged: line {line} is not base64")]
-    Base64 {
-        /// The line, from 1.
-        line: usize,
-    },
+    Base64 { line: usize },
     #[error("is damaged: certificate {number}, which begins in line {line}, cannot be read")]
     Certificate {
         /// Which certificate of the file, from 1.
         number: usize,
-        /// The line, from 1.
         line: usize,
     },
 }
@@ -99,7 +86,6 @@ impl PemProblem {
     }
 }
 
-/// One block of a file.
 struct Block {
     label: String,
     /// The line that it begins in, from 1.
@@ -109,10 +95,6 @@ struct Block {
     is_encrypted: bool,
 }
 
-/// The certificates of a file, at least one.
-///
-/// # Errors
-/// When there is none, or one cannot be read.
 pub fn certificates(bytes: &[u8]) -> Result<Vec<GivenCertificate>, PemProblem> {
     let mut found = Vec::new();
     for block in blocks(bytes)? {
@@ -142,9 +124,6 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<GivenCertificate>, PemProblem> {
 }
 
 /// The first private key of a file.
-///
-/// # Errors
-/// When there is none without a passphrase, or a block is damaged.
 pub fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, PemProblem> {
     for block in blocks(bytes)?
         .into_iter()

@@ -3,12 +3,10 @@
 use super::Day;
 use crate::failure::{Failure, FailureKind};
 
-/// Why the certificate of a server is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateProblem {
     #[error("it is malformed, or uses an extension that is not supported: {0}")]
     Malformed(String),
-    /// No CA certificate that is trusted issued it.
     #[error("{}, and is not trusted itself (fingerprint {fingerprint})", issued(.subject, .issuer, .missing))]
     UnknownIssuer {
         subject: String,
@@ -19,10 +17,8 @@ pub enum CertificateProblem {
         /// The SHA-256 of the certificate.
         fingerprint: String,
     },
-    /// The file with the CA certificates says that it, or its issuer, is not for servers.
     #[error("the CA file rejects the certificate of `{subject}` for servers")]
     Rejected { subject: String },
-    /// A certificate of that name is given, but must not issue others.
     #[error(
         "it was issued by `{issuer}`, whose certificate in the CA file is not a CA certificate"
     )]
@@ -34,9 +30,8 @@ pub enum CertificateProblem {
     WrongName {
         /// The host that was asked for.
         wanted: String,
-        /// The hosts that it is for.
         names: Vec<String>,
-        /// The common name of its subject, which is not looked at.
+        /// The common name of its subject, which is not checked.
         common_name: Option<String>,
     },
     #[error("{what} expired: valid until {end}, and this machine's clock says {now}")]
@@ -53,27 +48,22 @@ pub enum CertificateProblem {
         start: Day,
         now: Day,
     },
-    /// It has a key that signatures cannot be verified with.
     #[error("its key is not supported: {0}")]
     UnsupportedKey(String),
-    /// It, or one of those that lead to the CA, is signed in a way that cannot be verified.
     #[error(
-        "it, or a certificate between it and the CA, is signed with an algorithm or key that is not supported"
+        "it, or a certificate between it and the CA, is signed with an algorithm or key that is \
+         not supported"
     )]
     UnsupportedSignature,
-    /// It has no extensions, so nobody can tell what it is for.
     #[error("it is an X.509 version 1 certificate, which cannot be verified")]
     Version1,
-    /// It is one of a CA.
     #[error("it is a CA certificate, used as a server certificate")]
     CaAsServer,
     #[error("it is not for servers: its extended key usage lacks `serverAuth`")]
     WrongPurpose,
-    /// Its signature is not that of its issuer.
     #[error("its signature, or that of a certificate between it and the CA, is invalid")]
     BadSignature,
-    /// The server did not prove that the key is its own.
-    #[error("the server does not hold the private key of the certificate that it shows")]
+    #[error("the server does not hold the private key of the certificate that it presents")]
     NotItsOwn,
 }
 
@@ -86,7 +76,8 @@ fn issued(subject: &str, issuer: &str, missing: &str) -> String {
         )
     } else {
         format!(
-            "the certificate of `{subject}` was issued by `{issuer}`, and that by `{missing}`, which is not a trusted CA"
+            "the certificate of `{subject}` was issued by `{issuer}`, and that by `{missing}`, \
+             which is not a trusted CA"
         )
     }
 }
@@ -95,7 +86,8 @@ fn listed(names: &[String], common_name: Option<&str>) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match (names.as_slice(), common_name) {
         ([], Some(name)) => format!(
-            "no host: it has no subject alternative name, and its common name `{name}` does not count"
+            "no host: it has no subject alternative name, and its common name `{name}` does not \
+             count"
         ),
         ([], None) => "no host: it has no subject alternative name".to_owned(),
         (names, _) => names.join(", "),
@@ -117,30 +109,59 @@ impl CertificateProblem {
     pub fn advice(&self, ca_file: &str) -> String {
         let reissue = format!("or add the server's own certificate to {ca_file}");
         match self {
-            Self::UnknownIssuer { subject, issuer, .. } if subject == issuer => {
+            Self::UnknownIssuer {
+                subject, issuer, ..
+            } if subject == issuer => {
                 format!("compare the fingerprint, and add the certificate itself to {ca_file}")
             }
             Self::UnknownIssuer { missing, .. } => {
-                format!("add the certificate of `{missing}` to {ca_file}, or, with its fingerprint compared, the certificate itself")
+                format!(
+                    "add the certificate of `{missing}` to {ca_file}, or, with its fingerprint \
+                     compared, the certificate itself"
+                )
             }
             Self::Rejected { .. } => {
-                format!("take the rejection out of {ca_file} (`openssl x509 -clrreject -clrtrust`), or use another certificate")
+                format!(
+                    "take the rejection out of {ca_file} (`openssl x509 -clrreject -clrtrust`), \
+                     or use another certificate"
+                )
             }
-            Self::NotAnIssuer { .. } => format!("add the certificate of the CA that issued it, which says `CA:TRUE`, to {ca_file}"),
-            Self::WrongName { names, .. } if names.is_empty() => "issue a certificate with the host in `subjectAltName`".to_owned(),
-            Self::WrongName { .. } => "connect by a name of the certificate, or issue one for this host".to_owned(),
+            Self::NotAnIssuer { .. } => {
+                format!(
+                    "add the certificate of the CA that issued it, which says `CA:TRUE`, to \
+                     {ca_file}"
+                )
+            }
+            Self::WrongName { names, .. } if names.is_empty() => {
+                "issue a certificate with the host in `subjectAltName`".to_owned()
+            }
+            Self::WrongName { .. } => {
+                "connect by a name of the certificate, or issue one for this host".to_owned()
+            }
             Self::Expired { .. } => "renew it, or set the clock that is wrong".to_owned(),
             Self::NotYetValid { .. } => "set the clock that is wrong, or issue it again".to_owned(),
             Self::UnsupportedKey(_) | Self::UnsupportedSignature => {
-                "issue certificates with keys on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits, signed with SHA-2".to_owned()
+                "issue certificates with keys on P-256, P-384, P-521, Ed25519 or RSA of 2048 to \
+                 8192 bits, signed with SHA-2"
+                    .to_owned()
             }
-            Self::Version1 => format!("issue one with `subjectAltName` (`openssl x509 -req -extfile FILE`), {reissue}"),
+            Self::Version1 => {
+                format!(
+                    "issue one with `subjectAltName` (`openssl x509 -req -extfile FILE`), {reissue}"
+                )
+            }
             Self::CaAsServer => format!("issue a server certificate with `CA:FALSE`, {reissue}"),
-            Self::WrongPurpose => format!("issue one with `extendedKeyUsage = serverAuth`, {reissue}"),
-            Self::Malformed(_) | Self::BadSignature => {
-                "check it with `openssl verify -CAfile CA CERTIFICATE`, and issue it again".to_owned()
+            Self::WrongPurpose => {
+                format!("issue one with `extendedKeyUsage = serverAuth`, {reissue}")
             }
-            Self::NotItsOwn => "check who answers at this address: another server may show a copied certificate".to_owned(),
+            Self::Malformed(_) | Self::BadSignature => {
+                "check it with `openssl verify -CAfile CA CERTIFICATE`, and issue it again"
+                    .to_owned()
+            }
+            Self::NotItsOwn => {
+                "check who answers at this address: another server may show a copied certificate"
+                    .to_owned()
+            }
         }
     }
 }

@@ -70,7 +70,6 @@ static P521_SHA512: Algorithm = &P521 {
     hash: |message| Sha512::digest(message).to_vec(),
 };
 
-/// ECDSA on P-521 with one of the hashes.
 #[derive(Debug)]
 struct P521 {
     signature: AlgorithmIdentifier,

@@ -2,7 +2,7 @@
 //! own.
 //!
 //! It is verified with the key alone: the TLS library would want a certificate that it could also
-//! judge, and a server whose certificate is not judged still has to hold its key.
+//! evaluate, and a server whose certificate is not checked still has to hold its key.
 
 use rustls::{DigitallySignedStruct, PeerMisbehaved, crypto::WebPkiSupportedAlgorithms};
 use rustls_pki_types::CertificateDer;
@@ -18,14 +18,10 @@ pub enum Proof {
     Unverifiable(String),
 }
 
-/// Sizes of RSA keys that ring verifies with.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// Verifies a handshake's signature. `candidates` is how many algorithms of a scheme may be meant:
 /// all in TLS 1.2, one in TLS 1.3.
-///
-/// # Errors
-/// When it is not by the key of the certificate.
 pub fn verify_handshake(
     supported: &WebPkiSupportedAlgorithms,
     candidates: usize,

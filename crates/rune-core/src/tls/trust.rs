@@ -78,8 +78,8 @@ impl TrustedCertificates {
             .any(|rejected| rejected.as_ref() == certificate.as_ref())
     }
 
-    /// The CAs that may issue now: the TLS library does not look at the dates of those that it
-    /// starts from.
+    /// The CAs that may issue now: the TLS library does not check the dates of those that it starts
+    /// from.
     pub(super) fn issuers(&self, now: UnixTime) -> RootCertStore {
         let is_valid = |certificate: &Certificate| {
             (certificate.start().seconds..=certificate.end().seconds).contains(&now.as_secs())
@@ -110,7 +110,6 @@ impl TrustedCertificates {
             .chain(public.filter(move |(certificate, _)| !is_rejected(certificate)))
     }
 
-    /// The trusted certificates of a subject.
     pub(super) fn of_subject<'a>(
         &'a self,
         subject: &'a str,

@@ -1,5 +1,5 @@
-//! Accepts the certificates of servers that [`TrustedCertificates`] vouch for, and says why it does
-//! not.
+//! Accepts the certificates of servers that [`TrustedCertificates`] issued, and says why it refuses
+//! others.
 
 use std::sync::Arc;
 
@@ -35,7 +35,6 @@ pub struct TrustVerifier {
 }
 
 impl TrustVerifier {
-    /// A verifier, to be handed to the TLS library.
     pub const fn new(
         trusted: TrustedCertificates,
         name_check: NameCheck,
@@ -48,10 +47,7 @@ impl TrustVerifier {
         }
     }
 
-    /// Judges a certificate and those that the server sent to lead from it to a CA.
-    ///
-    /// # Errors
-    /// When it is not accepted.
+    /// Evaluates a certificate and those that the server sent to lead from it to a CA.
     pub fn check(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -20,20 +20,16 @@ pub trait Problem: fmt::Display {
     }
 }
 
-/// One mistake, its place and a hint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
     pub path: Utf8PathBuf,
-    /// Line, from 1.
     pub line: usize,
-    /// Column, from 1.
     pub column: usize,
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-/// Collects the mistakes of one file.
 #[derive(Debug)]
 pub struct Findings {
     path: Utf8PathBuf,
@@ -65,8 +61,8 @@ impl Findings {
         });
     }
 
-    /// Adds a text that is not even YAML. An error that is none of the text itself is kept without
-    /// a place.
+    /// Adds a text that is not even YAML. An error that is not about the text itself is kept
+    /// without a place.
     pub fn add_syntax(&mut self, error: &YamlError) {
         let (line, column, message) = match error {
             YamlError::Read {
@@ -96,9 +92,6 @@ impl Findings {
 impl Diagnostics {
     /// Puts the findings of several files together, in the order of files and then of places;
     /// nothing when there are none.
-    ///
-    /// # Errors
-    /// When there is at least one.
     pub fn check(files: impl IntoIterator<Item = Findings>) -> Result<(), Self> {
         let mut findings = Vec::new();
         for file in files {

@@ -137,8 +137,8 @@ impl<'n> Mapping<'n> {
     }
 }
 
-/// The entries of a mapping with free keys, or of one whose keys are judged by the caller. Repeated
-/// keys and keys without a value are reported and left out.
+/// The entries of a mapping with free keys, or of one whose keys are checked by the caller.
+/// Repeated keys and keys without a value are reported and left out.
 pub fn named_items<'n>(
     node: &'n Node,
     what: &str,

@@ -19,9 +19,6 @@ const MERGE: &str = "<<";
 
 /// Reads one document. `path` only says where a mistake is; the tree has at most `max_nodes` nodes,
 /// aliases written out.
-///
-/// # Errors
-/// When the text is not YAML, holds several documents, is larger, or has keys that are no text.
 pub fn parse_rendered(path: &Utf8Path, text: &str, max_nodes: usize) -> Result<Node, YamlError> {
     let error = |place: Place, message: &str| YamlError::at(path, place, message);
     let mut root = None;
@@ -223,7 +220,8 @@ mod tests {
 
     #[test]
     fn aliases_tags_and_merge_keys_are_followed() {
-        let text = "a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, x: 3}\nd: {<<: [*a, {z: 4}]}\ne: !!str 17.10\n8080: f\n";
+        let text = "a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, x: 3}\nd: {<<: [*a, {z: 4}]}\ne: !!str \
+                    17.10\n8080: f\n";
         let expected = "{a:{x:1,y:2},b:{x:1,y:2},c:{x:3,y:2},d:{x:1,y:2,z:4},e:17.10,8080:f}";
         assert_eq!(shown(&parse(text).unwrap()), expected);
     }
@@ -233,7 +231,10 @@ mod tests {
         let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
         for level in 1..20 {
             let below = level - 1;
-            text.push_str(&format!("a{level}: &a{level} [*a{below},*a{below},*a{below},*a{below},*a{below},*a{below}]\n"));
+            text.push_str(&format!(
+                "a{level}: &a{level} \
+                 [*a{below},*a{below},*a{below},*a{below},*a{below},*a{below}]\n"
+            ));
         }
         assert!(parse(&text).unwrap_err().contains("too many nodes"));
         assert!(

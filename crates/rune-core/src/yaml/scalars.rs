@@ -13,9 +13,6 @@ use super::{
 
 /// The bytes of every scalar of one document that is not empty, quotes and block headers included,
 /// by the place of the [`Node`](super::Node) or [`Key`](super::Key).
-///
-/// # Errors
-/// When the text is not YAML.
 pub fn scalar_ranges(
     path: &Utf8Path,
     text: &str,

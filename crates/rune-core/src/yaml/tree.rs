@@ -17,7 +17,6 @@ pub struct Place {
     pub column: usize,
 }
 
-/// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     pub place: Place,
@@ -40,7 +39,6 @@ pub enum Value {
     Mapping(Vec<(Key, Node)>),
 }
 
-/// The key of an entry and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     pub place: Place,
@@ -59,7 +57,6 @@ impl Value {
     }
 }
 
-/// A collection that is still open.
 pub(super) enum Open {
     Sequence {
         place: Place,
@@ -73,10 +70,6 @@ pub(super) enum Open {
 }
 
 /// Reads one YAML document as a tree. `path` only says where a mistake is.
-///
-/// # Errors
-/// When the text is not YAML, holds several documents, or uses anchors, aliases, tags or keys that
-/// are no text.
 pub fn parse(path: &Utf8Path, text: &str) -> Result<Node, YamlError> {
     let error = |place: Place, message: &str| YamlError::at(path, place, message);
     let mut root = None;
@@ -254,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_keys_are_kept_for_the_reader_to_judge() {
+    fn duplicate_keys_are_kept_for_the_reader_to_refuse() {
         let root = tree("a: 1\na: 2\n");
         assert_eq!((entry(&root, 0).0, entry(&root, 1).1), ("a", (2, 1)));
     }

@@ -127,7 +127,8 @@ pub const GUIDE: Guide = Guide {
         ),
         (
             FailureKind::Conflict,
-            "something already exists, is locked or was changed by another process, or would be lost",
+            "something already exists, is locked or was changed by another process, or would be \
+             lost",
         ),
         (
             FailureKind::Interrupted,

@@ -57,10 +57,10 @@ struct LimitArgs {
 /// From when to when.
 #[derive(Debug, Args)]
 struct SpanArgs {
-    /// From this moment on: 2026-05-01T12:00:00Z, 2026-05-01, or an age such as 7d
+    /// Only those since this time: 2026-05-01T12:00:00Z, 2026-05-01, or an age such as 7d
     #[arg(long, value_name = "TIME", value_parser = TimeSpec::parse)]
     since: Option<TimeSpec>,
-    /// Up to this moment
+    /// Only those until this time
     #[arg(long, value_name = "TIME", value_parser = TimeSpec::parse)]
     until: Option<TimeSpec>,
 }
@@ -114,7 +114,7 @@ enum JobsVerb {
         /// Its id
         #[arg(value_name = "JOB")]
         job_id: String,
-        /// Only if it is this tenant's
+        /// Only a job of this tenant
         #[arg(long, value_name = "TENANT")]
         tenant: Option<String>,
         /// Show request and result too
@@ -131,7 +131,7 @@ enum JobsVerb {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Give up on jobs that are queued or running and have not changed for long
+    /// Mark jobs as failed that have not changed for long
     FailStale {
         /// Those that have not changed for so long: 30m, 12h, 7d
         #[arg(long, value_name = "AGE", value_parser = parse_duration)]
@@ -146,7 +146,7 @@ enum JobsVerb {
         #[arg(
             long,
             value_name = "TEXT",
-            default_value = "given up: nothing has happened for too long"
+            default_value = "marked as failed: no progress for too long"
         )]
         message: String,
         /// Say which jobs, and change nothing
@@ -474,7 +474,7 @@ pub(super) struct Prune {
     /// What is older than this: 90d, 12h. Of jobs counts when they ended
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     older_than: Duration,
-    /// Take away the evidence of these jobs too
+    /// Delete the audit artifacts of these jobs too
     #[arg(long)]
     with_audit_artifacts: bool,
     /// Go on although foreign keys, triggers or rules of others act on these deletes; then all is

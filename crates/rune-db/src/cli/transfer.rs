@@ -1,4 +1,4 @@
-//! The verbs that carry rows from one database into another, or compare them.
+//! The verbs that transfer rows from one database into another, or compare them.
 
 use camino::Utf8PathBuf;
 use clap::Args;

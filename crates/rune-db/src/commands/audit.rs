@@ -32,7 +32,6 @@ pub(crate) struct ListOptions {
     pub(crate) job_id: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) created: TimeRangeOptions,
-    /// Which part of the list.
     pub(crate) page: PageOptions,
 }
 
@@ -46,10 +45,6 @@ pub(crate) struct ListReport {
     pub(crate) next: Option<String>,
 }
 
-/// Lists evidence.
-///
-/// # Errors
-/// When the database cannot be read, or the artifact to go on after is gone.
 pub(crate) fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let limit = options.page.limit;
     let filter = ArtifactFilter {
@@ -114,7 +109,6 @@ impl Report for ListReport {
     }
 }
 
-/// What to take out, and where to.
 #[derive(Debug)]
 pub(crate) struct ExportOptions {
     pub(crate) store: StoreOptions,
@@ -130,9 +124,6 @@ pub(crate) struct ExportReport {
 }
 
 /// Writes the content of an artifact into a file, whole and checked or not at all.
-///
-/// # Errors
-/// When there is no such artifact, its content is damaged, or the file cannot be written or exists.
 pub(crate) fn export(options: &ExportOptions) -> Result<ExportReport, CommandError> {
     let missing = || Missing {
         what: "audit artifact",
@@ -186,9 +177,7 @@ pub(crate) struct VerifyOptions {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct VerifyReport {
-    /// How many artifacts were checked.
     pub(crate) checked: u64,
-    /// How many bytes they say they have.
     pub(crate) bytes: u64,
     /// Those that are not what was stored.
     pub(crate) damaged: Vec<Damage>,
@@ -206,9 +195,6 @@ pub(crate) struct Damage {
 }
 
 /// Checks size and SHA-256 of every artifact.
-///
-/// # Errors
-/// When the database cannot be read.
 pub(crate) fn verify(
     options: &VerifyOptions,
     progress: &dyn Progress,

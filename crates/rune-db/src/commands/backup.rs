@@ -19,7 +19,6 @@ use rune_core::{
 };
 use rune_storage::migrations::Migrations;
 
-/// What to back up, and where to.
 #[derive(Debug)]
 pub(crate) struct BackupOptions {
     pub(crate) database: DatabaseOptions,
@@ -29,20 +28,13 @@ pub(crate) struct BackupOptions {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct BackupReport {
-    /// The URL of the database, without password.
     pub(crate) source: String,
     pub(crate) output: Utf8PathBuf,
     pub(crate) bytes: u64,
-    /// The tables, as both sides have them.
     pub(crate) tables: Vec<CarriedTable>,
-    /// What there is to know about who may read the file.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Backs up.
-///
-/// # Errors
-/// When the database cannot be read, the file exists, or the two are not equal in the end.
 pub(crate) fn run(
     options: &BackupOptions,
     progress: &Arc<dyn Progress>,

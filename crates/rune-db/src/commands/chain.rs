@@ -11,29 +11,21 @@ use super::{
 use rune_core::command::{CommandError, Report};
 use rune_storage::port::{ChainEdge, ChainNode, ChainState};
 
-/// The steps of which job to show.
 #[derive(Debug)]
 pub(crate) struct ChainOptions {
     pub(crate) store: StoreOptions,
     pub(crate) job_id: String,
 }
 
-/// The steps of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ChainReport {
     pub(crate) job_id: String,
-    /// What the steps amount to.
     pub(crate) overall_status: String,
     pub(crate) nodes: Vec<ChainNode>,
-    /// Which step comes after which.
     pub(crate) edges: Vec<ChainEdge>,
 }
 
-/// Shows the steps.
-///
-/// # Errors
-/// When the job has none, or they cannot be read.
 pub(crate) fn run(options: &ChainOptions) -> Result<ChainReport, CommandError> {
     let ChainState {
         nodes,

@@ -21,24 +21,17 @@ use rune_storage::migrations::Migrations;
 pub(crate) struct CompareOptions {
     pub(crate) left: DatabaseOptions,
     pub(crate) right: DatabaseOptions,
-    /// Whether to list the rows that differ.
     pub(crate) list_rows: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CompareReport {
-    /// The URL of one database, without password.
     pub(crate) left: String,
-    /// The URL of the other.
     pub(crate) right: String,
     pub(crate) comparison: Comparison,
 }
 
-/// Compares.
-///
-/// # Errors
-/// When one of the two cannot be read.
 pub(crate) fn run(
     options: &CompareOptions,
     progress: &Arc<dyn Progress>,

@@ -48,18 +48,15 @@ pub(crate) struct DoctorReport {
     /// Where the database is; never with a password.
     pub(crate) location: String,
     pub(crate) selected_by: String,
-    /// Each thing that was looked at.
     pub(crate) checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Check {
     pub(crate) name: &'static str,
     pub(crate) state: State,
     pub(crate) found: String,
-    /// What to do about it.
     pub(crate) help: Option<String>,
     #[serde(skip)]
     kind: Option<FailureKind>,
@@ -69,7 +66,6 @@ pub(crate) struct Check {
 #[serde(rename_all = "camelCase")]
 pub(crate) enum State {
     Ok,
-    /// It works, and is worth a thought.
     Warning,
     Error,
 }
@@ -112,10 +108,8 @@ impl Check {
     }
 }
 
-/// Examines a database.
-///
-/// # Errors
-/// When no database is named, or the migrations cannot be read; everything else is in the report.
+/// Examines a database. Fails when no database is named, or the migrations cannot be read;
+/// everything else is in the report.
 pub(crate) fn run(options: &DoctorOptions) -> Result<DoctorReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
@@ -143,7 +137,6 @@ pub(crate) fn run(options: &DoctorOptions) -> Result<DoctorReport, CommandError>
     })
 }
 
-/// What the schema is worth.
 fn schema(target: &Target, look: super::overview::TableSummary, migrations: &Migrations) -> Check {
     const NAME: &str = "schema";
     let overview = Overview::describe(

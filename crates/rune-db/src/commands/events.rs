@@ -20,13 +20,10 @@ pub(crate) struct ListOptions {
     pub(crate) store: StoreOptions,
     pub(crate) job_id: Option<String>,
     pub(crate) event: Option<String>,
-    /// `ok` or `error`.
     pub(crate) status: Option<String>,
     pub(crate) recorded: TimeRangeOptions,
     pub(crate) show_labels: bool,
-    /// The id of the last event that was seen.
     pub(crate) after: Option<i64>,
-    /// How many at most.
     pub(crate) limit: u32,
 }
 
@@ -43,10 +40,6 @@ pub(crate) struct ListReport {
     show_labels: bool,
 }
 
-/// Lists events.
-///
-/// # Errors
-/// When the database cannot be read.
 pub(crate) fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let filter = EventFilter {
         job_id: options.job_id.as_deref(),
@@ -114,7 +107,6 @@ impl Report for ListReport {
     }
 }
 
-/// Which events to sum up.
 #[derive(Debug)]
 pub(crate) struct SummaryOptions {
     pub(crate) store: StoreOptions,
@@ -124,16 +116,11 @@ pub(crate) struct SummaryOptions {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct SummaryReport {
-    /// One for each name, in order.
     pub(crate) events: Vec<EventSummary>,
     /// Names of which a duration, or the name itself, cannot be read.
     pub(crate) unreadable: Vec<Unreadable>,
 }
 
-/// Sums events up.
-///
-/// # Errors
-/// When the database cannot be read.
 pub(crate) fn summary(options: &SummaryOptions) -> Result<SummaryReport, CommandError> {
     let recorded = options.recorded.span((options.store.now)());
     let job_id = options.job_id.as_deref();

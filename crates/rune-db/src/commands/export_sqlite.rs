@@ -15,7 +15,6 @@ use rune_core::{
 };
 use rune_storage::{PostgresUrl, migrations::Migrations, with_session};
 
-/// What to export, and where to.
 #[derive(Debug)]
 pub(crate) struct ExportOptions {
     pub(crate) source: DatabaseOptions,
@@ -25,12 +24,9 @@ pub(crate) struct ExportOptions {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ExportReport {
-    /// The URL of the database, without password.
     pub(crate) source: String,
     pub(crate) output: Utf8PathBuf,
-    /// The tables, as both sides have them.
     pub(crate) tables: Vec<CarriedTable>,
-    /// What there is to know about who may read the file.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -48,10 +44,6 @@ impl Failure for ExportUsageError {
     }
 }
 
-/// Exports.
-///
-/// # Errors
-/// When the database cannot be read, holds what a SQLite file cannot, or the file exists.
 pub(crate) fn run(
     options: &ExportOptions,
     progress: &Arc<dyn Progress>,
@@ -75,7 +67,6 @@ pub(crate) fn run(
     })
 }
 
-/// Writes a database into a new file.
 pub(super) fn export(
     url: &PostgresUrl,
     output: &Utf8Path,
@@ -95,7 +86,8 @@ pub(super) fn exposure(path: &Utf8Path, asked: u32) -> Result<Vec<String>, Comma
     let is_exposed = mode & !asked != 0;
     let warning = || {
         format!(
-            "the file system of `{path}` does not keep mode {asked:04o} but shows {mode:04o}: others may read the file"
+            "the file system of `{path}` does not keep mode {asked:04o} but shows {mode:04o}: \
+             others may read the file"
         )
     };
     Ok(is_exposed.then(warning).into_iter().collect())

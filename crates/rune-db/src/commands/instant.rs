@@ -7,7 +7,6 @@ use rune_core::duration::{DurationError, parse_duration};
 
 const DAY: i64 = 86_400;
 
-/// A moment that a person named.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum TimeSpec {
     /// In seconds since 1970.
@@ -15,10 +14,10 @@ pub(crate) enum TimeSpec {
     Ago(Duration),
 }
 
-/// Why a text names no moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "write a time with its zone, `2026-05-01T12:00:00Z`, a day, `2026-05-01`, or an age, `7d`, `12h`"
+    "write a time with its zone, `2026-05-01T12:00:00Z`, a day, `2026-05-01`, or an age, `7d`, \
+     `12h`"
 )]
 pub(crate) struct MomentError;
 
@@ -30,9 +29,6 @@ impl From<DurationError> for MomentError {
 
 impl TimeSpec {
     /// Reads RFC 3339, a day (its beginning in UTC), or an age.
-    ///
-    /// # Errors
-    /// When it is none of them.
     pub(crate) fn parse(text: &str) -> Result<Self, MomentError> {
         if text.contains('-') {
             timestamp(text).map(Self::At).ok_or(MomentError)
@@ -108,7 +104,6 @@ fn digits(text: &str) -> Option<i64> {
     }
 }
 
-/// A number of two digits.
 fn bounded(text: &str, max: i64) -> Option<i64> {
     digits(text).filter(|number| text.len() == 2 && *number <= max)
 }
@@ -140,8 +135,8 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
         - 719_468
 }
 
-/// A moment in UTC to the second, as RFC 3339; the number itself when it is no moment that people
-/// write.
+/// A moment in UTC to the second, as RFC 3339; the number itself when it is not a moment that
+/// people write.
 pub(super) fn moment_text(seconds: f64) -> String {
     const LAST: f64 = 253_402_300_800.0;
     if !(0.0..LAST).contains(&seconds) {

@@ -1,4 +1,4 @@
-//! `rune-db jobs`: lists jobs, shows one, gives up on those that nobody works on any more.
+//! `rune-db jobs`: lists jobs, shows one, marks stale ones as failed.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -21,7 +21,6 @@ use rune_storage::{
     schema::{Events, SiteGuard, Verb},
 };
 
-/// How many jobs are asked for at a time.
 const BATCH: u32 = 500;
 
 #[derive(Debug)]
@@ -31,7 +30,6 @@ pub(crate) struct ListOptions {
     pub(crate) kind: Option<String>,
     pub(crate) status: Option<String>,
     pub(crate) created: TimeRangeOptions,
-    /// Which part of the list.
     pub(crate) page: PageOptions,
 }
 
@@ -45,10 +43,6 @@ pub(crate) struct ListReport {
     pub(crate) next: Option<String>,
 }
 
-/// Lists jobs.
-///
-/// # Errors
-/// When the database cannot be read, or the job to go on after is gone.
 pub(crate) fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let limit = options.page.limit;
     let filter = JobFilter {
@@ -111,9 +105,7 @@ impl Report for ListReport {
 pub(crate) struct ShowOptions {
     pub(crate) store: StoreOptions,
     pub(crate) job_id: String,
-    /// Only if it is this tenant's.
     pub(crate) tenant: Option<String>,
-    /// Whether request and result are shown.
     pub(crate) show_payload: bool,
 }
 
@@ -132,20 +124,13 @@ pub(crate) struct ShowReport {
     /// When it changed last, in seconds since 1970.
     #[serde(serialize_with = "rune_storage::json_float")]
     pub(crate) updated_at: f64,
-    /// The size of the request.
     pub(crate) request_bytes: usize,
     /// The size of the result, 0 when there is none.
     pub(crate) result_bytes: usize,
-    /// What was asked for, if that is to be shown.
     pub(crate) request_json: Option<String>,
-    /// What came of it, if that is to be shown.
     pub(crate) result_json: Option<String>,
 }
 
-/// Shows a job.
-///
-/// # Errors
-/// When there is no such job, or the database cannot be read.
 pub(crate) fn show(options: &ShowOptions) -> Result<ShowReport, CommandError> {
     let find = |store: &dyn OperatorPort| {
         let job = store.get_job(&options.job_id, options.tenant.as_deref())?;
@@ -208,7 +193,6 @@ impl Report for ShowReport {
     }
 }
 
-/// Which jobs to give up on.
 #[derive(Debug)]
 pub(crate) struct FailStaleOptions {
     pub(crate) store: StoreOptions,
@@ -216,29 +200,21 @@ pub(crate) struct FailStaleOptions {
     pub(crate) tenant: Option<String>,
     /// How long they have not changed.
     pub(crate) older_than: Duration,
-    /// What is written into their error and message.
     pub(crate) message: String,
-    /// Whether to say which, and change nothing.
     pub(crate) is_dry_run: bool,
 }
 
-/// The jobs that were given up, or would be.
+/// The jobs that were marked as failed, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FailStaleReport {
     pub(crate) dry_run: bool,
-    /// Their ids, in order.
     pub(crate) job_ids: Vec<String>,
     /// Jobs that have not ended and were left as they are, because it cannot be read since when.
     pub(crate) unreadable: Vec<Unreadable>,
-    /// What of the site's acts on the change.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Gives up on jobs.
-///
-/// # Errors
-/// When the database cannot be changed.
 pub(crate) fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, CommandError> {
     let unchanged_since = (options.store.now)() - options.older_than.as_secs_f64();
     let tenant_id = options.tenant.as_deref();
@@ -326,9 +302,9 @@ impl Report for FailStaleReport {
             .collect();
         let count = counted(self.job_ids.len(), "job");
         let _ = if self.dry_run {
-            writeln!(text, "would give up {count}; nothing was changed")
+            writeln!(text, "would mark {count} as failed; nothing was changed")
         } else {
-            writeln!(text, "gave up {count}")
+            writeln!(text, "marked {count} as failed")
         };
         text + &unreadable_lines(&self.unreadable)
     }

@@ -27,9 +27,7 @@ pub(crate) struct MigrateOptions {
     pub(crate) database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
     pub(crate) migrations: Option<Utf8PathBuf>,
-    /// The role that owns RUNE's tables on PostgreSQL.
     pub(crate) owner: Option<String>,
-    /// Whether to say what would be done and do nothing.
     pub(crate) is_dry_run: bool,
     /// How long to wait for a database that is not ready yet; `None` is not at all.
     pub(crate) wait: Option<Duration>,
@@ -44,18 +42,12 @@ pub(crate) struct MigrateReport {
     pub(crate) dry_run: bool,
     /// Whether the SQLite file did not exist.
     pub(crate) created: bool,
-    /// What was applied, or would be, in this order.
     pub(crate) applied: Vec<Pending>,
     /// Versions whose tables were there without a record and were put on record, or would be.
     pub(crate) adopted: Vec<u32>,
-    /// The database as it is now.
     pub(crate) database: Overview,
 }
 
-/// Migrates.
-///
-/// # Errors
-/// When the database cannot be reached, must not be touched, or a migration fails.
 pub(crate) fn run(
     options: &MigrateOptions,
     progress: &dyn Progress,
@@ -205,9 +197,9 @@ impl Report for MigrateReport {
 
     fn text(&self) -> String {
         let (made, took, applied) = if self.dry_run {
-            ("would make", "would take over", "would apply")
+            ("would create", "would adopt", "would apply")
         } else {
-            ("made", "took over", "applied")
+            ("created", "adopted", "applied")
         };
         let mut text = String::new();
         if self.created {

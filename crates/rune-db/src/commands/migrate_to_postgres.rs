@@ -23,13 +23,10 @@ pub(crate) struct MoveOptions {
     pub(crate) target: DatabaseOptions,
     /// After how many rows at the latest what is there goes to the server; at least 1.
     pub(crate) batch_size: i64,
-    /// Whether to say what would be done and do nothing.
     pub(crate) is_dry_run: bool,
-    /// Whether a source that is written to meanwhile is fine.
     pub(crate) allow_live_source: bool,
     /// Whether nothing has the source open, so that it can be read without locks and side files.
     pub(crate) is_source_immutable: bool,
-    /// The role that owns RUNE's tables on the target.
     pub(crate) owner: Option<String>,
 }
 
@@ -38,9 +35,7 @@ pub(crate) struct MoveOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MoveReport {
     pub(crate) dry_run: bool,
-    /// The URL of the source.
     pub(crate) source: String,
-    /// The URL of the target, without password.
     pub(crate) target: String,
     #[serde(rename = "move")]
     pub(crate) moved: Moved,
@@ -67,10 +62,7 @@ impl Failure for MoveUsageError {
     }
 }
 
-/// Moves.
-///
-/// # Errors
-/// When the move is refused or fails; the target is then as it was before.
+/// Moves. Fails when the move is refused or fails; the target is then as it was before.
 pub(crate) fn run(
     options: &MoveOptions,
     progress: &Arc<dyn Progress>,
@@ -176,7 +168,10 @@ impl Report for MoveReport {
             return text;
         }
         if moved.source_changed {
-            text.push_str("warning: the source was written to meanwhile; what came after the start was not moved\n");
+            text.push_str(
+                "warning: the source was written to meanwhile; what came after the start was not \
+                 moved\n",
+            );
         }
         let _ = writeln!(
             text,

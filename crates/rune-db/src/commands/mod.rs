@@ -34,7 +34,6 @@ pub(crate) use target::{DatabaseOptions, Environment};
 use rune_core::failure::{Failure, FailureKind};
 use rune_storage::migrations::{MigrationFileError, Migrations};
 
-/// A role for a database that knows none.
 #[derive(Debug, thiserror::Error)]
 #[error("`--owner` is for PostgreSQL; in a SQLite file nobody owns anything")]
 struct OwnerError;

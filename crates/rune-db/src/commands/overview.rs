@@ -32,16 +32,13 @@ pub(crate) struct Overview {
     /// The PostgreSQL schema that RUNE's tables are in, or would be.
     pub(crate) schema: Option<String>,
     pub(crate) found: SchemaOrigin,
-    /// The highest version that is applied.
     pub(crate) schema_version: Option<i64>,
     pub(crate) applied: Vec<Applied>,
-    /// What is to be applied.
     pub(crate) pending: Vec<Pending>,
     /// Versions whose tables are there without a record.
     pub(crate) unrecorded: Vec<u32>,
     /// Applied versions that this program does not know.
     pub(crate) unknown: Vec<i64>,
-    /// Applied files that were edited.
     pub(crate) edited: Vec<Edited>,
     /// Columns with a type that is not right.
     pub(crate) drift: Vec<Drift>,
@@ -50,7 +47,6 @@ pub(crate) struct Overview {
     pub(crate) warnings: Vec<String>,
 }
 
-/// A file that is to be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Pending {
     pub(crate) version: u32,
@@ -69,7 +65,7 @@ impl From<&Migration> for Pending {
     }
 }
 
-/// A database that was looked at.
+/// A database that was inspected.
 #[derive(Default)]
 pub(super) struct TableSummary {
     engine_version: Option<String>,
@@ -164,7 +160,6 @@ impl Overview {
 }
 
 impl Overview {
-    /// Where, and what kind of database.
     pub(super) fn heading(&self) -> String {
         let engine = match self.engine {
             Dialect::Sqlite => "SQLite",

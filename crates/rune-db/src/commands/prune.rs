@@ -1,4 +1,4 @@
-//! `rune-db prune`: takes away old events, and jobs that ended long ago with what belongs to them.
+//! `rune-db prune`: deletes old events, and jobs that ended long ago with what belongs to them.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -17,18 +17,14 @@ use rune_storage::{
 #[derive(Debug)]
 pub(crate) struct PruneOptions {
     pub(crate) store: StoreOptions,
-    /// How old it must be.
     pub(crate) older_than: Duration,
-    /// Whether the evidence of jobs goes with them.
     pub(crate) with_artifacts: bool,
-    /// Whether foreign keys, triggers and rules of the site may change more than what is taken
-    /// away.
+    /// Whether foreign keys, triggers and rules of the site may change more than what is deleted.
     pub(crate) allow_cascade: bool,
-    /// Whether to count it, and change nothing.
     pub(crate) is_dry_run: bool,
 }
 
-/// How much was taken away, or would be.
+/// How much was deleted, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PruneReport {
@@ -46,7 +42,6 @@ pub(crate) struct PruneReport {
     pub(crate) warnings: Vec<String>,
 }
 
-/// The rows of a table before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct TableRows {
     pub(crate) table: String,
@@ -54,10 +49,8 @@ pub(crate) struct TableRows {
     pub(crate) after: u64,
 }
 
-/// Takes away what is old.
-///
-/// # Errors
-/// When the database cannot be changed; what was taken away before that is gone.
+/// Deletes what is old. Fails when the database cannot be changed; what was deleted before that is
+/// gone.
 pub(crate) fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
     let before = (options.store.now)() - options.older_than.as_secs_f64();
     let rule = PruneRule {
@@ -84,7 +77,7 @@ pub(crate) fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
         if options.allow_cascade {
             return Ok(store.prune_counted(rule)?);
         }
-        let mut note = |counts: &_| tracing::debug!(?counts, "taken away so far");
+        let mut note = |counts: &_| tracing::debug!(?counts, "deleted so far");
         Ok((store.prune(rule, &mut note)?, Vec::new()))
     };
     let (counts, tables) = options.store.with_store(purpose, &guard, act)?;
@@ -140,9 +133,9 @@ impl Report for PruneReport {
 
     fn text(&self) -> String {
         let did = if self.dry_run {
-            "would take away"
+            "would delete"
         } else {
-            "took away"
+            "deleted"
         };
         let note = if self.dry_run {
             "; nothing was changed"
@@ -161,7 +154,8 @@ impl Report for PruneReport {
         text.push_str(&warning_lines(&self.warnings));
         let _ = writeln!(
             text,
-            "{did} {} events, {} jobs with {} idempotency keys, {} chain states and {} audit artifacts{note}",
+            "{did} {} events, {} jobs with {} idempotency keys, {} chain states and {} audit \
+             artifacts{note}",
             self.events, self.jobs, self.idempotency_keys, self.chain_states, self.audit_artifacts
         );
         text

@@ -20,7 +20,6 @@ use rune_storage::{
 /// Gives the time, in seconds since 1970.
 pub(crate) type Now = fn() -> f64;
 
-/// Which database, and what time it is.
 #[derive(Debug)]
 pub(crate) struct StoreOptions {
     pub(crate) database: DatabaseOptions,
@@ -28,19 +27,15 @@ pub(crate) struct StoreOptions {
     pub(crate) now: Now,
 }
 
-/// What the store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
     ReadOnly,
     ReadWrite,
 }
 
-/// Which part of a list.
 #[derive(Debug, Clone)]
 pub(crate) struct PageOptions {
-    /// The key of the last row that was seen.
     pub(crate) after: Option<String>,
-    /// How many rows at most.
     pub(crate) limit: u32,
 }
 
@@ -50,7 +45,6 @@ pub(crate) struct TimeRangeOptions {
     pub(crate) until: Option<TimeSpec>,
 }
 
-/// Something named that is not there.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no {what} `{name}`")]
 pub(super) struct Missing {
@@ -65,7 +59,6 @@ impl Failure for Missing {
 }
 
 impl StoreOptions {
-    /// Opens the store for reading.
     pub(super) fn read_store<T>(
         &self,
         act: impl FnOnce(&dyn OperatorPort) -> Result<T, CommandError>,
@@ -151,7 +144,6 @@ impl TimeRangeOptions {
     }
 }
 
-/// A page of a list.
 pub(super) struct Cut<T> {
     pub(super) rows: Vec<T>,
     /// The rows of the page that cannot be read.
@@ -165,7 +157,7 @@ pub(super) fn cut<T>(mut listed: Vec<Listed<T>>, limit: u32, key: impl Fn(&T) ->
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = listed.len() > limit;
     listed.truncate(limit);
-    // A row whose key cannot be read is no place to go on after.
+    // A row whose key cannot be read is not a place to go on after.
     let key_of = |row: &Listed<T>| {
         row.as_ref()
             .map_or_else(|unreadable| unreadable.key.clone(), |row| Some(key(row)))

@@ -18,9 +18,7 @@ pub(crate) struct RepairOptions {
     pub(crate) database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
     pub(crate) migrations: Option<Utf8PathBuf>,
-    /// The role that owns RUNE's tables on PostgreSQL.
     pub(crate) owner: Option<String>,
-    /// Whether to say what would be done and do nothing.
     pub(crate) is_dry_run: bool,
     /// How long to try again when tables are in use.
     pub(crate) wait: Duration,
@@ -34,18 +32,14 @@ pub(crate) struct RepairReport {
     /// Where the database is; never with a password.
     pub(crate) location: String,
     pub(crate) selected_by: String,
-    /// What was repaired, or would be.
     pub(crate) repairs: Vec<Repair>,
     /// What is not right and cannot be repaired here.
     pub(crate) left: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
 
-/// Repairs.
-///
-/// # Errors
-/// When there is no database, it must not be touched, or is in use for too long; then nothing is
-/// changed.
+/// Repairs. Fails when there is no database, it must not be touched, or is in use for too long;
+/// then nothing is changed.
 pub(crate) fn run(
     options: &RepairOptions,
     progress: &dyn Progress,
@@ -126,7 +120,8 @@ impl Report for RepairReport {
             if let Some(lost) = lost_precision {
                 let _ = writeln!(
                     text,
-                    "      its values may be {lost} off; what RUNE rounded away when it wrote them is lost for good"
+                    "      its values may be {lost} off; what RUNE rounded away when it wrote \
+                     them is lost for good"
                 );
             }
         }

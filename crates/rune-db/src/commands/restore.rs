@@ -24,21 +24,17 @@ use rune_storage::{migrations::Migrations, schema::MigrateSettings};
 /// After how many rows at the latest what is there goes to a server.
 const BATCH_ROWS: u64 = 1000;
 
-/// What to restore, and where to.
 #[derive(Debug)]
 pub(crate) struct RestoreOptions {
     pub(crate) database: DatabaseOptions,
     pub(crate) from: Utf8PathBuf,
-    /// The role that owns RUNE's tables on PostgreSQL.
     pub(crate) owner: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RestoreReport {
     pub(crate) from: Utf8PathBuf,
-    /// The URL of the database, without password.
     pub(crate) target: String,
-    /// The tables, as both sides have them.
     pub(crate) tables: Vec<CarriedTable>,
     /// Who may use the file; none on PostgreSQL.
     pub(crate) file: Option<FileOwner>,
@@ -62,10 +58,6 @@ pub(crate) struct DirectoryOwner {
     pub(crate) gid: u32,
 }
 
-/// Restores.
-///
-/// # Errors
-/// When the backup is not right, the database has rows, or the two are not equal in the end.
 pub(crate) fn run(
     options: &RestoreOptions,
     progress: &Arc<dyn Progress>,
@@ -109,12 +101,14 @@ impl FileOwner {
             directory,
         } = self;
         let mut text = format!(
-            "owner uid {uid}, gid {gid}, mode {mode}; RUNE must be able to write the file and its directory\n"
+            "owner uid {uid}, gid {gid}, mode {mode}; RUNE must be able to write the file and its \
+             directory\n"
         );
         if let Some(DirectoryOwner { uid, gid }) = directory {
             let _ = writeln!(
                 text,
-                "warning: its directory belongs to uid {uid}, gid {gid}; if RUNE runs as that user, run `chown {uid}:{gid} {path}`"
+                "warning: its directory belongs to uid {uid}, gid {gid}; if RUNE runs as that \
+                 user, run `chown {uid}:{gid} {path}`"
             );
         }
         text

@@ -25,7 +25,6 @@ pub(super) fn lock_timeout(left: Option<Duration>) -> Duration {
     left.map_or(LOCK_TIMEOUT, |left| left.min(LOCK_TIMEOUT))
 }
 
-/// How long one waits, and who is told.
 pub(super) struct RetryDeadline<'a> {
     /// `None` is not at all.
     pub(super) limit: Option<Duration>,
@@ -34,7 +33,6 @@ pub(super) struct RetryDeadline<'a> {
     pub(super) progress: &'a dyn Progress,
 }
 
-/// Something that worked, and what it took.
 pub(super) struct Patient<T> {
     pub(super) outcome: T,
     pub(super) attempts: u32,
@@ -44,9 +42,6 @@ pub(super) struct Patient<T> {
 impl RetryDeadline<'_> {
     /// Tries something until it works, fails for good, or the time is up. An attempt is told how
     /// much time is left, if there is a limit.
-    ///
-    /// # Errors
-    /// The last error; when the time is up it says so.
     pub(super) fn until<T>(
         &self,
         location: &str,
@@ -76,7 +71,7 @@ impl RetryDeadline<'_> {
             };
             if left(limit).is_zero() {
                 return Err(error.context(format!(
-                    "waited {} for `{location}` in vain",
+                    "timed out after {} waiting for `{location}`",
                     duration_text(limit)
                 )));
             }

@@ -34,9 +34,7 @@ const MAX_VALUE_BYTES: u64 = MAX_JSON_BYTES as u64;
 #[derive(Debug)]
 pub(crate) struct ListOptions {
     pub(crate) store: StoreOptions,
-    /// What their keys begin with.
     pub(crate) prefix: String,
-    /// Which part of the list.
     pub(crate) page: PageOptions,
 }
 
@@ -50,10 +48,6 @@ pub(crate) struct ListReport {
     pub(crate) next: Option<String>,
 }
 
-/// Lists settings.
-///
-/// # Errors
-/// When the database cannot be read.
 pub(crate) fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let limit = options.page.limit;
     let page = Page {
@@ -108,7 +102,6 @@ pub(crate) struct KeyOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct GetReport {
     pub(crate) key: String,
-    /// Its value, as the text that it is.
     pub(crate) value_json: String,
     /// When it changed last, in seconds since 1970.
     #[serde(serialize_with = "rune_storage::json_float")]
@@ -122,10 +115,6 @@ fn verb(statements: Events) -> Verb {
     }
 }
 
-/// Gives a setting.
-///
-/// # Errors
-/// When there is none of this key, or the database cannot be read.
 pub(crate) fn get(options: &KeyOptions) -> Result<GetReport, CommandError> {
     let setting = options.store.read_store(|store| {
         Ok(store.get_setting(&options.key)?.ok_or_else(|| Missing {
@@ -148,19 +137,14 @@ impl Report for GetReport {
     }
 }
 
-/// What a setting is to be set to.
 #[derive(Debug)]
 pub(crate) enum NewValue {
     Text(Secret),
-    /// The text of a file.
     File(Utf8PathBuf),
 }
 
 impl NewValue {
     /// Reads the text from an input that is open, such as standard input.
-    ///
-    /// # Errors
-    /// When it cannot be read to its end, is too long, or is no text.
     pub(crate) fn read(input: impl io::Read) -> Result<Self, CommandError> {
         let failed = |error| PathError::of(Action::Read, "standard input".into())(error);
         let invalid = |text: String| failed(io::Error::new(io::ErrorKind::InvalidData, text));
@@ -189,16 +173,10 @@ pub(crate) struct SetOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SetReport {
     pub(crate) key: String,
-    /// The size of the value.
     pub(crate) value_bytes: usize,
-    /// What of the site's acts on the change.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Sets a setting.
-///
-/// # Errors
-/// When the value is no JSON object, or the database cannot be changed.
 pub(crate) fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
     let value = match &options.value {
         NewValue::Text(text) => text.clone(),
@@ -236,14 +214,9 @@ impl Report for SetReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct DeleteReport {
     pub(crate) key: String,
-    /// What of the site's acts on the change.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Deletes a setting.
-///
-/// # Errors
-/// When there is none of this key, or the database cannot be changed.
 pub(crate) fn delete(options: &KeyOptions) -> Result<DeleteReport, CommandError> {
     let guard = Arc::new(SiteGuard::new(verb(Events::DELETE)));
     options.store.with_store(Use::ReadWrite, &guard, |store| {

@@ -33,17 +33,12 @@ pub(crate) struct StatusOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StatusReport {
     pub(crate) database: Overview,
-    /// Whether nothing is left for `migrate` to do.
     #[serde(rename = "upToDate")]
     pub(crate) is_up_to_date: bool,
     #[serde(skip)]
     is_strict: bool,
 }
 
-/// Looks at a database.
-///
-/// # Errors
-/// When there is none, or it cannot be read.
 pub(crate) fn run(options: &StatusOptions) -> Result<StatusReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
@@ -81,7 +76,7 @@ impl Report for StatusReport {
             let by = match applied.origin.as_deref() {
                 None => "applied by RUNE",
                 Some("rune-db") => "applied",
-                Some(_) => "applied by RUNE, taken over",
+                Some(_) => "applied by RUNE, adopted",
             };
             let _ = writeln!(text, "{:>4}  {file:<26}  {by}", applied.version);
         }
@@ -143,10 +138,12 @@ const fn found_text(era: SchemaOrigin) -> &'static str {
     match era {
         SchemaOrigin::Empty => "found: an empty database",
         SchemaOrigin::Legacy => {
-            "found: a database without schema versions (era L: RUNE up to v0.0.0a5, and main until 2026-04-09)"
+            "found: a database without schema versions (era L: RUNE up to v0.0.0a5, and main \
+             until 2026-04-09)"
         }
         SchemaOrigin::AOrX => {
-            "found: a database of RUNE v0.0.0a6, or of main from 2026-04-10 to 2026-04-30 (era A or X)"
+            "found: a database of RUNE v0.0.0a6, or of main from 2026-04-10 to 2026-04-30 (era A \
+             or X)"
         }
         SchemaOrigin::A => "found: a database of RUNE's main of 2026-04-10 to 2026-04-12 (era A)",
         SchemaOrigin::X => "found: a database that RUNE v0.0.0a6 could not finish (era X)",

@@ -1,4 +1,4 @@
-//! From what a person typed and set to the one database that is meant.
+//! From options and environment to the target database.
 
 use std::{fmt, time::Duration};
 
@@ -18,22 +18,18 @@ use rune_storage::{
 const MAX_URL_BYTES: u64 = 64 << 10;
 const DEFAULT_URL: &str = "sqlite:///~/.rune-api/jobs.db";
 
-/// Which database a person means.
 #[derive(Debug)]
 pub(crate) struct DatabaseOptions {
     /// `--db-url`: a URL, `env:NAME` or `file:PATH`.
     pub(crate) url: Option<Secret>,
     pub(crate) password_file: Option<Utf8PathBuf>,
-    /// What the process found around it.
     pub(crate) environment: Environment,
 }
 
-/// Gives the value of an environment variable.
 pub(crate) type Variables = Box<dyn Fn(&str) -> Option<Secret> + Send + Sync>;
 
 /// What a process finds around it: handed in, because only the command line reads it.
 pub(crate) struct Environment {
-    /// The value of an environment variable.
     pub(crate) variable: Variables,
     /// The directory that relative paths start at, if it is known; absolute.
     pub(crate) working_directory: Option<Utf8PathBuf>,
@@ -48,7 +44,6 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// The database that is meant.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) place: Place,
@@ -99,7 +94,6 @@ impl Target {
     }
 }
 
-/// Why no database is meant.
 #[derive(Debug, thiserror::Error)]
 enum TargetError {
     #[error("`{origin}` names no database that can be used")]
@@ -140,7 +134,7 @@ impl Failure for TargetError {
             Self::Unset(_) | Self::Empty(_) | Self::NoDefault => {
                 Some("name the database with `--db-url URL`, or set RUNE_DB_URL".to_owned())
             }
-            Self::Memory => Some("name a file: `sqlite:////absolute/path.db`".to_owned()),
+            Self::Memory => Some("give a file: `sqlite:////absolute/path.db`".to_owned()),
             Self::SqlitePassword => None,
         }
     }
@@ -195,7 +189,6 @@ impl DatabaseOptions {
         })
     }
 
-    /// What stands behind the option.
     fn option(&self, option: &str, text: &Secret) -> Result<Candidate, CommandError> {
         let named = |name: String, text: Secret| Candidate {
             name,

@@ -1,5 +1,4 @@
-//! `rune-db verify`: whether what stands in a database is what RUNE could have written. Changes
-//! nothing.
+//! `rune-db verify`: whether the stored rows are what RUNE could have written. Changes nothing.
 
 use std::fmt::Write as _;
 
@@ -21,7 +20,6 @@ use rune_core::{
 };
 use rune_storage::migrations::Migrations;
 
-/// How many keys of a finding people are shown.
 const SHOWN_KEYS: usize = 5;
 
 #[derive(Debug)]
@@ -41,18 +39,12 @@ pub(crate) struct VerifyReport {
     pub(crate) selected_by: String,
     pub(crate) tables: Vec<TableRows>,
     pub(crate) findings: Vec<Finding>,
-    /// What RUNE itself leaves behind.
     pub(crate) warnings: Vec<Finding>,
-    /// What else is worth knowing.
     pub(crate) notes: Vec<String>,
     #[serde(skip)]
     is_refused: bool,
 }
 
-/// Checks.
-///
-/// # Errors
-/// When there is no database, or it cannot be read.
 pub(crate) fn run(
     options: &VerifyOptions,
     progress: &dyn Progress,

@@ -26,7 +26,6 @@ pub(crate) struct WaitOptions {
     /// A directory of migrations instead of those that this program brings along.
     pub(crate) migrations: Option<Utf8PathBuf>,
     pub(crate) timeout: Duration,
-    /// Whether the schema must be up to date, too.
     pub(crate) needs_schema: bool,
 }
 
@@ -38,18 +37,14 @@ pub(crate) struct WaitReport {
     pub(crate) selected_by: String,
     /// The version of the server, or of the SQLite library in this program.
     pub(crate) engine_version: Option<String>,
-    /// How often it was tried.
     pub(crate) attempts: u32,
     /// How long it took, in milliseconds.
     pub(crate) waited_ms: u64,
-    /// The highest version that is applied.
     pub(crate) schema_version: Option<i64>,
-    /// Whether nothing is left for `migrate` to do.
     #[serde(rename = "upToDate")]
     pub(crate) is_up_to_date: bool,
 }
 
-/// The database is there, but not what stands in it.
 #[derive(Debug, thiserror::Error)]
 #[error("the schema is not up to date: {} pending", counted(*.pending, "version"))]
 struct Outdated {
@@ -70,10 +65,7 @@ impl Failure for Outdated {
     }
 }
 
-/// Waits.
-///
-/// # Errors
-/// When the time is up, with the last reason; or when waiting cannot help.
+/// Waits. Fails when the time is up, with the last reason; or when waiting cannot help.
 pub(crate) fn run(
     options: &WaitOptions,
     progress: &dyn Progress,
@@ -133,6 +125,9 @@ impl Report for WaitReport {
             (Some(version), false) => format!("schema version {version}, not up to date"),
         };
         let waited = duration_text(Duration::from_millis(self.waited_ms));
-        format!("{} is there, {schema}; waited {waited}\n", self.location)
+        format!(
+            "{} is available, {schema}; waited {waited}\n",
+            self.location
+        )
     }
 }

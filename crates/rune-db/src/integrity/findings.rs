@@ -10,12 +10,9 @@ use rune_storage::{
     schema::{Assessment, Inspection, SchemaError, TABLES, Verb},
 };
 
-/// How many keys of a problem are kept.
 const MOST_KEYS: usize = 100;
-/// How much of a key is kept.
 const MOST_KEY_CHARACTERS: usize = 120;
 
-/// One problem and the rows that have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     /// What is wrong; never with content.
@@ -24,7 +21,6 @@ pub(crate) struct Finding {
     pub(crate) table: Option<&'static str>,
     /// The column, if it is about one.
     pub(crate) column: Option<String>,
-    /// In how many rows, or how often.
     pub(crate) count: u64,
     /// The keys of the first of these rows.
     pub(crate) keys: Vec<String>,
@@ -34,18 +30,14 @@ pub(crate) struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct TableRows {
     pub(crate) table: &'static str,
-    /// How many rows it has.
     pub(crate) rows: u64,
 }
 
-/// The judgement over a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Soundness {
     pub(crate) tables: Vec<TableRows>,
     pub(crate) findings: Vec<Finding>,
-    /// What RUNE itself leaves behind.
     pub(crate) warnings: Vec<Finding>,
-    /// What else is worth knowing.
     pub(crate) notes: Vec<String>,
     /// Whether a strict caller is to be told: types that lose digits, versions that are not known
     /// here.
@@ -120,7 +112,6 @@ impl Ledger {
         self.tables.push(TableRows { table, rows });
     }
 
-    /// Something is wrong in a row.
     pub(super) fn row(&mut self, problem: &str, table: &'static str, column: &str, key: &str) {
         self.findings
             .add(problem, Some(table), Some(column), Some(key));
@@ -135,7 +126,7 @@ impl Ledger {
         self.notes.push(note);
     }
 
-    /// Cells that cannot be carried.
+    /// Cells that cannot be transferred.
     pub(super) fn carried(&mut self, finding: &transfer::Finding) {
         let problem = format!("holds {}", finding.kind.text());
         self.findings.add_many(
@@ -157,7 +148,6 @@ impl Ledger {
         );
     }
 
-    /// What the schema is worth.
     pub(super) fn schema(&mut self, assessment: &Assessment<'_>, dialect: Dialect) {
         for drift in assessment.drift.iter().filter(|drift| !drift.is_lossy()) {
             self.findings.add(

@@ -1,5 +1,5 @@
-//! Whether what stands in a database is what RUNE could have written: tables, sequences, JSON
-//! texts, artifacts, and on SQLite the file itself.
+//! Whether the stored rows are what RUNE could have written: tables, sequences, JSON texts,
+//! artifacts, and on SQLite the file itself.
 //!
 //! Nothing is changed. What is found is named by table, column and key, never by content; of each
 //! problem all rows are counted and the keys of the first are kept. Memory does not grow with the
@@ -19,7 +19,6 @@ use rune_storage::{
     schema::{Catalog, Column, Need, TABLES, Table},
 };
 
-/// The columns that hold JSON.
 const JSON: [&str; 5] = [
     "request_json",
     "result_json",

@@ -18,10 +18,6 @@ use rune_storage::{
     schema::{Assessment, Catalog, Column, TABLES, Table, on_postgres, quoted},
 };
 
-/// Checks a database.
-///
-/// # Errors
-/// When the server cannot be asked.
 pub(crate) async fn check_server(
     client: &Client,
     location: &str,
@@ -87,7 +83,13 @@ async fn check(
         }
         if let Some(sequence) = ids.sequence().filter(|_| ids.is_behind()) {
             let name = &sequence.name;
-            ledger.whole(&format!("the sequence {name} would give out an id that is in use already, or a lower one"), Some(EVENTS));
+            ledger.whole(
+                &format!(
+                    "the sequence {name} would give out an id that is in use already, or a lower \
+                     one"
+                ),
+                Some(EVENTS),
+            );
         }
     }
     if readable(ARTIFACTS) {
@@ -159,7 +161,8 @@ impl Place<'_> {
 
     async fn orphans(&self, table: &'static Table, ledger: &mut Ledger) -> Result<(), ServerError> {
         let sql = format!(
-            "SELECT {} FROM {} one WHERE job_id IS NOT NULL AND NOT EXISTS (SELECT FROM {} j WHERE j.job_id = one.job_id)",
+            "SELECT {} FROM {} one WHERE job_id IS NOT NULL AND NOT EXISTS (SELECT FROM {} j \
+             WHERE j.job_id = one.job_id)",
             key(table),
             self.table(table.name),
             self.table("jobs"),
@@ -185,7 +188,8 @@ impl Place<'_> {
             .await?;
         progress.begin("artifacts", u64::try_from(bytes).unwrap_or_default());
         let sql = format!(
-            "SELECT {}, octet_length(content)::int8, size_bytes::int8, encode(sha256(content), 'hex') = sha256 FROM {table}",
+            "SELECT {}, octet_length(content)::int8, size_bytes::int8, encode(sha256(content), \
+             'hex') = sha256 FROM {table}",
             bytes_of("artifact_id")
         );
         let read = self.each(&sql, |row| {

@@ -23,11 +23,8 @@ use rune_storage::{
 
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Checks a database.
-///
-/// # Errors
-/// When SQLite cannot read it at all, or it is no database of RUNE; damage that it can read around
-/// is a finding.
+/// Checks a database. Fails when SQLite cannot read it at all, or it is not a database of RUNE;
+/// damage that it can read around is a finding.
 pub(crate) fn check_file(
     connection: &Connection,
     path: &Utf8Path,
@@ -84,9 +81,10 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// What is true of the file as a whole and keeps it from being carried.
+    /// What is true of the file as a whole and keeps it from being transferred.
     fn whole(&self, found: &Catalog, ledger: &mut Ledger) -> rusqlite::Result<()> {
-        const OTHERS: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+        const OTHERS: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND \
+                              name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
         let encoding: String = self
             .connection
             .query_row("PRAGMA encoding", [], |row| row.get(0))?;
@@ -187,7 +185,8 @@ impl File<'_> {
         )?;
         self.progress
             .begin("artifacts", u64::try_from(bytes).unwrap_or_default());
-        let columns = "rowid, CAST(coalesce(artifact_id, 'NULL') AS TEXT), typeof(content), CAST(size_bytes AS INTEGER), CAST(sha256 AS TEXT)";
+        let columns = "rowid, CAST(coalesce(artifact_id, 'NULL') AS TEXT), typeof(content), \
+                       CAST(size_bytes AS INTEGER), CAST(sha256 AS TEXT)";
         let mut statement = self
             .connection
             .prepare(&format!("SELECT {columns} FROM audit_artifact"))?;
@@ -262,10 +261,12 @@ impl File<'_> {
 
     /// The next event must get an id above all others: readers ask for what came after an id.
     fn ids(&self, found: &Catalog, ledger: &mut Ledger) -> rusqlite::Result<()> {
-        const IS_AUTOMATIC: &str = "SELECT sql LIKE '%AUTOINCREMENT%' FROM sqlite_schema WHERE type = 'table' AND name = 'workflow_events'";
+        const IS_AUTOMATIC: &str = "SELECT sql LIKE '%AUTOINCREMENT%' FROM sqlite_schema WHERE \
+                                    type = 'table' AND name = 'workflow_events'";
         const IS_BEHIND: &str = "SELECT coalesce((SELECT max(id) FROM workflow_events), 0)
             > coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'workflow_events'), 0)";
-        const IS_AT_END: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'workflow_events' AND seq = 9223372036854775807)";
+        const IS_AT_END: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = \
+                                 'workflow_events' AND seq = 9223372036854775807)";
         if !found.tables.contains_key(EVENTS) {
             return Ok(());
         }
@@ -302,7 +303,8 @@ impl File<'_> {
         }
         for table in OF_A_JOB.iter().filter_map(|name| readable(name)) {
             let sql = format!(
-                "SELECT {} FROM {} AS one WHERE job_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.job_id = one.job_id)",
+                "SELECT {} FROM {} AS one WHERE job_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM \
+                 jobs j WHERE j.job_id = one.job_id)",
                 key(table),
                 table.name
             );

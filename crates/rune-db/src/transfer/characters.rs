@@ -33,7 +33,6 @@ impl fmt::Debug for Characters {
 }
 
 impl Characters {
-    /// Adds those of a text.
     pub(super) fn add(&mut self, text: &[u8]) {
         if text.is_ascii() {
             return;

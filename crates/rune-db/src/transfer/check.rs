@@ -1,7 +1,6 @@
-//! The look at every cell of a SQLite file before the first is carried to PostgreSQL.
+//! The check of every cell of a SQLite file before the first is transferred to PostgreSQL.
 //!
-//! All findings of all tables are collected in one pass. Contents are judged by type and size
-//! alone.
+//! All findings of all tables are collected in one pass. Values are checked by type and size alone.
 
 use super::{
     characters::Characters,
@@ -14,8 +13,8 @@ use super::{
 use rune_core::progress::Progress;
 use rune_storage::schema::{Column, ColumnKind, Table};
 
-/// The size of the largest value that is carried, in bytes: PostgreSQL's own limit is a gigabyte
-/// for the whole row.
+/// The size of the largest value that is transferred, in bytes: PostgreSQL's own limit is a
+/// gigabyte for the whole row.
 const MAX_VALUE_BYTES: u64 = 500_000_000;
 /// An entry of a PostgreSQL index has 2704 bytes for its header and all its columns.
 const MAX_KEY_BYTES: usize = 2600;
@@ -30,10 +29,7 @@ pub(super) struct Volume {
     pub(super) highest_id: i64,
 }
 
-/// Looks at every row of every table; gives what each holds, and the characters of all.
-///
-/// # Errors
-/// When something cannot be carried exactly, with everything that was found.
+/// Checks every row of every table; gives what each holds, and the characters of all.
 pub(super) fn check(
     source: &FileSnapshot,
     tables: &[&'static Table],
@@ -64,7 +60,6 @@ pub(super) fn check(
     }
 }
 
-/// The cells with one of some characters.
 pub(super) fn cells_with(
     characters: &Characters,
     source: &FileSnapshot,
@@ -116,12 +111,11 @@ fn check_row(
     Ok(())
 }
 
-/// The look at one row, cell by cell in the order of its columns.
+/// The check of one row, cell by cell in the order of its columns.
 #[derive(Debug)]
 pub(crate) struct RowCheck {
     table: &'static Table,
     key: &'static [Column],
-    /// The bytes of the key so far.
     key_bytes: usize,
 }
 
@@ -134,7 +128,7 @@ impl RowCheck {
         }
     }
 
-    /// What of a cell cannot be carried exactly.
+    /// What of a cell cannot be transferred exactly.
     pub(crate) fn cell(&mut self, column: &Column, cell: Cell<'_>) -> [Option<FindingKind>; 2] {
         let is_key = self.key.iter().any(|key| key.name == column.name);
         let Cell::Text(text) = cell else {
@@ -152,7 +146,6 @@ impl RowCheck {
     }
 }
 
-/// What is wrong with one cell.
 fn finding(table: &Table, column: &Column, cell: Cell<'_>, is_key: bool) -> Option<FindingKind> {
     match (column.kind, cell) {
         (_, Cell::Null) if is_key => Some(FindingKind::NullKey),

@@ -30,7 +30,6 @@ use rune_storage::{
 /// How many differing rows of a table are listed.
 const LISTED: usize = 100;
 
-/// A database that is compared.
 #[derive(Debug)]
 pub(crate) enum Side {
     File(Box<FileSnapshot>),
@@ -47,7 +46,6 @@ pub(crate) struct Comparison {
     pub(crate) warnings: Vec<String>,
 }
 
-/// A table on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TableComparison {
@@ -61,7 +59,6 @@ pub(crate) struct TableComparison {
     pub(crate) rows: Option<RowDifferences>,
 }
 
-/// How the rows of a table differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RowDifferences {
@@ -84,7 +81,7 @@ pub(crate) struct Difference {
 }
 
 impl Side {
-    /// Refuses what is no database of RUNE; says what a file has that is not compared.
+    /// Refuses what is not a database of RUNE; says what a file has that is not compared.
     fn check(&self, migrations: &Migrations) -> Result<Option<String>, TransferError> {
         let Self::File(file) = self else {
             return Ok(None);
@@ -105,10 +102,6 @@ impl Side {
     }
 }
 
-/// Compares two databases.
-///
-/// # Errors
-/// When one of them cannot be read, or is no database of RUNE.
 pub(crate) async fn compare(
     left: Side,
     right: Side,
@@ -160,7 +153,7 @@ pub(crate) async fn compare(
     })
 }
 
-/// The digests of all tables of a side, and what was not looked at.
+/// The digests of all tables of a side, and what was not read.
 async fn digests(
     side: Side,
     migrations: &Migrations,

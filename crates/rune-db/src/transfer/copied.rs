@@ -29,13 +29,9 @@ use rune_storage::{
     schema::{SchemaError, Verb, is_name_of_rune, on_sqlite, quoted},
 };
 
-/// How many pages are copied at once.
 const PAGES: i32 = 256;
 
 /// Copies a database into a file that does not exist yet, which appears whole or not at all.
-///
-/// # Errors
-/// When the source is no database of RUNE or is damaged, the file exists, or the copy is not right.
 pub fn into_new_file(
     source: &FileSnapshot,
     destination: &Utf8Path,
@@ -59,10 +55,6 @@ pub fn into_new_file(
 }
 
 /// Copies a database into a file that exists and has no rows, in one transaction of that file.
-///
-/// # Errors
-/// When there are rows, others use the file, it is a link or the source itself, or the source is
-/// not right.
 pub(crate) fn into_empty_file(
     source: &FileSnapshot,
     destination: &Utf8Path,
@@ -106,10 +98,6 @@ pub(crate) fn into_empty_file(
 }
 
 /// Refuses an existing file that must not be filled, before anything is read.
-///
-/// # Errors
-/// When it is a link, has several names, is the source itself, or has side files that SQLite would
-/// delete.
 pub(crate) fn check_destination(
     source: &SqliteFile,
     destination: &Utf8Path,

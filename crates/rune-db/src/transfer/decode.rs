@@ -21,7 +21,6 @@ pub(super) struct Tuples {
 }
 
 impl Tuples {
-    /// Expects tuples of so many fields.
     pub(super) const fn new(fields: usize) -> Self {
         Self {
             fields,
@@ -43,7 +42,7 @@ impl Tuples {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The fields of the next tuple that is there as a whole; `None` stands for NULL in it.
+    /// The fields of the next complete tuple; `None` stands for NULL in it.
     pub(super) fn next(&mut self) -> Result<Option<Vec<Option<&[u8]>>>, TransferError> {
         let mut reader = Reader(self.buffer.get(self.start..).unwrap_or_default());
         if !self.is_begun {
@@ -94,7 +93,6 @@ impl Tuples {
         Ok(Some(fields))
     }
 
-    /// Asserts that the stream came to its end.
     pub(super) const fn finish(&self) -> Result<(), TransferError> {
         if self.is_ended {
             Ok(())

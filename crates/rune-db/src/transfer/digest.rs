@@ -25,7 +25,6 @@ impl RowHasher {
         Self(Sha256::new())
     }
 
-    /// Adds a NULL.
     pub(crate) fn null(&mut self) {
         self.0.update(&[0]);
     }

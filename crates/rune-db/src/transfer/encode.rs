@@ -108,7 +108,7 @@ impl Stream {
                     self.hand_over_if(self.chunk.len() >= CHUNK_BYTES)
                 })?;
             }
-            // The check has looked at the same snapshot.
+            // The check has read the same snapshot.
             _ => return Err(TransferError::Lost),
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Why rows are not carried, or not compared.
+//! Why rows are not transferred, or not compared.
 
 use camino::Utf8PathBuf;
 
@@ -13,21 +13,18 @@ use rune_storage::{
     schema::{RoleError, SchemaError, Table},
 };
 
-/// Why rows are not carried, or not compared.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     #[error(transparent)]
     File(#[from] PathError),
     #[error(transparent)]
     Sqlite(#[from] SqliteError),
-    /// A SQLite file cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// The server, while it took or gave the rows of a table.
     #[error("the rows of table `{table}` cannot be transferred")]
     Rows {
         table: &'static str,
@@ -35,22 +32,19 @@ pub enum TransferError {
     },
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// SQLite does not let a reader in who may change nothing.
     #[error("SQLite cannot read `{path}` without changing anything there")]
     ReadOnly {
         path: Utf8PathBuf,
         source: SqliteError,
     },
-    /// A transaction was broken off, and only a writer can undo it.
     #[error(
-        "`{0}` was left in the middle of a transaction, which has to be undone before it can be read"
+        "`{0}` was left in the middle of a transaction, which has to be undone before it can be \
+         read"
     )]
     HotJournal(Utf8PathBuf),
-    /// Said to be immutable, and is not.
     #[error("`{path}` cannot be taken as immutable: `{beside}` beside it holds changes")]
     NotImmutable {
         path: Utf8PathBuf,
-        /// The file with the changes.
         beside: Utf8PathBuf,
     },
     #[error("`{0}` is an empty file, so there is no database in it")]
@@ -59,7 +53,6 @@ pub enum TransferError {
     Encoding { path: Utf8PathBuf, encoding: String },
     #[error("`{0}` has none of RUNE's tables")]
     NotRune(String),
-    /// Versions, tables or columns that this program does not know.
     #[error("`{location}` has {what} that this program does not know: {}", names.join(", "))]
     Unknown {
         location: String,
@@ -72,22 +65,18 @@ pub enum TransferError {
         location: String,
         tables: Vec<&'static str>,
     },
-    /// Columns of types whose values are not read exactly.
-    #[error("there are columns of types that RUNE never uses, and their values cannot be read exactly: {}", .0.join("; "))]
+    #[error("there are columns of types that RUNE never uses, and their values cannot be read \
+             exactly: {}", .0.join("; "))]
     ForeignTypes(Vec<String>),
-    /// Tables of the target that are not as RUNE creates them.
     #[error("the tables of the target are not as RUNE creates them: {}", .0.join("; "))]
     TargetTables(Vec<String>),
-    /// Types of the target that would lose digits.
     #[error("the target has columns of types that would lose digits: {}", .0.join("; "))]
     TargetDrift(Vec<String>),
-    /// Rows stand where none may be.
     #[error("`{location}` has rows already, in {}", tables.join(", "))]
     NotEmpty {
         location: String,
         tables: Vec<String>,
     },
-    /// Objects of a site where a copy of pages would delete them.
     #[error("`{location}` has what is not RUNE's and would be deleted: {}", objects.join(", "))]
     Overwritten {
         location: String,
@@ -95,18 +84,16 @@ pub enum TransferError {
     },
     #[error("some values cannot be transferred exactly: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     CannotCarry(Vec<Finding>),
-    /// Texts that a target of another encoding has nothing for.
     #[error("the encoding of the target is {encoding}, which cannot hold all texts: {}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     NotEncodable {
         encoding: String,
         findings: Vec<Finding>,
     },
-    /// Somebody wrote to the source meanwhile.
     #[error("`{0}` was written to meanwhile; nothing was kept")]
     SourceChanged(String),
-    /// What arrived is not what was sent.
     #[error(
-        "table `{table}` did not arrive as it was: {expected} in the source, {actual} in the target; nothing was kept"
+        "table `{table}` did not arrive as it was: {expected} in the source, {actual} in the \
+         target; nothing was kept"
     )]
     Mismatch {
         table: &'static str,
@@ -117,18 +104,14 @@ pub enum TransferError {
     },
     #[error("SQLite's integrity check finds faults in `{path}`: {first}")]
     Integrity { path: Utf8PathBuf, first: String },
-    /// What gives out the ids of the target would give out wrong ones.
     #[error("`workflow_events.id` of the target: {}", .0.join("; "))]
     TargetIds(Vec<String>),
-    /// The answer to COMMIT did not come.
     #[error(
         "the connection ended during COMMIT, so it is not known whether the rows are in the target"
     )]
     Uncertain(#[source] ServerError),
-    /// What the server sends is not what was asked for.
     #[error("unexpected data in binary COPY: not the columns that were asked for")]
     Protocol,
-    /// A thread ended that should not have.
     #[error("the work on one of the databases ended unexpectedly")]
     Lost,
 }
@@ -140,7 +123,6 @@ impl From<SqliteFileError> for TransferError {
 }
 
 impl TransferError {
-    /// The server's error about the rows of a table.
     pub(super) fn rows(table: &Table) -> impl Fn(tokio_postgres::Error) -> Self {
         let table = table.name;
         move |error| Self::Rows {
@@ -217,48 +199,89 @@ impl Failure for TransferError {
             Self::Connect(error) => return error.help(),
             Self::Server(error) | Self::Rows { source: error, .. } => return error.help(),
             Self::Schema(error) => return error.help(),
-            Self::ReadOnly { path, .. } => format!(
-                "let this user make files beside `{path}`, or work on a copy; if nothing ever writes to it, `rune-db migrate-to-postgres --immutable-source` moves it as it stands"
-            ),
+            Self::ReadOnly { path, .. } => {
+                format!(
+                    "let this user make files beside `{path}`, or work on a copy; if nothing ever \
+                     writes to it, `rune-db migrate-to-postgres --immutable-source` moves it as \
+                     it stands"
+                )
+            }
             Self::HotJournal(path) => {
                 format!(
-                    "stop RUNE, run `sqlite3 {path} 'PRAGMA integrity_check'`, which undoes the transaction, and run the same command again"
+                    "stop RUNE, run `sqlite3 {path} 'PRAGMA integrity_check'`, which undoes the \
+                     transaction, and run the same command again"
                 )
             }
             Self::NotImmutable { .. } => {
-                "leave `--immutable-source` out; it is for files that nothing has changed since they were closed".to_owned()
+                "leave `--immutable-source` out; it is for files that nothing has changed since \
+                 they were closed"
+                    .to_owned()
             }
-            Self::Encoding { .. } => "dump it with `sqlite3` and load the dump into a new file".to_owned(),
-            Self::EmptyFile(_) => "check the path; a copy that broke off leaves such a file, so use another backup".to_owned(),
-            Self::NotRune(_) => "check the URL; `rune-db status` says what a database is".to_owned(),
+            Self::Encoding { .. } => {
+                "dump it with `sqlite3` and load the dump into a new file".to_owned()
+            }
+            Self::EmptyFile(_) => {
+                "check the path; a copy that broke off leaves such a file, so use another backup"
+                    .to_owned()
+            }
+            Self::NotRune(_) => {
+                "check the URL; `rune-db status` shows what the database is".to_owned()
+            }
             Self::Unknown { .. } => {
-                "use the `rune-db` that belongs to this version of RUNE; what is not RUNE's has to leave first".to_owned()
+                "use the `rune-db` that belongs to this version of RUNE; what is not RUNE's has \
+                 to leave first"
+                    .to_owned()
             }
-            Self::Incomplete { .. } => "restore the whole database; no version of RUNE leaves it like this".to_owned(),
-            Self::ForeignTypes(_) => "give them their types back, `ALTER TABLE … ALTER COLUMN … TYPE … USING …`".to_owned(),
+            Self::Incomplete { .. } => {
+                "restore the whole database; no version of RUNE leaves it like this".to_owned()
+            }
+            Self::ForeignTypes(_) => {
+                "give them their types back, `ALTER TABLE … ALTER COLUMN … TYPE … USING …`"
+                    .to_owned()
+            }
             Self::TargetTables(_) => {
-                "`rune-db repair` mends types that RUNE chose and indexes; change the rest by hand, or name an empty database".to_owned()
+                "`rune-db repair` mends types that RUNE chose and indexes; change the rest by \
+                 hand, or name an empty database"
+                    .to_owned()
             }
             Self::TargetDrift(_) => "run `rune-db repair` on the target first".to_owned(),
             Self::NotEmpty { .. } => {
-                "name an empty database; rows are never mixed with others. Whether an earlier run has put them there, `rune-db compare` says"
+                "name an empty database; rows are never mixed with others. Whether an earlier run \
+                 has put them there, `rune-db compare` says"
                     .to_owned()
             }
-            Self::Overwritten { .. } => "name a file that does not exist; the objects can be created in it afterwards".to_owned(),
-            Self::CannotCarry(_) => "change these rows in the source, or delete them, and run the same command again".to_owned(),
-            Self::NotEncodable { .. } => "create the target database with `ENCODING 'UTF8'`".to_owned(),
+            Self::Overwritten { .. } => {
+                "choose a file that does not exist; the objects can be created in it afterwards"
+                    .to_owned()
+            }
+            Self::CannotCarry(_) => {
+                "change these rows in the source, or delete them, and run the same command again"
+                    .to_owned()
+            }
+            Self::NotEncodable { .. } => {
+                "create the target database with `ENCODING 'UTF8'`".to_owned()
+            }
             Self::SourceChanged(_) => {
-                "stop RUNE and run the same command again; `--allow-live-source` transfers what was there at the start".to_owned()
+                "stop RUNE and run the same command again; `--allow-live-source` transfers what \
+                 was there at the start"
+                    .to_owned()
             }
             Self::Mismatch { .. } => {
-                "a trigger or rule of the site on this table may change rows: drop it and run the same command again; without one, check the disks and memory of both machines"
+                "a trigger or rule of the site on this table may change rows: drop it and run the \
+                 same command again; without one, check the disks and memory of both machines"
                     .to_owned()
             }
-            Self::Integrity { .. } => "use another backup; what can be saved, `sqlite3 FILE .recover` shows".to_owned(),
-            Self::TargetIds(_) => {
-                "run `rune-db repair` on the target; what it leaves must become a `bigserial`, as `rune-db migrate` creates it".to_owned()
+            Self::Integrity { .. } => {
+                "use another backup; what can be saved, `sqlite3 FILE .recover` shows".to_owned()
             }
-            Self::Uncertain(_) => "run `rune-db compare SOURCE TARGET`: either all rows are there or none".to_owned(),
+            Self::TargetIds(_) => {
+                "run `rune-db repair` on the target; what it leaves must become a `bigserial`, as \
+                 `rune-db migrate` creates it"
+                    .to_owned()
+            }
+            Self::Uncertain(_) => {
+                "run `rune-db compare SOURCE TARGET`: either all rows are there or none".to_owned()
+            }
             Self::Protocol | Self::Lost => return None,
         })
     }

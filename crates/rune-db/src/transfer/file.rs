@@ -30,7 +30,6 @@ pub enum SourceTrust {
     UnsafeImmutable,
 }
 
-/// One moment of a SQLite database.
 #[derive(Debug)]
 pub struct FileSnapshot {
     file: SqliteFile,
@@ -52,10 +51,6 @@ enum Watch {
 impl FileSnapshot {
     /// Opens an existing file and begins the one transaction that everything is read in. Links to
     /// the file are resolved first, so that what lies beside it is what SQLite finds.
-    ///
-    /// # Errors
-    /// When it is missing, has several names, cannot be read without changing anything, or is no
-    /// SQLite database.
     pub fn open(path: &Utf8Path, trust: SourceTrust) -> Result<Self, TransferError> {
         let file = SqliteFile::existing(path)?;
         file.check_single_name()?;
@@ -158,9 +153,6 @@ impl FileSnapshot {
     }
 
     /// Whether somebody else has changed the file since it was opened.
-    ///
-    /// # Errors
-    /// When that cannot be found out.
     pub fn has_changed(&self) -> Result<bool, TransferError> {
         Ok(match &self.watch {
             Watch::Version(watcher, version) => data_version(watcher, &self.file)? != *version,
@@ -168,7 +160,6 @@ impl FileSnapshot {
         } || self.file.check_current().is_err())
     }
 
-    /// The path of the file, with links resolved.
     pub fn path(&self) -> &Utf8Path {
         self.file.path()
     }
@@ -177,7 +168,6 @@ impl FileSnapshot {
         &self.file
     }
 
-    /// The URL of the file.
     pub fn location(&self) -> &str {
         &self.location
     }
@@ -190,14 +180,14 @@ impl FileSnapshot {
         self.found.tables.contains_key(table.name)
     }
 
-    /// Refuses what is no database of RUNE, and what a site put in the way of reading it.
+    /// Refuses what is not a database of RUNE, and what a site put in the way of reading it.
     pub(super) fn check_is_rune(&self, migrations: &Migrations) -> Result<(), TransferError> {
         check_is_rune(&self.found, migrations, Dialect::Sqlite, &self.location)?;
         let site = on_sqlite::look_around(&self.connection).map_err(self.file.failed())?;
         Ok(site.check(Verb::Read).map_err(SchemaError::from)?)
     }
 
-    /// Refuses what holds more than this program knows, and so more than it would carry.
+    /// Refuses what holds more than this program knows, and so more than it would transfer.
     pub(super) fn check_is_known(&self, migrations: &Migrations) -> Result<(), TransferError> {
         check_is_known(&self.found, migrations, Dialect::Sqlite, &self.location)?;
         let others = self.other_tables().map_err(self.file.failed())?;
@@ -205,7 +195,8 @@ impl FileSnapshot {
     }
 
     fn other_tables(&self) -> rusqlite::Result<Vec<String>> {
-        const SQL: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+        const SQL: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND \
+                           name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
         let mut statement = self.connection.prepare(SQL)?;
         let names = statement
             .query_map([], |row| row.get(0))?
@@ -226,7 +217,8 @@ impl FileSnapshot {
     pub(super) fn last_sequence(&self, table: &Table) -> Result<i64, TransferError> {
         const IS_KEPT: &str =
             "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'sqlite_sequence'";
-        const SQL: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?1 AND typeof(seq) = 'integer'";
+        const SQL: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?1 AND \
+                           typeof(seq) = 'integer'";
         let read = || {
             let is_kept: bool = self.connection.query_row(IS_KEPT, [], |row| row.get(0))?;
             if is_kept {
@@ -240,7 +232,7 @@ impl FileSnapshot {
     }
 }
 
-/// Refuses what is no database of RUNE: nothing, something else under the same names, or only a
+/// Refuses what is not a database of RUNE: nothing, something else under the same names, or only a
 /// part.
 pub(super) fn check_is_rune(
     found: &Catalog,
@@ -364,7 +356,6 @@ fn data_version(connection: &Connection, file: &SqliteFile) -> Result<i64, Trans
     .map_err(|error| refusal(file, error))
 }
 
-/// What SQLite's refusal of a reader means.
 fn refusal(file: &SqliteFile, error: rusqlite::Error) -> TransferError {
     let path = file.path().to_owned();
     if error

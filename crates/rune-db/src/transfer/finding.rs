@@ -1,4 +1,4 @@
-//! What cannot be carried exactly, and where it stands.
+//! What cannot be transferred exactly, and where it stands.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ const NAMED_KEYS: usize = 5;
 /// How much of a key is shown, in characters.
 const SHOWN_KEY: usize = 80;
 
-/// Why a cell cannot be carried exactly.
+/// Why a cell cannot be transferred exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FindingKind {
@@ -23,15 +23,12 @@ pub enum FindingKind {
     NoLike,
     /// A value of another type than the column's: SQLite stores what it is given.
     WrongType,
-    /// NULL where PostgreSQL demands a value.
     MissingValue,
-    /// NULL in a primary key.
     NullKey,
-    /// A number beyond the column's range.
     OutOfRange,
     /// A key that may not fit into an entry of an index.
     KeyTooLong,
-    /// A value of more bytes than are carried.
+    /// A value of more bytes than are transferred.
     TooLarge,
     /// NaN; SQLite would store NULL.
     NotANumber,
@@ -58,7 +55,7 @@ impl FindingKind {
     }
 }
 
-/// Cells that cannot be carried exactly, all for one reason in one column.
+/// Cells that cannot be transferred exactly, all for one reason in one column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub table: &'static str,

@@ -31,15 +31,11 @@ use rune_storage::{
     schema::{ColumnKind, TABLES, Table, Verb},
 };
 
-/// Contents up to this size come with their row, in bytes.
+/// Values up to this size come with their row, in bytes.
 const INLINE_BYTES: u64 = 1 << 20;
 const MESSAGES_AHEAD: usize = 4;
 
 /// Writes every row of a database into a new file.
-///
-/// # Errors
-/// When the database is not RUNE's, has what a file cannot hold, the file exists, or what arrived
-/// is not what was sent.
 pub(crate) async fn into_file(
     client: &Client,
     location: &str,
@@ -96,7 +92,7 @@ async fn digests(
     Ok(digests)
 }
 
-/// Fetches one table: its rows, then those contents that are too large to come with their row.
+/// Fetches one table: its rows, then those values that are too large to come with their row.
 async fn fetch(
     server: &ServerTables<'_>,
     new: NewFile,
@@ -156,7 +152,7 @@ async fn fetch_content(
     .await
 }
 
-/// What asks for the rows: every column in its widest type, then for contents their length.
+/// What asks for the rows: every column in its widest type, then for values their length.
 fn select(server: &ServerTables<'_>, table: &Table) -> String {
     let mut columns = Vec::new();
     let mut lengths = Vec::new();

@@ -46,11 +46,11 @@ pub(crate) struct MoveSettings {
     /// After how many rows at the latest what is there goes to the server.
     pub(crate) batch_rows: u64,
     /// Whether a source that is written to meanwhile is fine: what was there at the start is
-    /// carried.
+    /// transferred.
     pub(crate) allow_live_source: bool,
 }
 
-/// A source whose every cell can be carried.
+/// A source whose every cell can be transferred.
 #[derive(Debug)]
 pub(crate) struct CheckedSource {
     rows: CheckedRows,
@@ -88,7 +88,7 @@ impl IntegrityCheck {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Phases {
-    /// Looking at every cell of the source.
+    /// Checking every cell of the source.
     pub(crate) check: f64,
     /// Copying alone, from the first byte sent to the server's answer.
     pub(crate) copy: f64,
@@ -101,7 +101,6 @@ pub(crate) struct Phases {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MovedTable {
     pub(crate) table: &'static str,
-    /// How many rows the source has.
     pub(crate) source_rows: u64,
     /// How many bytes their values have.
     pub(crate) bytes: u64,
@@ -111,7 +110,6 @@ pub(crate) struct MovedTable {
     pub(crate) digest: Option<String>,
 }
 
-/// What a move did, or would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Moved {
@@ -129,11 +127,7 @@ pub(crate) struct Moved {
 }
 
 impl CheckedSource {
-    /// Looks at everything in a source.
-    ///
-    /// # Errors
-    /// When it is no database of RUNE, has what this program does not know, or has cells that
-    /// cannot be carried.
+    /// Checks everything in a source.
     pub(crate) fn check(
         source: FileSnapshot,
         migrations: &Migrations,
@@ -188,9 +182,6 @@ impl CheckedRows {
 }
 
 /// Says what a move would do; changes nothing on either side.
-///
-/// # Errors
-/// When it would be refused.
 pub(crate) async fn plan_into_server(
     client: &Client,
     location: &str,
@@ -241,10 +232,8 @@ async fn plan(
     })
 }
 
-/// Moves every row.
-///
-/// # Errors
-/// When anything at all is not as it should be; the target is then as it was before.
+/// Moves every row. Fails when anything at all is not as it should be; the target is then as it was
+/// before.
 pub(crate) async fn into_server(
     client: &Client,
     location: &str,

@@ -1,4 +1,4 @@
-//! The primary keys and indexes of empty tables that this transaction has made itself: taken away
+//! The primary keys and indexes of empty tables that this transaction has made itself: dropped
 //! before the rows come, made again after them under the same names, because a tree is sooner built
 //! from all keys at once than key by key.
 //!
@@ -15,7 +15,7 @@ use rune_storage::{ServerError, schema::TABLES};
 pub(super) struct Keys(Vec<String>);
 
 impl Keys {
-    /// Takes away what the tables of these schema versions have.
+    /// Drops what the tables of these schema versions have.
     pub(super) async fn take_away(
         server: &ServerTables<'_>,
         made: &[u32],

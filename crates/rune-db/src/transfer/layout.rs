@@ -1,4 +1,4 @@
-//! What carrying needs to know of a table beyond its columns: its key, and which columns may be
+//! What a transfer needs to know of a table beyond its columns: its key, and which columns may be
 //! NULL.
 
 use rune_storage::schema::{Column, ColumnKind, TABLES, Table};
@@ -29,7 +29,6 @@ pub(super) fn is_nullable(table: &Table, column: &Column) -> bool {
         .any(|(name, columns)| *name == table.name && columns.contains(&column.name))
 }
 
-/// Whether a column is indexed by itself.
 pub(super) fn is_indexed(table: &Table, column: &Column) -> bool {
     table
         .indexes

@@ -1,8 +1,8 @@
-//! Carrying RUNE's rows from one database into another, and proving that they arrived.
+//! Transferring RUNE's rows from one database into another, and proving that they arrived.
 //!
-//! Rows are carried exactly or not at all: what the other engine cannot hold is found before
+//! Rows are transferred exactly or not at all: what the other engine cannot hold is found before
 //! anything is kept, and nothing is kept before both sides have the same digests. Bookkeeping
-//! tables are not carried; the destination has its own. No value is interpreted, and no message
+//! tables are not transferred; the destination has its own. No value is interpreted, and no message
 //! holds the content of a row, only its table, key and column. How a database is reached belongs to
 //! `storage`, what its tables look like to `schema`.
 

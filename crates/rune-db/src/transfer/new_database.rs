@@ -56,13 +56,12 @@ impl NewDatabase {
         self.file.path()
     }
 
-    /// Opens it to be filled.
     pub(super) fn connect(&self) -> Result<Connection, TransferError> {
         connect_new(self.path())
     }
 
     /// Gives the file its name. When it is not what is found under that name afterwards, the name
-    /// is taken away again.
+    /// is dropped again.
     pub(super) fn publish(mut self) -> Result<(), TransferError> {
         // Whoever opens the file by its name waits for this lock, so that what lies beside it until
         // then is not theirs.

@@ -1,4 +1,4 @@
-//! The rows of a table in a SQLite file, cell by cell, with large contents read in pieces.
+//! The rows of a table in a SQLite file, cell by cell, with large values read in pieces.
 
 use std::io::Read as _;
 
@@ -12,9 +12,8 @@ use rune_storage::{
     schema::{ColumnKind, Table},
 };
 
-/// Contents up to this size come with their row, in bytes.
+/// Values up to this size come with their row, in bytes.
 pub(super) const INLINE_BYTES: i64 = 64 << 10;
-/// In what pieces larger contents are read.
 const PIECE_BYTES: usize = 128 << 10;
 
 /// A cell as SQLite stores it.
@@ -45,7 +44,6 @@ impl<'a> From<ValueRef<'a>> for Cell<'a> {
     }
 }
 
-/// A row that is being read.
 pub(super) struct RowView<'r, 'c> {
     row: &'r Row<'r>,
     table: &'static Table,
@@ -55,7 +53,7 @@ pub(super) struct RowView<'r, 'c> {
     buffer: &'r mut Vec<u8>,
 }
 
-/// Reads every row of a table; contents of more than `inline_bytes` are given as [`Cell::Large`]. A
+/// Reads every row of a table; values of more than `inline_bytes` are given as [`Cell::Large`]. A
 /// table that is not there has no rows.
 pub(super) fn for_each_row(
     source: &FileSnapshot,
@@ -86,7 +84,7 @@ pub(super) fn for_each_row(
     Ok(())
 }
 
-/// The columns in order; for contents, then: length, class, row.
+/// The columns in order; for values, then: length, class, row.
 fn select(table: &Table, inline_bytes: i64, order: &str) -> String {
     let mut columns: Vec<String> = Vec::new();
     let mut contents: Vec<String> = Vec::new();
@@ -147,7 +145,6 @@ impl RowView<'_, '_> {
         })
     }
 
-    /// Reads a content piece by piece.
     pub(super) fn read_content(
         &mut self,
         column: &str,

@@ -13,7 +13,7 @@ use super::{
 use rune_core::progress::Progress;
 use rune_storage::{SqliteError, schema::TABLES};
 
-/// A table that was carried, as both sides have it.
+/// A table that was transferred, as both sides have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CarriedTable {
@@ -61,7 +61,7 @@ pub(super) fn verify(
     Ok(tables)
 }
 
-/// Lets SQLite look at every page and every index.
+/// Lets SQLite check every page and every index.
 pub(super) fn check_integrity(
     connection: &Connection,
     path: &Utf8Path,

@@ -53,7 +53,7 @@ impl<'c> ServerTables<'c> {
         })
     }
 
-    /// Refuses what is no database of RUNE.
+    /// Refuses what is not a database of RUNE.
     pub(super) fn check_is_rune(
         &self,
         migrations: &Migrations,
@@ -82,7 +82,6 @@ impl<'c> ServerTables<'c> {
         Ok(site.notes(verb))
     }
 
-    /// The name of a table in SQL.
     pub(super) fn name(&self, table: &Table) -> String {
         format!("{}.{}", quoted(&self.schema), table.name)
     }
@@ -104,7 +103,7 @@ impl<'c> ServerTables<'c> {
         }
     }
 
-    /// About how many bytes the values of a table take. Contents are counted as they are sent; on
+    /// About how many bytes the values of a table take. Values are counted as they are sent; on
     /// disk they are compressed.
     pub(super) async fn bytes(&self, table: &Table) -> Result<u64, TransferError> {
         let sql = match table

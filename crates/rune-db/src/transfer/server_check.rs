@@ -1,4 +1,4 @@
-//! The look at the values on a server that a SQLite file cannot hold exactly.
+//! The check of the values on a server that a SQLite file cannot hold exactly.
 
 use tokio_postgres::{Client, types::Type};
 
@@ -15,13 +15,9 @@ use rune_storage::{
 
 /// How many rows with bytes of another encoding are looked for in a table; there may be more.
 const MOST_ROWS: usize = 100;
-/// How many keys of a finding are named.
 const NAMED_KEYS: usize = 5;
 
-/// Looks at every row of every table; the server does the looking.
-///
-/// # Errors
-/// When something cannot be carried exactly, with everything that was found.
+/// Checks every row of every table; the server does the work.
 pub(super) async fn check(server: &ServerTables<'_>) -> Result<(), TransferError> {
     let findings = in_tables(server).await?;
     if findings.is_empty() {
@@ -31,11 +27,8 @@ pub(super) async fn check(server: &ServerTables<'_>) -> Result<(), TransferError
     }
 }
 
-/// Everything in the tables of a schema that cannot be carried exactly, within a transaction of the
-/// caller.
-///
-/// # Errors
-/// When the server cannot be asked.
+/// Everything in the tables of a schema that cannot be transferred exactly, within a transaction of
+/// the caller.
 pub(crate) async fn findings(
     client: &Client,
     schema: &str,

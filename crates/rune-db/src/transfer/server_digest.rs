@@ -81,7 +81,8 @@ pub(super) fn keyed_digests_sql(server: &ServerTables<'_>, table: &Table) -> Str
         .collect();
     // The digests are computed before the rows are sorted, so that the server sorts nothing else.
     format!(
-        "COPY (SELECT {}, digest FROM (SELECT {names}, {} AS digest FROM {} OFFSET 0) AS rows ORDER BY {}) TO STDOUT (FORMAT BINARY)",
+        "COPY (SELECT {}, digest FROM (SELECT {names}, {} AS digest FROM {} OFFSET 0) AS rows \
+         ORDER BY {}) TO STDOUT (FORMAT BINARY)",
         shown.join(", "),
         row_digest_sql(server, table),
         server.name(table),
@@ -96,7 +97,6 @@ pub(super) fn row_digest(field: Option<&[u8]>) -> Result<RowDigest, TransferErro
         .ok_or(TransferError::Protocol)
 }
 
-/// The digest of a row in SQL.
 fn row_digest_sql(server: &ServerTables<'_>, table: &Table) -> String {
     let value = |column: &Column, name: &str| match column.kind {
         ColumnKind::Text => format!(

@@ -324,7 +324,7 @@ fn a_server_that_dies_in_the_middle_of_a_migration_leaves_nothing_and_a_rerun_fi
 }
 
 #[test]
-fn what_a_site_made_of_the_tables_of_a_file_is_no_bug_of_ours() {
+fn what_a_site_made_of_the_tables_of_a_file_is_not_a_bug_of_ours() {
     let directory = tempfile::tempdir().unwrap();
     for (number, (sql, code, words)) in [
         ("CREATE TRIGGER t BEFORE INSERT ON settings BEGIN SELECT RAISE(ABORT, 'not here'); END", 9, "a trigger of this site refuses"),

@@ -184,7 +184,7 @@ fn a_restore_into_a_file_names_what_a_copy_of_pages_would_delete() {
 }
 
 #[test]
-fn verify_says_what_stands_in_the_place_of_a_table_and_does_not_fail_on_it() {
+fn verify_says_what_has_the_name_of_a_table_and_does_not_fail_on_it() {
     for (table, sql, words) in [
         (
             "audit_artifact",

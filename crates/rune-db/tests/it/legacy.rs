@@ -27,7 +27,7 @@ pub(crate) fn make_legacy(path: &Path) {
 }
 
 #[test]
-fn a_legacy_file_is_taken_over_with_its_rows_and_gets_what_it_lacks() {
+fn a_legacy_file_is_adopted_with_its_rows_and_gets_what_it_lacks() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
     make_legacy(&path);
@@ -71,7 +71,7 @@ fn a_legacy_file_is_taken_over_with_its_rows_and_gets_what_it_lacks() {
 
 /// RUNE's newer releases fail on such a file after they have made an empty `schema_version`.
 #[test]
-fn a_legacy_file_that_a_newer_rune_stumbled_over_is_taken_over_too() {
+fn a_legacy_file_that_a_newer_rune_stumbled_over_is_adopted_too() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
     make_legacy(&path);

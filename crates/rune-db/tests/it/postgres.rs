@@ -371,7 +371,7 @@ fn the_password_may_stand_in_a_file() {
 }
 
 #[test]
-fn a_server_that_only_reads_can_be_looked_at_and_says_so_otherwise() {
+fn a_server_that_only_reads_can_be_inspected_and_says_so_otherwise() {
     let server = Server::shared(17);
     let (empty, full) = (server.database(), server.database());
     rune_db(&["migrate"]).on(&full.url()).run().succeeds();

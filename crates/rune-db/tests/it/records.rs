@@ -271,7 +271,7 @@ fn a_job_is_shown_with_its_payload_only_when_asked_for() {
 }
 
 #[test]
-fn s06_giving_up_on_jobs_names_an_age_and_a_tenant() {
+fn s06_marking_jobs_as_failed_names_an_age_and_a_tenant() {
     on_both(|sample, _| {
         let [_, running, new] = &sample.jobs;
         let stale = |arguments: &[&str]| {
@@ -373,7 +373,7 @@ fn events_are_listed_by_id_and_summed_up_by_name() {
 }
 
 #[test]
-fn evidence_is_listed_taken_out_and_checked() {
+fn evidence_is_listed_exported_and_checked() {
     on_both(|sample, directory| {
         let [sbom, log] = &sample.artifacts;
         assert_eq!(
@@ -443,7 +443,7 @@ fn evidence_is_listed_taken_out_and_checked() {
 }
 
 #[test]
-fn damaged_evidence_is_named_and_never_taken_out() {
+fn damaged_evidence_is_named_and_never_exported() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
     let sample = fill(format!("sqlite:///{path}"), |clock| {
@@ -488,7 +488,7 @@ fn damaged_evidence_is_named_and_never_taken_out() {
 }
 
 #[test]
-fn content_that_is_no_bytes_is_damaged_and_the_rest_is_still_checked() {
+fn content_that_is_not_bytes_is_damaged_and_the_rest_is_still_checked() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
     let sample = fill(format!("sqlite:///{path}"), |clock| {

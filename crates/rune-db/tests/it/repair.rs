@@ -100,7 +100,7 @@ fn a_repair_that_cannot_be_done_leaves_everything_as_it_was() {
     database.query("CREATE VIEW report AS SELECT duration_ms FROM workflow_events");
     rune_db(&["repair"]).on(&database.url()).run().fails(
         12,
-        &["view report keeps the type of `workflow_events.duration_ms`"],
+        &["view report prevents altering the type of `workflow_events.duration_ms`"],
     );
     let real = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'report' AND data_type = 'real'";
     assert_eq!(database.query(real), "5");

@@ -164,7 +164,7 @@ fn a_standby_is_said_to_be_one_by_every_verb_that_writes() {
 }
 
 #[test]
-fn a_lock_that_somebody_holds_and_a_statement_that_is_cancelled_are_no_bugs() {
+fn a_lock_that_somebody_holds_and_a_statement_that_is_cancelled_are_not_bugs() {
     let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
@@ -188,7 +188,7 @@ fn a_lock_that_somebody_holds_and_a_statement_that_is_cancelled_are_no_bugs() {
 }
 
 #[test]
-fn tables_that_the_site_has_changed_differ_and_are_no_bug_of_ours() {
+fn tables_that_the_site_has_changed_differ_and_are_not_a_bug_of_ours() {
     let (source, server) = (Source::with_rows(), Server::shared(17));
     let output = source.beside("x.db");
     for change in [

@@ -407,12 +407,12 @@ fn a_repair_names_what_depends_on_the_columns_that_it_would_alter() {
         (
             17,
             "CREATE VIEW report AS SELECT duration_ms FROM workflow_events",
-            "view report keeps the type of `workflow_events.duration_ms`",
+            "view report prevents altering the type of `workflow_events.duration_ms`",
         ),
         (
             15,
             "CREATE MATERIALIZED VIEW m AS SELECT created_at FROM jobs",
-            "materialized view m keeps the type of `jobs.created_at`",
+            "materialized view m prevents altering the type of `jobs.created_at`",
         ),
         (
             17,

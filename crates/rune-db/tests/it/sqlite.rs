@@ -148,7 +148,7 @@ fn a_plan_for_a_legacy_file_does_not_touch_it() {
         .run()
         .succeeds();
     assert!(
-        text.contains("would take over 3") && text.contains("would apply 4 (0004_chain_state.sql)"),
+        text.contains("would adopt 3") && text.contains("would apply 4 (0004_chain_state.sql)"),
         "{text}"
     );
     assert_eq!(fs::read(&path).unwrap(), before);
@@ -237,7 +237,7 @@ fn a_recorded_version_without_its_table_is_pointed_out() {
 }
 
 #[test]
-fn files_that_are_no_database_are_refused_and_left_as_they_are() {
+fn files_that_are_not_a_database_are_refused_and_left_as_they_are() {
     let directory = tempfile::tempdir().unwrap();
     let good = directory.path().join("good.db");
     rune_db(&["migrate"])
@@ -363,7 +363,7 @@ pub(crate) fn as_nobody(arguments: &[&str], url: &str) -> Ended {
 }
 
 #[test]
-fn a_file_that_may_only_be_read_can_be_looked_at_and_not_migrated() {
+fn a_file_that_may_only_be_read_can_be_inspected_and_not_migrated() {
     let directory = tempfile::tempdir().unwrap();
     let (legacy, current) = (
         directory.path().join("legacy.db"),

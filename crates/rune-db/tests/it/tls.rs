@@ -40,7 +40,7 @@ fn each_mode_proves_what_it_says() {
 }
 
 #[test]
-fn root_certificates_without_a_mode_are_verified_with_and_plain_text_is_no_way_out() {
+fn root_certificates_without_a_mode_are_verified_with_and_plain_text_is_not_a_way_out() {
     let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new("ours"));
     let ours = format!("sslrootcert={}", authority.file(directory.path()).display());
     let theirs = directory.path().join("theirs.crt");
@@ -75,7 +75,7 @@ fn root_certificates_without_a_mode_are_verified_with_and_plain_text_is_no_way_o
 }
 
 #[test]
-fn a_certificate_of_another_authority_is_refused_wherever_authorities_are_named() {
+fn a_certificate_of_another_ca_is_refused_wherever_cas_are_named() {
     let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new("ours"));
     let server = Authority::new("theirs").server("127.0.0.1", false);
     let database = server.database();
@@ -108,7 +108,7 @@ fn a_certificate_for_another_host_is_enough_for_verify_ca_only() {
 }
 
 #[test]
-fn an_expired_certificate_is_refused_wherever_certificates_are_looked_at() {
+fn an_expired_certificate_is_refused_wherever_certificates_are_checked() {
     let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new("ours"));
     let server = authority.server("127.0.0.1", true);
     let database = server.database();

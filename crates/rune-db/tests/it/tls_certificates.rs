@@ -73,7 +73,7 @@ fn make(directory: &Path) {
 }
 
 #[test]
-fn unusual_certificates_are_not_judged_where_nothing_is_verified() {
+fn unusual_certificates_are_not_checked_where_nothing_is_verified() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     make(directory);

@@ -111,7 +111,7 @@ fn cells_of_a_wrong_type_equal_nothing_of_the_right_one() {
 }
 
 #[test]
-fn what_is_no_database_of_rune_is_not_compared() {
+fn what_is_not_a_database_of_rune_is_not_compared() {
     let source = Source::with_rows();
     let other = source.beside("other.db");
     rune_testkit::tool::sqlite_execute(&other, "CREATE TABLE other (x)");

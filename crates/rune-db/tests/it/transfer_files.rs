@@ -244,7 +244,7 @@ fn a_log_beside_another_name_of_the_file_is_never_missed_and_never_overwritten()
 }
 
 #[test]
-fn looking_at_a_file_leaves_the_log_beside_it_as_it_was() {
+fn reading_a_file_leaves_the_log_beside_it_as_it_was() {
     let source = Source::with_rows();
     leave_in_log(&source.path(), LATE);
     let both =
@@ -574,7 +574,7 @@ fn a_path_is_never_read_as_a_uri_or_as_another_name() {
 }
 
 #[test]
-fn names_of_nothing_and_names_of_sqlite_are_no_destinations() {
+fn names_of_nothing_and_names_of_sqlite_are_not_destinations() {
     let source = Source::with_rows();
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("directory")).unwrap();

@@ -309,7 +309,7 @@ fn m11_no_message_holds_a_row() {
 }
 
 #[test]
-fn m12_what_cannot_be_carried_stops_the_move_before_the_first_table() {
+fn m12_what_cannot_be_transferred_stops_the_move_before_the_first_table() {
     let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     source.execute("UPDATE settings SET value_json = char(0)");

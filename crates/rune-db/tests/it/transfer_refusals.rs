@@ -83,7 +83,7 @@ const CANNOT_CARRY: [(&str, &str, &str); 14] = [
 ];
 
 #[test]
-fn every_kind_of_cell_that_cannot_be_carried_is_named_and_nothing_is_done() {
+fn every_kind_of_cell_that_cannot_be_transferred_is_named_and_nothing_is_done() {
     let server = Server::shared(16);
     let database = server.database();
     for (case, sql, words) in CANNOT_CARRY {
@@ -224,7 +224,7 @@ fn a_sequence_that_is_ahead_is_not_set_back() {
 }
 
 #[test]
-fn a_file_in_wal_mode_is_read_with_what_stands_in_the_log_only() {
+fn a_file_in_wal_mode_is_read_with_what_is_in_the_log_only() {
     let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     let writer = rusqlite::Connection::open(source.path()).unwrap();

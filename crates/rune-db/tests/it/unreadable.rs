@@ -142,7 +142,7 @@ fn verified(url: &str) -> Ended {
 }
 
 #[test]
-fn an_empty_file_and_a_database_without_runes_tables_are_not_sound() {
+fn an_empty_file_and_a_database_without_runes_tables_are_not_valid() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
     fs::write(&path, "").unwrap();

@@ -173,7 +173,7 @@ fn cells_of_the_wrong_type_and_missing_keys_are_found_in_sqlite() {
 }
 
 #[test]
-fn the_schema_is_judged_column_by_column() {
+fn the_schema_is_checked_column_by_column() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
     let server = Server::shared(17);

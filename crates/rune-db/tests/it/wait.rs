@@ -90,7 +90,7 @@ fn when_the_time_is_up_the_last_reason_is_said_and_its_code_kept() {
         rune_db(arguments).on(url).run().fails(
             10,
             &[
-                "waited 1s for `postgresql://rune@127.0.0.1:1/rune` in vain",
+                "timed out after 1s waiting for `postgresql://rune@127.0.0.1:1/rune`",
                 "onnection refused",
             ],
         );

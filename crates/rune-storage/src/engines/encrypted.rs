@@ -18,7 +18,6 @@ use x509_cert::der::oid::db::rfc5912::{
 
 use rune_core::tls::Certificate;
 
-/// An encrypted connection.
 pub(super) struct Encrypted<S> {
     stream: tokio_rustls::client::TlsStream<S>,
     /// What the login is bound to; `None` where that would prove nothing.

@@ -1,7 +1,7 @@
 //! Whether a text is JSON as Python's `json` module reads it.
 //!
 //! RUNE writes JSON with Python's `json.dumps`, which emits the words `NaN`, `Infinity` and
-//! `-Infinity` for numbers that JSON does not have. Texts are judged here and never changed: what
+//! `-Infinity` for numbers that JSON does not have. Texts are checked here and never changed: what
 //! arrived is what is stored. The work needs no recursion, so no depth of nesting can exhaust the
 //! stack. The grammar is RFC 8259, and those three words.
 

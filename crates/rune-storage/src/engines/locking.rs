@@ -6,7 +6,7 @@
 //! come from an earlier transaction, and are read again under the lock.
 //!
 //! A transaction that writes locks its tables as its statements would. Nobody can put a trigger,
-//! rule, foreign key or policy on a table between the look at it and the statement that would meet
+//! rule, foreign key or policy on a table between the check of it and the statement that would meet
 //! it.
 
 use std::{fmt::Write as _, time::Duration};
@@ -38,7 +38,7 @@ pub struct Locking<'a> {
     /// Whether a table that the role may not read is an error. It is not locked otherwise; one that
     /// it may only read is locked for that.
     pub(crate) needs_all: bool,
-    /// The limit of each statement; zero is none.
+    /// The limit of each statement; zero means no limit.
     pub statement_timeout: Duration,
 }
 
@@ -46,7 +46,7 @@ pub struct Locking<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeenTables {
     major: Option<u32>,
-    /// Whether the server can look whether we are still there.
+    /// Whether the server can check whether we are still there.
     is_linux: bool,
     /// In the order in which all of us lock.
     tables: Vec<SeenTable>,
@@ -61,11 +61,9 @@ struct SeenTable {
 }
 
 /// Begins a transaction with all tables locked before its first snapshot. Gives what it saw, which
-/// saves the next transaction a look.
-///
-/// # Errors
-/// When a table may not be read, stays locked, or is replaced again and again; when the server
-/// cannot be asked, or only reads and the transaction is to write.
+/// saves the next transaction a look. Fails when a table may not be read, stays locked, or is
+/// replaced again and again; when the server cannot be asked, or only reads and the transaction is
+/// to write.
 pub(crate) async fn begin_locked(
     client: &Client,
     locking: &Locking<'_>,

@@ -1,5 +1,4 @@
-//! RUNE's database on SQLite and PostgreSQL: connections, the schema that is there, the storage
-//! port.
+//! RUNE's database on SQLite and PostgreSQL: connections, the schema they have, the storage port.
 
 mod conversion;
 mod encrypted;

@@ -24,7 +24,6 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 /// there to hear it.
 pub(super) type Traffic = JoinHandle<Option<ServerError>>;
 
-/// An open session.
 pub(super) struct OpenSession {
     pub(super) client: Client,
     /// Does the session's traffic; ends when the client is dropped.
@@ -40,7 +39,7 @@ pub(super) struct OpenSession {
 pub(super) struct Canceller {
     pub(super) token: CancelToken,
     pub(super) address: Address,
-    /// The name in the server's certificate, and what judges it.
+    /// The name in the server's certificate, and what checks it.
     pub(super) tls: Option<(Tls, String)>,
     pub(super) liveness: Liveness,
 }

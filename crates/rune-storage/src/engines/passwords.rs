@@ -1,4 +1,4 @@
-//! Passwords that stand in files: one file for one password, or libpq's password file.
+//! Passwords in files: one file for one password, or libpq's password file.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -84,7 +84,7 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// The first line that fits decides, as with libpq; an empty password is none.
+    /// The first line that fits decides, as with libpq; an empty password does not count.
     fn find_password(&self, text: &str, host: &PostgresHost) -> Option<Secret> {
         let (names, port) = match host {
             PostgresHost::Tcp(name, port) => (vec![name.as_str()], port.to_string()),

@@ -2,7 +2,6 @@
 
 use tokio_postgres::{Client, types::Type};
 
-/// What is a piece, in bytes.
 const PIECE_BYTES: usize = 1 << 20;
 /// How many pieces are asked for at once; each time the server's time limit for a statement begins
 /// anew.

@@ -153,10 +153,20 @@ impl Failure for Refusal {
         match self {
             Self::Said(error) => error.help(),
             Self::Tls(error) => error.help(),
-            Self::WrongKind { .. } => Some("name another server too, or ask for other `target_session_attrs`".to_owned()),
-            Self::Unreachable(_) => Some("check that the server runs and can be reached under this host and port".to_owned()),
-            Self::Silence(_) => Some("check host, port and firewall; `connect_timeout=SECONDS` in the URL changes the limit".to_owned()),
-            Self::Name { .. } => Some("check the host in the URL and the name service of this machine".to_owned()),
+            Self::WrongKind { .. } => {
+                Some("name another server too, or ask for other `target_session_attrs`".to_owned())
+            }
+            Self::Unreachable(_) => Some(
+                "check that the server runs and can be reached under this host and port".to_owned(),
+            ),
+            Self::Silence(_) => Some(
+                "check host, port and firewall; `connect_timeout=SECONDS` in the URL changes the \
+                 limit"
+                    .to_owned(),
+            ),
+            Self::Name { .. } => {
+                Some("check the host in the URL and the name service of this machine".to_owned())
+            }
         }
     }
 
@@ -279,7 +289,6 @@ async fn within<T>(
     }
 }
 
-/// The addresses of a server, at least one.
 async fn addresses(host: &PostgresHost) -> Result<Vec<Address>, Refusal> {
     let (name, port) = match host {
         PostgresHost::Tcp(name, port) => (name, port),

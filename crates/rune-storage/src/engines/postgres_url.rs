@@ -16,7 +16,6 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// In a parameter a slash stays readable.
 const ENCODED_PARAMETER: &AsciiSet = &ENCODED.remove(b'/');
 
 /// A database on a PostgreSQL server, and how to connect to it.
@@ -71,9 +70,9 @@ pub enum SslMode {
     Prefer,
     /// Always; the certificate is verified only when root certificates are named, as libpq does.
     Require,
-    /// Always, with a certificate of a trusted authority, whatever host it names.
+    /// Always, with a certificate of a trusted CA, whatever host it names.
     VerifyCa,
-    /// Always, with a certificate of a trusted authority for this very host.
+    /// Always, with a certificate of a trusted CA for this very host.
     VerifyFull,
 }
 
@@ -82,14 +81,14 @@ pub enum SslMode {
 pub enum RootCertificates {
     /// The certificates of a PEM file.
     File(Utf8PathBuf),
-    /// The public authorities that this program brings along.
+    /// The public CAs that this program brings along.
     System,
 }
 
 /// The certificate that this side shows: both files or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// The certificate and what leads from it to an authority that the server trusts, in PEM form.
+    /// The certificate and what leads from it to a CA that the server trusts, in PEM form.
     pub certificate: Option<Utf8PathBuf>,
     /// Its private key, in PEM form and without a passphrase.
     pub key: Option<Utf8PathBuf>,
@@ -139,7 +138,6 @@ pub struct Liveness {
 pub struct Keepalive {
     /// How long it is silent before the first.
     pub idle: Option<Duration>,
-    /// Time between probes.
     pub(crate) interval: Option<Duration>,
     /// How many may stay without an answer.
     pub count: Option<u32>,
@@ -321,7 +319,6 @@ impl PostgresUrl {
         }
     }
 
-    /// The password for one of the servers.
     pub(super) fn password_for(&self, host: usize) -> Option<&Secret> {
         self.password
             .as_ref()
@@ -337,7 +334,7 @@ impl PostgresUrl {
     }
 
     /// Whether every server is reached by its Unix socket, where there is no TLS; like libpq, the
-    /// mode is then not looked at.
+    /// mode is then ignored.
     pub(crate) fn has_only_sockets(&self) -> bool {
         self.hosts
             .iter()

@@ -18,7 +18,7 @@ use rune_core::{
 pub enum ServerError {
     /// What the server or the client library says.
     Said(tokio_postgres::Error),
-    /// The same about a statement that changes or removes an object and carries no rows, so that
+    /// The same about a statement that changes or removes an object and returns no rows, so that
     /// the detail is safe to show.
     OfObject(tokio_postgres::Error),
     /// The same about a statement that meets no row, so that whatever its message says is safe to
@@ -177,7 +177,10 @@ impl fmt::Display for ServerError {
         let error = match self {
             Self::Role { source, .. } => return source.fmt(formatter),
             Self::ReadOnly => {
-                return formatter.write_str("the session may only read: `default_transaction_read_only` is on for this role or database");
+                return formatter.write_str(
+                    "the session may only read: `default_transaction_read_only` is on for this \
+                     role or database",
+                );
             }
             Self::Standby => return formatter.write_str("the server is a standby and only reads"),
             Self::Denied { role, relations } => {
@@ -191,7 +194,10 @@ impl fmt::Display for ServerError {
                 return formatter.write_str("RUNE's tables are being replaced again and again");
             }
             Self::Uncertain(_) => {
-                return formatter.write_str("the connection was lost during COMMIT: it is unknown whether the changes were made");
+                return formatter.write_str(
+                    "the connection was lost during COMMIT: it is unknown whether the changes \
+                     were made",
+                );
             }
             Self::Said(error) | Self::OfObject(error) | Self::WithoutRows(error) => error,
         };
@@ -289,12 +295,17 @@ impl Failure for ServerError {
         match self {
             Self::ReadOnly => {
                 return Some(
-                    "if writing is intended, `ALTER ROLE … RESET default_transaction_read_only`, or the same for the database, or take it out of the URL's `options`"
+                    "if writing is intended, `ALTER ROLE … RESET default_transaction_read_only`, \
+                     or the same for the database, or take it out of the URL's `options`"
                         .to_owned(),
                 );
             }
             Self::Standby => {
-                return Some("connect to the primary; `target_session_attrs=read-write` finds it among several hosts".to_owned());
+                return Some(
+                    "connect to the primary; `target_session_attrs=read-write` finds it among \
+                     several hosts"
+                        .to_owned(),
+                );
             }
             Self::Denied { role, relations } => {
                 let grants: Vec<String> = relations
@@ -318,21 +329,28 @@ impl Failure for ServerError {
         }
         let Some(code) = self.code() else {
             return Some(if self.is_unbound() {
-                "use TLS, a password that is stored as SCRAM-SHA-256, and a server certificate that can be verified; or leave out `channel_binding=require`"
+                "use TLS, a password that is stored as SCRAM-SHA-256, and a server certificate \
+                 that can be verified; or leave out `channel_binding=require`"
                     .to_owned()
             } else if self.is_login() {
                 "give the password: in the URL, by `--password-file` or by PGPASSFILE".to_owned()
             } else if self.is_tls() {
-                "turn TLS on in the server (`ssl = on`), or say `sslmode=disable` if the way to it is trusted".to_owned()
+                "turn TLS on in the server (`ssl = on`), or say `sslmode=disable` if the way to \
+                 it is trusted"
+                    .to_owned()
             } else if self.said().is_some_and(tokio_postgres::Error::is_closed) {
-                "check that the server runs and can be reached; `--verbose` says what ended the connection".to_owned()
+                "check that the server runs and can be reached; `--verbose` says what ended the \
+                 connection"
+                    .to_owned()
             } else {
                 "check that the server runs and can be reached under this host and port".to_owned()
             });
         };
         if self.is_row_security() {
             return Some(
-                "connect as a role that sees every row: the owner without FORCE ROW LEVEL SECURITY, or one with BYPASSRLS".to_owned(),
+                "connect as a role that sees every row: the owner without FORCE ROW LEVEL \
+                 SECURITY, or one with BYPASSRLS"
+                    .to_owned(),
             );
         }
         let code = if self.is_within_function()
@@ -357,11 +375,13 @@ fn tls_help(error: &rustls::Error) -> Option<&'static str> {
         rustls::Error::AlertReceived(
             Alert::HandshakeFailure | Alert::ProtocolVersion | Alert::InsufficientSecurity,
         ) => {
-            "the server finds no common protocol, curve or signature: allow TLS 1.2 or 1.3, a curve of X25519, P-256 and P-384 \
-             (`ssl_ecdh_curve`), and a certificate with a key on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits"
+            "the server finds no common protocol, curve or signature: allow TLS 1.2 or 1.3, a \
+             curve of X25519, P-256 and P-384 (`ssl_ecdh_curve`), and a certificate with a key on \
+             P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits"
         }
         rustls::Error::AlertReceived(_) => {
-            "the server refuses this side; check that `sslcert` is of a CA that its `ssl_ca_file` names, and not expired"
+            "the server refuses this side; check that `sslcert` is of a CA that its `ssl_ca_file` \
+             names, and not expired"
         }
         rustls::Error::PeerIncompatible(_) => {
             "allow TLS 1.2 or 1.3 in the server (`ssl_max_protocol_version`, `ssl_ciphers`)"

@@ -8,7 +8,6 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use rune_core::text::shown;
 
-/// How many characters of a message are shown.
 const MOST_CHARACTERS: usize = 300;
 /// How many characters of a function's name are shown.
 const MOST_NAME_CHARACTERS: usize = 100;

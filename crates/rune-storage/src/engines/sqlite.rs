@@ -35,25 +35,11 @@ impl From<PathError> for OpenError {
 }
 
 impl Failure for OpenError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            Self::Sqlite(error) => error.kind(),
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::File(error) => error.may_pass(),
-            Self::Sqlite(error) => error.may_pass(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::File(error) => error.help(),
-            Self::Sqlite(error) => error.help(),
-        }
+    fn inner(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::File(error) => error,
+            Self::Sqlite(error) => error,
+        })
     }
 }
 
@@ -102,8 +88,7 @@ fn existing(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenE
     Ok(connection)
 }
 
-/// Opens an existing file for looking at it; nothing is created, and no statement can change
-/// anything.
+/// Opens an existing file for reading; nothing is created, and no statement can change anything.
 ///
 /// # Errors
 /// When it is missing, cannot be read, or is not a SQLite database; when its log may lie beside
@@ -186,7 +171,7 @@ fn open(
     connection
         .pragma_update(None, "foreign_keys", true)
         .map_err(SqliteError::on(path))?;
-    // SQLite looks at the file only when it must. This makes it look.
+    // SQLite reads the file only when it must. This makes it read.
     let look = || {
         connection.execute_batch("BEGIN")?;
         connection
@@ -204,9 +189,6 @@ fn open(
 }
 
 /// Switches a database to write-ahead logging; says whether it is in that mode now.
-///
-/// # Errors
-/// When it stays locked, or SQLite fails otherwise.
 pub(crate) fn switch_to_wal(connection: &Connection, path: &Utf8Path) -> Result<bool, SqliteError> {
     // The switch needs the file for itself and does not wait for it, whatever the busy timeout is.
     let mode: String = retry_while_busy(connection, || {

@@ -134,36 +134,62 @@ impl Failure for SqliteError {
     fn help(&self) -> Option<String> {
         let path = &self.path;
         Some(match self.source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => format!("check the path; `{path}` is not a SQLite database, or it is encrypted"),
-            Some(ErrorCode::DatabaseCorrupt) => format!("restore a backup; what can be saved, `sqlite3 {path} .recover` shows"),
+            Some(ErrorCode::NotADatabase) => {
+                format!("check the path; `{path}` is not a SQLite database, or it is encrypted")
+            }
+            Some(ErrorCode::DatabaseCorrupt) => {
+                format!("restore a backup; `sqlite3 {path} .recover` extracts what can be saved")
+            }
             Some(ErrorCode::ConstraintViolation) if self.is_of_trigger() => {
-                "ask whoever maintains the trigger; `rune-db status` names those on RUNE's tables".to_owned()
+                "ask whoever maintains the trigger; `rune-db status` names those on RUNE's tables"
+                    .to_owned()
             }
             Some(ErrorCode::ConstraintViolation) => {
-                "a constraint or unique index that RUNE does not have refuses a row; drop it, or change the rows".to_owned()
+                "a constraint or unique index that RUNE does not have refuses a row; drop it, or \
+                 change the rows"
+                    .to_owned()
             }
-            Some(ErrorCode::TypeMismatch) => "the tables are not as RUNE creates them; `rune-db status` shows what differs".to_owned(),
+            Some(ErrorCode::TypeMismatch) => {
+                "the tables are not as RUNE creates them; `rune-db status` shows what differs"
+                    .to_owned()
+            }
             _ => match self.kind() {
                 FailureKind::Drift => {
-                    "the tables or triggers are not as RUNE creates them; `rune-db status` and `rune-db verify` show what differs"
+                    "the tables or triggers are not as RUNE creates them; `rune-db status` and \
+                     `rune-db verify` show what differs"
                         .to_owned()
                 }
                 FailureKind::Input if self.source.sqlite_error_code().is_none() => {
-                    "a cell has a type that RUNE never stores there; `rune-db verify` names most of them".to_owned()
+                    "a cell has a type that RUNE never stores there; `rune-db verify` names most \
+                     of them"
+                        .to_owned()
                 }
-                FailureKind::Input if self.source.sqlite_error_code() == Some(ErrorCode::Unknown) => {
-                    format!("`{path}` is of another version of SQLite, or damaged; restore a backup")
-                }
-                FailureKind::Access => {
-                    format!("check who owns `{path}` and its directory; SQLite needs to make files beside it, even to read after a crash")
-                }
-                FailureKind::Conflict => "another program holds the database; stop it, or run the same command again".to_owned(),
-                FailureKind::Space => {
+                FailureKind::Input
+                    if self.source.sqlite_error_code() == Some(ErrorCode::Unknown) =>
+                {
                     format!(
-                        "make room beside `{path}`; check quotas and the limit of the file size (`ulimit -f`); run the same command again"
+                        "`{path}` is of another version of SQLite, or damaged; restore a backup"
                     )
                 }
-                FailureKind::Input => "check the disk; `dmesg` names what it could not read".to_owned(),
+                FailureKind::Access => {
+                    format!(
+                        "check who owns `{path}` and its directory; SQLite creates files beside \
+                         it, even to read after a crash"
+                    )
+                }
+                FailureKind::Conflict => {
+                    "another program holds the database; stop it, or run the same command again"
+                        .to_owned()
+                }
+                FailureKind::Space => {
+                    format!(
+                        "make room beside `{path}`; check quotas and the limit of the file size \
+                         (`ulimit -f`); run the same command again"
+                    )
+                }
+                FailureKind::Input => {
+                    "check the disk; `dmesg` names what it could not read".to_owned()
+                }
                 _ => return None,
             },
         })

@@ -62,7 +62,8 @@ pub enum SqliteFileError {
     Unfinished(Utf8PathBuf),
     /// Hard links.
     #[error(
-        "`{path}` has {links} names (hard links), and SQLite's log and journal lie beside one of them only"
+        "`{path}` has {links} names (hard links), and SQLite's log and journal lie beside one of \
+         them only"
     )]
     SeveralNames {
         /// One of the names.
@@ -133,26 +134,44 @@ impl Failure for SqliteFileError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::Path(error) => return error.help(),
-            Self::Name(_) => format!("name a file; names that end in {} belong to SQLite", SIDE_FILES.join(", ")),
+            Self::Name(_) => format!(
+                "choose another name; names that end in {} belong to SQLite",
+                SIDE_FILES.join(", ")
+            ),
             Self::NotRegular(..) => "name the database file itself".to_owned(),
-            Self::Unfinished(path) => format!("run the command again that was to write it: it starts over and removes `{path}.partial`"),
+            Self::Unfinished(path) => {
+                format!(
+                    "run the command again that was to write it: it starts over and removes \
+                     `{path}.partial`"
+                )
+            }
             Self::Link(path) => match fsx::resolve(path) {
                 Ok(target) => format!("name the file itself: `{target}`"),
                 Err(_) => "remove the link, or choose another name".to_owned(),
             },
             Self::SideFiles { beside, .. } => format!(
-                "they belong to a database that was moved or removed: move {} to where that database is now, under its name, or choose another name",
+                "they belong to a database that was moved or removed: move {} to where that \
+                 database is now, under its name, or choose another name",
                 listed(beside)
             ),
             Self::SeveralNames { .. } => {
-                "remove the other names, or make sure that no other name has a `-wal` or `-journal` beside it and work on a copy made with `cp`"
+                "remove the other names, or make sure that no other name has a `-wal` or \
+                 `-journal` beside it and work on a copy made with `cp`"
                     .to_owned()
             }
-            Self::Mounted(_) => "mount the directory of the database, not the file alone".to_owned(),
-            Self::Replaced(_) => "run the same command again when nothing replaces the file".to_owned(),
+            Self::Mounted(_) => {
+                "mount the directory of the database, not the file alone".to_owned()
+            }
+            Self::Replaced(_) => {
+                "run the same command again when nothing replaces the file".to_owned()
+            }
             Self::Same { .. } => "choose another destination".to_owned(),
-            Self::CutOff { path, .. } => format!("restore a backup; what can be saved, `sqlite3 {path} .recover` shows"),
-            Self::WriteVersion(_) => "it is of a later version of SQLite, or damaged; restore a backup".to_owned(),
+            Self::CutOff { path, .. } => {
+                format!("restore a backup; `sqlite3 {path} .recover` extracts what can be saved")
+            }
+            Self::WriteVersion(_) => {
+                "it is of a later version of SQLite, or damaged; restore a backup".to_owned()
+            }
         })
     }
 }
@@ -330,7 +349,7 @@ pub fn check_whole(
     };
     let pages = pragma("page_count").map_err(SqliteError::on(path))?;
     let expected = pages.saturating_mul(pragma("page_size").map_err(SqliteError::on(path))?);
-    // Pages that stand in the log alone are missing in the file, and rightly.
+    // Pages that are in the log alone are missing in the file, and rightly.
     let bytes = fsx::file_size(path)?;
     if bytes < expected && beside(path, &["-wal"], 1).is_empty() {
         return Err(SqliteFileError::CutOff {

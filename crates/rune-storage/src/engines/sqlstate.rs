@@ -60,7 +60,6 @@ pub(super) fn may_pass(code: &str, is_fatal: bool) -> bool {
         || kind(code, is_fatal) == FailureKind::Network
 }
 
-/// What to do next.
 pub(super) fn help(code: &str, is_fatal: bool) -> Option<&'static str> {
     Some(match code {
         "28P01" => {
@@ -76,7 +75,8 @@ pub(super) fn help(code: &str, is_fatal: bool) -> Option<&'static str> {
             "another session holds a lock; wait for it to end and run the same command again"
         }
         "53300" => {
-            "free a connection, or raise `max_connections` or the CONNECTION LIMIT of the role or database"
+            "free a connection, or raise `max_connections` or the CONNECTION LIMIT of the role or \
+             database"
         }
         "53100" | "53400" => "give the server more disk, or raise its limit (`temp_file_limit`)",
         "57P01" | "57P02" | "57P03" => {
@@ -90,20 +90,24 @@ pub(super) fn help(code: &str, is_fatal: bool) -> Option<&'static str> {
         }
         "22023" | "42704" | "55P02" | "42601" if is_fatal => "check `options` in the URL",
         "0A000" | "2BP01" => {
-            "drop the object that depends on it, run the same command again, and create the object anew"
+            "drop the object that depends on it, run the same command again, and create the \
+             object anew"
         }
         "40001" | "40P01" => {
-            "another session was in the way (on a standby: the replay of the primary's changes); run the same command again"
+            "another session was in the way (on a standby: the replay of the primary's changes); \
+             run the same command again"
         }
         "22P05" | "22021" => {
-            "the encoding of the database cannot hold a string; create the database with `ENCODING 'UTF8'`"
+            "the encoding of the database cannot hold a string; create the database with \
+             `ENCODING 'UTF8'`"
         }
         "55006" => "the object is in use; stop what uses it and run the same command again",
         "42P01" | "42703" | "42883" | "42804" | "42846" | "42809" | "428C9" => {
             "the tables are not as RUNE creates them; `rune-db status` shows what differs"
         }
         "23502" | "23503" | "23505" | "23514" | "23P01" | "44000" => {
-            "a constraint or unique index that RUNE does not have refuses a row; drop it, or change the rows"
+            "a constraint or unique index that RUNE does not have refuses a row; drop it, or \
+             change the rows"
         }
         "XX001" | "XX002" => "the server's files are damaged; restore the database from a backup",
         "54000" | "54001" | "54011" | "54023" => {
@@ -111,7 +115,8 @@ pub(super) fn help(code: &str, is_fatal: bool) -> Option<&'static str> {
         }
         _ => match code.get(..2)? {
             "P0" | "38" | "39" | "2F" | "09" | "27" => {
-                "a trigger, event trigger or function of this site refuses; ask whoever maintains it, or have it disabled meanwhile"
+                "a trigger, event trigger or function of this site refuses; ask whoever maintains \
+                 it, or have it disabled meanwhile"
             }
             "08" | "58" | "XX" => "see the server's log, and run the same command again",
             _ => return None,
@@ -151,7 +156,7 @@ mod tests {
         assert_eq!(
             kind("42601", true),
             FailureKind::Input,
-            "`options` that are no options"
+            "`options` that the server does not know"
         );
     }
 

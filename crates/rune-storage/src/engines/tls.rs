@@ -2,7 +2,7 @@
 //! named.
 //!
 //! `require` and `prefer` without root certificates encrypt and prove nothing about the server:
-//! that is what these words mean to every PostgreSQL client. Its certificate is then not judged,
+//! that is what these words mean to every PostgreSQL client. Its certificate is then not checked,
 //! but the handshake's signature is verified with the certificate's key wherever that can be done:
 //! channel binding is worth something only if the server holds that key.
 
@@ -103,11 +103,15 @@ impl Failure for TlsError {
         Some(match self {
             Self::File { source, .. } => return source.help(),
             Self::Pem { problem, .. } => problem.help(),
-            Self::NoRoots => {
-                "add `sslrootcert=/path/to/ca.crt`, or `sslrootcert=system` with `sslmode=verify-full` for the public CAs".to_owned()
+            Self::NoRoots => "add `sslrootcert=/path/to/ca.crt`, or `sslrootcert=system` with \
+                              `sslmode=verify-full` for the public CAs"
+                .to_owned(),
+            Self::HalfClient { missing, .. } => {
+                format!("add `{missing}=/path/to/file`; a certificate is of no use without its key")
             }
-            Self::HalfClient { missing, .. } => format!("add `{missing}=/path/to/file`; a certificate is of no use without its key"),
-            Self::KeyExposed(path) => format!("run `chmod 600 {path}`, or `chmod 640` if root owns it"),
+            Self::KeyExposed(path) => {
+                format!("run `chmod 600 {path}`, or `chmod 640` if root owns it")
+            }
             Self::Host(_) => "use another name of the server".to_owned(),
             Self::Client(_) | Self::Setup(_) => return None,
         })
@@ -205,7 +209,6 @@ fn trust(
     }
 }
 
-/// Encrypts one connection.
 pub(super) struct Connector {
     library: TlsConnector,
     name: ServerName<'static>,
@@ -315,7 +318,7 @@ fn load(roots: &RootCertificates) -> Result<TrustedCertificates, TlsError> {
     }
 }
 
-/// Lets certificates be judged, if they are to be, and remembers the one that was shown.
+/// Lets certificates be checked, if they are to be, and remembers the one that was shown.
 #[derive(Debug)]
 struct Recorder {
     trust: Option<Arc<TrustVerifier>>,
@@ -323,7 +326,7 @@ struct Recorder {
 }
 
 /// Kinds of signatures that cannot be verified here, and that a server whose certificate is not
-/// judged may use all the same.
+/// checked may use all the same.
 const UNVERIFIABLE: [SignatureScheme; 4] = [
     SignatureScheme::ED448,
     // RSASSA-PSS with a key for nothing else (RFC 8446, 4.2.3).

@@ -13,7 +13,7 @@ use super::server_error::ServerError;
 /// How long ending a transaction may take.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a server looks whether the program is still there while it works on a statement.
+/// How often a server checks whether the program is still there while it works on a statement.
 pub(super) const CHECK_INTERVAL: &str = "2s";
 
 /// What is set in every transaction. A setting that a later major version brought is in [`NEWER`].

@@ -71,7 +71,8 @@ pub enum UrlError {
     /// Three slashes and a path: absolute for some parts of RUNE, relative to the working directory
     /// for others.
     #[error(
-        "the SQLite URL has two meanings for RUNE: `{absolute}`, and `{relative}` below the working directory"
+        "the SQLite URL has two meanings for RUNE: `{absolute}`, and `{relative}` below the \
+         working directory"
     )]
     SqliteAmbiguous {
         /// The spelling of the absolute path.
@@ -96,7 +97,7 @@ pub enum UrlError {
         /// What is allowed.
         expected: &'static str,
     },
-    /// The public CAs, and a mode that does not look at the host.
+    /// The public CAs, and a mode that does not check the host.
     #[error("`{roots_from}=system` needs `sslmode=verify-full`, but `{mode_from}` is `{mode}`")]
     WeakMode {
         /// What names the public CAs.
@@ -116,21 +117,43 @@ impl Failure for UrlError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::NotAUrl | Self::Scheme(_) => {
-                "write `sqlite:///./jobs.db` or `sqlite:////absolute/path.db` for a file, `postgresql://user:password@host:5432/database` for a server".to_owned()
+                "write `sqlite:///./jobs.db` or `sqlite:////absolute/path.db` for a file, \
+                 `postgresql://user:password@host:5432/database` for a server"
+                    .to_owned()
             }
-            Self::NotAPath => "put URLs into RUNE_DB_URL; RUNE_API_DB_PATH takes the path of a SQLite file".to_owned(),
-            Self::SqliteAmbiguous { absolute, relative } => format!("write `{absolute}` or `{relative}`"),
-            Self::SqliteHost | Self::SqlitePath | Self::SqliteDrive | Self::SqliteHome | Self::SqliteRelative => {
-                "write the absolute path after four slashes, `sqlite:////var/lib/rune/jobs.db`".to_owned()
+            Self::NotAPath => {
+                "put URLs into RUNE_DB_URL; RUNE_API_DB_PATH takes the path of a SQLite file"
+                    .to_owned()
             }
-            Self::SqliteCharacter(_) => "rename the file, or use a path without that character".to_owned(),
-            Self::Postgres(_) => "write `postgresql://user:password@host:5432/database`, and in user and password every character that is \
-                 not a letter, digit, `-`, `.` or `_` as `%` and two hex digits (`@` is `%40`, `/` is `%2F`, `#` is `%23`)"
-                .to_owned(),
-            Self::UnknownParameter(_) => format!("leave it out; supported are {}", PostgresUrl::PARAMETERS.join(", ")),
-            Self::WeakMode { .. } => "anybody can get a certificate of a public CA, for a host of their own: \
-                 set `sslmode=verify-full`, or name the file of your CA in `sslrootcert`"
-                .to_owned(),
+            Self::SqliteAmbiguous { absolute, relative } => {
+                format!("write `{absolute}` or `{relative}`")
+            }
+            Self::SqliteHost
+            | Self::SqlitePath
+            | Self::SqliteDrive
+            | Self::SqliteHome
+            | Self::SqliteRelative => {
+                "write the absolute path after four slashes, `sqlite:////var/lib/rune/jobs.db`"
+                    .to_owned()
+            }
+            Self::SqliteCharacter(_) => {
+                "rename the file, or use a path without that character".to_owned()
+            }
+            Self::Postgres(_) => {
+                "write `postgresql://user:password@host:5432/database`, and in user and password \
+                 every character that is not a letter, digit, `-`, `.` or `_` as `%` and two hex \
+                 digits (`@` is `%40`, `/` is `%2F`, `#` is `%23`)"
+                    .to_owned()
+            }
+            Self::UnknownParameter(_) => format!(
+                "leave it out; supported are {}",
+                PostgresUrl::PARAMETERS.join(", ")
+            ),
+            Self::WeakMode { .. } => {
+                "anybody can get a certificate of a public CA, for a host of their own: set \
+                 `sslmode=verify-full`, or name the file of your CA in `sslrootcert`"
+                    .to_owned()
+            }
             Self::ParameterValue { .. } => return None,
         })
     }

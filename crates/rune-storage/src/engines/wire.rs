@@ -30,7 +30,6 @@ use rune_core::fsx;
 const LOOKS: u32 = 9;
 const MAX_TABLE_BYTES: u64 = 64 << 20;
 
-/// Where a server listens.
 #[derive(Debug, Clone)]
 pub(super) enum Address {
     /// On an address of a network.
@@ -39,7 +38,6 @@ pub(super) enum Address {
     Socket(Utf8PathBuf),
 }
 
-/// Nobody acknowledged anything for too long.
 #[derive(Debug, thiserror::Error)]
 #[error("the server did not acknowledge anything for {} s", .0.as_secs_f32())]
 struct Unacknowledged(Duration);
@@ -47,7 +45,6 @@ struct Unacknowledged(Duration);
 trait Duplex: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 
-/// A connection.
 pub(super) struct Wire {
     stream: Pin<Box<dyn Duplex>>,
     watch: Option<Watch>,
@@ -91,7 +88,7 @@ impl Wire {
         })
     }
 
-    /// Whoever waits for the server is also woken to look at the path.
+    /// Whoever waits for the server is also woken to check the path.
     fn pending<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         match self
             .watch
@@ -104,7 +101,6 @@ impl Wire {
     }
 }
 
-/// Looks at the path of one connection.
 struct Watch {
     ticks: Interval,
     limit: Duration,
@@ -153,8 +149,8 @@ impl Watch {
     }
 }
 
-/// Whether the kernel has sent something to the other side again, or probed its closed window
-/// twice, and got no answer since (`tr`, `retrnsmt` and `timeout` in the kernel's documentation,
+/// Whether the kernel has sent something to the peer again, or probed its closed window twice, and
+/// got no answer since (`tr`, `retrnsmt` and `timeout` in the kernel's documentation,
 /// `networking/proc_net_tcp`). One probe may stay without an answer on a path that is well: Linux
 /// answers those that come within half a second of each other once.
 fn is_unanswered(table: &str, inode: &str) -> bool {
@@ -234,9 +230,10 @@ mod tests {
     fn what_the_kernel_sends_again_or_probes_in_vain_is_unanswered() {
         let table = |timer: &str, again: &str, probes: &str| {
             format!(
-                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
-                 0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0\n   \
-                 1: 0100007F:8FD4 0100007F:1538 01 0000002A:00000000 {timer}:00000019 {again}     0        {probes} 22 2 0\n"
+                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   \
+                 uid  timeout inode\n   0: 0100007F:1538 00000000:0000 0A 00000000:00000000 \
+                 00:00000000 00000000     0        0 11 1 0\n   1: 0100007F:8FD4 0100007F:1538 01 \
+                 0000002A:00000000 {timer}:00000019 {again}     0        {probes} 22 2 0\n"
             )
         };
         for (timer, again, probes, expected) in [

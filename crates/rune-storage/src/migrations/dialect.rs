@@ -29,7 +29,6 @@ impl fmt::Display for Dialect {
     }
 }
 
-/// A marker that is none of those that are known.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UnknownMarker {
     /// The line that it stands on, from 1.

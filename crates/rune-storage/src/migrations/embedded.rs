@@ -6,7 +6,7 @@ macro_rules! migrations {
     };
 }
 
-/// File names and contents of `migrations/`, in order.
+/// Names and text of the files in `migrations/`, in order.
 pub(super) const FILES: &[(&str, &[u8])] = migrations![
     "0001_jobs.sql",
     "0002_idempotency_keys.sql",
@@ -15,3 +15,8 @@ pub(super) const FILES: &[(&str, &[u8])] = migrations![
     "0005_audit_artifact.sql",
     "0006_settings.sql",
 ];
+
+/// The number of the last one: they are numbered from 1, and none is left out.
+#[cfg(feature = "engines")]
+#[expect(clippy::cast_possible_wrap, reason = "there are a handful")]
+pub(crate) const LAST: i64 = FILES.len() as i64;

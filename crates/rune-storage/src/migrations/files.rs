@@ -36,7 +36,7 @@ pub struct Migration {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migrations(Vec<Migration>);
 
-/// Why files are no set of migrations.
+/// Why files are not a set of migrations.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationFileError {
     /// The files cannot be read.
@@ -56,7 +56,7 @@ pub enum MigrationFileError {
     /// A number is left out.
     #[error("there is no migration {0}")]
     Missing(u32),
-    /// A file is no text.
+    /// A file is not text.
     #[error("migration file `{0}` is not UTF-8 text")]
     NotText(String),
     /// A marker that names no dialect.
@@ -81,7 +81,8 @@ pub enum MigrationFileError {
     },
     /// A statement that would leave the transaction.
     #[error(
-        "line {line} of migration file `{file}` says `{word}`, but a migration is one transaction and cannot leave it"
+        "line {line} of migration file `{file}` says `{word}`, but a migration is one transaction \
+         and cannot leave it"
     )]
     Transaction {
         /// The file.
@@ -93,7 +94,8 @@ pub enum MigrationFileError {
     },
     /// SQL for SQLite only, by age.
     #[error(
-        "migration {version} ({file}) has no `-- migrate:` markers, so it is SQLite's SQL and not for PostgreSQL"
+        "migration {version} ({file}) has no `-- migrate:` markers, so it is SQLite's SQL and not \
+         for PostgreSQL"
     )]
     Unmarked {
         /// Its number.
@@ -267,7 +269,7 @@ impl Migrations {
     /// The migrations of a directory: its `.sql` files, not those of directories in it.
     ///
     /// # Errors
-    /// When it cannot be read, or its files are no set of migrations.
+    /// When it cannot be read, or its files are not a set of migrations.
     pub fn from_dir(directory: &Utf8Path) -> Result<Self, MigrationFileError> {
         let mut files = Vec::new();
         for path in fsx::list_files(directory)? {
@@ -281,10 +283,7 @@ impl Migrations {
         Self::from_files(files)
     }
 
-    /// A set of migrations from file names and contents, in any order.
-    ///
-    /// # Errors
-    /// When a name, a number or the text of a file is not as it should be.
+    /// A set of migrations from names and texts of files, in any order.
     pub(crate) fn from_files(
         files: impl IntoIterator<Item = (String, Vec<u8>)>,
     ) -> Result<Self, MigrationFileError> {
@@ -436,7 +435,8 @@ mod tests {
             load(&[("0001_a.sql", "CREATE TABLE a (b);\n-- COMMIT\n commit;")]).unwrap_err();
         assert_eq!(
             error,
-            "line 3 of migration file `0001_a.sql` says `COMMIT`, but a migration is one transaction and cannot leave it"
+            "line 3 of migration file `0001_a.sql` says `COMMIT`, but a migration is one \
+             transaction and cannot leave it"
         );
     }
 

@@ -6,5 +6,7 @@ mod files;
 mod splitter;
 
 pub use dialect::Dialect;
+#[cfg(feature = "engines")]
+pub(crate) use embedded::LAST;
 pub use files::{Migration, MigrationFileError, Migrations};
 pub use splitter::{SplitError, Statement, split};

@@ -42,7 +42,7 @@ pub fn split(text: &str, dialect: Dialect) -> Result<Vec<Statement>, SplitError>
     .run()
 }
 
-/// How many words are looked at to tell what a statement does.
+/// How many words are read to tell what a statement does.
 const WORDS: usize = 6;
 
 struct Splitter<'a> {
@@ -53,7 +53,6 @@ struct Splitter<'a> {
     current: Current,
 }
 
-/// The statement that is being read.
 #[derive(Default)]
 struct Current {
     sql: String,
@@ -153,7 +152,7 @@ impl<'a> Splitter<'a> {
         Ok(())
     }
 
-    /// Moves `length` bytes over without looking at them.
+    /// Moves `length` bytes over without reading them.
     fn take(&mut self, length: usize) {
         let (taken, rest) = self
             .rest
@@ -367,7 +366,8 @@ mod tests {
 
     #[test]
     fn a_sqlite_trigger_is_one_statement() {
-        let trigger = "CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN\n SELECT CASE WHEN 1 THEN 2 END;\n DELETE FROM b; END";
+        let trigger = "CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN\n SELECT CASE WHEN 1 THEN 2 \
+                       END;\n DELETE FROM b; END";
         assert_eq!(
             statements(&format!("{trigger}; SELECT 1;"), Dialect::Sqlite),
             [trigger, "SELECT 1"]
@@ -376,7 +376,8 @@ mod tests {
 
     #[test]
     fn a_postgres_body_is_one_statement() {
-        let function = "CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END";
+        let function = "CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN \
+                        true THEN 1 END; SELECT 2; END";
         assert_eq!(
             statements(&format!("{function}; SELECT 1"), Dialect::Postgres),
             [function, "SELECT 1"]

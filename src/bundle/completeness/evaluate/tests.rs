@@ -338,7 +338,7 @@ fn a_tag_with_the_digest_of_an_image_is_how_a_chart_shows_a_pin_and_no_image() {
     ] {
         assert_eq!(findings(&images, &policy(""), possible(reference)).len(), 1);
     }
-    // Where a container takes its image from, it is no image that a node can pull.
+    // Where a container takes its image from, it is not an image that a node can pull.
     let certain = Named::Image(format!("v1.7@{digest}"));
     assert_eq!(findings(&images, &policy(""), certain).len(), 1);
 }
@@ -393,7 +393,8 @@ fn what_only_looks_like_an_image_is_one_when_the_lock_has_it_and_else_a_finding_
     let error = evaluated(&images(), &policy(""), &survey)
         .unwrap_err()
         .to_string();
-    let lines = "images:\n      options:\n        - \"--sidecar\"\n    pins:\n      - { image: ghcr.io/lpasquali/rune, pin: tag, reason:";
+    let lines = "images:\n      options:\n        - \"--sidecar\"\n    pins:\n      - \
+                 { image: ghcr.io/lpasquali/rune, pin: tag, reason:";
     assert!(error.contains(lines), "{error}");
 }
 
@@ -470,14 +471,15 @@ fn one_finding_names_all_its_profiles_and_what_nobody_uses_is_one() {
     .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "charts and lock do not fit together in 3 places\n  \
-         the image `postgres`, docker.io/library/postgres:17, is in the lock, and no chart uses it in any profile\n    \
-         hint: take it out of the manifest, or say `extra: true` if it is to be included all the same\n  \
-         the image `rune`, ghcr.io/lpasquali/rune:1, is in the lock, and no chart uses it in any profile\n    \
-         hint: take it out of the manifest, or say `extra: true` if it is to be included all the same\n  \
-         chart c, profiles a, b: c/t.yaml: Job/j, container x, p: `redis:7` has no digest\n    \
-         hint: name the image in the manifest, and let the chart take its digest from the lock\n  \
-         lines for the policy, which declare these places and accept these tags:\n    \
-         pins:\n      - { image: docker.io/library/redis, pin: tag, reason: \"the chart names it by its tag\" }"
+        "charts and lock do not fit together in 3 places\n  the image `postgres`, \
+         docker.io/library/postgres:17, is in the lock, and no chart uses it in any profile\n    \
+         hint: take it out of the manifest, or say `extra: true` if it is to be included all the \
+         same\n  the image `rune`, ghcr.io/lpasquali/rune:1, is in the lock, and no chart uses it \
+         in any profile\n    hint: take it out of the manifest, or say `extra: true` if it is to \
+         be included all the same\n  chart c, profiles a, b: c/t.yaml: Job/j, container x, p: \
+         `redis:7` has no digest\n    hint: name the image in the manifest, and let the chart \
+         take its digest from the lock\n  lines for the policy, which declare these places and \
+         accept these tags:\n    pins:\n      - \
+         { image: docker.io/library/redis, pin: tag, reason: \"the chart names it by its tag\" }"
     );
 }

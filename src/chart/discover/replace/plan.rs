@@ -19,7 +19,6 @@ use crate::{
 };
 use rune_core::yaml::{self, Node, Place, Value};
 
-/// An image that is to be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Want {
     pub(super) place: ImagePlace,
@@ -29,22 +28,18 @@ pub(super) struct Want {
     pub(super) is_known: bool,
 }
 
-/// What one scalar is to become.
 #[derive(Debug, Default)]
 pub(super) struct Change {
     pub(super) text: String,
-    /// What is replaced in that.
     pub(super) edits: Vec<Edit>,
     /// From where it is to change: an alias can lead to it from several places.
     seen: BTreeSet<String>,
-    /// The wants that ask for it.
     wants: BTreeSet<usize>,
 }
 
 /// The changes of one document, by the place of the scalar.
 pub(super) type Plan = BTreeMap<Place, Change>;
 
-/// A want on its way down a tree.
 #[derive(Clone, Copy)]
 pub(super) struct Course {
     want: usize,
@@ -83,7 +78,6 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// The edits of a document with objects.
     pub(super) fn document(
         mut self,
         text: &str,
@@ -359,7 +353,6 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// The same for a text that is documents.
     fn in_documents(
         &mut self,
         text: &str,
@@ -393,7 +386,7 @@ impl<'p> Planner<'p> {
     }
 }
 
-/// The edits without those that are there twice; nothing when two contradict each other.
+/// The edits without duplicates; nothing when two contradict each other.
 fn disjoint(edits: Vec<(usize, Edit)>) -> Option<Vec<Edit>> {
     let mut edits: Vec<Edit> = edits.into_iter().map(|(_, edit)| edit).collect();
     edits.sort_by(|(one, new), (other, other_new)| {

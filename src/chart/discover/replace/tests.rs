@@ -39,7 +39,8 @@ fn obstacles(text: &str, images: &[&str]) -> Vec<ObstacleReason> {
 /// A pod with something in place of the image of its container.
 fn pod(image: &str) -> String {
     format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n    - name: c\n      image: {image}\n"
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n    - name: \
+         c\n      image: {image}\n"
     )
 }
 
@@ -78,10 +79,13 @@ fn every_style_of_scalar_is_replaced_in_its_own_bytes() {
 #[test]
 fn everything_else_stays_to_the_byte() {
     let text = |image: &str| {
-        let around = "---\r\n# Source: a.yaml\r\napiVersion: v1\r\nkind: Pod\r\nmetadata:\r\n  name: 'p'\r\n  \
-            annotations: {a: yes, b: 012, c: ~, d: \"\\u00e9\\n\", e: 1e3, f: 12:30, é: ☃}\r\nspec:\r\n  \
-            containers: # before\r\n    - &c\r\n      name: on\r\n      image: IMAGE   \r\n      command: [ sh, -c, \"echo IMAGE.old\" ]\r\n\
-            ...\r\n---   \r\n# nothing\r\n---\nkind: Service\napiVersion: v1\nmetadata: {name: IMAGEs}\nspec: |+\n  x\n\n\n--- # end\n";
+        let around = "---\r\n# Source: a.yaml\r\napiVersion: v1\r\nkind: Pod\r\nmetadata:\r\n  \
+                      name: 'p'\r\n  annotations: \
+                      {a: yes, b: 012, c: ~, d: \"\\u00e9\\n\", e: 1e3, f: 12:30, é: ☃}\r\nspec:\r\n  \
+                      containers: # before\r\n    - &c\r\n      name: on\r\n      image: \
+                      IMAGE   \r\n      command: [ sh, -c, \"echo IMAGE.old\" \
+                      ]\r\n...\r\n---   \r\n# nothing\r\n---\nkind: Service\napiVersion: \
+                      v1\nmetadata: {name: IMAGEs}\nspec: |+\n  x\n\n\n--- # end\n";
         around
             .replace("image: IMAGE", &format!("image: {image}"))
             .replace("IMAGE", OLD)
@@ -108,18 +112,22 @@ fn everything_else_stays_to_the_byte() {
 fn options_variables_lists_and_fields_are_replaced_where_they_name_images() {
     let text = |image: &str| {
         format!(
-            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec:\n  template:\n    spec:\n      \
-             initContainers: [{{name: i, image: postgres}}]\n      containers:\n        - name: postgres\n          \
-             image: '{image}'\n          args: [--image={image}, --other-image, {image}, --postgres=postgres]\n          \
-             env:\n            - {{name: RELATED_IMAGE_X, value: {image}}}\n            - {{name: A, value: \"{image},{image}\"}}\n            \
-             - {{name: B, value: postgres}}\n      volumes: [{{name: v, image: {{reference: {image}}}}}]\n"
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec:\n  \
+             template:\n    spec:\n      initContainers: [{{name: i, image: postgres}}]\n      \
+             containers:\n        - name: postgres\n          image: '{image}'\n          args: \
+             [--image={image}, --other-image, {image}, --postgres=postgres]\n          \
+             env:\n            - {{name: RELATED_IMAGE_X, value: {image}}}\n            - \
+             {{name: A, value: \"{image},{image}\"}}\n            - \
+             {{name: B, value: postgres}}\n      volumes: \
+             [{{name: v, image: {{reference: {image}}}}}]\n"
         )
     };
     let expected = text(NEW).replace("image: postgres}", &format!("image: {NEW}}}"));
     assert_eq!(replaced(&text(OLD)), expected);
     let field = |image: &str| {
         format!(
-            "apiVersion: x.test/v1\nkind: App\nmetadata: {{name: a}}\nspec: {{engine: {{{image}: 1, with: [{image}]}}, name: postgres}}\n"
+            "apiVersion: x.test/v1\nkind: App\nmetadata: {{name: a}}\nspec: \
+             {{engine: {{{image}: 1, with: [{image}]}}, name: postgres}}\n"
         )
     };
     let places = ImagePlaces {
@@ -140,16 +148,19 @@ fn options_variables_lists_and_fields_are_replaced_where_they_name_images() {
 fn strings_of_yaml_json_and_base64_are_replaced_within() {
     let config = |image: &str| {
         format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata:\n  a.yaml: |\n    # {OLD}\n    pod:\n      image: {image}\n      \
-             name: on\n  b.json: '{{\"image\":\"{image}\",\"x\":1}}'\n  c.json: \"{{\\\"image\\\":\\\"{image}\\\"}}\"\n  \
-             d.yaml: \"pods:\\n- image: '{image}'\\n\"\n"
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata:\n  a.yaml: |\n    # \
+             {OLD}\n    pod:\n      image: {image}\n      name: on\n  b.json: \
+             '{{\"image\":\"{image}\",\"x\":1}}'\n  \
+             c.json: \"{{\\\"image\\\":\\\"{image}\\\"}}\"\n  d.yaml: \"pods:\\n- image: \
+             '{image}'\\n\"\n"
         )
     };
     assert_eq!(replaced(&config(OLD)), config(NEW));
     let secret = |image: &str| {
         let inner = Base64::encode_string(format!("image: {image}\nport: 1\n").as_bytes());
         format!(
-            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata:\n  x.yaml: {inner}\n  password: aGFsbG8=\n"
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata:\n  x.yaml: {inner}\n  \
+             password: aGFsbG8=\n"
         )
     };
     assert_eq!(replaced(&secret(OLD)), secret(NEW));
@@ -157,7 +168,8 @@ fn strings_of_yaml_json_and_base64_are_replaced_within() {
     let variable = |image: &str| {
         let inner = Base64::encode_string(format!("{image} {image}").as_bytes());
         format!(
-            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{X_IMAGES: {inner}, other: {inner}}}\n"
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: \
+             {{X_IMAGES: {inner}, other: {inner}}}\n"
         )
     };
     assert_eq!(replaced(&variable(OLD)), variable(NEW));
@@ -206,13 +218,16 @@ fn references_in_parts_are_set_in_their_parts() {
 fn aliases_are_followed_where_they_mean_the_same_and_refused_where_not() {
     let same = |image: &str| {
         format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  initContainers: [{{name: i, image: &i {image}}}]\n  \
-             containers:\n    - &c {{name: c, image: *i}}\n    - {{<<: *c, name: d}}\n"
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  initContainers: \
+             [{{name: i, image: &i {image}}}]\n  containers:\n    - &c \
+             {{name: c, image: *i}}\n    - {{<<: *c, name: d}}\n"
         )
     };
     assert_eq!(replaced(&same(OLD)), same(NEW));
     let other = format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{x: &i '{OLD}'}}, annotations: {{a: *i}}}}\nspec: {{containers: [{{name: c, image: *i}}]}}\n"
+        "apiVersion: v1\nkind: Pod\nmetadata: \
+         {{name: p, labels: {{x: &i '{OLD}'}}, annotations: {{a: *i}}}}\nspec: \
+         {{containers: [{{name: c, image: *i}}]}}\n"
     );
     let found = obstacles(&other.replace(OLD, "postgres"), &["postgres"]);
     assert_eq!(found, [ObstacleReason::Shared]);
@@ -226,10 +241,11 @@ fn what_cannot_be_replaced_is_an_obstacle() {
         [ObstacleReason::Unreadable]
     );
     assert_eq!(obstacles("kind: *x\n", &[]), [ObstacleReason::Unreadable]);
-    let version = "apiVersion: elasticsearch.k8s.elastic.co/v1\nkind: Elasticsearch\nmetadata: {name: e}\nspec: {version: 8.1.0}\n";
+    let version = "apiVersion: elasticsearch.k8s.elastic.co/v1\nkind: Elasticsearch\nmetadata: \
+                   {name: e}\nspec: {version: 8.1.0}\n";
     let image = "docker.elastic.co/elasticsearch/elasticsearch:8.1.0";
     assert_eq!(obstacles(version, &[image]), [ObstacleReason::NotWritten]);
-    // What only looks like an image is none when the map does not have it.
+    // What only looks like an image is not an image when the map does not have it.
     let looks =
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {see: 'docker.io/a/b:1'}\n";
     assert_eq!(obstacles(looks, &[]), []);
@@ -261,7 +277,10 @@ fn drawn() -> impl proptest::strategy::Strategy<Value = String> {
     (prop::collection::vec(entries, 1..4), newline).prop_map(|(documents, newline)| {
         let mut text = String::new();
         for (number, entries) in documents.iter().enumerate() {
-            text.push_str(&format!("---\n# Source: {number}.yaml\napiVersion: x.test/v1\nkind: App\nmetadata:\n    name: a\nspec:\n"));
+            text.push_str(&format!(
+                "---\n# Source: {number}.yaml\napiVersion: x.test/v1\nkind: App\nmetadata:\n    \
+                 name: a\nspec:\n"
+            ));
             for (position, (key, value)) in entries.iter().enumerate() {
                 text.push_str(&format!("    k{position}:\n      {key}: {value}\n"));
             }

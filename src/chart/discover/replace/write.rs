@@ -9,7 +9,6 @@ use super::{
 use crate::chart::discover::MAX_NODES;
 use rune_core::yaml::{self, Node, Place, Value};
 
-/// How a scalar is written.
 #[derive(Clone, Copy)]
 enum Manner {
     /// Its bytes with the changed ones in them.

@@ -24,7 +24,8 @@ fn references(object: &str) -> Vec<String> {
 /// A container with a line of its own, whose image is `main`.
 fn container(line: &str) -> String {
     format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec: {{template: {{spec: {{containers: [{{name: c, image: main, {line}}}]}}}}}}\n"
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec: \
+         {{template: {{spec: {{containers: [{{name: c, image: main, {line}}}]}}}}}}\n"
     )
 }
 
@@ -97,13 +98,15 @@ fn in_containers() -> Vec<(String, String)> {
         ),
         (
             container(
-                "env: [{name: KAFKA_IMAGES, value: \"4.2=quay.io/a/kafka:4.2\\n4.3=quay.io/a/kafka:4.3\"}]",
+                "env: \
+                 [{name: KAFKA_IMAGES, value: \"4.2=quay.io/a/kafka:4.2\\n4.3=quay.io/a/kafka:4.3\"}]",
             ),
             "quay.io/a/kafka:4.3",
         ),
         (
             container(
-                "env: [{name: KAFKA, value: \"4.2=quay.io/a/kafka:4.2\\n4.3=quay.io/a/kafka:4.3\"}]",
+                "env: \
+                 [{name: KAFKA, value: \"4.2=quay.io/a/kafka:4.2\\n4.3=quay.io/a/kafka:4.3\"}]",
             ),
             "quay.io/a/kafka:4.2",
         ),
@@ -194,73 +197,204 @@ fn in_containers() -> Vec<(String, String)> {
 }
 
 /// Objects of other kinds, and a reference that is found in each.
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn in_other_objects() -> Vec<(String, &'static str)> {
     let base64 = |text: &str| Base64::encode_string(text.as_bytes());
     let release = Base64::encode_string(&zipped(
         r#"{"manifest":"spec:\n  image: ghcr.io/acme/app:1.2\n"}"#,
     ));
     vec![
-        (config_map("  SIDECAR_IMAGE: ghcr.io/acme/sidecar:v0.13.0"), "ghcr.io/acme/sidecar:v0.13.0"),
-        (config_map("  app.yaml: |\n    agent: { image: \"jenkins/agent:3385\" }"), "jenkins/agent:3385"),
-        (config_map("  app.yaml: |\n    agent:\n      image: redis:7 # why\n"), "redis:7"),
-        (config_map("  app.json: '{\"agents\": [{\"dockerImage\": \"redis:7\"}]}'"), "redis:7"),
-        (config_map("  app.toml: |\n    [agent]\n    image = \"redis:7\"\n"), "redis:7"),
-        (config_map("  app.properties: |\n    agent.image=redis:7\n    x=y\n"), "redis:7"),
-        (config_map("  app.xml: |\n    <agent><image>redis:7</image></agent>\n    <x/>\n"), "redis:7"),
-        (config_map("  run.sh: |\n    #!/bin/sh\n    docker run ghcr.io/acme/app:1.2 true\n"), "ghcr.io/acme/app:1.2"),
-        (config_map("  pod.yaml: |\n    ---\n    a: 1\n    ---\n    spec:\n      image: redis:7\n"), "redis:7"),
-        (config_map("  trivy.repository: ghcr.io/acme/scanner\n  trivy.tag: \"0.67\""), "ghcr.io/acme/scanner:0.67"),
-        (config_map("  a: '{\"b\": \"{\\\"image\\\": \\\"redis:7\\\"}\"}'"), "redis:7"),
-        (config_map("  a: 'uses **ghcr.io/acme/app:1.2** today'"), "ghcr.io/acme/app:1.2"),
-        (config_map("  a: 'wget -O- ghcr.io/acme/app:1.2, then quay.io/acme/other:3.'"), "quay.io/acme/other:3"),
-        (format!("kind: ConfigMap\nmetadata: {{name: m}}\nbinaryData: {{a: {}}}\n", base64("image: ghcr.io/acme/app:1.2\n")), "ghcr.io/acme/app:1.2"),
-        (format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{a: {}}}\n", base64("acme/app:1.2")), "acme/app:1.2"),
-        (format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{a: {}}}\n", base64(&base64("image: redis:7.2\n"))), "redis:7.2"),
-        (format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{release: {}}}\n", base64(&release)), "ghcr.io/acme/app:1.2"),
         (
-            format!("kind: Secret\nmetadata: {{name: s}}\nstringData: {{a: {}}}\n", base64("image: ghcr.io/acme/app:1.2\n").trim_end_matches('=')),
+            config_map("  SIDECAR_IMAGE: ghcr.io/acme/sidecar:v0.13.0"),
+            "ghcr.io/acme/sidecar:v0.13.0",
+        ),
+        (
+            config_map("  app.yaml: |\n    agent: { image: \"jenkins/agent:3385\" }"),
+            "jenkins/agent:3385",
+        ),
+        (
+            config_map("  app.yaml: |\n    agent:\n      image: redis:7 # why\n"),
+            "redis:7",
+        ),
+        (
+            config_map("  app.json: '{\"agents\": [{\"dockerImage\": \"redis:7\"}]}'"),
+            "redis:7",
+        ),
+        (
+            config_map("  app.toml: |\n    [agent]\n    image = \"redis:7\"\n"),
+            "redis:7",
+        ),
+        (
+            config_map("  app.properties: |\n    agent.image=redis:7\n    x=y\n"),
+            "redis:7",
+        ),
+        (
+            config_map("  app.xml: |\n    <agent><image>redis:7</image></agent>\n    <x/>\n"),
+            "redis:7",
+        ),
+        (
+            config_map("  run.sh: |\n    #!/bin/sh\n    docker run ghcr.io/acme/app:1.2 true\n"),
             "ghcr.io/acme/app:1.2",
         ),
-        (resource(&format!("{{source: 'data:text/plain;charset=utf-8;base64,{}'}}", base64("acme/app:1.2"))), "acme/app:1.2"),
-        ("kind: Secret\nmetadata: {name: s}\nstringData: {a.yaml: \"agent:\\n  image: redis:7\\n\"}\n".to_owned(), "redis:7"),
-        ("kind: Service\nmetadata: {name: s, annotations: {example.com/inject: 'ghcr.io/acme/app:1.2'}}\n".to_owned(), "ghcr.io/acme/app:1.2"),
-        ("kind: Service\nmetadata: {name: s, annotations: {example.com/sidecar-image: 'redis:7'}}\n".to_owned(), "redis:7"),
-        ("kind: Service\nmetadata: {name: s, annotations: {a: '[{\"name\": \"x\", \"image\": \"redis:7\"}]'}}\n".to_owned(), "redis:7"),
-        (config_map("  pod.yaml: |\n    spec:\n      containers: [{name: a, image: busybox}]\n"), "busybox"),
-        (config_map("  app.conf: |\n    agent_image:redis:7\n    {{ x }\n"), "redis:7"),
-        (config_map("  app.tpl: |\n    image: {{ .Registry }}/acme/app:{{ .Tag }}\n    {{ end }}\n"), "{{ .Registry }}/acme/app:{{ .Tag }}"),
-        (config_map("  app.conf: |\n    image=%s/acme/app:%s\n    {{ x }\n"), "%s/acme/app:%s"),
-        (resource("{image: 'ghcr.io/acme/app:1.2'}"), "ghcr.io/acme/app:1.2"),
+        (
+            config_map("  pod.yaml: |\n    ---\n    a: 1\n    ---\n    spec:\n      image: \
+                        redis:7\n"),
+            "redis:7",
+        ),
+        (
+            config_map("  trivy.repository: ghcr.io/acme/scanner\n  trivy.tag: \"0.67\""),
+            "ghcr.io/acme/scanner:0.67",
+        ),
+        (
+            config_map("  a: '{\"b\": \"{\\\"image\\\": \\\"redis:7\\\"}\"}'"),
+            "redis:7",
+        ),
+        (
+            config_map("  a: 'uses **ghcr.io/acme/app:1.2** today'"),
+            "ghcr.io/acme/app:1.2",
+        ),
+        (
+            config_map("  a: 'wget -O- ghcr.io/acme/app:1.2, then quay.io/acme/other:3.'"),
+            "quay.io/acme/other:3",
+        ),
+        (
+            format!(
+                "kind: ConfigMap\nmetadata: {{name: m}}\nbinaryData: {{a: {}}}\n",
+                base64("image: ghcr.io/acme/app:1.2\n")
+            ),
+            "ghcr.io/acme/app:1.2",
+        ),
+        (
+            format!(
+                "kind: Secret\nmetadata: {{name: s}}\ndata: {{a: {}}}\n",
+                base64("acme/app:1.2")
+            ),
+            "acme/app:1.2",
+        ),
+        (
+            format!(
+                "kind: Secret\nmetadata: {{name: s}}\ndata: {{a: {}}}\n",
+                base64(&base64("image: redis:7.2\n"))
+            ),
+            "redis:7.2",
+        ),
+        (
+            format!(
+                "kind: Secret\nmetadata: {{name: s}}\ndata: {{release: {}}}\n",
+                base64(&release)
+            ),
+            "ghcr.io/acme/app:1.2",
+        ),
+        (
+            format!(
+                "kind: Secret\nmetadata: {{name: s}}\nstringData: {{a: {}}}\n",
+                base64("image: ghcr.io/acme/app:1.2\n").trim_end_matches('=')
+            ),
+            "ghcr.io/acme/app:1.2",
+        ),
+        (
+            resource(&format!(
+                "{{source: 'data:text/plain;charset=utf-8;base64,{}'}}",
+                base64("acme/app:1.2")
+            )),
+            "acme/app:1.2",
+        ),
+        (
+            "kind: Secret\nmetadata: {name: s}\nstringData: \
+             {a.yaml: \"agent:\\n  image: redis:7\\n\"}\n".to_owned(),
+            "redis:7",
+        ),
+        (
+            "kind: Service\nmetadata: \
+             {name: s, annotations: {example.com/inject: 'ghcr.io/acme/app:1.2'}}\n".to_owned(),
+            "ghcr.io/acme/app:1.2",
+        ),
+        (
+            "kind: Service\nmetadata: \
+             {name: s, annotations: {example.com/sidecar-image: 'redis:7'}}\n".to_owned(),
+            "redis:7",
+        ),
+        (
+            "kind: Service\nmetadata: \
+             {name: s, annotations: {a: '[{\"name\": \"x\", \"image\": \"redis:7\"}]'}}\n".to_owned(),
+            "redis:7",
+        ),
+        (
+            config_map("  pod.yaml: |\n    spec:\n      containers: [{name: a, image: busybox}]\n"),
+            "busybox",
+        ),
+        (
+            config_map("  app.conf: |\n    agent_image:redis:7\n    {{ x }\n"),
+            "redis:7",
+        ),
+        (
+            config_map("  app.tpl: |\n    image: {{ .Registry }}/acme/app:{{ .Tag }}\n    \
+                        {{ end }}\n"),
+            "{{ .Registry }}/acme/app:{{ .Tag }}",
+        ),
+        (
+            config_map("  app.conf: |\n    image=%s/acme/app:%s\n    {{ x }\n"),
+            "%s/acme/app:%s",
+        ),
+        (
+            resource("{image: 'ghcr.io/acme/app:1.2'}"),
+            "ghcr.io/acme/app:1.2",
+        ),
         (resource("{image: busybox}"), "busybox"),
         (resource("{image: acme/app}"), "acme/app"),
         (resource("{images: {server: 'redis:7'}}"), "redis:7"),
         (resource("{images: ['acme/one:1']}"), "acme/one:1"),
-        (resource("{image: {repository: acme/app, tag: 1.2}}"), "acme/app:1.2"),
-        (resource("{image: {registry: quay.io, repository: acme/app, tag: '1.2'}}"), "quay.io/acme/app:1.2"),
-        (resource("{driver: {repository: nvcr.io/nvidia, image: driver, version: 550.1}}"), "nvcr.io/nvidia/driver:550.1"),
-        (resource("{sidecar: {imageRepository: acme/app, imageTag: v2}}"), "acme/app:v2"),
-        (resource("{extraArgs: ['--agent-image=redis:7']}"), "redis:7"),
-        (resource("{catalog: {'ghcr.io/acme/app:1.2': {}}}"), "ghcr.io/acme/app:1.2"),
-        (resource("{catalog: {'acme/app:1.2': true}}"), "acme/app:1.2"),
-        (resource("{source: 'https://example.com/api?image=ghcr.io/acme/app:1.2&x=y'}"), "ghcr.io/acme/app:1.2"),
         (
-            "apiVersion: fluentbit.fluent.io/v1alpha2\nkind: FluentBit\nmetadata: {name: f}\nspec: {image: 'ghcr.io/fluent/fluent-bit:5.1.0'}\n"
-                .to_owned(),
+            resource("{image: {repository: acme/app, tag: 1.2}}"),
+            "acme/app:1.2",
+        ),
+        (
+            resource("{image: {registry: quay.io, repository: acme/app, tag: '1.2'}}"),
+            "quay.io/acme/app:1.2",
+        ),
+        (
+            resource("{driver: {repository: nvcr.io/nvidia, image: driver, version: 550.1}}"),
+            "nvcr.io/nvidia/driver:550.1",
+        ),
+        (
+            resource("{sidecar: {imageRepository: acme/app, imageTag: v2}}"),
+            "acme/app:v2",
+        ),
+        (
+            resource("{extraArgs: ['--agent-image=redis:7']}"),
+            "redis:7",
+        ),
+        (
+            resource("{catalog: {'ghcr.io/acme/app:1.2': {}}}"),
+            "ghcr.io/acme/app:1.2",
+        ),
+        (
+            resource("{catalog: {'acme/app:1.2': true}}"),
+            "acme/app:1.2",
+        ),
+        (
+            resource("{source: 'https://example.com/api?image=ghcr.io/acme/app:1.2&x=y'}"),
+            "ghcr.io/acme/app:1.2",
+        ),
+        (
+            "apiVersion: fluentbit.fluent.io/v1alpha2\nkind: FluentBit\nmetadata: \
+             {name: f}\nspec: {image: 'ghcr.io/fluent/fluent-bit:5.1.0'}\n".to_owned(),
             "ghcr.io/fluent/fluent-bit:5.1.0",
         ),
         (
-            "apiVersion: acid.zalan.do/v1\nkind: OperatorConfiguration\nmetadata: {name: z}\nconfiguration: {docker_image: 'ghcr.io/zalando/spilo:4.1'}\n"
-                .to_owned(),
+            "apiVersion: acid.zalan.do/v1\nkind: OperatorConfiguration\nmetadata: \
+             {name: z}\nconfiguration: {docker_image: 'ghcr.io/zalando/spilo:4.1'}\n".to_owned(),
             "ghcr.io/zalando/spilo:4.1",
         ),
         (
-            "apiVersion: elasticsearch.k8s.elastic.co/v1\nkind: Elasticsearch\nmetadata: {name: e}\nspec: {version: 9.2.0}\n".to_owned(),
+            "apiVersion: elasticsearch.k8s.elastic.co/v1\nkind: Elasticsearch\nmetadata: \
+             {name: e}\nspec: {version: 9.2.0}\n".to_owned(),
             "docker.elastic.co/elasticsearch/elasticsearch:9.2.0",
         ),
         (
-            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: c}\nspec: {versions: [{schema: {properties: {image: \
-             {default: 'ghcr.io/acme/app:1.2', description: 'such as ghcr.io/other/app:9'}}}}]}\n"
-                .to_owned(),
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: \
+             {name: c}\nspec: \
+             {versions: [{schema: {properties: {image: {default: 'ghcr.io/acme/app:1.2', description: 'such as ghcr.io/other/app:9'}}}}]}\n".to_owned(),
             "ghcr.io/acme/app:1.2",
         ),
     ]
@@ -321,7 +455,7 @@ fn the_line_of_every_possible_image_declares_its_place_and_nothing_is_lost() {
     }
 }
 
-/// Strings that are no images, each under a key that says nothing, below `spec`.
+/// Strings that are not images, each under a key that says nothing, below `spec`.
 const NOT_IMAGES: &str = include_str!("not_images.txt");
 
 #[test]

@@ -21,25 +21,20 @@ use rune_core::{
     fsx::{self, Action, PathError},
 };
 
-/// Far above what a signature has.
 const MAX_SIGNATURE_BYTES: u64 = 64 << 10;
 
-/// Who signs the images and charts.
 #[derive(Debug)]
 pub(crate) enum ImageSigning {
-    /// The file with a private key.
     Key(Utf8PathBuf),
     /// Signatures that were made before, and the file with the public key that made them.
     Finished {
         key: Utf8PathBuf,
-        /// A directory of signatures, or a bundle.
         source: Utf8PathBuf,
     },
     /// Nobody: what is to be signed is written into this new directory, and nothing is built.
     Emit(Utf8PathBuf),
 }
 
-/// What is to be signed, written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PayloadsReport {
@@ -157,7 +152,10 @@ impl PayloadsReport {
         for WrittenPayload { file, name, .. } in &self.payloads {
             text.push_str(&format!("payload        {file}  {name}\n"));
         }
-        text.push_str("next: sign each file, write its signature to the same name with `.sig` instead of `.payload`, and build with --image-signatures\n");
+        text.push_str(
+            "next: sign each file, write its signature to the same name with `.sig` instead of \
+             `.payload`, and build with --image-signatures\n",
+        );
         text
     }
 }

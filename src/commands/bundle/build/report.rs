@@ -51,7 +51,6 @@ pub(crate) struct BundleReport {
     pub(super) bytes: u64,
     pub(super) entries: usize,
     pub(super) images: Vec<BuiltImage>,
-    /// The key identifiers of whoever signed.
     pub(super) signed_by: Vec<String>,
     #[serde(skip)]
     pub(super) signers: Vec<String>,
@@ -60,7 +59,6 @@ pub(crate) struct BundleReport {
     pub(super) image_signatures: Option<BuiltSignatures>,
     pub(super) waived: Vec<String>,
     pub(super) completeness: CompletenessReport,
-    /// What is to be fetched, or was.
     pub(super) remote_blobs: u64,
     pub(super) remote_bytes: u64,
     pub(super) dry_run: bool,
@@ -83,14 +81,12 @@ pub(super) struct BuiltDelta {
     pub(super) bases: Vec<BaseRecord>,
 }
 
-/// The image signatures in the bundle.
 #[derive(Debug, Serialize)]
 pub(super) struct BuiltSignatures {
     pub(super) key: Digest,
     pub(super) count: usize,
 }
 
-/// An image in the bundle.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BuiltImage {
@@ -120,7 +116,8 @@ impl BundleReport {
             None => {
                 let (blobs, fetched) = (self.remote_blobs, self.remote_bytes);
                 format!(
-                    "would write {name} {version} to `{output}`: {entries} entries, {bytes}, {} of them in {blobs} blobs to fetch\n",
+                    "would write {name} {version} to `{output}`: {entries} entries, {bytes}, {} \
+                     of them in {blobs} blobs to fetch\n",
                     size(fetched)
                 )
             }
@@ -134,7 +131,8 @@ impl BundleReport {
                 } = transferred;
                 let _ = writeln!(
                     text,
-                    "fetched        {fetched_blobs} blobs, {}; {kept_blobs} blobs were there from an earlier run",
+                    "fetched        {fetched_blobs} blobs, {}; {kept_blobs} blobs were there from \
+                     an earlier run",
                     size(*fetched_bytes)
                 );
                 text
@@ -171,7 +169,10 @@ impl BundleReport {
             );
         }
         if self.signed_by.is_empty() {
-            text.push_str("NOT SIGNED: pass --key to sign; verbs refuse an unsigned bundle unless its digest is given\n");
+            text.push_str(
+                "NOT SIGNED: pass --key to sign; verbs refuse an unsigned bundle unless its \
+                 digest is given\n",
+            );
         }
         for waived in &self.waived {
             let _ = writeln!(text, "waived         {waived}");

@@ -39,7 +39,6 @@ pub(crate) struct DoctorBuildOptions {
     pub(crate) registry: ClientConfig,
 }
 
-/// Stands in for the passphrase, which is not asked for here.
 #[derive(Debug, thiserror::Error)]
 #[error("the key is encrypted")]
 struct Encrypted;
@@ -50,8 +49,7 @@ impl Failure for Encrypted {
     }
 }
 
-/// Looks at everything that a build needs. What depends on something that is wrong is not looked
-/// at.
+/// Checks everything that a build needs. What depends on something that is wrong is not checked.
 pub(crate) fn run(options: &DoctorBuildOptions) -> DoctorReport {
     let mut checks = Vec::new();
     let project = project(options, &mut checks);
@@ -272,7 +270,7 @@ pub(super) fn in_haste(config: ClientConfig) -> ClientConfig {
     }
 }
 
-/// Lays the bundle out and looks whether it fits where it is to be written.
+/// Lays the bundle out and checks whether it fits where it is to be written.
 fn room(
     project: &Project,
     lock: &Lock,

@@ -22,11 +22,10 @@ pub(crate) use receive::{DoctorReceiveOptions, run as examine_receive};
 pub(crate) struct DoctorReport {
     step: &'static str,
     subject: String,
-    /// Each thing that was looked at, in the order in which they depend on each other.
+    /// Each thing that was checked, in the order in which they depend on each other.
     checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Check {
@@ -34,7 +33,6 @@ struct Check {
     state: State,
     needed: String,
     available: String,
-    /// What to do about it.
     help: Option<String>,
     #[serde(skip)]
     kind: Option<FailureKind>,
@@ -92,7 +90,6 @@ impl Check {
         }
     }
 
-    /// What there is, or the problem in its place.
     fn of(
         name: &'static str,
         needed: impl Into<String>,

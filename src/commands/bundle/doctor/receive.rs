@@ -23,7 +23,6 @@ use rune_core::{
     text::{exact_size, size},
 };
 
-/// Far above any kubeconfig.
 const MAX_KUBECONFIG_BYTES: u64 = 4 << 20;
 /// Where containerd listens, on its own and within k3s or RKE2.
 const CONTAINERD_SOCKETS: [&str; 2] = [
@@ -33,25 +32,18 @@ const CONTAINERD_SOCKETS: [&str; 2] = [
 /// How long Helm may take to say its version.
 const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
 
-/// What will be done with the bundle.
 #[derive(Debug, Clone)]
 pub(crate) struct DoctorReceiveOptions {
-    /// Which bundle, and what it is checked with.
     pub(crate) bundle: BundleOptions,
-    /// The directory in which it would be unpacked.
     pub(crate) directory: Utf8PathBuf,
-    /// The registry that it would be pushed to.
     pub(crate) registry: Option<Destination>,
-    /// The Helm that was found.
     pub(crate) helm: Option<Utf8PathBuf>,
-    /// The configuration of the cluster that was found.
     pub(crate) kubeconfig: Option<Utf8PathBuf>,
     /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the
     /// registry itself need not be one.
     pub(crate) access: ClientConfig,
 }
 
-/// A configuration of a cluster is none.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a kubeconfig with a current context")]
 struct NoKubeconfig(Utf8PathBuf);
@@ -62,11 +54,15 @@ impl Failure for NoKubeconfig {
     }
 
     fn help(&self) -> Option<String> {
-        Some("name another file with --kubeconfig, or choose a context with `kubectl config use-context`".to_owned())
+        Some(
+            "name another file with --kubeconfig, or choose a context with `kubectl config \
+             use-context`"
+                .to_owned(),
+        )
     }
 }
 
-/// Looks at everything that is needed to use a bundle here.
+/// Checks everything that is needed to use a bundle here.
 pub(crate) fn run(options: &DoctorReceiveOptions) -> DoctorReport {
     let mut checks = Vec::new();
     if let Some(bytes) = bundle(&options.bundle, &mut checks) {
@@ -88,8 +84,8 @@ pub(crate) fn run(options: &DoctorReceiveOptions) -> DoctorReport {
     }
 }
 
-/// Reads the head, asks who vouches for it, and compares the length of the file. Gives how many
-/// bytes the bundle has.
+/// Reads the head, authenticates it, and compares the length of the file. Gives how many bytes the
+/// bundle has.
 fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
     let needed = "a bundle of a format that this program reads";
     let opened = || -> Result<_, CommandError> {
@@ -140,7 +136,8 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
             .iter()
             .filter(|state| matches!(state, SlotState::Unknown { .. }))
             .count();
-        let help = "pass --key FILE with the public key that you received out of band; without one nothing can be pushed or installed";
+        let help = "pass --key FILE with the public key that you received out of band; without \
+                    one nothing can be pushed or installed";
         checks.push(Check::warning(
             "trust",
             needed,
@@ -159,7 +156,7 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
             length.map_err(CommandError::from),
         ));
     } else {
-        let help = "save it as a file: all verbs but verify and unpack read in place";
+        let help = "save it as a file: only verify and unpack read a stream";
         checks.push(Check::warning(
             "length",
             needed,
@@ -182,7 +179,8 @@ fn room(directory: &Utf8Path, bytes: u64) -> Check {
     match fsx::available_space(directory) {
         Err(error) => Check::problem("room", needed, &error.into()),
         Ok(available) if available < bytes => {
-            let help = "unpack it on another disk (--into), or do not unpack it: push, serve, load and install read it where it is";
+            let help = "unpack it on another disk (--into), or do not unpack it: push, serve, \
+                        load and install read it where it is";
             Check::warning("room", needed, free(available), help)
         }
         Ok(available) => Check::ok("room", needed, free(available)),

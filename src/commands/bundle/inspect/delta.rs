@@ -14,11 +14,9 @@ use rune_core::text::{exact_size, shown};
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DeltaReport {
-    /// The size of the file.
     bytes: u64,
     included: Tally,
     needed: Tally,
-    /// The entries that `apply` takes from elsewhere.
     needed_entries: BTreeSet<EntryName>,
     /// What it was created for. That is not signed.
     bases: Vec<BaseRecord>,

@@ -7,17 +7,14 @@ use rune_core::{
     text::{shown, size},
 };
 
-/// How many platforms are listed by name.
 const MAX_LISTED: usize = 4;
 const HEADINGS: [&str; 5] = ["IMAGE", "DIGEST", "PLATFORMS", "SIZE", "LICENCE"];
 /// As many hex digits of a digest as people take to tell images apart.
 const SHORT_DIGEST: usize = 12;
 
-/// A line of the table.
 pub(super) struct ImageRow([String; 5]);
 
 impl ImageRow {
-    /// An image, with how many bytes the bundle has of it.
     pub(super) fn of(image: &ImageRecord, bytes: Option<u64>) -> Self {
         let digest: String = image
             .target
@@ -39,7 +36,7 @@ impl ImageRow {
     }
 }
 
-/// The carried platforms, in short, and how many were left out.
+/// The included platforms, in short, and how many were left out.
 fn platforms(image: &ImageRecord) -> String {
     // Nearly all are of Linux: there the processor says enough.
     let short = |name: String| {
@@ -144,7 +141,6 @@ pub(super) fn sboms(sboms: &[ImageSboms]) -> Vec<String> {
     }
 }
 
-/// How many platforms of one image have SBOMs.
 fn of_image(platforms: &[ImageSboms]) -> String {
     let name = platforms.first().map(|one| shown(&one.image));
     let lacking: Vec<String> = platforms

@@ -10,7 +10,6 @@ use rune_core::{
     failure::{Failure, FailureKind},
 };
 
-/// Why a bundle does not say what to install.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChoiceError {
     #[error("the bundle has no chart")]
@@ -177,7 +176,6 @@ fn values_of(name: &str, set: &[ReleaseRecord], values: &[String]) -> Vec<String
     own
 }
 
-/// The chart that is meant.
 pub(super) fn chosen_chart<'a>(
     charts: &'a [ChartRecord],
     name: Option<&str>,

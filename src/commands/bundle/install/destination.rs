@@ -28,7 +28,6 @@ use rune_core::{
     yaml,
 };
 
-/// How many connections the registry is asked on.
 const LOOKS: usize = 4;
 
 /// What is installed, and with which values.
@@ -37,12 +36,10 @@ pub(super) struct Destination {
     pub(super) archive: Vec<u8>,
     pub(super) kube_version: Option<String>,
     pub(super) profile: Option<String>,
-    /// The texts of the profile's values.
     profile_values: Vec<String>,
     registry: Option<String>,
 }
 
-/// Which images are at the destination.
 #[derive(Default)]
 pub(super) struct Images {
     /// What of them is another there.
@@ -50,7 +47,7 @@ pub(super) struct Images {
     /// What was asked for; the error says why it is not there.
     asked: BTreeMap<String, Result<(), String>>,
     /// What images that the charts name by their tag alone are called there, and the number of each
-    /// in the index.
+    /// in the bundle index.
     tagged: BTreeMap<String, usize>,
 }
 
@@ -90,7 +87,6 @@ fn carried(bundle: &OpenBundle) -> BTreeSet<Digest> {
 }
 
 impl Destination {
-    /// Reads chart and values out of the bundle.
     pub(super) fn read(
         bundle: &OpenBundle,
         options: &InstallOptions,
@@ -147,7 +143,6 @@ impl Destination {
         self.written(&self.made(replaced)?, helm)
     }
 
-    /// The values of the destination.
     pub(super) fn made(&self, replaced: &Replaced) -> Result<Value, CommandError> {
         let made = destination_values(
             self.registry.as_deref(),
@@ -369,7 +364,6 @@ impl Images {
         running.collect()
     }
 
-    /// Whether an image is there.
     async fn ask(
         &mut self,
         client: &Client,
@@ -389,7 +383,7 @@ impl Images {
     }
 }
 
-/// Whether charts name an image of the index by its tag alone.
+/// Whether charts name an image of the bundle index by its tag alone.
 fn is_tagged(index: &BundleIndex, number: usize) -> bool {
     index
         .images

@@ -36,7 +36,6 @@ pub(super) struct Inspection {
     pub(super) objects: Vec<Object>,
     pub(super) running: RunningImages,
     pub(super) history: Vec<Revision>,
-    /// What becomes of the namespace.
     pub(super) namespace: NamespacePlan,
     /// What becomes of the custom resource definitions of its `crds/`.
     pub(super) definitions: Definitions,
@@ -235,7 +234,8 @@ impl Work<'_> {
     }
 
     async fn ask_schema(&self, kept: &InstallRecord, installed: &[Object]) -> Option<u32> {
-        // Without migrations there is nothing to compare, before the first installation no database.
+        // Without migrations there is nothing to compare, before the first installation no
+        // database.
         if self.schema_version().is_none() || kept.installed.is_none() {
             return None;
         }
@@ -302,7 +302,8 @@ impl Work<'_> {
             .filter(|(known, database)| known < database)
         {
             notes.push(format!(
-                "note: the database of release {} has schema version {database}; what runs now has version {known}, and would run on it again if this fails",
+                "note: the database of release {} has schema version {database}; what runs now \
+                 has version {known}, and would run on it again if this fails",
                 self.helm.release()
             ));
         }
@@ -310,12 +311,17 @@ impl Work<'_> {
             let changes = found.definitions.changes.iter();
             let names: Vec<&str> = changes.map(|change| change.object.as_str()).collect();
             notes.push(format!(
-                "note: {} changes before the release, and does not go back when it fails or is rolled back",
+                "note: {} changes before the release, and does not go back when it fails or is \
+                 rolled back",
                 names.join(", ")
             ));
         }
         if found.install_kind == InstallKind::First && !found.history.is_empty() {
-            notes.push("note: the release was not installed by this program, so it is not known whether this is a downgrade".to_owned());
+            notes.push(
+                "note: the release was not installed by this program, so it is not known whether \
+                 this is a downgrade"
+                    .to_owned(),
+            );
         }
         notes
     }

@@ -28,14 +28,13 @@ use rune_core::{
 };
 
 /// What is said of an image that Helm applies past the post-renderer.
-const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave --registry out and give the nodes a mirror (`rune-bundle mirror`)";
+const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave --registry out \
+                        and give the nodes a mirror (`rune-bundle mirror`)";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum MapMode {
-    /// By the values of the chart.
     Values,
-    /// In the objects that the chart renders to.
     Objects,
 }
 
@@ -58,7 +57,6 @@ pub(super) struct Mapped {
     pub(super) post_renderer: Option<PostRenderer>,
 }
 
-/// What Helm renders the chart with.
 #[derive(Clone, Copy)]
 pub(super) struct Rendering<'r> {
     pub(super) helm: &'r ReleaseHelm,
@@ -81,7 +79,6 @@ fn shown_place<S: serde::Serializer>(place: &ImagePlace, serializer: S) -> Resul
     serializer.collect_str(place)
 }
 
-/// The images of rendered objects.
 struct RenderedImages {
     /// Those that do not come from the destination as the objects are.
     outside: Vec<(ImagePlace, String)>,
@@ -89,7 +86,6 @@ struct RenderedImages {
     map: BTreeMap<String, String>,
 }
 
-/// The chart rendered with some values.
 struct Attempt {
     values: Vec<String>,
     rendered: String,
@@ -99,7 +95,6 @@ struct Attempt {
     images: RenderedImages,
 }
 
-/// Why the chart is not installed: images would come from elsewhere.
 #[derive(Debug, thiserror::Error)]
 #[error("images would not come from {registry}:{}", lines(.findings))]
 struct Elsewhere {
@@ -307,7 +302,6 @@ impl Mapping {
         }))
     }
 
-    /// The image of the bundle that a text means.
     fn meant(&self, text: &str) -> Option<usize> {
         meant_image(text, &self.available)
     }
@@ -322,7 +316,7 @@ impl Mapping {
             .is_some_and(|rest| rest.starts_with('/'))
     }
 
-    /// What stands in place of an image: itself when it is there by its digest.
+    /// What replaces an image: itself when it is there by its digest.
     fn target(&self, text: &str) -> Option<String> {
         let has_digest =
             || Reference::parse_like_a_runtime(text).is_ok_and(|found| found.digest().is_some());
@@ -363,7 +357,6 @@ impl Mapping {
         RenderedImages { outside, map }
     }
 
-    /// What would come from elsewhere.
     fn findings(
         &self,
         attempt: &Attempt,

@@ -6,7 +6,6 @@ use crate::{
     manifest::{Direction, PodSecurity},
 };
 
-/// What the bundle asks for a namespace.
 pub(super) fn settings(index: &BundleIndex, name: &str) -> NamespaceSettings {
     let Some(record) = index.namespace(name) else {
         return NamespaceSettings::default();

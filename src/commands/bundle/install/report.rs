@@ -33,7 +33,6 @@ pub(crate) struct InstallReport {
     /// The fields of the release, when it is one.
     #[serde(flatten)]
     one: Option<ReleaseReport>,
-    /// The releases, in the order of installation.
     releases: Vec<ReleaseReport>,
     receipt: Option<Appended>,
 }
@@ -46,19 +45,13 @@ struct ReleaseReport {
     release: String,
     chart: String,
     profile: Option<String>,
-    /// How images are mapped to the registry.
     map: Option<MapMode>,
-    /// Where the values that map them were written to.
     values_file: Option<Utf8PathBuf>,
-    /// What the bundle is to what was installed before.
     step: InstallKind,
-    /// What was installed before: its version.
     before: Option<semver::Version>,
     checks: Vec<Check>,
     changes: Vec<ObjectChange>,
-    /// The job that made the backup.
     backup: Option<String>,
-    /// The revision that runs now.
     revision: Option<u64>,
     tested: bool,
 }
@@ -179,7 +172,8 @@ impl InstallReport {
         }
         let _ = writeln!(
             text,
-            "would install {name} {version} as release {release} in namespace {namespace} of {cluster}"
+            "would install {name} {version} as release {release} in namespace {namespace} of \
+             {cluster}"
         );
         for change in changes {
             let sign = match change.change {

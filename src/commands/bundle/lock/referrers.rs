@@ -7,7 +7,6 @@ use serde::Serialize;
 use crate::{manifest::LockedReferrer, registry::RepositoryName};
 use rune_core::{digest::Digest, text::shown};
 
-/// An artifact about an image.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReferrerSummary {

@@ -36,12 +36,10 @@ pub struct LockReport {
     outcome: LockOutcome,
     images: Vec<ImageSummary>,
     artifacts: Vec<ArtifactSummary>,
-    /// Charts, programs and files from elsewhere.
     fetched: Vec<FetchedSummary>,
     charts: usize,
     migrations: usize,
     binaries: usize,
-    /// Bytes of all distinct blobs that a build will fetch.
     fetch_bytes: u64,
     changes: Vec<Change>,
     /// Artifacts about images that the lock does not have: signatures, scans.
@@ -49,14 +47,12 @@ pub struct LockReport {
     /// Images and artifacts whose pinned digest the registry does not have any more.
     pub(super) gone: Vec<String>,
     policy: Evaluation,
-    /// Images whose licence nobody stated, as the policy allows.
     not_reviewed: Vec<String>,
     completeness: CompletenessReport,
     #[serde(skip)]
     remarks: Vec<Remark>,
 }
 
-/// What became of the lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum LockOutcome {
@@ -74,7 +70,7 @@ pub(super) enum LockOutcome {
 struct ImageSummary {
     name: String,
     reference: Reference,
-    /// Digest of the index or manifest; absent for an image that the packager makes.
+    /// Digest of the image index or manifest; absent for an image that the packager builds.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
     platforms: Vec<Platform>,
@@ -82,9 +78,8 @@ struct ImageSummary {
     /// What was chosen and the image does not have.
     platforms_missing: Vec<Platform>,
     attestations: usize,
-    /// Artifacts about what is carried: signatures, attestations, SBOMs.
+    /// Artifacts about what is included: signatures, attestations, SBOMs.
     referrers: Vec<ReferrerSummary>,
-    /// Bytes of the distinct blobs that the bundle includes.
     bytes: u64,
 }
 
@@ -94,24 +89,18 @@ struct ArtifactSummary {
     name: String,
     reference: Reference,
     digest: Digest,
-    /// What kind it is, as its manifest says.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifact_type: Option<String>,
-    /// Artifacts about it: signatures, attestations, SBOMs.
     referrers: Vec<ReferrerSummary>,
-    /// Bytes of the distinct blobs that the bundle includes.
     bytes: u64,
 }
 
-/// A chart, program or file from elsewhere.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FetchedSummary {
-    /// `chart`, `program` or `file`.
     kind: &'static str,
     /// Its name, with the version of a chart and the platform of a program.
     name: String,
-    /// Where it comes from, without the query of a URL.
     origin: String,
     digest: Digest,
     bytes: u64,
@@ -148,7 +137,8 @@ impl Report for LockReport {
         for name in &self.gone {
             let _ = writeln!(
                 text,
-                "gone        `{name}`: the registry no longer has what the lock pins; run `rune-bundle lock --update {name}`"
+                "gone        `{name}`: the registry no longer has what the lock pins; run \
+                 `rune-bundle lock --update {name}`"
             );
         }
         if self.outcome == LockOutcome::Drifted {
@@ -161,7 +151,7 @@ impl Report for LockReport {
         }
         for image in &self.images {
             let digest = image.digest.map_or_else(
-                || "made by the packager".to_owned(),
+                || "built by rune-bundle".to_owned(),
                 |digest| digest.to_string(),
             );
             let _ = writeln!(text, "image       {}  {digest}", image.reference);

@@ -21,7 +21,6 @@ pub(super) struct Member {
     record: InstallRecord,
     /// What is installed, or was before it was rolled back.
     left: Installed,
-    /// Where the release is.
     place: Place,
     pub(super) schema: Option<DatabaseSchema>,
 }
@@ -46,10 +45,10 @@ impl Member {
         let record = InstallRecord::read(&cluster, release)
             .await
             .map_err(InstallError::from)?;
-        if let Some(begun) = record.begun_install() {
+        if let Some(unfinished) = record.begun_install() {
             return Err(RollbackError::NotFinished {
                 release: release.to_owned(),
-                bundle: format!("{} {}", begun.bundle, begun.version),
+                bundle: format!("{} {}", unfinished.bundle, unfinished.version),
             }
             .into());
         }
@@ -116,7 +115,6 @@ impl Member {
         }
     }
 
-    /// Whether the way back is open.
     pub(super) async fn check(&mut self, permissions: &Permissions) -> Result<(), CommandError> {
         let (release, history) = (self.helm.release().to_owned(), self.helm.history().await?);
         check_pending(&release, &history, permissions.take_over)?;
@@ -225,7 +223,6 @@ impl Member {
         self.helm.release().to_owned()
     }
 
-    /// The bundle that is left.
     pub(super) fn label(&self) -> String {
         label(&self.left)
     }
@@ -254,7 +251,7 @@ impl Member {
         }
     }
 
-    /// What the receipt says; nothing of one that was not begun with.
+    /// What the receipt says; nothing of one that was not unfinished with.
     pub(super) fn receipt(&self) -> Option<RolledBackRelease> {
         let outcome = match self.place {
             Place::Installed => return None,

@@ -15,10 +15,8 @@ use rune_core::command::Report;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RollbackReport {
-    /// The address of the API server.
     cluster: String,
     dry_run: bool,
-    /// In the order in which they go back.
     releases: Vec<ReleaseReport>,
     receipt: Option<Appended>,
 }
@@ -30,9 +28,7 @@ struct ReleaseReport {
     from: BundleStatus,
     /// What was installed before; none when the release is removed.
     to: Option<BundleStatus>,
-    /// The schema version that the database has, where it could be asked.
     schema: Option<u32>,
-    /// The revision that runs now.
     revision: Option<u64>,
 }
 
@@ -94,7 +90,8 @@ impl Report for RollbackReport {
                 };
                 let _ = writeln!(
                     text,
-                    "{what} release {release} in namespace {namespace}: {from}, and nothing was installed before"
+                    "{what} release {release} in namespace {namespace}: {from}, and nothing was \
+                     installed before"
                 );
                 continue;
             };
@@ -105,7 +102,8 @@ impl Report for RollbackReport {
             };
             let _ = writeln!(
                 text,
-                "{what} release {release} in namespace {namespace} from {from} to {} {}, revision {}",
+                "{what} release {release} in namespace {namespace} from {from} to {} {}, revision \
+                 {}",
                 to.name,
                 to.version,
                 revision.or(to.revision).unwrap_or_default()

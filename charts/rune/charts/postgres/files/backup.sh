@@ -1,7 +1,7 @@
 #!/bin/sh
 # Writes a dump of the database, reads it back, and only then counts it and lets old ones go.
 #
-# A dump that stands in the directory under its own name is whole: it was read back, synced and renamed, with its checksum there first.
+# A dump under its own name is whole: it was read back, synced and renamed, with its checksum there first.
 # Reads besides what client.sh reads: KEEP (how many dumps stay), COMPRESSION.
 task=backup
 . "${0%/*}/client.sh"
@@ -16,7 +16,7 @@ for checksum in ./*.dump.sha256; do
 done
 
 name=$PGDATABASE-$(date -u +%Y%m%dT%H%M%SZ).dump
-[ ! -e "$name" ] || refuse "$name is there already"
+[ ! -e "$name" ] || refuse "$name already exists"
 say "dumping to $name"
 pg_dump --format=custom --compress="$COMPRESSION" --no-owner --no-privileges --no-password --lock-wait-timeout=60s --file=".$name.part" || {
   rm -f ".$name.part"

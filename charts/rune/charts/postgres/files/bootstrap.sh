@@ -62,7 +62,7 @@ if [ -e "$PGDATA/PG_VERSION" ]; then
   [ -w "$PGDATA" ] || refuse "cannot write to $PGDATA, for example because the volume is read-only: $(about "$PGDATA"); $myself"
 else
   if [ -d "$PGDATA" ] && [ -n "$(ls -A "$PGDATA")" ]; then
-    refuse "$PGDATA has content but no PG_VERSION; look at it before anything overwrites it"
+    refuse "$PGDATA has content but no PG_VERSION; check it before anything overwrites it"
   fi
   refuse_foreign_data
 fi

@@ -40,5 +40,5 @@ wait_for_server() {
   done
 }
 
-# is_whole FILE: reads the dump to its last byte. A list of its contents (--list) is fine with a damaged one.
+# is_whole FILE: reads the dump to its last byte. A list of its entries (--list) is fine with a damaged one.
 is_whole() { pg_restore --file=/dev/null "$1"; }

@@ -80,7 +80,7 @@ imagePullSecrets:
 {{- printf "%s.%s.svc" (include "rune-postgres.fullname" .) .Release.Namespace -}}
 {{- end -}}
 
-{{/* Where the name service answers. Policies look at packets after the Service was resolved, and OpenShift's name servers listen on 5353. */}}
+{{/* Where the name service answers. Policies see packets after the Service was resolved, and OpenShift's name servers listen on 5353. */}}
 {{- define "rune-postgres.dnsPorts" -}}
 {{- $ports := (.Values.global | default dict).dnsPorts | default (list 53) -}}
 {{- if or .Values.openshift (.Values.global | default dict).openshift -}}{{- $ports = append $ports 5353 -}}{{- end -}}
@@ -201,7 +201,7 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* The mode that clients of this release ask for, and where they find the authority that signed the server's certificate: the same path
+{{/* The mode that clients of this release ask for, and where they find the CA that signed the server's certificate: the same path
      in every pod, so that the URL in the Secret can name it. */}}
 {{- define "rune-postgres.sslMode" -}}
 {{- if .Values.tls.enabled }}{{ .Values.tls.mode }}{{ else }}disable{{ end -}}
@@ -266,7 +266,7 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* The files of the server. Kept here so that the pod can carry a checksum of them and of nothing else. */}}
+{{/* The files of the server. Kept here so that the pod can have a checksum of them and of nothing else. */}}
 {{- define "rune-postgres.config" -}}
 postgresql.conf: |
   # From the chart's values; ALTER SYSTEM is off, so this is the only truth.

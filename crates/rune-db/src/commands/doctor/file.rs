@@ -122,7 +122,8 @@ fn journal(connection: &Connection, path: &Utf8Path) -> Result<Check, CommandErr
         Check::warning(
             "journal",
             format!("`{mode}`: who writes keeps readers out"),
-            "nothing need be done; RUNE and `rune-db migrate` switch to `wal` where the file system can",
+            "nothing need be done; RUNE and `rune-db migrate` switch to `wal` where the file \
+             system can",
         )
     })
 }

@@ -14,7 +14,6 @@ use rune_storage::{
 
 /// What RUNE's pool may open.
 const POOL: i64 = 10;
-/// What the project is tested with.
 const TESTED: std::ops::RangeInclusive<i32> = 15..=18;
 /// A certificate should be renewed when it has less than this left.
 const RENEWAL_SECONDS: f64 = 30.0 * 86_400.0;
@@ -65,7 +64,8 @@ async fn session(
 }
 
 async fn connection(client: &Client) -> Result<Check, CommandError> {
-    const SQL: &str = "SELECT current_user::text, current_database()::text, pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool";
+    const SQL: &str = "SELECT current_user::text, current_database()::text, pg_is_in_recovery(), \
+                       current_setting('default_transaction_read_only')::bool";
     let row = ask(client, SQL).await?;
     let get = |index| row.try_get::<_, String>(index).map_err(ServerError::from);
     let flag = |index| row.try_get::<_, bool>(index).map_err(ServerError::from);
@@ -136,7 +136,8 @@ async fn tls(
         Check::warning(
             NAME,
             format!(
-                "{found}; its key is {kind}, which is not supported: the server may not hold it, and channel binding is not used"
+                "{found}; its key is {kind}, which is not supported: the server may not hold it, \
+                 and channel binding is not used"
             ),
             "issue a certificate with a key on P-256 or RSA of 2048 bits or more",
         )
@@ -146,7 +147,8 @@ async fn tls(
         Check::warning(
             NAME,
             found,
-            "add `sslmode=verify-full` and `sslrootcert=…`: anybody on the way could pose as the server",
+            "add `sslmode=verify-full` and `sslrootcert=…`: anybody on the way could pose as the \
+             server",
         )
     } else {
         Check::ok(NAME, found)
@@ -200,7 +202,8 @@ async fn pooler(client: &Client, url: &PostgresUrl) -> Result<Check, CommandErro
     Ok(if first == second {
         Check::warning(
             NAME,
-            "there is one that shares sessions between transactions: only `migrate` and `status` are promised through it",
+            "there is one that shares sessions between transactions: only `migrate` and `status` \
+             are promised through it",
             "name the server itself, or a pooler in session mode",
         )
     } else if url.hosts.iter().any(is_port) {
@@ -214,7 +217,12 @@ async fn pooler(client: &Client, url: &PostgresUrl) -> Result<Check, CommandErro
 }
 
 async fn version(client: &Client) -> Result<Check, CommandError> {
-    let row = ask(client, "SELECT current_setting('server_version'), current_setting('server_version_num')::int4 / 10000").await?;
+    let row = ask(
+        client,
+        "SELECT current_setting('server_version'), current_setting('server_version_num')::int4 / \
+         10000",
+    )
+    .await?;
     let found = format!(
         "PostgreSQL {}",
         row.try_get::<_, &str>(0).map_err(ServerError::from)?
@@ -247,7 +255,12 @@ async fn role(client: &Client) -> Result<Check, CommandError> {
 }
 
 async fn encoding(client: &Client) -> Result<Check, CommandError> {
-    let row = ask(client, "SELECT pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database()").await?;
+    let row = ask(
+        client,
+        "SELECT pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = \
+         current_database()",
+    )
+    .await?;
     let found: String = row.try_get(0).map_err(ServerError::from)?;
     Ok(if found == "UTF8" {
         Check::ok("encoding", found)
@@ -296,7 +309,8 @@ async fn sessions(client: &Client) -> Result<Check, CommandError> {
     );
     Ok(if free < POOL {
         let help = format!(
-            "each replica of RUNE opens up to {POOL}: raise `max_connections` or the limit of role or database, or lower RUNE_PG_POOL_MAX"
+            "each replica of RUNE opens up to {POOL}: raise `max_connections` or the limit of \
+             role or database, or lower RUNE_PG_POOL_MAX"
         );
         Check::warning("sessions", found, help)
     } else {

@@ -85,7 +85,7 @@ impl Reading {
     }
 }
 
-/// Sends all tables of a side; gives what was not looked at.
+/// Sends all tables of a side; gives what was not read.
 pub(super) async fn read(
     side: Side,
     migrations: &Migrations,
@@ -220,7 +220,6 @@ fn key_part(field: Option<&[u8]>, kind: ColumnKind) -> Result<KeyPart, TransferE
     })
 }
 
-/// The key as it is shown.
 pub(super) fn shown_key(key: &[KeyPart]) -> String {
     let part = |part: &KeyPart| match part {
         KeyPart::Null => "NULL".to_owned(),

@@ -32,7 +32,7 @@ pub(super) struct NewFile {
     disguised: Vec<(&'static str, Place)>,
 }
 
-/// A content that stands in the file as zeros so far.
+/// A value that is in the file as zeros so far.
 #[derive(Debug)]
 pub(super) struct LargeContent {
     row: i64,
@@ -40,7 +40,6 @@ pub(super) struct LargeContent {
     pub(super) column: &'static str,
 }
 
-/// A value on its way into a cell.
 enum Value<'a> {
     Null,
     Integer(i64),
@@ -76,7 +75,10 @@ impl NewFile {
             &mut Migrated::default(),
         )?;
         connection
-            .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000; BEGIN EXCLUSIVE")
+            .execute_batch(
+                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000; \
+                 BEGIN EXCLUSIVE",
+            )
             .map_err(SqliteError::on(path))?;
         Ok(Self {
             path: path.to_owned(),
@@ -89,8 +91,8 @@ impl NewFile {
         SqliteError::on(&self.path)(error).into()
     }
 
-    /// Inserts the rows of a binary COPY. Large contents, which did not come with them, are zeros
-    /// in the file so far.
+    /// Inserts the rows of a binary COPY. Large values, which did not come with them, are zeros in
+    /// the file so far.
     pub(super) fn insert(
         mut self,
         table: &'static Table,

@@ -4,7 +4,7 @@
 //! SQLite makes a record in memory, as a whole, unless there is nothing but zeros from some column
 //! to its end. So a row with a large content is inserted with zeros for the content and for the
 //! float behind it, and both are filled in place. What is left then is the type of the float, which
-//! stands in the head of the record: one byte for either type, and the value's bytes are the same.
+//! is in the head of the record: one byte for either type, and the value's bytes are the same.
 //!
 //! The format is that of SQLite's manual, "Database File Format", sections 1.6 (pages) and 2.1
 //! (records). The caller proves the file afterwards.
@@ -16,22 +16,15 @@ use rune_core::fsx::TemporaryFile;
 const BLOB: u64 = 28;
 /// A float of eight bytes.
 const FLOAT: u8 = 7;
-/// The depth that no tree of SQLite's has.
 const MAX_DEPTH: usize = 24;
 
-/// A place in a table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    /// The id of the row.
     pub(super) row: i64,
-    /// The position of the column.
     pub(super) column: usize,
 }
 
 /// Retypes cells of the table whose tree begins at a page.
-///
-/// # Errors
-/// When the file is not as SQLite's manual says, or the disk refuses.
 pub(super) fn retype(
     file: &TemporaryFile,
     root: u32,
@@ -65,13 +58,12 @@ pub(super) fn retype(
 }
 
 enum Step {
-    /// The row is below this page.
     Down(u64),
     /// The byte of the type is here.
     Here(u64),
 }
 
-/// Looks for a place on a page of a table's tree; `None` when the page is no such page or has no
+/// Looks for a place on a page of a table's tree; `None` when it is another kind of page or has no
 /// such place.
 fn step(page: &[u8], place: Place) -> Option<Step> {
     let is_leaf = match page.first()? {
@@ -173,14 +165,18 @@ mod tests {
             let file = TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap();
             let connection = Connection::open(file.path()).unwrap();
             connection
-                .execute_batch(&format!("PRAGMA page_size = {page_bytes}; CREATE TABLE t (a TEXT, b BLOB, c REAL NOT NULL); BEGIN"))
+                .execute_batch(&format!(
+                    "PRAGMA page_size = {page_bytes}; CREATE TABLE t (a TEXT, b BLOB, c REAL NOT \
+                     NULL); BEGIN"
+                ))
                 .unwrap();
             let rows: Vec<i64> = [i64::MIN, -1]
                 .into_iter()
                 .chain((1..4000).map(|row| row * row * 977))
                 .collect();
             for row in &rows {
-                let sql = "INSERT INTO t (rowid, a, b, c) VALUES (?1, hex(?1), zeroblob(?2), zeroblob(8))";
+                let sql = "INSERT INTO t (rowid, a, b, c) VALUES (?1, hex(?1), zeroblob(?2), \
+                           zeroblob(8))";
                 connection
                     .execute(sql, (row, if row % 64 == 0 { 100_000 } else { 3 }))
                     .unwrap();
@@ -221,7 +217,8 @@ mod tests {
                 "a float already"
             );
             let connection = Connection::open(file.path()).unwrap();
-            let wrong = "SELECT count(*) FROM t WHERE typeof(c) <> 'real' OR c <> rowid / 7.0 OR a <> hex(rowid)";
+            let wrong = "SELECT count(*) FROM t WHERE typeof(c) <> 'real' OR c <> rowid / 7.0 OR \
+                         a <> hex(rowid)";
             assert_eq!(
                 connection
                     .query_row(wrong, [], |row| row.get::<_, i64>(0))

@@ -65,7 +65,8 @@ pub(super) fn list(
     job_id: &str,
 ) -> Result<Vec<ArtifactInfo>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM audit_artifact WHERE job_id = ?1 ORDER BY audit_artifact.created_at, artifact_id COLLATE BINARY"
+        "SELECT {COLUMNS} FROM audit_artifact WHERE job_id = ?1 ORDER BY \
+         audit_artifact.created_at, artifact_id COLLATE BINARY"
     );
     session
         .query(&sql, &[Value::Text(job_id)])?
@@ -80,7 +81,8 @@ pub(super) fn find(
     job_id: Option<&str>,
 ) -> Result<Option<ArtifactInfo>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM audit_artifact WHERE artifact_id = ?1 AND (?2 IS NULL OR job_id = ?2)"
+        "SELECT {COLUMNS} FROM audit_artifact WHERE artifact_id = ?1 AND (?2 IS NULL OR job_id = \
+         ?2)"
     );
     session
         .query(
@@ -93,7 +95,8 @@ pub(super) fn find(
 }
 
 pub(super) fn bytes(session: &mut dyn Session, job_id: Option<&str>) -> Result<u64, StoreError> {
-    const SUM: &str = "SELECT COALESCE(SUM(octet_length(content)), 0) AS bytes FROM audit_artifact WHERE (?1 IS NULL OR job_id = ?1)";
+    const SUM: &str = "SELECT COALESCE(SUM(octet_length(content)), 0) AS bytes FROM \
+                       audit_artifact WHERE (?1 IS NULL OR job_id = ?1)";
     let rows = session.query(SUM, &[Value::OptionalText(job_id)])?;
     Ok(rows
         .first()

@@ -96,7 +96,8 @@ pub(super) fn transition(
     now: f64,
 ) -> Result<(), StoreError> {
     const STATE: &str = "SELECT state_json FROM chain_state WHERE job_id = ?1 /* FOR UPDATE */";
-    const STORE: &str = "UPDATE chain_state SET state_json = ?2, overall_status = ?3, updated_at = ?4 WHERE job_id = ?1";
+    const STORE: &str = "UPDATE chain_state SET state_json = ?2, overall_status = ?3, updated_at \
+                         = ?4 WHERE job_id = ?1";
     limits::word("node.status", change.status, limits::MAX_WORD)?;
     limits::free(
         "node.error",

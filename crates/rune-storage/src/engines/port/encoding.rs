@@ -16,13 +16,14 @@ use super::session::Value;
 use crate::{ServerError, convert, without_like};
 
 /// Lets the server send texts as they are, and says in which encoding that is.
-pub(super) const AS_IT_IS: &str = "SELECT set_config('client_encoding', current_setting('server_encoding'), true), current_setting('server_encoding')";
+pub(super) const AS_IT_IS: &str = "SELECT set_config('client_encoding', \
+                                   current_setting('server_encoding'), true), \
+                                   current_setting('server_encoding')";
 
 /// Texts of the encoding `$2` in UTF-8.
 const IN_UTF8: &str = "SELECT array_agg(convert_to(convert_from(value, $2), 'UTF8') ORDER BY place)
     FROM unnest($1) WITH ORDINALITY AS one (value, place)";
 
-/// How the texts of a database are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Encoding {
     /// As UTF-8, or as the bytes that a client sent, which are text if they are UTF-8.
@@ -112,7 +113,6 @@ impl Encoding {
     }
 }
 
-/// A parameter and its type.
 pub(super) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl ToSql for Value<'_> {
@@ -147,7 +147,7 @@ impl ToSql for Value<'_> {
 }
 
 /// From the port's spelling to PostgreSQL's: `?1` is `$1`, `COLLATE BINARY` is `COLLATE "C"`, and
-/// what stands in a comment is meant for PostgreSQL alone.
+/// what a comment holds is meant for PostgreSQL alone.
 fn translated(sql: &str) -> String {
     sql.replace('?', "$")
         .replace("COLLATE BINARY", "COLLATE \"C\"")
@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn the_words_that_differ_are_translated() {
-        let sql = "SELECT avg(a /* ::numeric */) FROM t WHERE k = ?12 ORDER BY k COLLATE BINARY /* FOR UPDATE */";
+        let sql = "SELECT avg(a /* ::numeric */) FROM t WHERE k = ?12 ORDER BY k COLLATE BINARY \
+                   /* FOR UPDATE */";
         let expected =
             "SELECT avg(a  ::numeric ) FROM t WHERE k = $12 ORDER BY k COLLATE \"C\"  FOR UPDATE ";
         assert_eq!(translated(sql), expected);

@@ -75,7 +75,8 @@ pub enum StoreError {
     },
     /// What was written did not stay.
     #[error(
-        "the change of table `{0}` was undone or altered by a trigger or rule of this site, and rolled back"
+        "the change of table `{0}` was undone or altered by a trigger or rule of this site, and \
+         rolled back"
     )]
     Undone(&'static str),
     /// There is no such job.
@@ -108,7 +109,7 @@ pub enum StoreError {
     /// A chain state that is not what RUNE writes.
     #[error("`chain_state.state_json` of job `{0}` cannot be read as a chain")]
     ChainUnreadable(String),
-    /// A kind that is none.
+    /// An invalid kind.
     #[error("unknown audit artifact kind `{0}`")]
     UnknownArtifactKind(String),
     /// Content that is not what was stored.
@@ -206,13 +207,24 @@ impl Failure for StoreError {
             Self::Site(error) => return error.help(),
             Self::PrunedInPart { source, .. } => return source.help(),
             Self::File(error) => return error.help(),
-            Self::PoolExhausted { .. } => "set RUNE_PG_POOL_MAX higher, if the server has connections to give".to_owned(),
-            Self::NotMigrated(_) => "run `rune-db migrate` first; `rune-db status` shows what is missing".to_owned(),
+            Self::PoolExhausted { .. } => {
+                "set RUNE_PG_POOL_MAX higher, if the server has connections to give".to_owned()
+            }
+            Self::NotMigrated(_) => {
+                "run `rune-db migrate` first; `rune-db status` shows what is missing".to_owned()
+            }
             Self::Newer { .. } => "use the release of rune-db that belongs to this RUNE".to_owned(),
-            Self::Undone(_) => "run `rune-db status`, which names the triggers and rules on RUNE's tables".to_owned(),
-            Self::UnknownArtifactKind(_) => format!("use one of {}", super::ARTIFACT_KINDS.join(", ")),
+            Self::Undone(_) => {
+                "run `rune-db status`, which names the triggers and rules on RUNE's tables"
+                    .to_owned()
+            }
+            Self::UnknownArtifactKind(_) => {
+                format!("use one of {}", super::ARTIFACT_KINDS.join(", "))
+            }
             Self::ArtifactDamaged { .. } => {
-                "restore it from a backup, and run `rune-db audit verify` to see what else is damaged".to_owned()
+                "restore it from a backup, and run `rune-db audit verify` to see what else is \
+                 damaged"
+                    .to_owned()
             }
             Self::Cell { .. } => "run `rune-db verify`, which names the rows".to_owned(),
             _ => return None,

@@ -66,7 +66,6 @@ pub(super) fn record(session: &mut dyn Session, event: &NewEvent<'_>) -> Result<
         .integer("id")
 }
 
-/// Which events are summed up.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Scope<'a> {
     pub(super) job_id: Option<&'a str>,
@@ -78,7 +77,7 @@ pub(super) fn summarise(
     session: &mut dyn Session,
     scope: Scope<'_>,
 ) -> Result<Vec<Listed<EventSummary>>, StoreError> {
-    // The mean is `avg` on SQLite, whose sum carries what it rounds off, and a decimal one on
+    // The mean is `avg` on SQLite, whose sum keeps what it rounds off, and a decimal one on
     // PostgreSQL, whose order of adding is not known: both are right to 15 digits, whatever the
     // order.
     const SUMMARY: &str = "SELECT event, count(*) AS total, count(CASE WHEN status = 'ok' THEN 1 END) AS ok,
@@ -96,7 +95,7 @@ pub(super) fn summarise(
     let rows = session.query(SUMMARY, &values)?;
     let summary = |row: &Row| {
         let tenth = |column| Ok::<_, StoreError>(row.optional_float(column)?.map_or(0.0, to_tenth));
-        // The mean of both infinities is no number, which SQLite gives as NULL.
+        // The mean of both infinities is not a number, which SQLite gives as NULL.
         let has_no_mean =
             row.optional_float("average_ms")?.is_none() && row.optional_float("min_ms")?.is_some();
         Ok(EventSummary {

@@ -10,17 +10,16 @@ use super::{
     uuid,
 };
 
-/// Columns that era B of RUNE made 32 bits wide are read by their text, as RUNE reads them: 12.3 is
-/// no 12.300000190734863.
+/// Columns that era B of RUNE made 32 bits wide are read by their text, as RUNE reads them: 12.3
+/// does not become 12.300000190734863.
 pub(super) const COLUMNS: &str =
     "job_id, tenant_id, kind, status, request_json, result_json, error, message,
     created_at /* ::text::float8 */ AS created_at, updated_at /* ::text::float8 */ AS updated_at";
 
 /// How often a key is looked for that somebody else takes and gives back meanwhile.
 const ATTEMPTS: usize = 5;
-/// The most jobs of one cost report.
 const MAX_FINOPS_JOBS: u32 = 5000;
-/// How many jobs one transaction gives up on.
+/// How many jobs one transaction marks as failed.
 const STALE_BATCH: i64 = 500;
 
 pub(super) fn read(row: &Row) -> Result<Job, StoreError> {
@@ -59,7 +58,8 @@ pub(super) fn create(
     const KEY: &str =
         "INSERT INTO idempotency_keys (tenant_id, operation, idempotency_key, job_id, created_at)
         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant_id, operation, idempotency_key) DO NOTHING";
-    const OWNER: &str = "SELECT job_id FROM idempotency_keys WHERE tenant_id = ?1 AND operation = ?2 AND idempotency_key = ?3";
+    const OWNER: &str = "SELECT job_id FROM idempotency_keys WHERE tenant_id = ?1 AND operation = \
+                         ?2 AND idempotency_key = ?3";
     const JOB: &str =
         "INSERT INTO jobs (job_id, tenant_id, kind, status, request_json, result_json, error, message, created_at, updated_at)
         VALUES (?1, ?2, ?3, ?4, ?5, NULL, NULL, ?6, ?7, ?7)";
@@ -174,7 +174,7 @@ pub(super) fn get(
         .transpose()
 }
 
-/// What one transaction gave up.
+/// What one transaction marked as failed.
 pub(super) struct StaleBatch {
     pub(super) ids: Vec<String>,
     /// How many rows have no id that can be read, and are left as they are.
@@ -182,7 +182,7 @@ pub(super) struct StaleBatch {
     pub(super) may_be_more: bool,
 }
 
-/// Gives up on one batch of jobs, after so many that cannot be read.
+/// Marks one batch of jobs as failed, after so many that cannot be read.
 pub(super) fn fail_stale(
     session: &mut dyn Session,
     stale: &StaleJobs<'_>,
@@ -207,14 +207,16 @@ pub(super) fn fail_stale(
     if !ids.is_empty() {
         let list = placeholders(3, ids.len());
         let sql = format!(
-            "UPDATE jobs SET status = 'failed', error = ?1, message = ?1, updated_at = ?2 WHERE job_id IN ({list})"
+            "UPDATE jobs SET status = 'failed', error = ?1, message = ?1, updated_at = ?2 WHERE \
+             job_id IN ({list})"
         );
         let values = [Value::Text(stale.message), Value::Float(now)]
             .into_iter()
             .chain(ids.iter().map(|id| Value::Text(id)));
         session.execute(&sql, &values.collect::<Vec<_>>())?;
         let sql = format!(
-            "SELECT count(*) AS n FROM jobs WHERE status = 'failed' AND error = ?1 AND message = ?1 AND job_id IN ({})",
+            "SELECT count(*) AS n FROM jobs WHERE status = 'failed' AND error = ?1 AND message = \
+             ?1 AND job_id IN ({})",
             placeholders(2, ids.len())
         );
         let values: Vec<_> = std::iter::once(Value::Text(stale.message))

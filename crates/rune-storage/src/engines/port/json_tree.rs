@@ -11,7 +11,6 @@ use crate::json_text;
 /// Deeper texts are not chain states.
 const MAX_DEPTH: usize = 64;
 
-/// A JSON value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tree {
     /// A number or word, as it is spelt.
@@ -53,7 +52,6 @@ impl Tree {
         )
     }
 
-    /// Reads a text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         json_text::check(text).ok()?;
         let mut reader = Reader { text, at: 0 };
@@ -255,7 +253,7 @@ fn unescape(text: &str) -> Option<String> {
     serde_json::from_str(&format!("\"{text}\"")).ok()
 }
 
-/// A float as Python's `repr` writes it, and JSON's words for what is no number.
+/// A float as Python's `repr` writes it, and JSON's words for what is not a number.
 fn python_float(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();

@@ -2,8 +2,8 @@
 //! back.
 //!
 //! The engines are more generous, each in its own way. SQLite takes U+0000 in text and turns NaN
-//! into NULL; PostgreSQL does neither, and its indexes take keys of up to 2.7 kB. Values are judged
-//! here, so that both store the same.
+//! into NULL; PostgreSQL does neither, and its indexes take keys of up to 2.7 kB. Values are
+//! checked here, so that both store the same.
 
 use super::error::{Problem, StoreError};
 use crate::json_text::{self, JsonKind};
@@ -63,7 +63,6 @@ pub(super) fn lookup(field: &'static str, text: &str) -> Result<(), StoreError> 
     free(field, text, usize::MAX)
 }
 
-/// The text of a JSON object.
 pub(super) fn object(field: &'static str, text: &str) -> Result<(), StoreError> {
     if text.len() > MAX_JSON_BYTES {
         return Err(refused(field, Problem::Bytes(MAX_JSON_BYTES)));

@@ -1,4 +1,4 @@
-//! What operators look at: lists by filter and page, without payloads.
+//! What operators read: lists by filter and page, without payloads.
 //!
 //! A page goes on after the key of the last one's last row, so that no page costs more than the
 //! first, and rows that come or go meanwhile shift nothing.
@@ -117,8 +117,8 @@ fn check(filters: &[Option<&str>]) -> Result<(), StoreError> {
         .try_for_each(|filter| limits::lookup("filter", filter))
 }
 
-/// Refuses a row that is not there as the one that a page goes on after. What stands in it is
-/// compared where it stands.
+/// Refuses a row that is not there as the one that a page goes on after. Its value is compared
+/// where it stands.
 fn check_after(session: &mut dyn Session, sql: &str, key: Option<&str>) -> Result<(), StoreError> {
     let Some(key) = key else { return Ok(()) };
     check(&[Some(key)])?;

@@ -2,9 +2,9 @@
 //!
 //! The operations, their SQL and their rules are written once; an engine opens transactions and
 //! translates the few words that differ. Where engines differ by nature the port decides: U+0000
-//! and numbers that are none are refused, -0.0 becomes 0.0, text is ordered by code point, means
-//! are rounded half away from zero to one decimal. JSON is checked and stored as the text that
-//! arrived; only the state of chains is built here, in the spelling of Python's `json.dumps`.
+//! and NaN and infinities are refused, -0.0 becomes 0.0, text is ordered by code point, means are
+//! rounded half away from zero to one decimal. JSON is checked and stored as the text that arrived;
+//! only the state of chains is built here, in the spelling of Python's `json.dumps`.
 //!
 //! The port makes no tables and changes none: a database that is not migrated, or that a newer RUNE
 //! has migrated, is refused when it is opened. The invariant: an operation is one transaction, done
@@ -74,9 +74,9 @@ pub trait StoragePort: Send + Sync {
     /// Finds a job; when a tenant is given, only among its own.
     fn get_job(&self, job_id: &str, tenant_id: Option<&str>) -> Result<Option<Job>, StoreError>;
 
-    /// Gives up on jobs that are queued or running and have not changed for long; gives their ids
-    /// in order. Unlike RUNE's own, which takes every unfinished job of everybody for dead, this
-    /// names an age and a tenant.
+    /// Marks jobs as failed that are queued or running and have not changed for long; gives their
+    /// ids in order. Unlike RUNE's own, which takes every unfinished job of everybody for dead,
+    /// this names an age and a tenant.
     fn fail_stale_jobs(&self, stale: &StaleJobs<'_>) -> Result<Vec<String>, StoreError>;
 
     /// Lists what succeeded for the cost report, newest first; `limit` is kept within 1 and 5000.
@@ -101,7 +101,7 @@ pub trait StoragePort: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Event>, StoreError>;
 
-    /// Sets the steps of a chained job, in place of any that were there.
+    /// Sets the steps of a chained job, in place of any older ones.
     fn record_chain_initialized(
         &self,
         job_id: &str,

@@ -82,10 +82,10 @@ pub trait OperatorPort: StoragePort {
     /// Finds a piece of evidence, whatever its job.
     fn find_artifact(&self, artifact_id: &str) -> Result<Option<ArtifactInfo>, StoreError>;
 
-    /// Counts what [`prune`](Self::prune) would take away.
+    /// Counts what [`prune`](Self::prune) would delete.
     fn count_prunable(&self, rule: PruneRule) -> Result<PruneCounts, StoreError>;
 
-    /// Takes away what is old, batch by batch; `progress` hears after each how much is gone so far.
+    /// Deletes what is old, batch by batch; `progress` hears after each how much is gone so far.
     fn prune(
         &self,
         rule: PruneRule,

@@ -37,7 +37,6 @@ use rune_core::interrupt::Interrupt;
 /// How long taking leave of the server may take (SR-Q-033).
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The tables that operations work on.
 const NAMES: [&str; 7] = [
     "audit_artifact",
     "chain_state",
@@ -79,12 +78,10 @@ pub struct PostgresEngine {
     runtime: Option<Runtime>,
 }
 
-/// Makes sessions and looks after them.
 struct Sessions {
     url: PostgresUrl,
 }
 
-/// A session of the pool.
 struct Connected {
     client: Client,
     traffic: Traffic,

@@ -1,4 +1,4 @@
-//! Taking away what is old: events, and jobs that have ended, with what belongs to them.
+//! Deleting what is old: events, and jobs that have ended, with what belongs to them.
 //!
 //! Evidence goes only when that is said. A batch is one transaction, so a run that is killed leaves
 //! whole jobs or none of a job, and readers and writers never wait long.
@@ -10,11 +10,11 @@ use super::{
     session::{Session, Value, placeholders},
 };
 
-/// How many jobs or events one transaction takes away.
+/// How many jobs or events one transaction deletes.
 const BATCH: i64 = 500;
 const ENDED: &str = "status IN ('succeeded', 'success', 'failed', 'cancelled') AND updated_at < ?1";
 
-/// What is taken away.
+/// What is deleted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PruneRule {
     /// What did not change since, in seconds since 1970.
@@ -23,7 +23,7 @@ pub struct PruneRule {
     pub with_artifacts: bool,
 }
 
-/// How much was taken away, or would be.
+/// How much was deleted, or would be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PruneCounts {
     /// Events.
@@ -38,7 +38,7 @@ pub struct PruneCounts {
     pub audit_artifacts: u64,
 }
 
-/// The rows of a table before and after everything was taken away.
+/// The rows of a table before and after everything was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableCount {
     /// The table.
@@ -75,7 +75,6 @@ pub(super) fn rows_of(
     Ok(counts)
 }
 
-/// Counts what would be taken away.
 pub(super) fn count(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
     let mut count = |sql: &str| {
         let rows = session.query(sql, &[Value::Float(rule.before)])?;
@@ -84,7 +83,8 @@ pub(super) fn count(session: &mut dyn Session, rule: PruneRule) -> Result<PruneC
     };
     let of_jobs = |table: &str| {
         format!(
-            "SELECT count(*) AS n FROM {table} WHERE job_id IN (SELECT job_id FROM jobs WHERE {ENDED})"
+            "SELECT count(*) AS n FROM {table} WHERE job_id IN (SELECT job_id FROM jobs WHERE \
+             {ENDED})"
         )
     };
     Ok(PruneCounts {
@@ -113,10 +113,8 @@ impl AddAssign for PruneCounts {
 /// Takes one batch away; nothing when there is no more.
 type Batch = fn(&mut dyn Session, PruneRule) -> Result<PruneCounts, StoreError>;
 
-/// The batches, one kind after the other.
 pub(super) const BATCHES: [Batch; 2] = [events, jobs];
 
-/// Takes one batch of events away.
 fn events(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
     const DELETE: &str = "DELETE FROM workflow_events WHERE id IN (
         SELECT id FROM workflow_events WHERE recorded_at < ?1 ORDER BY id LIMIT ?2 /* FOR UPDATE SKIP LOCKED */)";
@@ -130,7 +128,8 @@ fn events(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, Sto
 /// Takes one batch of jobs away, with what belongs to them.
 fn jobs(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
     let chosen = format!(
-        "SELECT job_id FROM jobs WHERE {ENDED} ORDER BY job_id COLLATE BINARY LIMIT ?2 /* FOR UPDATE SKIP LOCKED */"
+        "SELECT job_id FROM jobs WHERE {ENDED} ORDER BY job_id COLLATE BINARY LIMIT ?2 /* FOR \
+         UPDATE SKIP LOCKED */"
     );
     let rows = session.query(&chosen, &[Value::Float(rule.before), Value::Integer(BATCH)])?;
     let ids = rows

@@ -39,7 +39,7 @@ pub struct NewJob<'a> {
     pub kind: &'a str,
     /// What is asked for; a JSON object.
     pub request_json: &'a str,
-    /// What makes a repeated request the same one, within a tenant and kind; empty is none.
+    /// What makes a repeated request the same one, within a tenant and kind; empty means no key.
     pub idempotency_key: Option<&'a str>,
 }
 

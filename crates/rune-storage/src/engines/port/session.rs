@@ -6,7 +6,6 @@
 
 use super::{error::StoreError, guard::Guard};
 
-/// A parameter of a statement.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value<'a> {
     Text(&'a str),
@@ -18,7 +17,6 @@ pub(super) enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// A cell of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell {
     Null,
@@ -118,7 +116,6 @@ pub(super) fn placeholders(first: usize, count: usize) -> String {
     names.join(", ")
 }
 
-/// Takes the content of an artifact in pieces.
 pub(super) type PieceSink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), StoreError>;
 
 /// An open transaction.
@@ -151,7 +148,6 @@ pub(super) enum Purpose {
     Counting,
 }
 
-/// A database engine.
 pub(super) trait Engine: Send + Sync {
     /// Runs something in a transaction, after its guard, and ends it: kept when it succeeds, undone
     /// when it fails.

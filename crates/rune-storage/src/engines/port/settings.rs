@@ -55,7 +55,8 @@ pub(super) fn update(
 ) -> Result<(), StoreError> {
     // A row that is not there cannot be locked. So it is made first; others see it when it is
     // right, or never.
-    const RESERVE: &str = "INSERT INTO settings (key, value_json, updated_at) VALUES (?1, '{}', ?2) ON CONFLICT (key) DO NOTHING";
+    const RESERVE: &str = "INSERT INTO settings (key, value_json, updated_at) VALUES (?1, '{}', \
+                           ?2) ON CONFLICT (key) DO NOTHING";
     const CURRENT: &str = "SELECT value_json FROM settings WHERE key = ?1 /* FOR UPDATE */";
     limits::word("key", key, limits::MAX_KEY)?;
     let is_new = session.execute(RESERVE, &[Value::Text(key), Value::Float(now)])? == 1;
@@ -95,7 +96,8 @@ pub(super) fn delete(session: &mut dyn Session, key: &str) -> Result<bool, Store
 /// Settings whose keys begin with a text, letter by letter: no character of it is a pattern.
 pub(super) fn list(session: &mut dyn Session, prefix: &str) -> Result<Vec<Setting>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM settings WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key COLLATE BINARY"
+        "SELECT {COLUMNS} FROM settings WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key \
+         COLLATE BINARY"
     );
     session
         .query(&sql, &[Value::Text(prefix)])?

@@ -19,7 +19,6 @@ use crate::{
     LOCK_TIMEOUT, SqliteError, adopt_log, open_existing, open_for_looking, retry_while_busy,
 };
 
-/// How many connections are kept.
 const MAX_IDLE: usize = 10;
 /// How much of an artifact's content is in memory at a time.
 const PIECE_BYTES: usize = 1 << 20;
@@ -59,7 +58,7 @@ impl SqliteStore {
         Self::on_file(path, open_existing(path)?, false, clock, guard)
     }
 
-    /// Opens an existing file for looking at it; every operation that writes fails.
+    /// Opens an existing file for reading; every operation that writes fails.
     ///
     /// # Errors
     /// When it is missing, is not a SQLite database, or not one that the port knows.
@@ -214,7 +213,8 @@ impl Engine for SqliteEngine {
         session: &mut dyn Session,
         tables: &[&'static str],
     ) -> Result<Option<&'static str>, StoreError> {
-        const TABLE: &str = "SELECT 1 AS found FROM sqlite_schema WHERE type IN ('table', 'view') AND lower(name) = ?1";
+        const TABLE: &str = "SELECT 1 AS found FROM sqlite_schema WHERE type IN ('table', 'view') \
+                             AND lower(name) = ?1";
         for table in tables {
             if session.query(TABLE, &[Value::Text(table)])?.is_empty() {
                 return Ok(Some(table));

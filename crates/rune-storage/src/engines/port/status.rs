@@ -79,7 +79,6 @@ pub const ARTIFACT_KINDS: [&str; 8] = [
     "screenshot",
 ];
 
-/// The kinds of jobs whose cost is looked at.
 pub(super) const FINOPS_KINDS: [&str; 2] = ["benchmark", "agentic-agent"];
 
 /// What all nodes of a chain together amount to, by RUNE's rules.

@@ -15,22 +15,14 @@ use super::{
     session::{Engine, Purpose, Session, Value},
     settings,
 };
+use crate::{engines::schema::TABLES, migrations};
 
 /// Gives the time, in seconds since 1970.
 pub type Clock = Box<dyn Fn() -> f64 + Send + Sync>;
 
 /// The schema version that the port is written for.
-pub const SCHEMA_VERSION: i64 = 6;
+pub const SCHEMA_VERSION: i64 = migrations::LAST;
 const BOOK: &str = "schema_version";
-const TABLES: [&str; 7] = [
-    BOOK,
-    "jobs",
-    "idempotency_keys",
-    "workflow_events",
-    "chain_state",
-    "audit_artifact",
-    "settings",
-];
 
 /// Limits on the sessions of a store with a server (SR-Q-007).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +81,7 @@ impl PoolLimits {
     /// The limits with the values of `RUNE_PG_POOL_MIN` and `RUNE_PG_POOL_MAX`; blank is not given.
     ///
     /// # Errors
-    /// When one is no number from 1 to 1000, or the least is above the most.
+    /// When one is not a number from 1 to 1000, or the least is above the most.
     pub fn parse(min: Option<&str>, max: Option<&str>) -> Result<Self, PoolLimitError> {
         let number =
             |name, text: Option<&str>| match text.map(str::trim).filter(|text| !text.is_empty()) {
@@ -173,7 +165,7 @@ impl<E: Engine> Store<E> {
         self.transaction(Purpose::Counting, act)
     }
 
-    /// Every operation sees the database as the guard and the look at the schema saw it: they are
+    /// Every operation sees the database as the guard and the check of the schema saw it: they are
     /// of the same transaction.
     fn transaction<T>(
         &self,
@@ -194,7 +186,9 @@ impl<E: Engine> Store<E> {
 
 /// Refuses a database that is behind this program, or ahead of it.
 fn check_schema<E: Engine>(session: &mut dyn Session) -> Result<(), StoreError> {
-    let missing = E::missing_table(session, &TABLES)?;
+    let tables = TABLES.iter().map(|table| table.name);
+    let tables: Vec<&'static str> = std::iter::once(BOOK).chain(tables).collect();
+    let missing = E::missing_table(session, &tables)?;
     if missing == Some(BOOK) {
         return Err(StoreError::NotMigrated(
             "it has no record of schema versions".to_owned(),

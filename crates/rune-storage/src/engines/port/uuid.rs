@@ -2,7 +2,6 @@
 
 use super::error::StoreError;
 
-/// Makes one.
 pub(super) fn random() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)

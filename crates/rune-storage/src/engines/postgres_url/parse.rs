@@ -157,7 +157,7 @@ impl Parts {
     fn either(main: Option<String>, query: Option<String>) -> Result<Option<String>, UrlError> {
         match (main, query) {
             (Some(_), Some(_)) => Err(UrlError::Postgres(
-                "names the same thing before and after the `?`",
+                "has the same setting before and after the `?`",
             )),
             (main, query) => Ok(main.or(query)),
         }
@@ -176,7 +176,7 @@ impl Parts {
         let password = match (self.password.take(), password) {
             (Some(_), Some(_)) => {
                 return Err(UrlError::Postgres(
-                    "names the same thing before and after the `?`",
+                    "has the same setting before and after the `?`",
                 ));
             }
             (main, query) => main.or(query.map(Secret::new)),
@@ -291,7 +291,7 @@ impl Parts {
         if let Some(text) = self.take("host") {
             if !hosts.is_empty() {
                 return Err(UrlError::Postgres(
-                    "names the same thing before and after the `?`",
+                    "has the same setting before and after the `?`",
                 ));
             }
             hosts = text
@@ -312,7 +312,7 @@ impl Parts {
             for ((_, given), port) in hosts.iter_mut().zip(ports.iter().cycle()) {
                 if given.is_some() {
                     return Err(UrlError::Postgres(
-                        "names the same thing before and after the `?`",
+                        "has the same setting before and after the `?`",
                     ));
                 }
                 *given = *port;

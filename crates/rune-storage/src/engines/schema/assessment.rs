@@ -11,7 +11,7 @@ use super::{
 use crate::migrations::{Dialect, Migration, Migrations};
 use rune_core::digest::Digest;
 
-/// Who made a database.
+/// Who created a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SchemaOrigin {
@@ -60,7 +60,7 @@ pub struct Edited {
     pub now: Digest,
 }
 
-/// The judgement over a database.
+/// The assessment of a database.
 #[derive(Debug, Clone)]
 pub struct Assessment<'a> {
     /// Who made it.
@@ -69,7 +69,7 @@ pub struct Assessment<'a> {
     pub applied: Vec<Applied>,
     /// What is to be applied, in this order. Tables without a record are not among them.
     pub pending: Vec<&'a Migration>,
-    /// Tables that are there without a record of their version.
+    /// Tables that exist without a record of their version.
     pub unrecorded: Vec<&'static Table>,
     /// Recorded versions of RUNE that the ledger does not know.
     pub(crate) unledgered: Vec<&'a Migration>,
@@ -88,7 +88,7 @@ pub struct Assessment<'a> {
 }
 
 impl<'a> Assessment<'a> {
-    /// Judges.
+    /// Compares what was found with the migrations.
     pub fn of(found: &Catalog, migrations: &'a Migrations, dialect: Dialect) -> Self {
         let is_recorded = |version: u32| found.versions.contains_key(&i64::from(version));
         let present = || {
@@ -222,7 +222,8 @@ impl<'a> Assessment<'a> {
         if !self.unknown.is_empty() {
             let versions: Vec<String> = self.unknown.iter().map(i64::to_string).collect();
             warnings.push(format!(
-                "schema version {} is not known here; use the release of rune-db that belongs to this RUNE",
+                "schema version {} is not known here; use the release of rune-db that belongs to \
+                 this RUNE",
                 versions.join(", ")
             ));
         }

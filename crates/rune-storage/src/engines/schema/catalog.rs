@@ -1,4 +1,4 @@
-//! What a database has, as it was read: no judgement yet.
+//! What a database has, as it was read: nothing is assessed yet.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::shape::BOOKS;
 /// What stands under the names that matter here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalog {
-    /// Tables by name, each with its columns in order. Whatever is no table has none.
+    /// Tables by name, each with its columns in order. Whatever is not a table has none.
     pub tables: BTreeMap<String, Vec<CatalogColumn>>,
     /// The indexes that can be used, by name.
     pub indexes: BTreeMap<String, CatalogIndex>,
@@ -51,7 +51,6 @@ impl Catalog {
         self.tables.contains_key(table) && self.missing_in_book(table).is_none()
     }
 
-    /// A column that a bookkeeping table lacks.
     pub(super) fn missing_in_book(&self, table: &str) -> Option<&'static str> {
         let columns = self.tables.get(table)?;
         let (_, expected) = BOOKS.iter().find(|(name, _)| *name == table)?;

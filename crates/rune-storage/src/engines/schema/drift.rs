@@ -18,7 +18,7 @@ pub struct Drift {
     pub kind: DriftKind,
     /// The table.
     pub table: &'static str,
-    /// The column; of a primary key there is none, of an index it is the index.
+    /// The column; of a primary key there is none, of an index its name.
     pub column: Option<String>,
     /// What it should be.
     pub expected: String,
@@ -70,7 +70,7 @@ impl fmt::Display for Drift {
             ),
             DriftKind::Index => write!(
                 formatter,
-                "the index {column} of {table} is on `{found}`, not on `{expected}`"
+                "index {column} of {table} is on `{found}`, not on `{expected}`"
             ),
         }
     }
@@ -93,7 +93,6 @@ impl Drift {
         self.kind == DriftKind::Type && !self.is_readable
     }
 
-    /// Compares a table that is there.
     pub(super) fn of(table: &'static Table, found: &Catalog, dialect: Dialect) -> Vec<Self> {
         let columns = found
             .tables

@@ -43,7 +43,7 @@ pub enum SchemaError {
     #[error("{}", edited_text(.0))]
     Edited(Vec<Edited>),
     /// Warnings, and the caller is strict.
-    #[error("this is no error, but not strictly right: {}", .0.join("; "))]
+    #[error("refused by --strict: {}", .0.join("; "))]
     Strict(Vec<String>),
     /// A table that only has a name in common with RUNE's.
     #[error("there is a table `{table}` that is not RUNE's: it has no column `{column}`")]
@@ -97,16 +97,25 @@ impl Failure for SchemaError {
             Self::Sqlite(error) => return error.help(),
             Self::Server(error) => return error.help(),
             Self::Role(error) => return error.help(),
-            Self::Failed { source, .. } if matches!(source.kind(), FailureKind::Internal | FailureKind::Drift) => {
-                "correct the statement in the file; everything the migration did is undone".to_owned()
+            Self::Failed { source, .. }
+                if matches!(source.kind(), FailureKind::Internal | FailureKind::Drift) =>
+            {
+                "correct the statement in the file; everything the migration did is undone"
+                    .to_owned()
             }
             Self::Site(error) => return error.help(),
             Self::Failed { source, .. } => return source.help(),
-            Self::Edited(_) => "put the file back as it was; a change belongs into a new migration".to_owned(),
+            Self::Edited(_) => {
+                "put the file back as it was; a change belongs into a new migration".to_owned()
+            }
             Self::Strict(_) => "leave `--strict` out to go on regardless".to_owned(),
-            Self::Foreign { .. } => "use a database, or on PostgreSQL a schema, that is RUNE's alone".to_owned(),
+            Self::Foreign { .. } => {
+                "use a database, or on PostgreSQL a schema, that is RUNE's alone".to_owned()
+            }
             Self::Unrecorded(_) => {
-                "no version of RUNE leaves them like this; restore the whole database, `schema_version` included".to_owned()
+                "no version of RUNE leaves them like this; restore the whole database, \
+                 `schema_version` included"
+                    .to_owned()
             }
         })
     }
@@ -116,7 +125,7 @@ impl Assessment<'_> {
     /// Refuses a database that must not be touched.
     ///
     /// # Errors
-    /// With what stands in the way.
+    /// With what is in the way.
     pub fn check(&self, dialect: Dialect, is_strict: bool) -> Result<(), SchemaError> {
         if let Some((table, column)) = self.foreign.first().copied() {
             return Err(SchemaError::Foreign { table, column });
@@ -134,7 +143,7 @@ impl Assessment<'_> {
         if is_strict && !(self.unknown.is_empty() && self.drift.is_empty()) {
             return Err(SchemaError::Strict(self.warnings()));
         }
-        // All of them are looked at before the first is applied.
+        // All of them are checked before the first is applied.
         for migration in &self.pending {
             migration.statements(dialect)?;
         }

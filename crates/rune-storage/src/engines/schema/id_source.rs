@@ -273,7 +273,6 @@ impl IdSource {
     }
 }
 
-/// How a sequence is altered.
 pub(super) struct Mending<'a> {
     pub(super) subject: &'a str,
     pub(super) sql: String,

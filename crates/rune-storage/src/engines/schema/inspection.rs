@@ -3,6 +3,7 @@
 //! There is one look, the same for every verb and for its dry run, and one list of consequences:
 //! [`SiteObject::weight`].
 
+mod events;
 mod guard;
 mod postgres;
 mod sqlite;
@@ -14,6 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::roles::quoted;
 use rune_core::failure::{Failure, FailureKind};
 
+pub use events::Events;
 pub use guard::SiteGuard;
 pub(super) use postgres::inspect;
 pub use postgres::look_around;
@@ -46,7 +48,6 @@ pub enum Verb {
     },
 }
 
-/// What an object means for a verb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weight {
     Silent,
@@ -54,66 +55,15 @@ enum Weight {
     Refuse(FailureKind),
 }
 
-/// Statements that change rows: those that a trigger or rule acts on, or a verb runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Events {
-    pub(super) insert: bool,
-    pub(super) update: bool,
-    pub(super) delete: bool,
-}
-
-impl Events {
-    /// Rows are added, or updated where they exist.
-    pub const UPSERT: Self = Self {
-        insert: true,
-        update: true,
-        delete: false,
-    };
-    /// Rows are updated.
-    pub const UPDATE: Self = Self {
-        insert: false,
-        update: true,
-        delete: false,
-    };
-    /// Rows are deleted.
-    pub const DELETE: Self = Self {
-        insert: false,
-        update: false,
-        delete: true,
-    };
-
-    const fn meets(self, other: Self) -> bool {
-        self.insert && other.insert || self.update && other.update || self.delete && other.delete
-    }
-}
-
-impl fmt::Display for Events {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [
-            (self.insert, "INSERT"),
-            (self.update, "UPDATE"),
-            (self.delete, "DELETE"),
-        ];
-        let names: Vec<&str> = all
-            .into_iter()
-            .filter(|(is_on, _)| *is_on)
-            .map(|(_, name)| name)
-            .collect();
-        formatter.write_str(&names.join(", "))
-    }
-}
-
 /// Something that is not RUNE's, or not as RUNE creates it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteObject {
     /// RUNE's table; empty for what concerns the whole database.
     pub(super) table: String,
-    /// Its own name.
     pub(super) name: String,
     pub(super) kind: ObjectKind,
 }
 
-/// What it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ObjectKind {
     /// RUNE's tables in another schema too; `is_named` where the URL itself says which schema is
@@ -255,8 +205,8 @@ impl SiteObject {
         }
     }
 
-    /// Whether a verb's own changes reach through it into tables or programs that are not looked
-    /// at: what `--allow-cascade` allows.
+    /// Whether a verb's own changes reach through it into tables or programs that are not read:
+    /// what `--allow-cascade` allows.
     fn is_cascade(&self) -> bool {
         matches!(
             self.kind,
@@ -285,29 +235,49 @@ impl SiteObject {
         let Self { table, name, kind } = self;
         match kind {
             ObjectKind::SecondSchema { schema, .. } => other_schema_help(schema, name),
-            ObjectKind::Relation(_) => "use a database, or on PostgreSQL a schema, that is RUNE's alone".to_owned(),
+            ObjectKind::Relation(_) => {
+                "use a database, or on PostgreSQL a schema, that is RUNE's alone".to_owned()
+            }
             ObjectKind::Unlogged => format!("run `ALTER TABLE {table} SET LOGGED` first"),
             ObjectKind::RowSecurity => {
-                format!("connect as a role that sees all rows: the owner of `{table}`, or one with BYPASSRLS")
+                format!(
+                    "connect as a role that sees all rows: the owner of `{table}`, or one with \
+                     BYPASSRLS"
+                )
             }
             ObjectKind::Trigger { .. } if verb == Verb::Fill => {
-                format!("run `ALTER TABLE {table} DISABLE TRIGGER {name}` first, and enable it afterwards")
+                format!(
+                    "run `ALTER TABLE {table} DISABLE TRIGGER {name}` first, and enable it \
+                     afterwards"
+                )
             }
             ObjectKind::Trigger { .. } | ObjectKind::Rule(_) | ObjectKind::ForeignKey { .. } => {
-                "drop it, or add `--allow-cascade` if what it does is wanted: then rows are counted in every table that foreign keys reach"
+                "drop it, or add `--allow-cascade` if what it does is wanted: then rows are \
+                 counted in every table that foreign keys reach"
                     .to_owned()
             }
             ObjectKind::ChildTable => format!("detach it: `ALTER TABLE {name} NO INHERIT {table}`"),
-            ObjectKind::GeneratedColumn => format!(
-                "make it an ordinary column: `ALTER TABLE {table} ALTER COLUMN {name} DROP EXPRESSION` on PostgreSQL, unless it is virtual; \
-                 otherwise create the table anew"
-            ),
-            ObjectKind::Dependent { .. } | ObjectKind::RowType => "drop it, run `rune-db repair`, and create it again".to_owned(),
+            ObjectKind::GeneratedColumn => {
+                format!(
+                    "make it an ordinary column: `ALTER TABLE {table} ALTER COLUMN {name} DROP \
+                     EXPRESSION` on PostgreSQL, unless it is virtual; otherwise create the table \
+                     anew"
+                )
+            }
+            ObjectKind::Dependent { .. } | ObjectKind::RowType => {
+                "drop it, run `rune-db repair`, and create it again".to_owned()
+            }
             ObjectKind::NoReplicaIdentity(_) => {
-                format!("run `ALTER TABLE {table} REPLICA IDENTITY FULL`, or give the table its primary key")
+                format!(
+                    "run `ALTER TABLE {table} REPLICA IDENTITY FULL`, or give the table its \
+                     primary key"
+                )
             }
             ObjectKind::Standby => "connect to the primary server".to_owned(),
-            ObjectKind::ReadOnly => "ask whoever set it, or connect to the primary server; it is not switched off here".to_owned(),
+            ObjectKind::ReadOnly => {
+                "ask whoever set it, or connect to the primary server; it is not switched off here"
+                    .to_owned()
+            }
             _ => "run `rune-db status`, which lists all of it".to_owned(),
         }
     }
@@ -329,7 +299,8 @@ impl fmt::Display for SiteObject {
             ObjectKind::SecondSchema { schema, .. } => {
                 write!(
                     formatter,
-                    "RUNE's tables exist in schema `{name}`, but the search path leads to schema `{schema}`"
+                    "RUNE's tables exist in schema `{name}`, but the search path leads to schema \
+                     `{schema}`"
                 )
             }
             ObjectKind::Relation(what) => {
@@ -342,7 +313,8 @@ impl fmt::Display for SiteObject {
             ObjectKind::RowSecurity => {
                 write!(
                     formatter,
-                    "row-level security of table `{table}` applies to this role, which may not see all rows"
+                    "row-level security of table `{table}` applies to this role, which may not \
+                     see all rows"
                 )
             }
             ObjectKind::Trigger { events, .. } => write!(
@@ -359,13 +331,15 @@ impl fmt::Display for SiteObject {
             } => {
                 write!(
                     formatter,
-                    "foreign key `{name}` of table `{from}` does {action} when a row of `{table}` is deleted"
+                    "foreign key `{name}` of table `{from}` does {action} when a row of `{table}` \
+                     is deleted"
                 )
             }
             ObjectKind::ForeignKey { from, action: None } => {
                 write!(
                     formatter,
-                    "foreign key `{name}` of table `{from}` keeps the rows of `{table}` that it names from being deleted"
+                    "foreign key `{name}` of table `{from}` keeps the rows of `{table}` that it \
+                     names from being deleted"
                 )
             }
             ObjectKind::Reference { to } => write!(
@@ -383,7 +357,7 @@ impl fmt::Display for SiteObject {
             ),
             ObjectKind::Dependent { column } => write!(
                 formatter,
-                "{name} keeps the type of `{table}.{column}` from being altered"
+                "{name} prevents altering the type of `{table}.{column}`"
             ),
             ObjectKind::RowType => write!(
                 formatter,
@@ -396,7 +370,8 @@ impl fmt::Display for SiteObject {
             ObjectKind::NoReplicaIdentity(events) => {
                 write!(
                     formatter,
-                    "publication `{name}` sends {events} of table `{table}`, which has no replica identity"
+                    "publication `{name}` sends {events} of table `{table}`, which has no replica \
+                     identity"
                 )
             }
             ObjectKind::EventTrigger => write!(
@@ -406,7 +381,8 @@ impl fmt::Display for SiteObject {
             ObjectKind::Encoding => {
                 write!(
                     formatter,
-                    "the encoding of the database is {name}, which cannot hold every text that RUNE writes"
+                    "the encoding of the database is {name}, which cannot hold every text that \
+                     RUNE writes"
                 )
             }
             ObjectKind::Standby => {
@@ -461,9 +437,6 @@ impl Inspection {
     }
 
     /// The same where what deletes reach is allowed.
-    ///
-    /// # Errors
-    /// As [`check`](Self::check).
     pub(crate) fn check_without_cascades(&self, verb: Verb) -> Result<(), Obstacle> {
         self.refuse(verb, |object| !object.is_cascade())
     }
@@ -482,9 +455,6 @@ impl Inspection {
     }
 
     /// Refuses to alter the type of columns that something depends on.
-    ///
-    /// # Errors
-    /// With the names of all that does.
     pub(crate) fn check_altered(&self, columns: &[(&str, &str)]) -> Result<(), Obstacle> {
         let is_concerned = |object: &&SiteObject| match &object.kind {
             ObjectKind::Dependent { column } => {
@@ -562,7 +532,8 @@ impl Inspection {
 pub(super) fn other_schema_help(schema: &str, other: &str) -> String {
     let [schema, other] = [schema, other].map(path_in_url);
     format!(
-        "name the schema in the URL, `?options=-csearch_path%3D{schema}` or `…%3D{other}`; or remove the tables that are not used"
+        "name the schema in the URL, `?options=-csearch_path%3D{schema}` or `…%3D{other}`; or \
+         remove the tables that are not used"
     )
 }
 

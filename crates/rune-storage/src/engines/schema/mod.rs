@@ -3,8 +3,8 @@
 //!
 //! Whatever starts at the same time, each migration is applied once and whole: every step is one
 //! transaction that takes the engine's lock first and reads what is there after that. What RUNE
-//! itself made is recognised and left as it is. How a database is opened belongs to `storage`, what
-//! stands in the rows to nobody here.
+//! itself made is recognised and left as it is. How a database is opened belongs to `storage`, and
+//! no row is read here.
 
 mod assessment;
 mod catalog;
@@ -29,7 +29,7 @@ pub use repair::{Repair, RepairError, Repaired};
 pub use roles::{RoleError, quoted};
 pub use shape::{Column, ColumnKind, Need, TABLES, Table, is_name_of_rune};
 
-/// Looking at, migrating and repairing PostgreSQL databases.
+/// Inspecting, migrating and repairing PostgreSQL databases.
 pub mod on_postgres {
     pub use super::{
         id_source::{IdSource, Sequence},
@@ -42,7 +42,7 @@ pub mod on_postgres {
     };
 }
 
-/// Looking at, migrating and repairing SQLite databases.
+/// Inspecting, migrating and repairing SQLite databases.
 pub mod on_sqlite {
     pub use super::{
         inspection::look_around_file as look_around,
@@ -51,7 +51,6 @@ pub mod on_sqlite {
     };
 }
 
-/// How this program signs the ledger.
 const TOOL: &str = concat!("rune-db ", env!("CARGO_PKG_VERSION"));
 
 /// How a database is to be migrated.

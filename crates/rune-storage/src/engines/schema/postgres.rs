@@ -114,9 +114,6 @@ pub async fn look_within(client: &Client) -> Result<(String, Catalog), SchemaErr
 }
 
 /// Begins a transaction that changes something, perhaps as another role.
-///
-/// # Errors
-/// When the server cannot be asked or only reads, or the role cannot be taken on.
 pub(super) async fn begin_writing(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
     begin(client, Access::Writing, owner, Duration::ZERO)
         .await
@@ -331,7 +328,6 @@ async fn apply(client: &Client, migration: &Migration) -> Result<(), SchemaError
     Ok(())
 }
 
-/// The two bookkeeping tables of a schema.
 struct Bookkeeping<'a> {
     client: &'a Client,
     schema: String,
@@ -366,7 +362,8 @@ impl<'a> Bookkeeping<'a> {
 
     async fn record(&self, migration: &Migration) -> Result<(), ServerError> {
         let sql = format!(
-            "INSERT INTO {}.schema_version (version, applied_at) VALUES ($1, extract(epoch FROM clock_timestamp())::float8)",
+            "INSERT INTO {}.schema_version (version, applied_at) VALUES ($1, extract(epoch FROM \
+             clock_timestamp())::float8)",
             self.schema
         );
         self.client

@@ -1,10 +1,9 @@
 //! Repairing what RUNE's own releases got wrong: 32-bit columns on PostgreSQL, missing and
 //! misplaced indexes.
 //!
-//! One transaction: lock, look, alter, compare what stands in the columns now with what stood there
-//! before, write the log, look again. Digits that a 32-bit column never kept are not invented.
-//! Nothing here has a number in `schema_version`, because RUNE gives out those; the log is a table
-//! of its own.
+//! One transaction: lock, look, alter, compare the values of the columns now with those before,
+//! write the log, look again. Digits that a 32-bit column never kept are not invented. Nothing here
+//! has a number in `schema_version`, because RUNE gives out those; the log is a table of its own.
 
 use serde::Serialize;
 
@@ -51,7 +50,7 @@ pub enum RepairError {
     /// The database must not be touched.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// What stands in a column afterwards is not what stood in it before.
+    /// The values of a column differ from those before.
     #[error("the values of `{0}` would not be the same afterwards; everything is as it was")]
     Changed(String),
     /// The tables changed between the look and the locks.
@@ -100,7 +99,6 @@ impl Failure for RepairError {
     }
 }
 
-/// What is to be done.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// Columns with 32 bits that should have 64, by table.
@@ -111,7 +109,6 @@ pub(super) struct Plan {
     pub(super) left: Vec<String>,
 }
 
-/// A column that should have twice the bits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NarrowColumn {
     pub(super) name: &'static str,
@@ -185,7 +182,6 @@ impl Plan {
         plan
     }
 
-    /// The repairs of the indexes.
     pub(super) fn index_repairs(&self) -> impl Iterator<Item = Repair> {
         self.indexes
             .iter()

@@ -156,7 +156,7 @@ async fn within(
     }
     repaired.repairs.extend(place.mend_sequence(ids).await?);
     for (table, index, column, _) in &plan.indexes {
-        // One that is there and not valid has the name and is of no use.
+        // One that exists and is not valid has the name and is of no use.
         place
             .run(&format!("DROP INDEX IF EXISTS {}.{index}", place.schema))
             .await?;
@@ -187,7 +187,7 @@ struct Place<'a> {
     is_dry_run: bool,
 }
 
-/// What stands in a column: number of values, the sum of their hashes, the greatest size.
+/// The values of a column: number of values, the sum of their hashes, the greatest size.
 #[derive(PartialEq)]
 struct Content {
     rows: i64,

@@ -41,7 +41,8 @@ pub enum RoleError {
     },
     /// A superuser in somebody else's database.
     #[error(
-        "role `{role}` is a superuser and does not own database `{database}`; tables that it makes would not be RUNE's"
+        "role `{role}` is a superuser and does not own database `{database}`; tables that it \
+         makes would not be RUNE's"
     )]
     Superuser {
         /// Who is acting.
@@ -53,7 +54,8 @@ pub enum RoleError {
     },
     /// RUNE's tables stand elsewhere, or twice.
     #[error(
-        "RUNE's tables exist in schema `{elsewhere}`, but the search path leads to schema `{schema}`"
+        "RUNE's tables exist in schema `{elsewhere}`, but the search path leads to schema \
+         `{schema}`"
     )]
     TwoSchemas {
         /// Where tables would be made.
@@ -102,7 +104,8 @@ impl Failure for RoleError {
                 ..
             } => format!("create it: `CREATE ROLE {} LOGIN`", quoted(role)),
             Self::Owner { role, .. } => format!(
-                "connect as `{role}` itself, or let the role that connects act as it: `GRANT {} TO … WITH SET TRUE` (PostgreSQL 15: without WITH)",
+                "connect as `{role}` itself, or let the role that connects act as it: `GRANT {} \
+                 TO … WITH SET TRUE` (PostgreSQL 15: without WITH)",
                 quoted(role)
             ),
             Self::NoSchema(role) => format!(
@@ -155,7 +158,6 @@ pub(super) struct RoleContext {
 }
 
 impl RoleContext {
-    /// Reads it from the session.
     pub(super) async fn read(client: &Client) -> Result<Result<Self, RoleError>, ServerError> {
         const SQL: &str = "SELECT current_user::text, current_schema()::text, current_database()::text, pg_get_userbyid(d.datdba)::text,
                 r.rolsuper, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),

@@ -126,7 +126,7 @@ const fn float(name: &'static str) -> Column {
     }
 }
 
-/// RUNE's tables, in the order of their versions. Bookkeeping tables are none of them.
+/// RUNE's tables, in the order of their versions. Bookkeeping tables are not among them.
 pub const TABLES: &[Table] = &[
     Table {
         name: "jobs",
@@ -225,10 +225,8 @@ pub const TABLES: &[Table] = &[
     },
 ];
 
-/// RUNE's own bookkeeping table.
 pub(super) const VERSIONS: &str = "schema_version";
 
-/// This program's bookkeeping table.
 pub(super) const LEDGER: &str = "rune_db_ledger";
 
 /// This program's log of repairs. A table of its own: RUNE numbers versions, and readers of the
@@ -256,7 +254,7 @@ pub(super) const BOOKS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// The names of all tables that are looked at.
+/// The names of all tables that are read.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TABLES
         .iter()

@@ -105,7 +105,7 @@ struct Step {
     is_last: bool,
 }
 
-/// One transaction's work: taking over what RUNE made, then the lowest pending migration.
+/// One transaction's work: adopting what RUNE created, then the lowest pending migration.
 fn step(
     connection: &Connection,
     path: &Utf8Path,
@@ -201,7 +201,8 @@ fn note(connection: &Connection, migration: &Migration, origin: Origin) -> rusql
 }
 
 /// Generated columns are columns; those that a virtual table hides are not.
-const COLUMNS: &str = "SELECT name, type, \"notnull\", nullif(pk, 0) FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
+const COLUMNS: &str = "SELECT name, type, \"notnull\", nullif(pk, 0) FROM pragma_table_xinfo(?1) \
+                       WHERE hidden <> 1 ORDER BY cid";
 
 /// The same as [`inspect`], within a transaction of the caller.
 ///
@@ -269,7 +270,8 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Catalog> {
         found.ledger = rows.collect::<rusqlite::Result<_>>()?;
     }
     if found.has_book(shape::REPAIRS) {
-        let sql = "SELECT subject, was, became, rows, tool, repaired_at FROM rune_db_repairs ORDER BY number";
+        let sql = "SELECT subject, was, became, rows, tool, repaired_at FROM rune_db_repairs \
+                   ORDER BY number";
         let mut repairs = connection.prepare(sql)?;
         let rows = repairs.query_map([], |row| {
             let (subject, was, became, rows) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);

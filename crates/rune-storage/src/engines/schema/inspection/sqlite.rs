@@ -108,7 +108,7 @@ fn trigger_events(sql: &str) -> (Events, bool) {
         .and_then(|statements| statements.into_iter().next())
         .map(|one| one.leading_words)
         .unwrap_or_default();
-    // A name in quotes is no word, and one without can be none of these.
+    // A name in quotes is not a keyword, and one without cannot be one of these.
     let head: Vec<&str> = leading_words
         .iter()
         .map(String::as_str)
@@ -220,7 +220,8 @@ mod tests {
                 insert,
             ),
             (
-                "CREATE TRIGGER /* insert */ [t] BEFORE UPDATE OF status ON jobs BEGIN SELECT 1; END",
+                "CREATE TRIGGER /* insert */ [t] BEFORE UPDATE OF status ON jobs BEGIN SELECT 1; \
+                 END",
                 update,
             ),
             (
