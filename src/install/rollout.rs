@@ -15,7 +15,7 @@ use rune_core::{
     progress::Progress,
 };
 
-pub use state::State;
+pub(crate) use state::State;
 
 /// What fails when a pod runs another image under its tag.
 const FOREIGN_IMAGES: &str = "the release runs, but with other images than the bundle has";

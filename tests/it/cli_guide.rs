@@ -455,7 +455,13 @@ fn texts(source: &str) -> Vec<String> {
     let argument = regex::Regex::new(r"^--[a-z-]+(=.*)?$").unwrap();
     literal
         .captures_iter(&code.join("\n"))
-        .map(|text| text[1].to_owned())
+        .map(|text| {
+            text[1]
+                .split("\\\n")
+                .enumerate()
+                .map(|(number, line)| if number == 0 { line } else { line.trim_start() })
+                .collect::<String>()
+        })
         .filter(|text| text.contains("--") && !argument.is_match(text))
         .collect()
 }

@@ -12,7 +12,11 @@ fn sources(directory: &Path, found: &mut Vec<String>) {
         if path.is_dir() {
             sources(&path, found);
         } else {
-            found.push(fs::read_to_string(&path).unwrap().replace('`', ""));
+            let source = fs::read_to_string(&path).unwrap().replace('`', "");
+            // Texts go on in the next line.
+            let lines: Vec<&str> = source.split("\\\n").collect();
+            let rest = lines.iter().skip(1).map(|line| line.trim_start());
+            found.push(lines.iter().take(1).copied().chain(rest).collect());
         }
     }
 }
