@@ -11,6 +11,7 @@ pub(crate) mod external;
 pub(crate) mod first_release;
 pub(crate) mod images;
 pub(crate) mod install;
+mod install_elsewhere;
 pub(crate) mod install_objects;
 pub(crate) mod install_tags;
 pub(crate) mod install_ways;
