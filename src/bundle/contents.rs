@@ -11,7 +11,7 @@ use super::{
     head::placed_entries,
     length::check_length,
 };
-use crate::archive::{CheckError, EntryReader, Layout, Placed, check_end};
+use crate::archive::{CheckError, EntryName, EntryReader, Layout, Placed, check_end};
 use rune_core::{digest::Digest, fsx::Stamp};
 
 /// A file whose end is where its index says, and whose documents are as it says and hang together.
@@ -19,7 +19,10 @@ use rune_core::{digest::Digest, fsx::Stamp};
 pub(super) struct Contents {
     pub(super) file: BundleFile,
     pub(super) documents: Documents,
+    /// Where the file has a content; one place of those that have the same.
     places: BTreeMap<Digest, Placed>,
+    /// Where it has an entry, if it has all of them: each is read where it is, not its equal.
+    entries: BTreeMap<EntryName, Placed>,
     /// What is not in the file.
     elsewhere: Option<Elsewhere>,
     /// What the file looked like when all of it was right.
@@ -41,10 +44,14 @@ impl Contents {
         let places = placed_entries(index, layout)
             .map(|(record, placed)| (record.sha256, placed.clone()))
             .collect();
+        let entries = placed_entries(index, layout)
+            .map(|(record, placed)| (record.path.clone(), placed.clone()))
+            .collect();
         let mut contents = Self {
             file,
             documents: Documents::new(),
             places,
+            entries,
             elsewhere: None,
             verified,
         };
@@ -78,6 +85,7 @@ impl Contents {
             file,
             documents,
             places,
+            entries: BTreeMap::new(),
             elsewhere,
             verified: None,
         })
@@ -112,7 +120,8 @@ impl Contents {
     /// # Errors
     /// When its bytes differ from the bundle index, or cannot be had.
     pub(super) fn entry(&self, entry: &EntryRecord) -> Result<Vec<u8>, ContentError> {
-        if let Some(placed) = self.places.get(&entry.sha256) {
+        let placed = self.entries.get(&entry.path);
+        if let Some(placed) = placed.or_else(|| self.places.get(&entry.sha256)) {
             return self.whole(placed, entry.sha256);
         }
         let read = self.elsewhere.as_ref();

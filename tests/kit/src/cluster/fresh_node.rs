@@ -38,7 +38,7 @@ impl<'a> FreshNode<'a> {
         let object = format!("node/{}", node.name);
         for condition in ["create", "condition=Ready"] {
             let condition = format!("--for={condition}");
-            cluster.kubectl(&["wait", &object, &condition, "--timeout=60s"]);
+            cluster.kubectl(&["wait", &object, &condition, "--timeout=150s"]);
         }
         node
     }
