@@ -82,7 +82,7 @@ fn the_file_is_the_same_every_time_and_is_not_written_twice() {
             12,
         );
         assert!(
-            said.contains("exists already and is not what would be written"),
+            said.contains("already exists and is not what would be written"),
             "{said}"
         );
         assert!(

@@ -175,7 +175,7 @@ fn a_restore_into_a_file_names_what_a_copy_of_pages_would_delete() {
         let restore = rune_db(&["restore", "--from", source.path().to_str().unwrap()])
             .on(&sqlite_url(&path))
             .run();
-        restore.fails(12, &[words, "help: name a file that does not exist"]);
+        restore.fails(12, &[words, "help: choose a file that does not exist"]);
         assert_eq!(
             sqlite_query(&path, "SELECT group_concat(name) FROM sqlite_schema"),
             before

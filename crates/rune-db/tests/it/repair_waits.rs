@@ -47,7 +47,7 @@ fn a_repair_of_a_table_that_stays_in_use_ends_at_its_limit_and_changes_nothing()
     let ended = rune_db(&["repair", "--wait", "1s"])
         .on(&database.url())
         .run();
-    ended.fails(12, &["waited 1s", "lock", "help: "]);
+    ended.fails(12, &["timed out after 1s", "lock", "help: "]);
     let narrow = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public' AND data_type IN ('real', 'integer')";
     assert_eq!(database.query(narrow), "7", "{ended:?}");
     // What needs no lock is said without one.

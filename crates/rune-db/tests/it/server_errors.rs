@@ -53,7 +53,7 @@ fn a_database_that_takes_no_connections_is_waited_for() {
     rune_db(&["wait", "--timeout", "1s"])
         .on(&database.url())
         .run()
-        .fails(10, &["waited 1s", "[55000]"]);
+        .fails(10, &["timed out after 1s", "[55000]"]);
 }
 
 #[test]

@@ -417,22 +417,22 @@ fn a_repair_names_what_depends_on_the_columns_that_it_would_alter() {
         (
             17,
             "CREATE RULE r AS ON UPDATE TO jobs WHERE new.updated_at > 1 DO ALSO SELECT 1",
-            "rule r on table jobs keeps",
+            "rule r on table jobs prevents altering",
         ),
         (
             17,
             "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE UPDATE OF updated_at ON jobs FOR EACH ROW EXECUTE FUNCTION f()",
-            "trigger t on table jobs keeps",
+            "trigger t on table jobs prevents altering",
         ),
         (
             17,
             "CREATE POLICY p ON jobs USING (created_at > 0)",
-            "policy p on table jobs keeps",
+            "policy p on table jobs prevents altering",
         ),
         (
             18,
             "ALTER TABLE jobs ADD COLUMN day real GENERATED ALWAYS AS (created_at / 86400) STORED",
-            "column day of table jobs keeps",
+            "column day of table jobs prevents altering",
         ),
         (
             16,
@@ -457,7 +457,7 @@ fn a_repair_names_what_depends_on_the_columns_that_it_would_alter() {
         (
             17,
             "CREATE FUNCTION g() RETURNS real LANGUAGE sql BEGIN ATOMIC SELECT max(created_at) FROM jobs; END",
-            "function g() keeps",
+            "function g() prevents altering",
         ),
     ] {
         let server = servers

@@ -144,7 +144,10 @@ fn wait_can_wait_for_the_schema_that_another_program_makes() {
     rune_db(&["wait", "--schema", "--timeout", "1s"])
         .on(&database.url())
         .run()
-        .fails(5, &["waited 1s", "not up to date: 6 versions pending"]);
+        .fails(
+            5,
+            &["timed out after 1s", "not up to date: 6 versions pending"],
+        );
     let mut waiting = Waiting::start(&["wait", "--schema", "--json"], &database.url());
     waiting.says("not up to date");
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
