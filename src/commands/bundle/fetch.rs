@@ -1,4 +1,4 @@
-//! `fetch`: a published bundle out of a registry, byte for byte; or a look at it there.
+//! `fetch`: a published bundle out of a registry, byte for byte; or what it is, read there.
 
 use std::sync::Arc;
 
@@ -148,7 +148,7 @@ pub(crate) fn verify(
 /// Shows what a stored bundle says it contains, and writes nothing.
 ///
 /// # Errors
-/// When its documents cannot be had, or a key was given and does not vouch for it.
+/// When its documents cannot be had, or no key that was given signed it.
 pub(crate) fn inspect(options: &StoredOptions) -> Result<InspectReport, CommandError> {
     let view = options.view()?;
     let inspect = InspectOptions {
@@ -163,7 +163,7 @@ pub(crate) fn inspect(options: &StoredOptions) -> Result<InspectReport, CommandE
 /// one.
 ///
 /// # Errors
-/// When one of them cannot be read, or keys were given and do not vouch for both.
+/// When one of them cannot be read, or the keys that were given signed not both.
 pub(crate) fn compare(
     options: &StoredOptions,
     file: &Utf8PathBuf,
