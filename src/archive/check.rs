@@ -83,7 +83,7 @@ impl Placed {
 
     /// Checks that a source that stands after the content of this entry has its padding.
     pub fn check_padding(&self, source: &mut impl Read) -> Result<(), CheckError> {
-        let mut padding = vec![0xff; usize::try_from(self.padding_bytes()).unwrap_or(0)];
+        let mut padding = vec![0xff; self.padding().len()];
         self.fill(source, &mut padding)?;
         if padding.iter().all(|byte| *byte == 0) {
             Ok(())

@@ -7,7 +7,7 @@ use super::EntryName;
 /// The size of a tar block in bytes.
 pub(crate) const BLOCK_BYTES: u64 = 512;
 
-const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 512;
 
 /// The first size that the eleven octal digits of a ustar header cannot express: 8 GiB.
 const USTAR_SIZE_LIMIT: u64 = 1 << 33;

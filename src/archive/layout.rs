@@ -4,11 +4,13 @@ use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     EntryName, Mode,
-    header::{BLOCK_BYTES, encode, header_bytes},
+    header::{BLOCK, BLOCK_BYTES, encode, header_bytes},
 };
 use rune_core::failure::{Failure, FailureKind};
 
 const END_BYTES: u64 = 2 * BLOCK_BYTES;
+
+static ZEROS: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// One entry before it has a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +85,11 @@ impl Layout {
     pub const fn trailer_offset(&self) -> u64 {
         self.end_offset.saturating_sub(END_BYTES)
     }
+
+    /// The two zero blocks at the end.
+    pub const fn trailer(&self) -> &'static [u8] {
+        &ZEROS
+    }
 }
 
 fn refuse_collisions(placed: &[Placed]) -> Result<(), LayoutError> {
@@ -154,11 +161,11 @@ impl Placed {
         self.end_offset
     }
 
-    /// How many zero bytes follow the content.
-    pub const fn padding_bytes(&self) -> u64 {
-        self.end_offset
-            .saturating_sub(self.content_offset)
-            .saturating_sub(self.entry.size)
+    /// The zero bytes that follow the content.
+    pub fn padding(&self) -> &'static [u8] {
+        let count = self.end_offset.saturating_sub(self.content().end);
+        let count = usize::try_from(count).unwrap_or(BLOCK);
+        ZEROS.get(..count).unwrap_or(&ZEROS)
     }
 
     /// The bytes of its header.
@@ -188,7 +195,7 @@ mod tests {
         let offsets: Vec<_> = layout
             .entries()
             .iter()
-            .map(|e| (e.header_offset(), e.content_offset(), e.padding_bytes()))
+            .map(|e| (e.header_offset(), e.content_offset(), e.padding().len()))
             .collect();
         assert_eq!(offsets, [(0, 512, 0), (512, 1024, 511), (1536, 2048, 0)]);
         assert_eq!(

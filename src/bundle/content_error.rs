@@ -150,11 +150,9 @@ impl Located {
     }
 
     pub(super) fn of_end(error: CheckError, file: &BundleFile, layout: &Layout) -> Self {
-        let length = layout.total_bytes().saturating_sub(layout.trailer_offset());
-        let end = vec![0; usize::try_from(length).unwrap_or(0)];
         Self {
             problem: error.into(),
-            files: file.files_unlike(layout.trailer_offset(), &end),
+            files: file.files_unlike(layout.trailer_offset(), layout.trailer()),
         }
     }
 
@@ -179,13 +177,10 @@ impl Located {
                 file.files_unlike(placed.header_offset(), &placed.header()),
                 file.volumes_to_blame(placed),
             ),
-            Problem::Frame(CheckError::Padding(_)) => {
-                let padding = vec![0; usize::try_from(placed.padding_bytes()).unwrap_or(0)];
-                with(
-                    file.files_unlike(content_end, &padding),
-                    file.volumes_to_blame(placed),
-                )
-            }
+            Problem::Frame(CheckError::Padding(_)) => with(
+                file.files_unlike(content_end, placed.padding()),
+                file.volumes_to_blame(placed),
+            ),
             Problem::Piece { .. } | Problem::Frame(_) => {
                 file.files_of(&(placed.header_offset()..placed.end_offset()))
             }

@@ -95,16 +95,9 @@ impl ImageArchive {
                     }
                 }
             }
-            take(&vec![
-                0;
-                usize::try_from(placed.padding_bytes()).unwrap_or(0)
-            ])?;
+            take(placed.padding())?;
         }
-        let end_bytes = self
-            .layout
-            .total_bytes()
-            .saturating_sub(self.layout.trailer_offset());
-        take(&vec![0; usize::try_from(end_bytes).unwrap_or(0)])
+        take(self.layout.trailer())
     }
 }
 
