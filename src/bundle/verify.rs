@@ -58,7 +58,7 @@ pub(crate) fn verify_plan(
     client: &Client,
     head: &AuthenticatedHead,
     progress: &dyn Progress,
-) -> Result<Documents, CommandError> {
+) -> Result<(), CommandError> {
     let skipped = plan.entries().saturating_sub(head.index().entries.len());
     let (sender, stream) = ArchiveStream::new();
     thread::scope(|scope| {
@@ -71,6 +71,7 @@ pub(crate) fn verify_plan(
             Ok(sent) => sent?,
             Err(panic) => std::panic::resume_unwind(panic),
         }
-        Ok(verified?)
+        verified?;
+        Ok(())
     })
 }

@@ -12,7 +12,11 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
 };
 
-use super::{CHUNK_BYTES, MaterialiseError, Plan, Transferred, plan::Fetch, receive::receive};
+use super::{
+    CHUNK_BYTES, MaterialiseError, Plan, Transferred,
+    plan::Fetch,
+    receive::{PIECES_WAITING, receive},
+};
 use crate::{
     archive::Placed,
     bundle::{
@@ -25,9 +29,6 @@ use rune_core::{digest::Digest, fsx::PathError, progress::Progress};
 
 /// After how many bytes of one content a high-water mark is recorded.
 const MARK_BYTES: u64 = 64 << 20;
-
-/// How many pieces may wait between the network and the disk, per download.
-const PIECES_WAITING: usize = 4;
 
 /// Fetches every content that is not recorded as done, the largest first, `at_once` at the same
 /// time.
@@ -98,13 +99,12 @@ impl Download {
     /// Fetches one content into its place and says how many bytes came.
     async fn fetch(&self, job: Job) -> Result<u64, MaterialiseError> {
         self.progress.note(&job.fetch.to_string());
-        let mut fetched_bytes = 0;
-        let mut actual = self
-            .fetch_from(&job, job.present_bytes, &mut fetched_bytes)
-            .await?;
+        let (mut actual, mut fetched_bytes) = self.fetch_from(&job, job.present_bytes).await?;
         if actual != job.fetch.digest && job.present_bytes > 0 {
             // What the earlier run left was not what it should have been; without it, once more.
-            actual = self.fetch_from(&job, 0, &mut fetched_bytes).await?;
+            let (again, bytes) = self.fetch_from(&job, 0).await?;
+            actual = again;
+            fetched_bytes += bytes;
         }
         if actual != job.fetch.digest {
             return Err(job.fetch.differs(actual));
@@ -114,12 +114,12 @@ impl Download {
         Ok(fetched_bytes)
     }
 
+    /// Gives the digest of the whole content, and how many bytes came.
     async fn fetch_from(
         &self,
         job: &Job,
         present_bytes: u64,
-        fetched_bytes: &mut u64,
-    ) -> Result<Digest, MaterialiseError> {
+    ) -> Result<(Digest, u64), MaterialiseError> {
         let (sender, receiver) = mpsc::channel(PIECES_WAITING);
         let writer = Writer {
             output: self.output.clone(),
@@ -129,20 +129,12 @@ impl Download {
             position: job.position,
         };
         let writing = spawn_blocking(move || writer.run(present_bytes, receiver));
-        let outcome = receive(
-            self.client.as_ref(),
-            &job.fetch,
-            present_bytes,
-            &sender,
-            fetched_bytes,
-        )
-        .await;
+        let received = receive(self.client.as_ref(), &job.fetch, present_bytes, &sender).await;
         drop(sender);
         // The writer's error comes first: when it ends early, receiving ends too, and only it knows
         // why.
         let digest = writing.await??;
-        outcome?;
-        Ok(digest)
+        Ok((digest, received?))
     }
 }
 

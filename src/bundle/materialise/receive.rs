@@ -12,16 +12,18 @@ use crate::{
     registry::{Client, WebSource},
 };
 
-/// Sends a content from its byte `present_bytes` on, and counts what comes. Ends early, and without
+/// How many pieces may wait between the network and whoever takes them, per content.
+pub(super) const PIECES_WAITING: usize = 4;
+
+/// Sends a content from its byte `present_bytes` on, and says how many bytes came. Ends early, and without
 /// an error, when nobody takes the pieces any more.
 pub(super) async fn receive(
     client: Option<&Client>,
     fetch: &Fetch,
     present_bytes: u64,
     sender: &mpsc::Sender<Bytes>,
-    fetched_bytes: &mut u64,
-) -> Result<(), MaterialiseError> {
-    let received = receive_from(client, fetch, present_bytes, sender, fetched_bytes).await;
+) -> Result<u64, MaterialiseError> {
+    let received = receive_from(client, fetch, present_bytes, sender).await;
     received.map_err(|error| match (&fetch.source, error) {
         (FetchSource::Registry { image, .. }, MaterialiseError::Registry(error)) => {
             MaterialiseError::of_image(image, error)
@@ -35,11 +37,10 @@ async fn receive_from(
     fetch: &Fetch,
     present_bytes: u64,
     sender: &mpsc::Sender<Bytes>,
-    fetched_bytes: &mut u64,
-) -> Result<(), MaterialiseError> {
+) -> Result<u64, MaterialiseError> {
     let client = || client.ok_or(MaterialiseError::NoClient);
     if present_bytes == fetch.size {
-        return Ok(());
+        return Ok(0);
     }
     let mut stream = match &fetch.source {
         FetchSource::Registry {
@@ -48,9 +49,10 @@ async fn receive_from(
             let manifest = client()?
                 .manifest(name, descriptor.digest, Some(&descriptor.media_type))
                 .await?;
-            *fetched_bytes += manifest.bytes().len() as u64;
-            let _ = sender.send(Bytes::from(manifest.into_bytes())).await;
-            return Ok(());
+            let bytes = Bytes::from(manifest.into_bytes());
+            let count = bytes.len() as u64;
+            let _ = sender.send(bytes).await;
+            return Ok(count);
         }
         FetchSource::Registry {
             name, descriptor, ..
@@ -58,8 +60,7 @@ async fn receive_from(
         FetchSource::File { part, .. } => {
             let (part, sender, size) = (part.clone(), sender.clone(), fetch.size);
             let reading = spawn_blocking(move || part.send(present_bytes..size, &sender));
-            *fetched_bytes += reading.await??;
-            return Ok(());
+            return Ok(reading.await??);
         }
         FetchSource::Web(url) => {
             let source = WebSource::named((**url).clone());
@@ -68,11 +69,12 @@ async fn receive_from(
                 .await?
         }
     };
+    let mut fetched_bytes = 0;
     while let Some(piece) = stream.next().await? {
-        *fetched_bytes += piece.len() as u64;
+        fetched_bytes += piece.len() as u64;
         if sender.send(piece).await.is_err() {
             break;
         }
     }
-    Ok(())
+    Ok(fetched_bytes)
 }

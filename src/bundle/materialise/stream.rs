@@ -5,11 +5,12 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{MaterialiseError, Plan, plan::Content, receive::receive};
+use super::{
+    MaterialiseError, Plan,
+    plan::Content,
+    receive::{PIECES_WAITING, receive},
+};
 use crate::registry::Client;
-
-/// How many pieces may wait between the network and the reader.
-const PIECES_WAITING: usize = 4;
 
 /// What [`Plan::send`] sends, to be read.
 pub(in crate::bundle) struct ArchiveStream {
@@ -57,23 +58,16 @@ impl Plan {
                 }
                 content => {
                     if let Some(fetch) = content.fetch() {
-                        receive(Some(client), &fetch, 0, &sender, &mut 0).await?;
+                        receive(Some(client), &fetch, 0, &sender).await?;
                     }
                 }
             }
-            let _ = sender.send(zeros(placed.padding_bytes())).await;
+            let _ = sender.send(Bytes::from_static(placed.padding())).await;
             if sender.is_closed() {
                 return Ok(());
             }
         }
-        let trailer = self
-            .total_bytes()
-            .saturating_sub(self.layout.trailer_offset());
-        let _ = sender.send(zeros(trailer)).await;
+        let _ = sender.send(Bytes::from_static(self.layout.trailer())).await;
         Ok(())
     }
-}
-
-fn zeros(count: u64) -> Bytes {
-    vec![0; usize::try_from(count).unwrap_or(0)].into()
 }
