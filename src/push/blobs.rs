@@ -108,22 +108,20 @@ impl Errand {
         for name in missing {
             let from = filled.as_ref().map(|name| name.repository().to_owned());
             let outcome = if shared.is_dry_run {
-                let would_mount = from.is_some();
-                sent.fetch_add(
-                    if would_mount { 0 } else { self.blob.size },
-                    Ordering::Relaxed,
-                );
-                shared
-                    .progress
-                    .advance(if is_counted { 0 } else { self.blob.size });
-                if would_mount {
+                if from.is_some() {
                     BlobOutcome::Mounted
                 } else {
+                    sent.fetch_add(self.blob.size, Ordering::Relaxed);
                     BlobOutcome::Uploaded
                 }
             } else {
                 self.deliver(shared, name, from, sent, !is_counted).await?
             };
+            // What is sent is counted while it is.
+            let is_sent = outcome == BlobOutcome::Uploaded && !shared.is_dry_run;
+            if !is_counted && !is_sent && outcome != BlobOutcome::Lacking {
+                shared.progress.advance(self.blob.size);
+            }
             is_counted = true;
             filled.get_or_insert_with(|| name.clone());
             outcomes.push(((name.clone(), digest), outcome));
@@ -140,7 +138,7 @@ impl Errand {
         counts: bool,
     ) -> Result<BlobOutcome, PushError> {
         let Some(pieces) = BundlePieces::open(&shared.bundle, self.blob.digest) else {
-            return self.mount(shared, name, from, counts).await;
+            return self.mount(shared, name, from).await;
         };
         let problem = pieces.problem();
         shared.progress.note(&name.to_string());
@@ -150,12 +148,7 @@ impl Errand {
             .put_blob(&self.blob, from, pieces, shared.chunk_bytes, meter)
             .await;
         match delivered {
-            Ok(Delivery::Mounted) => {
-                shared
-                    .progress
-                    .advance(if counts { self.blob.size } else { 0 });
-                Ok(BlobOutcome::Mounted)
-            }
+            Ok(Delivery::Mounted) => Ok(BlobOutcome::Mounted),
             Ok(Delivery::Uploaded) => Ok(BlobOutcome::Uploaded),
             Err(error) => {
                 let problem = problem
@@ -181,19 +174,16 @@ impl Errand {
         shared: &Shared,
         name: &RepositoryName,
         from: Option<String>,
-        counts: bool,
     ) -> Result<BlobOutcome, PushError> {
         let Some(from) = from else {
             return Ok(BlobOutcome::Lacking);
         };
         let writer = shared.writer(name);
-        if !writer.mount_blob(self.blob.digest, &from).await? {
-            return Ok(BlobOutcome::Lacking);
-        }
-        shared
-            .progress
-            .advance(if counts { self.blob.size } else { 0 });
-        Ok(BlobOutcome::Mounted)
+        Ok(if writer.mount_blob(self.blob.digest, &from).await? {
+            BlobOutcome::Mounted
+        } else {
+            BlobOutcome::Lacking
+        })
     }
 
     /// Counts what is sent. Progress is what is sent for the first time.
