@@ -55,7 +55,7 @@ pub(crate) struct RegistryBase<'a> {
     pub(crate) client: &'a Client,
     /// As people name it.
     pub(crate) name: String,
-    pub(crate) repository: &'a (dyn Fn(&str) -> RepositoryName + Sync),
+    pub(crate) repository: Box<dyn Fn(&str) -> RepositoryName + Sync + 'a>,
 }
 
 impl RegistryBase<'_> {

@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use crate::{
     bundle::{Base, BundleIndex, DeltaContents, RegistryBase},
     push::Destination,
-    registry::{Client, RepositoryName},
+    registry::Client,
 };
 use rune_core::{
     command::CommandError,
@@ -84,8 +84,7 @@ impl BaseSource {
             Self::Path(path) => Ok(Base::open(path, more)?),
             Self::Registry(text) => {
                 let destination = destination(text)?;
-                let repository = |name: &str| destination.name(name);
-                let registry = registry(client, &destination, &repository);
+                let registry = registry(client, &destination, REGISTRY);
                 Ok(registry.base(index, Some(delta)).await?)
             }
         }
@@ -102,8 +101,7 @@ impl BaseSource {
         let (before, bundle) = text.rsplit_once("/bundles/").ok_or_else(no_bundle)?;
         let (name, tag) = bundle.rsplit_once(':').ok_or_else(no_bundle)?;
         let destination = destination(before)?;
-        let repository = |name: &str| destination.name(name);
-        let registry = registry(client, &destination, &repository);
+        let registry = registry(client, &destination, REGISTRY);
         let index = registry.index(name, tag).await?;
         Ok(registry.base(&index, None).await?)
     }
@@ -121,14 +119,15 @@ fn check_no_credentials(text: &str) -> Result<(), BaseSourceError> {
     }
 }
 
-fn registry<'a>(
+/// The registry where `push` writes to this destination; `scheme` goes before its name.
+pub(super) fn registry<'a>(
     client: &'a Client,
-    destination: &Destination,
-    repository: &'a (dyn Fn(&str) -> RepositoryName + Sync),
+    destination: &'a Destination,
+    scheme: &str,
 ) -> RegistryBase<'a> {
     RegistryBase {
         client,
-        name: format!("{REGISTRY}{destination}"),
-        repository,
+        name: format!("{scheme}{destination}"),
+        repository: Box::new(|name| destination.name(name)),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{open::BundleOptions, push::Destination};
+use super::{base, open::BundleOptions, push::Destination};
 use crate::{
-    bundle::{Delta, DeltaError, OpenBundle, RegistryBase},
+    bundle::{Delta, DeltaError, OpenBundle},
     registry::{Client, ClientConfig},
 };
 use rune_core::{
@@ -44,12 +44,7 @@ impl DeltaDestination<'_> {
             reads_releases,
         } = self;
         let client = Client::new(access)?;
-        let repository = |name: &str| destination.name(name);
-        let registry = RegistryBase {
-            client: &client,
-            name: destination.to_string(),
-            repository: &repository,
-        };
+        let registry = base::registry(&client, destination, "");
         let (opened, present) = block_on(registry.open(head, &delta, reads_releases))
             .map_err(|error| error.context(format!("cannot use `{bundle}`, a delta")))?;
         progress.announce(&format!(

@@ -1,10 +1,10 @@
 //! A bundle that `publish` stored, for the verbs that read it in the registry.
 
-use super::{open::BundleOptions, push::Destination};
+use super::{base, open::BundleOptions, push::Destination};
 use crate::{
     bundle::{
-        AuthenticatedHead, Base, BundleIndex, BundleView, Elsewhere, RegistryBase, StoredBundle,
-        StoredError, Trust,
+        AuthenticatedHead, Base, BundleIndex, BundleView, Elsewhere, StoredBundle, StoredError,
+        Trust,
     },
     oci::Reference,
     registry::{Client, ClientConfig},
@@ -78,12 +78,7 @@ impl Stored<'_> {
     /// Where the registry has the entries.
     pub(super) fn entries(&self, index: &BundleIndex) -> Result<Base, CommandError> {
         let destination = destination(&self.options.reference, &index.name)?;
-        let repository = |name: &str| destination.name(name);
-        let registry = RegistryBase {
-            client: &self.client,
-            name: destination.to_string(),
-            repository: &repository,
-        };
+        let registry = base::registry(&self.client, &destination, "");
         block_on(self.bundle.entries(&registry, index))
     }
 
