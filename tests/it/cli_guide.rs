@@ -443,6 +443,12 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Source in which each text that goes on in the next line is on one.
+pub(crate) fn joined(source: &str) -> String {
+    let broken = regex::Regex::new(r"\\\n\s*").unwrap();
+    broken.replace_all(source, "").into_owned()
+}
+
 /// The texts of a file in which an option is named: errors, help, notes and reports. What is an
 /// option and nothing else is an argument of a program.
 fn texts(source: &str) -> Vec<String> {
@@ -455,13 +461,7 @@ fn texts(source: &str) -> Vec<String> {
     let argument = regex::Regex::new(r"^--[a-z-]+(=.*)?$").unwrap();
     literal
         .captures_iter(&code.join("\n"))
-        .map(|text| {
-            text[1]
-                .split("\\\n")
-                .enumerate()
-                .map(|(number, line)| if number == 0 { line } else { line.trim_start() })
-                .collect::<String>()
-        })
+        .map(|text| joined(&text[1]))
         .filter(|text| text.contains("--") && !argument.is_match(text))
         .collect()
 }

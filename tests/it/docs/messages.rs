@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::markdown::{code, document, rows};
-use crate::bundle::project::repository;
+use crate::{bundle::project::repository, cli_guide::joined};
 
 /// Every source file, without backticks: the page cannot quote them.
 fn sources(directory: &Path, found: &mut Vec<String>) {
@@ -12,11 +12,8 @@ fn sources(directory: &Path, found: &mut Vec<String>) {
         if path.is_dir() {
             sources(&path, found);
         } else {
-            let source = fs::read_to_string(&path).unwrap().replace('`', "");
-            // Texts go on in the next line.
-            let lines: Vec<&str> = source.split("\\\n").collect();
-            let rest = lines.iter().skip(1).map(|line| line.trim_start());
-            found.push(lines.iter().take(1).copied().chain(rest).collect());
+            let source = fs::read_to_string(&path).unwrap();
+            found.push(joined(&source).replace('`', ""));
         }
     }
 }
