@@ -120,17 +120,14 @@ impl Report for RenderReport {
             let _ = writeln!(text, "{}: {}", self.spot(file), difference(file));
         }
         let count = |state| self.files.iter().filter(|file| file.state == state).count();
-        for file in self
-            .files
-            .iter()
-            .filter(|file| [FileState::Written, FileState::WouldBeWritten].contains(&file.state))
-        {
-            let word = if file.state == FileState::Written {
+        for (place, files) in self.written() {
+            let word = if count(FileState::Written) > 0 {
                 "wrote"
             } else {
                 "would write"
             };
-            let _ = writeln!(text, "{word}  {}", self.place(&file.path));
+            let files = files.map_or_else(String::new, |files| format!(": {files}"));
+            let _ = writeln!(text, "{word}  {}{files}", self.place(&place));
         }
         let (unchanged, wrong) = (count(FileState::Unchanged), count(FileState::OutOfStep));
         if wrong > 0 {
@@ -149,6 +146,13 @@ impl Report for RenderReport {
         }
         text
     }
+}
+
+/// `charts/NAME` for a file of a chart.
+fn chart_directory(path: &Utf8Path) -> Option<Utf8PathBuf> {
+    let mut parts = path.components();
+    let directory: Utf8PathBuf = parts.by_ref().take(2).collect();
+    (directory.starts_with("charts") && parts.next().is_some()).then_some(directory)
 }
 
 /// How a file differs from what the templates make of it.
@@ -172,6 +176,33 @@ fn difference(file: &OutOfStep) -> String {
 }
 
 impl RenderReport {
+    /// What was written, or would be: each file; of a chart that is new as a whole its directory
+    /// and how many files it has.
+    fn written(&self) -> Vec<(Utf8PathBuf, Option<String>)> {
+        let is_written = |file: &&FileSummary| {
+            [FileState::Written, FileState::WouldBeWritten].contains(&file.state)
+        };
+        let mut lines: Vec<(Utf8PathBuf, Option<String>)> = Vec::new();
+        for file in self.files.iter().filter(is_written) {
+            let chart = chart_directory(&file.path);
+            let files = || {
+                self.files
+                    .iter()
+                    .filter(|other| chart_directory(&other.path) == chart)
+            };
+            let line = match &chart {
+                Some(chart) if files().all(|other| is_written(&other)) => {
+                    (chart.clone(), Some(counted(files().count(), "file")))
+                }
+                _ => (file.path.clone(), None),
+            };
+            if lines.last() != Some(&line) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
     /// The file, with the line if there is one.
     fn spot(&self, file: &OutOfStep) -> String {
         let path = self.place(&file.path);

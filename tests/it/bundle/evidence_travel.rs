@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::{
     bundle::{
         evidence_support::{SIGN, SPDX, Shop},
-        small_bundle::ends_with,
+        hostile_bundle::write_head,
+        small_bundle::{Scratch, ends_with, index_of, private_key, rune_bundle},
     },
     registry::{push_support::reference, serve_support::Serving},
 };
@@ -76,6 +77,40 @@ fn a_bundle_has_them_as_roots_of_their_own_and_verifies() {
     assert_eq!(index["requires"], serde_json::json!(["referrers"]));
     let images: Value = serde_json::from_str(&tar("index.json")).unwrap();
     assert_eq!(images["manifests"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn one_recorded_for_another_image_than_its_manifest_names_is_refused() {
+    let built = Built::new();
+    let scratch = Scratch::new();
+    let path = scratch.path("small.bundle.tar");
+    fs::copy(built.shop.project.path("shop.tar"), &path).unwrap();
+    fs::write(scratch.path("key.pub"), private_key().public_key().to_pem()).unwrap();
+    let mut index = index_of(&path);
+    let referrers = &index.images[0].referrers;
+    let [attached, sbom] = [&built.attached, &built.sbom].map(|digest| {
+        let mut targets = referrers
+            .iter()
+            .map(|record| record.target.digest.to_string());
+        targets.position(|target| target == *digest).unwrap()
+    });
+    assert_ne!(referrers[attached].subject, referrers[sbom].subject);
+    for (swaps, code) in [(false, 0), (true, 8)] {
+        if swaps {
+            let subject = index.images[0].referrers[sbom].subject;
+            index.images[0].referrers[attached].subject = subject;
+        }
+        write_head(&scratch, &path, &index.to_bytes().unwrap());
+        let key = scratch.path("key.pub");
+        let arguments = [
+            "verify".as_ref(),
+            path.as_os_str(),
+            "--key".as_ref(),
+            key.as_ref(),
+        ];
+        let said = ends_with(&rune_bundle(arguments), code);
+        assert!(!swaps || said.contains("says that it is about"), "{said}");
+    }
 }
 
 #[test]

@@ -55,6 +55,22 @@ impl Site {
 }
 
 #[test]
+fn a_key_that_is_given_twice_is_one_key() {
+    let team = Team::new();
+    fs::copy(
+        team.scratch.path("first.pub"),
+        team.scratch.path("copy.pub"),
+    )
+    .unwrap();
+    ends_with(&team.verify(&["first", "copy"], 1), 0);
+    let said = ends_with(&team.verify(&["first", "copy"], 2), 2);
+    assert!(
+        said.contains("threshold") && said.contains("1 key"),
+        "{said}"
+    );
+}
+
+#[test]
 fn as_many_named_signers_as_the_threshold_says_must_have_signed() {
     let site = Site::new();
     for (count, name) in ["first", "second", "third"].into_iter().enumerate() {
