@@ -3,6 +3,7 @@
 mod building;
 mod chart_check;
 mod comparing;
+mod containerd;
 mod credentials;
 mod delta;
 mod examining;

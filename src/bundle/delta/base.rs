@@ -125,6 +125,15 @@ impl Base {
         self.places.contains_key(&(entry.sha256, entry.size))
     }
 
+    /// A document that it has in a file, if it is as its digest says.
+    pub(super) fn document(&self, entry: &EntryRecord) -> Result<Option<Vec<u8>>, DeltaError> {
+        let Some(Place::File(part)) = self.places.get(&(entry.sha256, entry.size)) else {
+            return Ok(None);
+        };
+        let bytes = part.bytes(entry.size)?;
+        Ok((Digest::of(&bytes) == entry.sha256).then_some(bytes))
+    }
+
     pub(super) fn into_places(self) -> Places {
         self.places
     }

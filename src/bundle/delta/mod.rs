@@ -11,6 +11,7 @@ mod elsewhere;
 mod error;
 mod file;
 mod held;
+mod node;
 mod record;
 mod registry;
 
@@ -21,6 +22,7 @@ pub(crate) use error::DeltaError;
 pub(super) use error::missing_lines;
 pub(crate) use file::{Delta, DeltaContents};
 pub(crate) use held::Held;
+pub(crate) use node::NodeDelta;
 pub(crate) use record::BaseRecord;
 pub(super) use record::is_delta_header;
 pub(crate) use registry::RegistryBase;
