@@ -1,7 +1,8 @@
 //! `ctr`: containerd's own client.
 //!
-//! It comes with containerd, so it speaks the protocol of the version that runs here; k3s and k0s have
-//! it inside. It is told which platform to import: left alone it also wants what a machine could
+//! It speaks the protocol of the version that runs here; k3s and k0s have it inside.
+//!
+//! It is told which platform to import: left alone it also wants what a machine could
 //! run besides, such as 386 on amd64, and stops at the gaps that an index has in a bundle of few
 //! platforms.
 
@@ -139,7 +140,7 @@ impl Containerd {
     /// Everything in its content store.
     pub(crate) fn contents(&self) -> Result<BTreeSet<Digest>, ContainerdError> {
         let command = self.ctr(&["content", "ls", "--quiet"]);
-        let list = self.list("asking containerd for its contents", command)?;
+        let list = self.list("asking containerd for its blobs", command)?;
         let digests = list.lines().filter_map(|line| line.trim().parse().ok());
         Ok(digests.collect())
     }

@@ -14,6 +14,7 @@ mod held;
 mod node;
 mod record;
 mod registry;
+mod start;
 
 pub(crate) use base::{Base, Missing};
 pub(crate) use create::{DeltaPlan, Tally};
@@ -26,3 +27,4 @@ pub(crate) use node::NodeDelta;
 pub(crate) use record::BaseRecord;
 pub(super) use record::is_delta_header;
 pub(crate) use registry::RegistryBase;
+pub(super) use start::DeltaStart;

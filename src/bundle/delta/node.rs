@@ -1,7 +1,7 @@
 //! A node's containerd as a base: what it has of a bundle, and a delta that is used there.
 //!
-//! A content store has contents by their digest alone, of the platform of the node. What it gives
-//! is hashed like everything else.
+//! A content store has blobs by their digest alone, of the platform of the node. What it gives is
+//! hashed like everything else.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -68,7 +68,7 @@ impl Held {
         self.bases.push(record());
         let mut wrong = Vec::new();
         let contents = containerd.contents()?;
-        progress.begin_steps("checking contents", contents.len() as u64);
+        progress.begin_steps("checking blobs", contents.len() as u64);
         for digest in contents {
             let (mut hasher, mut bytes) = (Sha256::new(), 0_u64);
             containerd.read(digest, |piece| {

@@ -129,7 +129,7 @@ impl FilePart {
         Ok(offset - range.start)
     }
 
-    /// It gives contents from their beginning only.
+    /// It gives a content from its beginning only.
     fn read_containerd(
         &self,
         containerd: &Containerd,

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     cli::{registry_args::OfflineRegistryArgs, site::Site},
-    commands::bundle::{ApplyOptions, BaseSource, DeltaOptions, HaveOptions, HeldOptions},
+    commands::bundle::{
+        ApplyOptions, BaseSource, DeltaOptions, HaveOptions, HeldOptions, VolumeSize,
+    },
 };
 use rune_core::cli::output_path::output_path;
 
@@ -45,6 +47,10 @@ pub(super) struct Delta {
     /// File to write [default: NAME-VERSION.delta.tar]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
+    /// Write volumes of at most SIZE instead of one file: fat32 (4 GiB - 1), github (2 GiB - 1),
+    /// dvd, or a number such as 650MiB
+    #[arg(long, value_name = "SIZE")]
+    volume_size: Option<VolumeSize>,
     /// Show what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -120,6 +126,7 @@ impl Delta {
             bundle,
             held: self.held.into(),
             output: self.output,
+            volume_size: self.volume_size,
             is_dry_run: self.dry_run,
         }
     }

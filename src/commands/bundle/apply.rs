@@ -112,8 +112,15 @@ pub(crate) fn run(
         .output
         .clone()
         .unwrap_or_else(|| default_output(&index.name, &index.version, "bundle"));
-    let kept = write(&plan, Some(&client), &output, options.is_dry_run, progress)
-        .map_err(|error| error.context(format!("did not write `{output}`")))?;
+    let destination = output.as_path().into();
+    let kept = write(
+        &plan,
+        Some(&client),
+        &destination,
+        options.is_dry_run,
+        progress,
+    )
+    .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(ApplyReport {
         name: index.name.clone(),
         version: index.version.clone(),

@@ -8,19 +8,8 @@ use rune_testkit::sha256;
 use crate::{
     bundle::project::Project,
     bundle::small_bundle::{Scratch, ends_with, entries_of, index_of},
-    registry::load_support::{Containerd, built_twice, load, report, with_key},
+    registry::load_support::{Containerd, built_twice, content, damaged, load, report, with_key},
 };
-
-/// A content of a bundle, as the `tar` crate finds it.
-fn content(bundle: &Path, digest: &str) -> Vec<u8> {
-    let hex = digest.trim_start_matches("sha256:");
-    let entries = entries_of(bundle);
-    let entry = entries.iter().find(|entry| entry.name.ends_with(hex));
-    let entry = entry.unwrap();
-    let bytes = fs::read(bundle).unwrap();
-    let range = usize::try_from(entry.content).unwrap()..;
-    bytes[range][..usize::try_from(entry.size).unwrap()].to_vec()
-}
 
 /// The digests of what linux/amd64 needs of the images of a bundle.
 fn needed(bundle: &Path) -> BTreeSet<String> {
@@ -139,7 +128,7 @@ fn a_damaged_delta_leaves_no_name() {
         .into_iter()
         .filter(|entry| entry.name.starts_with("blobs/"));
     let layer = blobs.max_by_key(|entry| entry.size).unwrap();
-    crate::registry::load_support::damaged(&delta, &layer.name);
+    damaged(&delta, &layer.name);
     let said = run(&project, &containerd, "damaged.tar", &[], 6);
     assert!(said.contains(&layer.name), "{said}");
     assert_eq!(containerd.names(), names);

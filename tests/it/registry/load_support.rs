@@ -131,6 +131,12 @@ impl Containerd {
         assert!(said.contains("grpc-status: 0"), "{said}");
     }
 
+    /// Waits until everything is deleted that nothing refers to.
+    pub(crate) fn collect_garbage(&self) {
+        let lease = self.ctr(&["leases", "create"]);
+        self.ctr(&["leases", "rm", "--sync", lease.trim()]);
+    }
+
     /// A file below its directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.tools.path("c").join(name)
@@ -243,6 +249,17 @@ fn with_samples(platforms: &str) -> Project {
 pub(crate) fn with_key(project: &Project, bundle: &str) -> [String; 3] {
     let path = |name: &str| project.path(name).to_str().unwrap().to_owned();
     [path(bundle), "--key".to_owned(), path("release.pub")]
+}
+
+/// A content of a bundle, as the `tar` crate finds it.
+pub(crate) fn content(bundle: &Path, digest: &str) -> Vec<u8> {
+    let hex = digest.trim_start_matches("sha256:");
+    let entries = entries_of(bundle);
+    let entry = entries.iter().find(|entry| entry.name.ends_with(hex));
+    let entry = entry.unwrap();
+    let bytes = fs::read(bundle).unwrap();
+    let range = usize::try_from(entry.content).unwrap()..;
+    bytes[range][..usize::try_from(entry.size).unwrap()].to_vec()
 }
 
 /// Writes a copy of a bundle with one bit flipped in the middle of an entry.
