@@ -261,6 +261,9 @@ impl Source<'_> {
         let contents = images.iter().flat_map(|image| &image.contents);
         let needed = unread.iter().chain(contents).copied().collect();
         let rest = delta.rest(&needed)?;
+        if rest.count == 0 {
+            return Ok(());
+        }
         progress.announce(&format!(
             "note: `{}` is a delta, and all {} others ({}) are in {}",
             self.name,

@@ -153,7 +153,7 @@ fn a_volume_of_a_delta_is_verified_alone_and_a_flipped_bit_is_found_in_it() {
         let good = fs::read(&volume).unwrap();
         let behind = usize::try_from(RECORD_BYTES + set.head_bytes).unwrap();
         let last = good.len() - 1;
-        for position in [512, 4096 + 600, behind, (behind + last) / 2, last] {
+        for position in [512, 4096 + 600, behind, usize::midpoint(behind, last), last] {
             let mut bytes = good.clone();
             bytes[position] ^= 1;
             fs::write(&volume, &bytes).unwrap();
@@ -198,11 +198,8 @@ fn missing_and_foreign_volumes_of_a_delta_are_named() {
     let size = set.volume_bytes.to_string();
     let delta = ["delta", "--base", "other.tar", "new.tar", "-o", "u.tar"];
     pair.run(&[&delta[..], &["--volume-size", &size]].concat(), 0);
-    let others = pair.scratch.names().into_iter();
-    let other = others
-        .filter(|name| name.starts_with("u.volume-4-"))
-        .last()
-        .unwrap();
+    let mut others = pair.scratch.names().into_iter();
+    let other = others.find(|name| name.starts_with("u.volume-4-")).unwrap();
     fs::copy(pair.file(&other), set.volume(4)).unwrap();
     let said = pair.run(&apply, 6);
     assert!(

@@ -67,6 +67,7 @@ fn what_containerd_has_is_left_out_of_a_delta_and_read_when_it_is_applied() {
     let (project, containerd) = (built_twice("all"), Containerd::start());
     let [bundle, key, file] = with_key(&project, "old.tar");
     ends_with(&containerd.load(&[&bundle, &key, &file]), 0);
+    containerd.collect_garbage();
     let (said, listed) = have(&project, &containerd);
     assert!(!said.contains("discarded"), "{said}");
     // containerd says so itself.
@@ -87,6 +88,7 @@ fn a_content_that_was_changed_on_the_disk_is_not_listed_and_not_used() {
     let (project, containerd) = (built_twice("[linux/amd64]"), Containerd::start());
     let [bundle, key, file] = with_key(&project, "old.tar");
     ends_with(&containerd.load(&[&bundle, &key, &file]), 0);
+    containerd.collect_garbage();
     let (_, listed) = have(&project, &containerd);
     delta(&project);
     let blobs = entries_of(&project.path("new.tar")).into_iter();

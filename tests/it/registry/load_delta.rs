@@ -1,6 +1,6 @@
 //! `load` of a delta: into a real containerd that has the rest of what it needs.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use rune_bundle::oci::Manifest;
 use rune_testkit::sha256;
@@ -100,6 +100,7 @@ fn a_containerd_that_lacks_something_gets_nothing_and_is_told_what_and_how() {
         .find(|digest| held.contains(*digest))
         .unwrap();
     containerd.ctr(&["content", "rm", layer]);
+    containerd.collect_garbage();
     let (contents, names) = (containerd.contents(), containerd.names());
     let said = run(&project, &containerd, "delta.tar", &[], 4);
     let named: Vec<&str> = said
