@@ -13,6 +13,7 @@ pub mod canonical_json;
 pub mod chart;
 pub mod cli;
 pub mod commands;
+mod containerd;
 pub mod diff;
 pub mod evidence;
 pub mod install;

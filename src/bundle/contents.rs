@@ -82,13 +82,25 @@ impl Contents {
     ) -> Result<Self, OpenError> {
         closure::check(index, &documents)?;
         Ok(Self {
+            elsewhere,
+            ..Self::of_some(file, documents, places)
+        })
+    }
+
+    /// Only these documents are known, so it is not known whether anything is missing.
+    pub(super) const fn of_some(
+        file: BundleFile,
+        documents: Documents,
+        places: BTreeMap<Digest, Placed>,
+    ) -> Self {
+        Self {
             file,
             documents,
             places,
             entries: BTreeMap::new(),
-            elsewhere,
+            elsewhere: None,
             verified: None,
-        })
+        }
     }
 
     /// All of it is elsewhere, and the documents are read there.

@@ -115,10 +115,13 @@ impl BundleFile {
     }
 
     pub fn read_head(&self) -> Result<UnverifiedHead, HeadError> {
-        match &self.head {
-            Some(head) => Ok(UnverifiedHead::clone(head)),
-            None => UnverifiedHead::read(&mut io::BufReader::new(At::new(self, 0))),
-        }
+        let read = UnverifiedHead::read(&mut io::BufReader::new(At::new(self, 0)))?;
+        Ok(self.head_of_set().cloned().unwrap_or(read))
+    }
+
+    /// The head of all volumes together, when it is read from volumes.
+    pub(super) fn head_of_set(&self) -> Option<&UnverifiedHead> {
+        self.head.as_deref()
     }
 
     /// Whether the end of the bundle is to be looked for.

@@ -249,6 +249,20 @@ impl AuthenticatedHead {
         &self.bytes.index_bytes
     }
 
+    /// The same head before some of the entries, in another layout.
+    pub(super) fn with_entries(&self, entries: Vec<EntryRecord>, layout: Layout) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            index: BundleIndex {
+                entries,
+                ..self.index.clone()
+            },
+            digest: self.digest,
+            layout,
+            slots: self.slots.clone(),
+        }
+    }
+
     /// Where the content of a signature slot begins in the file.
     pub(super) fn slot_offset(&self, slot: usize) -> u64 {
         // The bundle index comes first.

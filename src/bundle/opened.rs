@@ -96,6 +96,17 @@ impl OpenBundle {
         Self::of_contents(contents, head)
     }
 
+    /// Opens the part of a bundle that is at these places in a file, with some of its documents:
+    /// for whoever asks for each that he needs.
+    pub(super) fn of_some(
+        file: BundleFile,
+        head: AuthenticatedHead,
+        documents: Documents,
+        places: BTreeMap<Digest, Placed>,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::of_contents(Contents::of_some(file, documents, places), head)
+    }
+
     fn of_contents(contents: Contents, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
         let (publications, mut made) = publication::publications(&head)?;
         let mut files = None;

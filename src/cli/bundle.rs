@@ -3,6 +3,7 @@
 mod building;
 mod chart_check;
 mod comparing;
+mod containerd;
 mod credentials;
 mod delta;
 mod examining;
@@ -198,8 +199,9 @@ pub(super) fn main() -> ExitCode {
             progress.as_ref(),
         )),
         Verb::Attach(verb) => printer.finish(attach::run(&verb.into(), progress.as_ref())),
-        Verb::Split(verb) => printer
-            .finish(site().and_then(|site| split::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Split(verb) => {
+            printer.finish(site().and_then(|site| split::run(&verb.options(&site), &progress)))
+        }
         Verb::Join(verb) => printer
             .finish(site().and_then(|site| join::run(&verb.options(&site), progress.as_ref()))),
         Verb::Have(verb) => printer

@@ -29,10 +29,11 @@ enum Content {
 }
 
 impl ImageArchive {
-    /// Lays out the archive of images of a bundle.
+    /// Lays out the archive of images of a bundle, without what its receiver has.
     pub(crate) fn new<'a>(
         bundle: &OpenBundle,
         images: impl IntoIterator<Item = &'a SelectedImage>,
+        held: impl Fn(Digest) -> bool,
     ) -> Result<Self, LoadError> {
         let (mut digests, mut listed) = (BTreeSet::new(), Vec::new());
         for image in images {
@@ -41,7 +42,12 @@ impl ImageArchive {
         }
         let (mut entries, mut contents) = (Vec::new(), Vec::new());
         for digest in digests {
-            let size = bundle.size(digest).ok_or(LoadError::Missing(digest))?;
+            let Some(size) = bundle.size(digest) else {
+                if held(digest) {
+                    continue;
+                }
+                return Err(LoadError::Missing(digest));
+            };
             entries.push(entry(format!("blobs/sha256/{}", digest.hex()), size)?);
             contents.push(Content::Bundle(digest));
         }

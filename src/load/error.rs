@@ -1,14 +1,13 @@
 //! Why images were not loaded.
 
-use std::io;
-
 use camino::Utf8PathBuf;
 
 use super::NotRunnable;
 use crate::{
     archive::{EntryNameError, LayoutError},
-    bundle::ContentError,
+    bundle::{ContentError, DeltaError},
     canonical_json::CanonicalJsonError,
+    containerd::ContainerdError,
     oci::{ManifestError, Platform},
 };
 use rune_core::{
@@ -54,46 +53,20 @@ pub(crate) enum LoadError {
     },
     #[error(transparent)]
     Path(#[from] PathError),
-    #[error("there is no containerd at {}", .0.join(" or "))]
-    NoContainerd(Vec<String>),
-    #[error("there is more than one containerd: {}", .0.join(", "))]
-    SeveralContainerds(Vec<String>),
-    #[error("cannot reach containerd at `{address}`")]
-    Socket {
-        address: Utf8PathBuf,
-        source: io::Error,
-    },
-    #[error("cannot start `{program}`")]
-    Start {
-        program: Utf8PathBuf,
-        source: io::Error,
-    },
-    #[error("{doing} failed: `{program}` {ended}{}", shown(.said))]
-    Client {
-        doing: &'static str,
-        program: Utf8PathBuf,
-        ended: String,
-        said: String,
-    },
+    #[error(transparent)]
+    Containerd(#[from] ContainerdError),
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
     #[error("containerd imported the images, but `{name}` is not {expected} there")]
     NotThere { name: String, expected: Digest },
-}
-
-fn shown(said: &str) -> String {
-    if said.is_empty() {
-        String::new()
-    } else {
-        format!(": {said}")
-    }
 }
 
 impl Failure for LoadError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::NothingForPlatform { .. }
-            | Self::NotRunnable(_)
-            | Self::NoDirectory(_)
-            | Self::NoContainerd(_) => FailureKind::NotFound,
+            Self::NothingForPlatform { .. } | Self::NotRunnable(_) | Self::NoDirectory(_) => {
+                FailureKind::NotFound
+            }
             Self::Manifest(error) => error.kind(),
             Self::Missing(_) => FailureKind::Content,
             Self::Index(error) => error.kind(),
@@ -104,109 +77,41 @@ impl Failure for LoadError {
             Self::OtherFile(_) => FailureKind::Conflict,
             Self::Space { .. } => FailureKind::Space,
             Self::Path(error) => error.kind(),
-            Self::SeveralContainerds(_) => FailureKind::Usage,
-            Self::Socket { source, .. } | Self::Start { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound => FailureKind::NotFound,
-                io::ErrorKind::PermissionDenied => FailureKind::Access,
-                _ => FailureKind::Network,
-            },
-            Self::Client { said, .. } => kind_of(said),
+            Self::Containerd(error) => error.kind(),
+            Self::Delta(error) => error.kind(),
             Self::NotThere { .. } => FailureKind::Network,
         }
     }
 
     fn help(&self) -> Option<String> {
-        match (self, self.kind()) {
-            (Self::NothingForPlatform { .. }, _) => {
+        match self {
+            Self::NothingForPlatform { .. } => {
                 Some("name the platform of the nodes with --platform".to_owned())
             }
-            (Self::NotRunnable(_), _) => Some(
+            Self::NotRunnable(_) => Some(
                 "have the publisher list the image before everything else for its platform and in \
                  no nested index, then lock, build and load again"
                     .to_owned(),
             ),
-            (Self::Content(error), _) => error.help(),
-            (Self::Path(error), _) => error.help(),
-            (Self::NoDirectory(path), _) => Some(format!(
+            Self::Content(error) => error.help(),
+            Self::Path(error) => error.help(),
+            Self::Containerd(error @ ContainerdError::NoContainerd(_)) => error
+                .help()
+                .map(|help| format!("{help}, or give --images-dir")),
+            Self::Containerd(error) => error.help(),
+            Self::Delta(error) => error.help(),
+            Self::NoDirectory(path) => Some(format!(
                 "make it with `mkdir -p {path}`; k3s and RKE2 make it when they start for the \
                  first time"
             )),
-            (Self::OtherFile(path), _) => Some(format!(
+            Self::OtherFile(path) => Some(format!(
                 "`{path}` is left as it was; move it away if it is not needed any more"
             )),
-            (Self::SeveralContainerds(_), _) => {
-                Some("set --address to the one that the kubelet uses".to_owned())
-            }
-            (Self::NoContainerd(_), _) => Some(
-                "run this on a node, set --address to the socket of containerd, or give \
-                 --images-dir"
-                    .to_owned(),
-            ),
-            (Self::Socket { .. }, FailureKind::NotFound) => {
-                Some("start containerd, or set --address to its socket".to_owned())
-            }
-            (
-                Self::Socket { .. } | Self::Client { .. } | Self::Start { .. },
-                FailureKind::Access,
-            ) => Some("run this as root".to_owned()),
-            (Self::Start { .. }, _) => {
-                Some("name containerd's client with --ctr: ctr, or k3s on nodes of k3s".to_owned())
-            }
-            (Self::Space { .. } | Self::Client { .. }, FailureKind::Space) => {
-                Some("make room and run the same command again".to_owned())
-            }
-            (Self::Client { .. }, FailureKind::Conflict) => {
-                Some("wait until the other import has ended and run this again".to_owned())
-            }
-            (Self::Socket { .. } | Self::Client { .. } | Self::NotThere { .. }, _) => Some(
+            Self::Space { .. } => Some("make room and run the same command again".to_owned()),
+            Self::NotThere { .. } => Some(
                 "see what the log of containerd says, then run the same command again".to_owned(),
             ),
             _ => None,
-        }
-    }
-}
-
-/// What kind of failure the last words of `ctr` mean; it has one exit code for all of them.
-fn kind_of(said: &str) -> FailureKind {
-    let says = |phrases: &[&str]| phrases.iter().any(|word| said.contains(word));
-    if says(&["no space left on device", "disk quota exceeded"]) {
-        FailureKind::Space
-    } else if says(&["permission denied", "operation not permitted"]) {
-        FailureKind::Access
-    } else if says(&["locked for"]) {
-        FailureKind::Conflict
-    } else {
-        FailureKind::Network
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::kind_of;
-    use rune_core::failure::FailureKind;
-
-    #[test]
-    fn the_words_of_ctr_decide_the_exit_code() {
-        for (said, kind) in [
-            (
-                "ctr: failed to ingest \"blobs/sha256/ab\": write /var/lib/x: no space left on \
-                 device: unknown",
-                FailureKind::Space,
-            ),
-            (
-                "ctr: failed to dial \"/run/x.sock\": connect: permission denied",
-                FailureKind::Access,
-            ),
-            (
-                "ctr: failed to ingest \"x\": ref tar-x locked for 1s (since now): unavailable",
-                FailureKind::Conflict,
-            ),
-            (
-                "ctr: error reading from server: EOF: unavailable",
-                FailureKind::Network,
-            ),
-        ] {
-            assert_eq!(kind_of(said), kind, "{said}");
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn write_images_file(
     if !fsx::is_taken(directory) {
         return Err(LoadError::NoDirectory(directory.to_owned()));
     }
-    let archive = ImageArchive::new(bundle, &selection.images)?;
+    let archive = ImageArchive::new(bundle, &selection.images, |_| false)?;
     let path = directory.join(file_name(bundle, selection)?);
     progress.begin("writing", archive.total_bytes());
     let written_bytes = if fsx::is_taken(&path) {

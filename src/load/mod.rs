@@ -8,13 +8,13 @@
 
 mod archive;
 mod choice;
-mod containerd;
 mod error;
 mod images_directory;
+mod import;
 mod selection;
 
 pub(crate) use archive::ImageArchive;
-pub(crate) use containerd::{Containerd, ContainerdOptions};
 pub(crate) use error::LoadError;
 pub(crate) use images_directory::write_images_file;
+pub(crate) use import::import;
 pub(crate) use selection::{NotRunnable, SelectedImage, Selection, platform_of_this_machine};

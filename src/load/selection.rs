@@ -22,6 +22,9 @@ pub(crate) struct Selection {
     pub(crate) left_out: Vec<Reference>,
     /// The images of which it does, and containerd would not run it.
     pub(crate) not_runnable: Vec<NotRunnable>,
+    /// The documents that could not be read of a bundle of which only a part is here; without them
+    /// nobody knows what else their images need.
+    pub(crate) unread: BTreeSet<Digest>,
 }
 
 /// An image of which containerd would run nothing.
@@ -79,6 +82,7 @@ impl Selection {
     pub(crate) fn of(bundle: &OpenBundle, platform: Platform) -> Result<Self, LoadError> {
         let (mut images, mut left_out, mut offered, mut not_runnable) =
             (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
+        let mut unread = BTreeSet::new();
         for image in &bundle.index().images {
             offered.extend(
                 image
@@ -90,6 +94,12 @@ impl Selection {
                 left_out.push(image.reference.clone());
                 continue;
             };
+            let mut its_unread = documents(image, &wanted);
+            its_unread.retain(|digest| bundle.document(*digest).is_none());
+            if !its_unread.is_empty() {
+                unread.append(&mut its_unread);
+                continue;
+            }
             if let Some(obstacle) = obstacle(bundle, image.target.digest, &wanted, &its)? {
                 not_runnable.push(NotRunnable {
                     reference: image.reference.clone(),
@@ -116,10 +126,10 @@ impl Selection {
                 contents,
             });
         }
-        if images.is_empty() && !not_runnable.is_empty() {
+        if images.is_empty() && unread.is_empty() && !not_runnable.is_empty() {
             return Err(LoadError::NotRunnable(not_runnable));
         }
-        if images.is_empty() {
+        if images.is_empty() && unread.is_empty() {
             return Err(LoadError::NothingForPlatform {
                 platform,
                 offered: offered.into_iter().collect(),
@@ -130,6 +140,7 @@ impl Selection {
             images,
             left_out,
             not_runnable,
+            unread,
         })
     }
 
@@ -179,6 +190,19 @@ fn best(image: &ImageRecord, node: &Platform) -> Option<(Platform, BTreeSet<Dige
         platform.unwrap_or_else(|| node.clone()),
         chosen.iter().map(|record| record.digest).collect(),
     ))
+}
+
+/// What is read to know what an image needs: what its reference means, the indexes below that, and
+/// the wanted manifests.
+fn documents(image: &ImageRecord, wanted: &BTreeSet<Digest>) -> BTreeSet<Digest> {
+    let indexes = image
+        .manifests
+        .iter()
+        .filter(|record| record.role == Role::Index && record.carried)
+        .map(|record| record.digest);
+    let mut documents: BTreeSet<Digest> = indexes.chain([image.target.digest]).collect();
+    documents.extend(wanted);
+    documents
 }
 
 /// Adds a content and what it leads to; of an index only the wanted manifests, and the indexes that

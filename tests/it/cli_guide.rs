@@ -321,6 +321,7 @@ const REACHED: &[(&str, &[&str])] = &[
         &["init", "lock", "build", "doctor build"],
     ),
     ("src/load/", &["load"]),
+    ("src/containerd/", &["load", "have", "apply"]),
     ("src/serve/", &["serve"]),
     ("src/mirror/", &["mirror"]),
     (

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{BaseRecord, DeltaContents, DeltaError, Held, Tally};
+use super::{BaseRecord, Delta, DeltaContents, DeltaError, Held, Tally};
 use crate::{
     archive::{EntryName, Placed},
     bundle::{
@@ -125,6 +125,15 @@ impl Base {
         self.places.contains_key(&(entry.sha256, entry.size))
     }
 
+    /// A document that it has in a file, if it is as its digest says.
+    pub(super) fn document(&self, entry: &EntryRecord) -> Result<Option<Vec<u8>>, DeltaError> {
+        let Some(Place::File(part)) = self.places.get(&(entry.sha256, entry.size)) else {
+            return Ok(None);
+        };
+        let bytes = part.bytes(entry.size)?;
+        Ok((Digest::of(&bytes) == entry.sha256).then_some(bytes))
+    }
+
     pub(super) fn into_places(self) -> Places {
         self.places
     }
@@ -202,6 +211,22 @@ impl Plan {
     pub fn of_bundle(head: &AuthenticatedHead, path: &Utf8Path, file: &BundleFile) -> Self {
         Self::of_head(head, |entry, placed| {
             content(FilePart::new(path, file, placed.content_offset()), entry)
+        })
+    }
+
+    /// The plan of a delta that lies in a file, for writing it to other files.
+    pub(crate) fn of_delta_file(
+        delta: &Delta,
+        head: &AuthenticatedHead,
+    ) -> Result<Self, DeltaError> {
+        // Also every byte around the entries.
+        delta.contents(head.index())?;
+        let entries = Self::of_bundle(&delta.start.head_of(head)?, &delta.path, &delta.file);
+        let record = Content::Bytes(delta.start.bytes().into());
+        Ok(Self {
+            digest: delta.start.digest(),
+            contents: std::iter::once(record).chain(entries.contents).collect(),
+            ..entries
         })
     }
 

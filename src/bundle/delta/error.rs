@@ -7,6 +7,7 @@ use crate::{
     archive::{EntryName, EntryNameError, LayoutError},
     bundle::{ContentError, HeadError, IndexError, MaterialiseError, OpenError, PartsError},
     canonical_json::CanonicalJsonError,
+    containerd::ContainerdError,
     registry::RegistryError,
 };
 use rune_core::{
@@ -34,6 +35,8 @@ pub enum DeltaError {
     NotPushed(String),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Containerd(#[from] ContainerdError),
     #[error("`{path}` is not a have-list")]
     List {
         path: Utf8PathBuf,
@@ -145,6 +148,7 @@ impl Failure for DeltaError {
             Self::Index(error) => error.kind(),
             Self::Content(error) => error.kind(),
             Self::Registry(error) => error.kind(),
+            Self::Containerd(error) => error.kind(),
             Self::NotPushed(_) | Self::Missing { .. } | Self::NotAtDestination { .. } => {
                 FailureKind::NotFound
             }
@@ -170,6 +174,7 @@ impl Failure for DeltaError {
                     .to_owned(),
             ),
             Self::Registry(error) => error.help(),
+            Self::Containerd(error) => error.help(),
             Self::Sums(_) => Some("unpack the bundle again".to_owned()),
             Self::List { .. } => Some("create it again with `rune-bundle have`".to_owned()),
             Self::Format(_) => Some(

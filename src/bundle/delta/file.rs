@@ -2,36 +2,34 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufReader, Read as _},
+    io::{self, BufReader, Read as _},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{
-    BaseRecord, DeltaError,
-    record::{DeltaRecord, record_size},
-};
+use super::{BaseRecord, DeltaError, DeltaStart, Tally, record::is_delta_header};
 use crate::{
-    archive::{BLOCK_BYTES, CheckError, Entry, EntryReader, Layout, Placed, check_end},
+    archive::{BLOCK_BYTES, CheckError, Placed, check_end},
     bundle::{
-        BundleFile, BundleIndex, ContentError, EntryRecord, UnverifiedHead,
-        archive::{At, MAX_DOCUMENT_BYTES},
-        index::head_entries,
+        AuthenticatedHead, BundleFile, BundleIndex, BundleSource, ContentError, EntryRecord,
+        UnverifiedHead, Volumes,
+        archive::{At, MAX_DOCUMENT_BYTES, Sink, read_contents},
         length::check_length,
+        volume::{RECORD_END, is_volume_header},
     },
 };
 use rune_core::{
     digest::Digest,
     fsx::{self, Action, PathError},
+    progress::Progress,
 };
 
 /// A delta of which only record and head were read; nothing in it is trusted.
 #[derive(Debug)]
 pub(crate) struct Delta {
-    path: Utf8PathBuf,
-    file: BundleFile,
-    record_bytes: u64,
-    record: DeltaRecord,
+    pub(super) path: Utf8PathBuf,
+    pub(super) file: BundleFile,
+    pub(super) start: DeltaStart,
     head: UnverifiedHead,
 }
 
@@ -62,32 +60,26 @@ impl Delta {
     }
 
     fn read(path: &Utf8Path, file: BundleFile) -> Result<Self, DeltaError> {
-        let block = first_block(&file, path)?;
-        let size = record_size(&block).ok_or_else(|| DeltaError::NotADelta(path.to_owned()))?;
-        let layout = Layout::new([DeltaRecord::entry(size)?])?;
-        let mut bytes = Vec::new();
-        for placed in layout.entries() {
-            let keep = |piece: &[u8]| -> Result<(), CheckError> {
-                bytes.extend_from_slice(piece);
-                Ok(())
-            };
-            EntryReader::default()
-                .read(&mut At::new(&file, 0), placed, keep)
-                .map_err(|error| ContentError::of_entry(error.into(), &file, placed))?;
-        }
-        let record = DeltaRecord::from_bytes(&bytes)?;
-        let mut source = BufReader::new(At::new(&file, layout.trailer_offset()));
-        let head = UnverifiedHead::read(&mut source)?;
-        if record.bundle != head.digest() {
-            return Err(DeltaError::OtherBundle(record.bundle));
+        let start = DeltaStart::read(&file, 0, path)?
+            .ok_or_else(|| DeltaError::NotADelta(path.to_owned()))?;
+        let head = match file.head_of_set() {
+            Some(head) => head.clone(),
+            None => UnverifiedHead::read(&mut BufReader::new(At::new(&file, start.end())))?,
+        };
+        if start.bundle() != head.digest() {
+            return Err(DeltaError::OtherBundle(start.bundle()));
         }
         Ok(Self {
             path: path.to_owned(),
             file,
-            record_bytes: size,
-            record,
+            start,
             head,
         })
+    }
+
+    /// The volumes that it is read from, if it is.
+    pub(crate) fn volumes(&self) -> Option<&Volumes> {
+        self.file.volumes()
     }
 
     /// The head as it stands in the delta.
@@ -97,29 +89,14 @@ impl Delta {
 
     /// What it was created for, as it says.
     pub(crate) fn bases(&self) -> &[BaseRecord] {
-        &self.record.bases
+        &self.start.record.bases
     }
 
     /// Compares the delta with the bundle index of its head: which entries it has, its length, and
     /// every byte around the entries, which are not read.
     pub(crate) fn contents(&self, index: &BundleIndex) -> Result<DeltaContents<'_>, DeltaError> {
-        let mut listed = self.record.entries.iter().peekable();
-        let has = |entry: &&EntryRecord| listed.next_if(|name| **name == entry.path).is_some();
-        let included: Vec<&EntryRecord> = index.entries.iter().filter(has).collect();
-        if let Some(entry) = listed.next() {
-            return Err(DeltaError::Entry(entry.clone()));
-        }
-        let head = head_entries(self.head.index_size())?;
-        let before = head.len().saturating_add(1);
-        let layout = Layout::new(
-            std::iter::once(DeltaRecord::entry(self.record_bytes)?)
-                .chain(head)
-                .chain(included.iter().map(|entry| Entry {
-                    name: entry.path.clone(),
-                    size: entry.size,
-                    mode: entry.mode,
-                })),
-        )?;
+        let (included, layout) = self.start.included(index, self.head.index_size())?;
+        let before = layout.entries().len().saturating_sub(included.len());
         check_length(&self.file, &layout)?;
         let places = layout.entries().iter().skip(before);
         for placed in places.clone() {
@@ -136,9 +113,24 @@ impl Delta {
                 .map(|entry| entry.sha256)
                 .zip(places.cloned())
                 .collect(),
-            bases: &self.record.bases,
+            bases: &self.start.record.bases,
             bytes: layout.total_bytes(),
         })
+    }
+
+    /// Checks every byte of it behind its head, as the bundle index says.
+    pub(crate) fn verify(
+        &self,
+        head: &AuthenticatedHead,
+        threads: usize,
+        progress: &dyn Progress,
+    ) -> Result<(), DeltaError> {
+        let head = self.start.head_of(head)?;
+        let source = BundleSource::File(self.file.clone());
+        read_contents(source, &head, threads, progress, None, &|_| {
+            Ok(Box::new(io::sink()) as Sink<'_>)
+        })?;
+        Ok(())
     }
 
     fn check_frame(&self, placed: &Placed) -> Result<(), CheckError> {
@@ -165,21 +157,36 @@ impl DeltaContents<'_> {
         (Digest::of(&bytes) == digest).then_some(bytes)
     }
 
+    /// How much of the bundle it has, and how much it lacks.
+    pub(crate) fn tallies(&self, index: &BundleIndex) -> (Tally, Tally) {
+        let tally = |is_included: bool| {
+            let entries = index.entries.iter();
+            Tally::of(entries.filter(|entry| self.has(entry) == is_included))
+        };
+        (tally(true), tally(false))
+    }
+
     pub const fn bytes(&self) -> u64 {
         self.bytes
     }
 }
 
-fn first_block(file: &BundleFile, path: &Utf8Path) -> Result<Vec<u8>, PathError> {
-    let mut block = Vec::new();
-    At::new(file, 0)
-        .take(BLOCK_BYTES)
-        .read_to_end(&mut block)
-        .map_err(PathError::of(Action::Read, path))?;
-    Ok(block)
-}
-
+/// Whether a file is a delta, or a volume of one.
 fn begins_as_delta(path: &Utf8Path) -> Result<bool, PathError> {
     let file = BundleFile::whole(fsx::open(path)?, path.to_owned());
-    Ok(record_size(&first_block(&file, path)?).is_some())
+    let block = |offset| {
+        let mut block = Vec::new();
+        At::new(&file, offset)
+            .take(BLOCK_BYTES)
+            .read_to_end(&mut block)
+            .map_err(PathError::of(Action::Read, path))?;
+        Ok(block)
+    };
+    let first = block(0)?;
+    let is_volume = is_volume_header(&first);
+    Ok(is_delta_header(&if is_volume {
+        block(RECORD_END)?
+    } else {
+        first
+    }))
 }

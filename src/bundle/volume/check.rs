@@ -27,6 +27,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[derive(Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckedVolume {
+    /// Whether it is of a delta; `begin` and `end` are then bytes of that.
+    #[serde(rename = "delta")]
+    pub is_of_delta: bool,
     pub number: u64,
     pub count: u64,
     pub bytes: u64,
@@ -57,6 +60,9 @@ pub fn verify_volume(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<CheckedVolume, ContentError> {
+    let narrowed = volume.head_of(head).map_err(ContentError::of_whole)?;
+    let head = narrowed.as_ref().unwrap_or(head);
+    let is_of_delta = volume.is_of_delta();
     let volume = LoneVolume::open(volume, head).map_err(ContentError::of_whole)?;
     volume.part(head).read(threads, progress, &|_, _| Ok(()))?;
     let LoneVolume { record, plan, .. } = volume;
@@ -72,6 +78,7 @@ pub fn verify_volume(
     let shared = shared.collect();
     let entries = head.layout().entries().iter();
     Ok(CheckedVolume {
+        is_of_delta,
         number: record.number,
         count: record.count,
         bytes: plan.file_bytes(record.number),
@@ -80,6 +87,19 @@ pub fn verify_volume(
         end: bytes.end,
         shared,
     })
+}
+
+impl Volume {
+    /// The head before the entries that a delta has, when it is a volume of one.
+    pub(super) fn head_of(
+        &self,
+        head: &AuthenticatedHead,
+    ) -> Result<Option<AuthenticatedHead>, VolumeError> {
+        let narrowed = self.delta.as_ref().map(|start| start.head_of(head));
+        narrowed
+            .transpose()
+            .map_err(|_| VolumeError::Record(self.path.clone()))
+    }
 }
 
 /// A volume that is read without the others of its set.

@@ -19,17 +19,20 @@ use super::{
 use crate::bundle::{
     AuthenticatedHead, BundleFile, PartsError, UnverifiedHead,
     contents::Contents,
+    delta::DeltaStart,
     journal::{self, Journal, Progressed},
     materialise::{check_free, check_room},
     parts::Places,
 };
-use rune_core::{fsx, progress::Progress};
+use rune_core::{digest::Digest, fsx, progress::Progress};
 
 /// Volumes of one set, and the head that they and what was joined before have.
 #[derive(Debug)]
 pub(crate) struct VolumesToJoin {
     volumes: BTreeMap<u64, Volume>,
     plan: VolumePlan,
+    /// What is before the head, when they are volumes of a delta.
+    delta: Option<DeltaStart>,
     head: UnverifiedHead,
 }
 
@@ -52,8 +55,8 @@ impl VolumesToJoin {
     ) -> Result<Self, PartsError> {
         let volumes = find_set(&Places::new(first, more), true)?
             .ok_or_else(|| VolumeError::NoVolume(first.to_owned()))?;
-        let plan = volumes.values().next().map(|volume| volume.plan);
-        let plan = plan.ok_or(VolumeError::Layout)?;
+        let some = volumes.values().next().ok_or(VolumeError::Layout)?;
+        let (plan, delta) = (some.plan, some.delta.clone());
         let before = head_before(&volumes, &plan, destination);
         let partial = fsx::partial_path(destination);
         let heads = volumes
@@ -64,8 +67,24 @@ impl VolumesToJoin {
         Ok(Self {
             volumes,
             plan,
+            delta,
             head,
         })
+    }
+
+    pub(crate) const fn is_of_delta(&self) -> bool {
+        self.delta.is_some()
+    }
+
+    /// How many bytes there are when all volumes are joined.
+    pub(crate) const fn total_bytes(&self) -> u64 {
+        self.plan.bundle_bytes()
+    }
+
+    /// What its volumes have in common, and those of no other set.
+    fn set_id(&self) -> Digest {
+        let id = self.delta.as_ref().map(DeltaStart::digest);
+        self.plan.set_id(id.unwrap_or_else(|| self.head.digest()))
     }
 
     pub(crate) const fn head(&self) -> &UnverifiedHead {
@@ -73,7 +92,8 @@ impl VolumesToJoin {
     }
 }
 
-/// The head of what earlier runs have joined, with the signatures of their volumes.
+/// The head of what earlier runs have joined, with the signatures of their volumes. That of a
+/// delta is not read, because nobody signs its volumes.
 fn head_before(
     volumes: &BTreeMap<u64, Volume>,
     plan: &VolumePlan,
@@ -101,12 +121,20 @@ pub(crate) fn join(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Joined, RewriteError> {
-    let VolumesToJoin { volumes, plan, .. } = source;
+    let id = source.set_id();
+    let VolumesToJoin {
+        volumes,
+        plan,
+        delta,
+        ..
+    } = source;
+    let some = volumes.values().next().ok_or(VolumeError::Layout)?;
+    let narrowed = some.head_of(head)?;
+    let head = narrowed.as_ref().unwrap_or(head);
     let layout = head.layout();
     let files = Destination::from(destination);
     check_free(&files)?;
     check_room(&files, layout.total_bytes())?;
-    let id = plan.set_id(head.digest());
     if Journal::is_of_other(destination, id)? {
         return Err(RewriteError::OtherSet(destination.to_owned()));
     }
@@ -116,7 +144,7 @@ pub(crate) fn join(
         output.clear()?;
     }
     output.allocate()?;
-    write_frame(&output, head)?;
+    write_frame(&output, delta.as_ref(), head)?;
     let mut present = BTreeSet::new();
     for number in plan.numbers() {
         let is_present = match recorded.get(&position(number)) {
@@ -164,7 +192,10 @@ pub(crate) fn join(
             journal.keep(id, present.difference(&doubtful).copied().map(position))?;
             return Err(RewriteError::Shared(wrong));
         }
-        Contents::open(output.reader()?, head.index(), layout, None)?;
+        // What a delta refers to is elsewhere.
+        if delta.is_none() {
+            Contents::open(output.reader()?, head.index(), layout, None)?;
+        }
         output.finish(head.digest(), layout)?;
         journal.remove()?;
     } else {

@@ -24,6 +24,7 @@ pub(crate) use output::Destination;
 pub(super) use output::{ContentHasher, Output};
 pub(super) use plan::RECORD_END;
 pub(crate) use plan::VolumePlan;
+pub(super) use record::is_volume_header;
 pub(crate) use rewrite_error::RewriteError;
 pub use set::Volume;
 pub(super) use set::{find_set, open_set, unite};

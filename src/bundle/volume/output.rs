@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     archive::{Layout, Placed},
-    bundle::BundleFile,
+    bundle::{BundleFile, index::INDEX_NAME},
+    sign::SLOTS,
 };
 use rune_core::{
     digest::{Digest, Sha256},
@@ -44,6 +45,15 @@ impl From<&Utf8Path> for Destination {
     }
 }
 
+/// How many bytes are before the first entry that is not of the head: the record of a delta, the
+/// bundle index, and the slots.
+fn head_bytes(layout: &Layout) -> u64 {
+    let entries = layout.entries();
+    let is_index = |placed: &Placed| placed.name().as_str() == INDEX_NAME;
+    let index = entries.iter().position(is_index).unwrap_or_default();
+    entries.get(index + SLOTS).map_or(0, Placed::end_offset)
+}
+
 impl Destination {
     /// The file of a bundle of this layout, or, with a size, the volumes named after it.
     pub fn new(
@@ -54,8 +64,7 @@ impl Destination {
         let Some(size) = size else {
             return Ok(name.into());
         };
-        let index_bytes = layout.entries().first().map_or(0, Placed::size);
-        let plan = VolumePlan::new(index_bytes, layout.total_bytes(), size.bytes())?;
+        let plan = VolumePlan::new(head_bytes(layout), layout.total_bytes(), size.bytes())?;
         Ok(Self {
             name: name.to_owned(),
             paths: plan.paths(name),

@@ -1,15 +1,13 @@
 //! How a bundle is cut into volumes: which of its bytes are in which file. A function of three
-//! numbers: the size of the bundle index, of the bundle, and of a volume.
+//! numbers: the size of its head, of the bundle, and of a volume. A delta is cut as a bundle is;
+//! its record is a part of the head.
 
 use std::ops::Range;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::VolumeError;
-use crate::{
-    archive::{BLOCK_BYTES, Layout, Placed},
-    bundle::index::head_entries,
-};
+use crate::archive::{BLOCK_BYTES, Placed};
 use rune_core::digest::{Digest, Sha256};
 
 /// What a volume begins with: the header of its record and the record.
@@ -37,18 +35,13 @@ pub(super) struct SharedPiece<'a> {
 }
 
 impl VolumePlan {
-    /// Cuts a bundle of `bundle_bytes`, whose index has `index_bytes`, into files of at most
-    /// `volume_bytes`.
+    /// Cuts a bundle of `bundle_bytes`, of which each volume has the first `head_bytes`, into files
+    /// of at most `volume_bytes`.
     pub(in crate::bundle) fn new(
-        index_bytes: u64,
+        head_bytes: u64,
         bundle_bytes: u64,
         volume_bytes: u64,
     ) -> Result<Self, VolumeError> {
-        let head = head_entries(index_bytes)
-            .ok()
-            .and_then(|entries| Layout::new(entries).ok())
-            .ok_or(VolumeError::Layout)?;
-        let head_bytes = head.trailer_offset();
         let fixed_bytes = RECORD_END.saturating_add(head_bytes);
         let left = volume_bytes.saturating_sub(fixed_bytes);
         let stride = left.saturating_sub(left % BLOCK_BYTES);
@@ -207,6 +200,9 @@ impl SetName {
 mod tests {
     use super::{SetName, VolumePlan};
 
+    /// A bundle index of 3,000 bytes with header and padding, and eight slots with headers.
+    const HEAD_BYTES: u64 = 512 + 3072 + 8 * (512 + 8192);
+
     #[test]
     fn volumes_have_every_byte_once_and_are_never_larger() {
         for (bundle_bytes, volume_bytes) in [
@@ -215,7 +211,7 @@ mod tests {
             (1 << 40, (1 << 32) - 1),
             (100_000, 1 << 32),
         ] {
-            let plan = VolumePlan::new(3000, bundle_bytes, volume_bytes).unwrap();
+            let plan = VolumePlan::new(HEAD_BYTES, bundle_bytes, volume_bytes).unwrap();
             let mut end = 0;
             for number in plan.numbers() {
                 let range = plan.range(number);
@@ -230,16 +226,16 @@ mod tests {
 
     #[test]
     fn a_volume_without_room_behind_the_head_is_refused() {
-        // Record, index with header and padding, eight slots with headers, one block.
-        let needed = 4096 + 512 + 3072 + 8 * (512 + 8192) + 512;
-        assert!(VolumePlan::new(3000, 200_000, needed).is_ok());
-        assert!(VolumePlan::new(3000, 200_000, needed - 1).is_err());
-        assert!(VolumePlan::new(3000, 1 << 40, needed).is_err());
+        // The record, the head, one block.
+        let needed = 4096 + HEAD_BYTES + 512;
+        assert!(VolumePlan::new(HEAD_BYTES, 200_000, needed).is_ok());
+        assert!(VolumePlan::new(HEAD_BYTES, 200_000, needed - 1).is_err());
+        assert!(VolumePlan::new(HEAD_BYTES, 1 << 40, needed).is_err());
     }
 
     #[test]
     fn names_sort_as_the_volumes_do() {
-        let plan = VolumePlan::new(3000, 1_000_000, 85_000).unwrap();
+        let plan = VolumePlan::new(HEAD_BYTES, 1_000_000, 85_000).unwrap();
         let paths = plan.paths("out/b.tar".into());
         assert!(paths.len() > 9, "{paths:?}");
         assert!(paths.is_sorted());

@@ -22,6 +22,7 @@ const FORMAT: u64 = 1;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct VolumeRecord {
     format: u64,
+    /// The bundle digest; of a delta the digest of its record.
     pub(super) bundle: Digest,
     bundle_bytes: u64,
     pub(super) volume_bytes: u64,
@@ -45,6 +46,11 @@ pub(super) struct PieceRecord {
     path: EntryName,
     bytes: u64,
     pub(super) digest: Digest,
+}
+
+/// Whether a file that begins with this block is a volume.
+pub(in crate::bundle) fn is_volume_header(block: &[u8]) -> bool {
+    VolumeRecord::header().is_ok_and(|header| header == block)
 }
 
 impl PieceRecord {
@@ -121,10 +127,9 @@ impl VolumeRecord {
             })
     }
 
-    /// Where everything is, when the record agrees with itself and with the size of the bundle
-    /// index.
-    pub(super) fn plan(&self, index_bytes: u64) -> Option<VolumePlan> {
-        let plan = VolumePlan::new(index_bytes, self.bundle_bytes, self.volume_bytes).ok()?;
+    /// Where everything is, when the record agrees with itself and with the size of the head.
+    pub(super) fn plan(&self, head_bytes: u64) -> Option<VolumePlan> {
+        let plan = VolumePlan::new(head_bytes, self.bundle_bytes, self.volume_bytes).ok()?;
         let expected = Self {
             first: self.first.clone(),
             last: self.last.clone(),

@@ -10,12 +10,14 @@ use super::{
     record::VolumeRecord,
 };
 use crate::{
-    archive::BLOCK_BYTES,
+    archive::{BLOCK_BYTES, Layout},
     bundle::{
         BundleFile, UnverifiedHead, Volumes,
         archive::At,
         cosign::is_part,
+        delta::DeltaStart,
         file::{Piece, PieceKind},
+        index::head_entries,
         parts::{PartsError, Places},
     },
     sign::{SLOTS, Slot},
@@ -27,6 +29,8 @@ use rune_core::fsx::{self, Action, PathError};
 pub struct Volume {
     pub(super) path: Utf8PathBuf,
     pub(super) file: File,
+    /// What is before the head, when it is a volume of a delta.
+    pub(super) delta: Option<DeltaStart>,
     pub(super) head: UnverifiedHead,
     pub(super) record: VolumeRecord,
     pub(super) plan: VolumePlan,
@@ -53,13 +57,25 @@ impl Volume {
         }
         let damaged = || VolumeError::Record(path.to_owned());
         let record = VolumeRecord::from_bytes(record).ok_or_else(damaged)?;
-        let mut source = std::io::BufReader::new(At::new(&whole, RECORD_END));
+        let delta = DeltaStart::read(&whole, RECORD_END, path).map_err(|_| damaged())?;
+        let before = delta.as_ref().map_or(0, DeltaStart::end);
+        let at = RECORD_END.saturating_add(before);
+        let mut source = std::io::BufReader::new(At::new(&whole, at));
         let head = UnverifiedHead::read(&mut source).map_err(|source| VolumeError::Head {
             path: path.to_owned(),
             source,
         })?;
-        let plan = record.plan(head.index_size()).ok_or_else(damaged)?;
-        if record.bundle != head.digest() {
+        let index_bytes = head.index_size();
+        let (head_bytes, id) = match &delta {
+            Some(start) if start.bundle() == head.digest() => {
+                (start.head_bytes(index_bytes).ok(), start.digest())
+            }
+            Some(_) => return Err(damaged()),
+            None => (head_bytes(index_bytes), head.digest()),
+        };
+        let plan = head_bytes.and_then(|bytes| record.plan(bytes));
+        let plan = plan.ok_or_else(damaged)?;
+        if record.bundle != id {
             return Err(damaged());
         }
         let found = whole.length()?;
@@ -76,6 +92,7 @@ impl Volume {
         Ok(Some(Self {
             path: path.to_owned(),
             file,
+            delta,
             head,
             record,
             plan,
@@ -89,6 +106,10 @@ impl Volume {
     /// The head as it stands in this volume.
     pub const fn head(&self) -> &UnverifiedHead {
         &self.head
+    }
+
+    pub(crate) const fn is_of_delta(&self) -> bool {
+        self.delta.is_some()
     }
 
     pub const fn number(&self) -> u64 {
@@ -126,7 +147,12 @@ impl Volume {
     fn difference(&self, other: &Self) -> Option<String> {
         let (ours, theirs) = (&self.record, &other.record);
         if ours.bundle != theirs.bundle {
-            return Some(format!("it is of the bundle {}", theirs.bundle));
+            let what = if other.is_of_delta() {
+                "delta"
+            } else {
+                "bundle"
+            };
+            return Some(format!("it is of the {what} {}", theirs.bundle));
         }
         (ours.volume_bytes != theirs.volume_bytes).then(|| {
             format!(
@@ -135,6 +161,11 @@ impl Volume {
             )
         })
     }
+}
+
+fn head_bytes(index_bytes: u64) -> Option<u64> {
+    let layout = Layout::new(head_entries(index_bytes).ok()?).ok()?;
+    Some(layout.trailer_offset())
 }
 
 /// The volumes of the set of which a file is one, by number, as far as they are found: beside it by

@@ -12,6 +12,7 @@ use crate::{
         AuthenticatedHead, BundleSource, EntryRecord, MaterialiseError,
         archive::{Sink, read_contents},
         closure,
+        delta::DeltaStart,
         materialise::{check_free, check_room},
     },
 };
@@ -32,7 +33,7 @@ pub(crate) fn split(
     let output = Output::open(destination, layout.total_bytes())?;
     output.clear()?;
     output.allocate()?;
-    write_frame(&output, head)?;
+    write_frame(&output, None, head)?;
     let places: BTreeMap<&EntryName, &Placed> = layout
         .entries()
         .iter()
@@ -60,10 +61,18 @@ pub(crate) fn check_split(
     check_room(destination, head.layout().total_bytes())
 }
 
-/// Writes the head and the header of every entry. Padding is what the files are made of.
-pub(super) fn write_frame(output: &Output, head: &AuthenticatedHead) -> Result<(), PathError> {
+/// Writes the head, of a delta with its record, and the header of every entry. Padding is what the
+/// files are made of.
+pub(super) fn write_frame(
+    output: &Output,
+    delta: Option<&DeltaStart>,
+    head: &AuthenticatedHead,
+) -> Result<(), PathError> {
     let unverified = head.unverified();
-    let contents = std::iter::once(unverified.index_bytes())
+    let record = delta.map(DeltaStart::bytes);
+    let contents = record
+        .into_iter()
+        .chain([unverified.index_bytes()])
         .chain(unverified.slots().iter().map(Vec::as_slice));
     for (placed, content) in head.layout().entries().iter().zip(contents) {
         output.write_at(content, placed.content_offset())?;

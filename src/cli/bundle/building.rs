@@ -29,7 +29,7 @@ pub(super) struct Build {
     held: HeldArgs,
     /// Write volumes of at most SIZE instead of one file: fat32 (4 GiB - 1), github (2 GiB - 1),
     /// dvd, or a number such as 650MiB
-    #[arg(long, value_name = "SIZE", conflicts_with_all = ["bases", "lists"])]
+    #[arg(long, value_name = "SIZE")]
     volume_size: Option<VolumeSize>,
     /// Private key to sign with; may be repeated. The passphrase is read from `COSIGN_PASSWORD` or
     /// the terminal

@@ -3,10 +3,15 @@
 use camino::Utf8PathBuf;
 use clap::{ArgGroup, Args};
 
-use super::trust::{BundleArgs, DeltaArgs, input_file};
+use super::{
+    containerd::ContainerdArgs,
+    trust::{BundleArgs, DeltaArgs, input_file},
+};
 use crate::{
     cli::{registry_args::OfflineRegistryArgs, site::Site},
-    commands::bundle::{ApplyOptions, BaseSource, DeltaOptions, HaveOptions, HeldOptions},
+    commands::bundle::{
+        ApplyOptions, BaseSource, DeltaOptions, HaveOptions, HeldOptions, VolumeSize,
+    },
 };
 use rune_core::cli::output_path::output_path;
 
@@ -15,13 +20,15 @@ use rune_core::cli::output_path::output_path;
 /// Everything is read, and only what is as it should be is listed.
 #[derive(Debug, Args)]
 pub(super) struct Have {
-    /// Bundle, directory that one was unpacked into, or what was pushed into a registry:
-    /// `oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION`
+    /// Bundle, directory that one was unpacked into, what was pushed into a registry:
+    /// `oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION`, or `containerd`: that of this node
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<BaseSource>,
     /// File to write
     #[arg(long, short, value_name = "FILE", default_value = "have.json", value_parser = output_path)]
     output: Utf8PathBuf,
+    #[command(flatten)]
+    containerd: ContainerdArgs,
     #[command(flatten)]
     registry: OfflineRegistryArgs,
 }
@@ -40,6 +47,10 @@ pub(super) struct Delta {
     /// File to write [default: NAME-VERSION.delta.tar]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
+    /// Write volumes of at most SIZE instead of one file: fat32 (4 GiB - 1), github (2 GiB - 1),
+    /// dvd, or a number such as 650MiB
+    #[arg(long, value_name = "SIZE")]
+    volume_size: Option<VolumeSize>,
     /// Show what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -64,8 +75,9 @@ pub(super) struct HeldArgs {
 pub(super) struct Apply {
     #[command(flatten)]
     delta: DeltaArgs,
-    /// Source of the entries that the delta lacks: a bundle, a directory with an unpacked one, or
-    /// a registry that one was pushed to, `oci://HOST[:PORT][/PREFIX]`; may be repeated
+    /// Source of the entries that the delta lacks: a bundle, a directory with an unpacked one, a
+    /// registry that one was pushed to, `oci://HOST[:PORT][/PREFIX]`, or `containerd`: that of this
+    /// node; may be repeated
     #[arg(long = "from", value_name = "SOURCE")]
     bases: Vec<BaseSource>,
     /// File to write [default: NAME-VERSION.bundle.tar]
@@ -74,6 +86,8 @@ pub(super) struct Apply {
     /// Check that nothing is missing, and write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    containerd: ContainerdArgs,
     #[command(flatten)]
     registry: OfflineRegistryArgs,
 }
@@ -96,6 +110,7 @@ impl Have {
     pub(super) fn options(self, site: &Site) -> HaveOptions {
         HaveOptions {
             registry: self.registry.into_offline_config(site, host(&self.sources)),
+            containerd: self.containerd.into(),
             sources: self.sources,
             output: self.output,
         }
@@ -111,6 +126,7 @@ impl Delta {
             bundle,
             held: self.held.into(),
             output: self.output,
+            volume_size: self.volume_size,
             is_dry_run: self.dry_run,
         }
     }
@@ -120,6 +136,7 @@ impl Apply {
     pub(super) fn options(self, site: &Site) -> ApplyOptions {
         ApplyOptions {
             registry: self.registry.into_offline_config(site, host(&self.bases)),
+            containerd: self.containerd.into(),
             delta: self.delta.options(site),
             bases: self.bases,
             output: self.output,

@@ -4,14 +4,14 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{
+    containerd::ContainerdArgs,
     registry,
     trust::{BundleArgs, StreamArgs},
 };
 use crate::{
     cli::site::Site,
     commands::bundle::{
-        ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat,
-        MirrorOptions, Platform,
+        LoadDestination, LoadOptions, MirrorDestination, MirrorFormat, MirrorOptions, Platform,
     },
     oci::PlatformError,
 };
@@ -21,7 +21,8 @@ use rune_core::command::CommandError;
 /// Load images into containerd, k3s, RKE2 or k0s without a registry.
 ///
 /// Images keep their names and get one with their digest too, under which the kubelet looks for
-/// pinned ones. Only what this node can run is loaded; nothing is unpacked on the way.
+/// pinned ones. Only what this node can run is loaded; nothing is unpacked on the way. A delta is
+/// loaded when containerd has the rest of what the node needs.
 #[derive(Debug, Args)]
 pub(super) struct Load {
     #[command(flatten)]
@@ -33,21 +34,8 @@ pub(super) struct Load {
     /// or /var/lib/k0s/images
     #[arg(long, value_name = "DIR", conflicts_with_all = ["ctr", "address", "namespace"], value_parser = output_path)]
     images_dir: Option<Utf8PathBuf>,
-    /// containerd's client, or k3s or k0s, which include it [default: the first of ctr, k3s, k0s in
-    /// PATH]
-    #[arg(long, value_name = "PROGRAM", help_heading = "containerd")]
-    ctr: Option<Utf8PathBuf>,
-    /// Socket of containerd [default: where it usually is, also for k3s, RKE2 and k0s]
-    #[arg(long, value_name = "SOCKET", help_heading = "containerd")]
-    address: Option<Utf8PathBuf>,
-    /// containerd's namespace; the kubelet's is this one
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "k8s.io",
-        help_heading = "containerd"
-    )]
-    namespace: String,
+    #[command(flatten)]
+    containerd: ContainerdArgs,
 }
 
 /// Write the configuration with which nodes pull from your registry, so that charts need no change.
@@ -94,13 +82,8 @@ enum FormatArg {
 
 impl Load {
     pub(super) fn options(self, site: &Site) -> LoadOptions {
-        let containerd = ContainerdOptions {
-            client: self.ctr,
-            address: self.address,
-            namespace: self.namespace,
-        };
-        let destination = self.images_dir.map_or(
-            LoadDestination::Containerd(containerd),
+        let destination = self.images_dir.map_or_else(
+            || LoadDestination::Containerd(self.containerd.into()),
             LoadDestination::ImagesDirectory,
         );
         LoadOptions {

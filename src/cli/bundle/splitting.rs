@@ -10,7 +10,7 @@ use crate::{
 };
 use rune_core::cli::output_path::output_path;
 
-/// Split a bundle into volumes, for media and size limits.
+/// Split a bundle, or a delta, into volumes, for media and size limits.
 #[derive(Debug, Args)]
 pub(super) struct Split {
     #[command(flatten)]
@@ -19,7 +19,8 @@ pub(super) struct Split {
     /// 650MiB
     #[arg(long, value_name = "SIZE")]
     volume_size: VolumeSize,
-    /// Name of the bundle, to which each volume adds its number [default: NAME-VERSION.bundle.tar]
+    /// Name of the bundle, to which each volume adds its number [default: NAME-VERSION.bundle.tar,
+    /// of a delta NAME-VERSION.delta.tar]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
     /// Show which volumes would be written, and write nothing
@@ -27,7 +28,7 @@ pub(super) struct Split {
     dry_run: bool,
 }
 
-/// Join volumes to one bundle.
+/// Join volumes to one bundle, or to one delta.
 ///
 /// Volumes may come in any order and one at a time, from one drive: run the same command again with
 /// each. The bundle gets its name when all are in and everything is as signed.

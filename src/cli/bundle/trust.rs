@@ -35,7 +35,7 @@ pub(super) struct StreamArgs {
 /// A delta, and what it is checked with.
 #[derive(Debug, Args)]
 pub(super) struct DeltaArgs {
-    /// Delta file, or the first of the parts that `split -b` wrote
+    /// Delta file, one of its volumes, or the first of the parts that `split -b` wrote
     #[arg(value_parser = input_file)]
     delta: Utf8PathBuf,
     #[command(flatten)]

@@ -7,12 +7,14 @@ use serde::Serialize;
 
 use super::{
     BaseSource,
+    base::BaseAccess,
     open::BundleOptions,
     trust_source::{TrustSource, identity_lines},
     written::{Used, continued_line, default_output, write},
 };
 use crate::{
     bundle::{Base, Delta, DeltaError, Plan, Tally},
+    containerd::ContainerdOptions,
     registry::{Client, ClientConfig},
 };
 use rune_core::{
@@ -27,6 +29,7 @@ pub(crate) struct ApplyOptions {
     pub(crate) delta: BundleOptions,
     pub(crate) bases: Vec<BaseSource>,
     pub(crate) registry: ClientConfig,
+    pub(crate) containerd: ContainerdOptions,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
     pub(crate) is_dry_run: bool,
@@ -90,11 +93,15 @@ pub(crate) fn run(
     let index = head.index();
     let contents = delta.contents(index).map_err(refused)?;
     let client = Client::new(options.registry.clone())?;
+    let access = BaseAccess {
+        client: &client,
+        containerd: &options.containerd,
+    };
     let bases = block_on(async {
         let mut bases: Vec<Base> = Vec::new();
         for base in &options.bases {
             bases.push(
-                base.for_delta(&client, index, &contents, &parts.places)
+                base.for_delta(&access, index, &contents, &parts.places)
                     .await?,
             );
         }
@@ -105,8 +112,15 @@ pub(crate) fn run(
         .output
         .clone()
         .unwrap_or_else(|| default_output(&index.name, &index.version, "bundle"));
-    let kept = write(&plan, Some(&client), &output, options.is_dry_run, progress)
-        .map_err(|error| error.context(format!("did not write `{output}`")))?;
+    let destination = output.as_path().into();
+    let kept = write(
+        &plan,
+        Some(&client),
+        &destination,
+        options.is_dry_run,
+        progress,
+    )
+    .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(ApplyReport {
         name: index.name.clone(),
         version: index.version.clone(),

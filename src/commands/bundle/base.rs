@@ -1,21 +1,28 @@
-//! What has entries that a delta leaves out: a file, a directory, or a registry.
+//! What has entries that a delta leaves out: a file, a directory, a registry, or a containerd.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr, sync::Arc};
 
 use camino::Utf8PathBuf;
 
 use crate::{
-    bundle::{Base, BundleIndex, DeltaContents, RegistryBase},
+    bundle::{Base, BundleIndex, DeltaContents, Held, RegistryBase},
+    containerd::{Containerd, ContainerdOptions},
     push::Destination,
     registry::Client,
 };
 use rune_core::{
-    command::CommandError,
+    command::{CommandError, block_on, counted},
+    digest::Digest,
     failure::{Failure, FailureKind},
+    progress::Progress,
+    text::shown,
 };
 
-/// What a registry is named with; everything else is a path.
+/// What a registry is named with.
 const REGISTRY: &str = "oci://";
+
+/// The containerd of this machine; everything else is a path.
+const CONTAINERD: &str = "containerd";
 
 /// Something that has entries.
 #[derive(Debug, Clone)]
@@ -23,6 +30,13 @@ pub(crate) enum BaseSource {
     Path(Utf8PathBuf),
     /// A registry with its prefix, without the scheme.
     Registry(String),
+    Containerd,
+}
+
+/// How bases that are not files are reached.
+pub(super) struct BaseAccess<'a> {
+    pub(super) client: &'a Client,
+    pub(super) containerd: &'a ContainerdOptions,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +72,7 @@ impl FromStr for BaseSource {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix(REGISTRY) {
             Some(registry) => Ok(Self::Registry(registry.to_owned())),
+            None if text == CONTAINERD => Ok(Self::Containerd),
             None if text == "-" => Err(BaseSourceError::StandardInput),
             None => Ok(Self::Path(text.into())),
         }
@@ -68,14 +83,14 @@ impl BaseSource {
     /// The host of the registry, with port if any.
     pub(crate) fn host(&self) -> Option<&str> {
         match self {
-            Self::Path(_) => None,
+            Self::Path(_) | Self::Containerd => None,
             Self::Registry(text) => text.split('/').next(),
         }
     }
 
     pub(super) async fn for_delta(
         &self,
-        client: &Client,
+        access: &BaseAccess<'_>,
         index: &BundleIndex,
         delta: &DeltaContents<'_>,
         more: &[Utf8PathBuf],
@@ -84,27 +99,63 @@ impl BaseSource {
             Self::Path(path) => Ok(Base::open(path, more)?),
             Self::Registry(text) => {
                 let destination = destination(text)?;
-                let registry = registry(client, &destination, REGISTRY);
+                let registry = registry(access.client, &destination, REGISTRY);
                 Ok(registry.base(index, Some(delta)).await?)
+            }
+            Self::Containerd => {
+                let containerd = Containerd::find(access.containerd)?;
+                Ok(Base::of_containerd(&Arc::new(containerd), index)?)
             }
         }
     }
 
-    /// Everything that it has, of a registry what it has of a bundle that was pushed there.
-    pub(super) async fn everything(&self, client: &Client) -> Result<Base, CommandError> {
-        let text = match self {
-            Self::Path(path) => return Ok(Base::open(path, &[])?),
-            Self::Registry(text) => text,
+    /// Adds everything that it has and that is as it should be, of a registry what it has of a
+    /// bundle that was pushed there. Says which digests are something else, and where.
+    pub(super) fn check_into(
+        &self,
+        held: &mut Held,
+        access: &BaseAccess<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(String, Vec<Digest>), CommandError> {
+        let base = match self {
+            Self::Path(path) => Base::open(path, &[])?,
+            Self::Registry(text) => block_on(pushed(text, access.client))?,
+            Self::Containerd => {
+                let containerd = Containerd::find(access.containerd)?;
+                let wrong = held.add_containerd(&containerd, progress)?;
+                let discarded = containerd.discarded()?;
+                if !discarded.is_empty() {
+                    progress.announce(&discarded_note(&discarded));
+                }
+                return Ok((containerd.to_string(), wrong));
+            }
         };
-        check_no_credentials(text)?;
-        let no_bundle = || BaseSourceError::NoBundle(text.clone());
-        let (before, bundle) = text.rsplit_once("/bundles/").ok_or_else(no_bundle)?;
-        let (name, tag) = bundle.rsplit_once(':').ok_or_else(no_bundle)?;
-        let destination = destination(before)?;
-        let registry = registry(client, &destination, REGISTRY);
-        let index = registry.index(name, tag).await?;
-        Ok(registry.base(&index, None).await?)
+        let wrong = base.check_into(held, progress)?;
+        Ok((base.name().to_owned(), wrong))
     }
+}
+
+/// What is said of images whose layers containerd has unpacked and not as they came.
+fn discarded_note(images: &BTreeSet<String>) -> String {
+    let names: Vec<String> = images.iter().map(|name| shown(name)).collect();
+    format!(
+        "note: containerd discarded layers of {} after it had unpacked them, so they are not \
+         listed: {}",
+        counted(images.len(), "image name"),
+        names.join(", ")
+    )
+}
+
+/// What a registry has of a bundle that was pushed there.
+async fn pushed(text: &str, client: &Client) -> Result<Base, CommandError> {
+    check_no_credentials(text)?;
+    let no_bundle = || BaseSourceError::NoBundle(text.to_owned());
+    let (before, bundle) = text.rsplit_once("/bundles/").ok_or_else(no_bundle)?;
+    let (name, tag) = bundle.rsplit_once(':').ok_or_else(no_bundle)?;
+    let destination = destination(before)?;
+    let registry = registry(client, &destination, REGISTRY);
+    let index = registry.index(name, tag).await?;
+    Ok(registry.base(&index, None).await?)
 }
 
 fn destination(text: &str) -> Result<Destination, CommandError> {

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::{
     open::BundleOptions,
     trust_source::{TrustSource, identity_lines},
+    volumes::PartsList,
     written::{default_output, write},
 };
-use crate::bundle::{Base, BaseRecord, DeltaPlan, Held, Plan, Tally};
+use crate::bundle::{Base, BaseRecord, DeltaPlan, Destination, Held, Plan, Tally, VolumeSize};
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
@@ -24,6 +25,8 @@ pub(crate) struct DeltaOptions {
     pub(crate) held: HeldOptions,
     /// The file to write; without one, `<name>-<version>.delta.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
+    /// The most bytes that a file may have; without one, there is one file.
+    pub(crate) volume_size: Option<VolumeSize>,
     pub(crate) is_dry_run: bool,
 }
 
@@ -65,6 +68,8 @@ pub(crate) struct DeltaReport {
     included: Tally,
     left_out: Tally,
     bases: Vec<BaseRecord>,
+    #[serde(skip_serializing_if = "PartsList::is_empty")]
+    volumes: PartsList,
     dry_run: bool,
 }
 
@@ -87,6 +92,7 @@ impl Report for DeltaReport {
         for base in &self.bases {
             text.push_str(&format!("base           {}\n", shown(&base.to_string())));
         }
+        text.push_str(&self.volumes.text());
         text
     }
 }
@@ -110,7 +116,8 @@ pub(crate) fn run(
         .output
         .clone()
         .unwrap_or_else(|| default_output(&index.name, &index.version, "delta"));
-    write(&plan, None, &output, options.is_dry_run, progress)
+    let destination = Destination::new(&output, plan.layout(), options.volume_size)?;
+    write(&plan, None, &destination, options.is_dry_run, progress)
         .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(DeltaReport {
         name: index.name.clone(),
@@ -122,6 +129,7 @@ pub(crate) fn run(
         included,
         left_out,
         bases: held.into_bases(),
+        volumes: PartsList::of(&destination),
         output,
         dry_run: options.is_dry_run,
     })

@@ -105,10 +105,11 @@ pub(crate) fn run(
         .output
         .clone()
         .unwrap_or_else(|| default_output(&index.name, &index.version, "bundle"));
+    let destination = output.as_path().into();
     let kept = write(
         &plan,
         Some(&stored.client),
-        &output,
+        &destination,
         options.is_dry_run,
         progress,
     )

@@ -3,13 +3,14 @@
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::BaseSource;
+use super::{BaseSource, base::BaseAccess};
 use crate::{
     bundle::{Held, Tally},
+    containerd::ContainerdOptions,
     registry::{Client, ClientConfig},
 };
 use rune_core::{
-    command::{CommandError, Report, block_on, counted},
+    command::{CommandError, Report, counted},
     digest::Digest,
     fsx,
     progress::Progress,
@@ -20,6 +21,7 @@ pub(crate) struct HaveOptions {
     pub(crate) sources: Vec<BaseSource>,
     pub(crate) output: Utf8PathBuf,
     pub(crate) registry: ClientConfig,
+    pub(crate) containerd: ContainerdOptions,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,11 +62,13 @@ pub(crate) fn run(
     let mut held = Held::default();
     let mut damaged = Vec::new();
     let client = Client::new(options.registry.clone())?;
+    let access = BaseAccess {
+        client: &client,
+        containerd: &options.containerd,
+    };
     for source in &options.sources {
-        let base = block_on(source.everything(&client))?;
-        let digests = base.check_into(&mut held, progress)?;
+        let (path, digests) = source.check_into(&mut held, &access, progress)?;
         if !digests.is_empty() {
-            let path = base.name().to_owned();
             damaged.push(Damaged { path, digests });
         }
     }

@@ -17,7 +17,7 @@ use crate::{
 use rune_core::{
     command::{CommandError, Report, counted},
     digest::Digest,
-    failure::FailureKind,
+    failure::{Failure as _, FailureKind},
     fsx,
     progress::Progress,
     text::{exact_size, shown},
@@ -324,7 +324,11 @@ pub(crate) fn run(
         Some(delta) => (None, delta.head().clone()),
         None => open(options, progress)?,
     };
-    let volumes = source.as_ref().and_then(BundleSource::volumes).cloned();
+    let volumes = match &delta {
+        Some(delta) => delta.volumes(),
+        None => source.as_ref().and_then(BundleSource::volumes),
+    };
+    let volumes = volumes.cloned();
     let mut report = if options.bundle.has_trust() {
         let trust = options.bundle.trust()?;
         let head = head
@@ -392,14 +396,18 @@ impl InspectReport {
     }
 }
 
-/// Opens the file, if it is a delta.
+/// Opens the file, if it is a delta. Of a volume whose set is not complete here, there is the head
+/// alone.
 fn open_delta(options: &InspectOptions) -> Result<Option<Delta>, CommandError> {
     let BundleOptions { bundle, parts, .. } = &options.bundle;
     if bundle == "-" || !fsx::is_file(bundle) {
         return Ok(None);
     }
-    Delta::open(bundle, &parts.places, !parts.are_shared)
-        .map_err(|error| CommandError::from(error).context(format!("cannot read `{bundle}`")))
+    match Delta::open(bundle, &parts.places, !parts.are_shared) {
+        Err(error) if error.kind() == FailureKind::NotFound => Ok(None),
+        opened => opened
+            .map_err(|error| CommandError::from(error).context(format!("cannot read `{bundle}`"))),
+    }
 }
 
 /// Opens the bundle. Of a volume whose set is not complete here, there is the head.

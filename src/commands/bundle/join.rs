@@ -33,6 +33,8 @@ pub(crate) struct JoinReport {
     trust: Option<TrustSource>,
     output: Utf8PathBuf,
     bytes: u64,
+    /// Whether they are volumes of a delta.
+    delta: bool,
     #[serde(flatten)]
     joined: Joined,
 }
@@ -50,14 +52,15 @@ impl Report for JoinReport {
             ..
         } = self;
         let count = joined.count;
+        let what = if self.delta { "a delta of " } else { "" };
         let mut text = if joined.missing.is_empty() {
             format!(
-                "joined {name} {version} to `{output}`: {count} volumes, {}\n",
+                "joined {what}{name} {version} to `{output}`: {count} volumes, {}\n",
                 exact_size(*bytes)
             )
         } else {
             format!(
-                "{} of {count} of {name} {version} {} intact and joined\n",
+                "{} of {count} of {what}{name} {version} {} intact and joined\n",
                 volume_numbers(&joined.added),
                 if joined.added.len() == 1 { "is" } else { "are" },
             )
@@ -91,6 +94,7 @@ pub(crate) fn run(
         .clone()
         .authenticate(&trust)
         .map_err(|error| options.volumes.refused(error.into()))?;
+    let (bytes, delta) = (volumes.total_bytes(), volumes.is_of_delta());
     let joined = bundle::join(volumes, &head, &output, threads(), progress)
         .map_err(|error| CommandError::from(error).context(format!("cannot join `{output}`")))?;
     Ok(JoinReport {
@@ -98,7 +102,8 @@ pub(crate) fn run(
         version: head.index().version.clone(),
         digest: head.digest(),
         trust: options.volumes.trust_source(),
-        bytes: head.layout().total_bytes(),
+        bytes,
+        delta,
         output,
         joined,
     })

@@ -1,15 +1,16 @@
 //! `load`: the images into the container runtime of a node, or into a file that k3s and RKE2
 //! import.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::{open::BundleOptions, trust_source::TrustSource};
+use super::{delta_destination::open_delta, open::BundleOptions, trust_source::TrustSource};
 use crate::{
-    bundle::OpenBundle,
-    load::{self, Containerd, ImageArchive, LoadError, SelectedImage, Selection},
+    bundle::{NodeDelta, OpenBundle},
+    containerd::{Containerd, ContainerdOptions},
+    load::{self, ImageArchive, LoadError, SelectedImage, Selection},
     oci::{Platform, Reference},
 };
 use rune_core::{
@@ -19,8 +20,6 @@ use rune_core::{
     progress::Progress,
     text::size,
 };
-
-pub(crate) use load::ContainerdOptions;
 
 #[derive(Debug, Clone)]
 pub(crate) struct LoadOptions {
@@ -162,7 +161,14 @@ pub(crate) fn run(
     options: &LoadOptions,
     progress: &dyn Progress,
 ) -> Result<LoadReport, CommandError> {
-    let bundle = options.bundle.open_in_place()?;
+    let node = match &options.destination {
+        LoadDestination::Containerd(containerd) => Some(containerd),
+        LoadDestination::ImagesDirectory(_) => None,
+    };
+    let (bundle, delta) = match node {
+        Some(containerd) => open(options, containerd)?,
+        None => (options.bundle.open_in_place()?, None),
+    };
     let platform = options
         .platform
         .clone()
@@ -172,8 +178,13 @@ pub(crate) fn run(
         progress.announce(&warning);
     }
     let (destination, images, bytes) = match &options.destination {
-        LoadDestination::Containerd(options) => {
-            into_containerd(&bundle, &selection, options, progress)
+        LoadDestination::Containerd(containerd) => {
+            let source = Source {
+                bundle: &bundle,
+                delta: delta.as_ref(),
+                name: &options.bundle.bundle,
+            };
+            into_containerd(&source, &selection, containerd, progress)
         }
         LoadDestination::ImagesDirectory(directory) => {
             into_directory(&bundle, &selection, directory, progress)
@@ -203,13 +214,77 @@ pub(crate) fn run(
 
 type Loaded = (Place, Vec<LoadedImage>, u64);
 
+/// Opens the bundle, or the part of it that a delta has when containerd may have the rest.
+fn open(
+    options: &LoadOptions,
+    containerd: &ContainerdOptions,
+) -> Result<(Arc<OpenBundle>, Option<NodeDelta>), CommandError> {
+    let Some(delta) = open_delta(&options.bundle)? else {
+        return Ok((options.bundle.open_in_place()?, None));
+    };
+    let trust = options.bundle.trust()?;
+    let head = delta.head().clone();
+    let head = head
+        .authenticate(&trust)
+        .map_err(|error| options.bundle.refused(error.into()))?;
+    let containerd = Arc::new(Containerd::find(containerd)?);
+    let delta = NodeDelta::open(&delta, head, &containerd).map_err(|error| {
+        CommandError::from(error)
+            .context(format!("cannot use `{}`, a delta", options.bundle.bundle))
+    })?;
+    Ok((Arc::clone(delta.bundle()), Some(delta)))
+}
+
+/// What is loaded: a bundle, or a delta that has a part of it.
+struct Source<'a> {
+    bundle: &'a OpenBundle,
+    delta: Option<&'a NodeDelta>,
+    name: &'a Utf8Path,
+}
+
+impl Source<'_> {
+    /// Whether containerd has a content that is not here.
+    fn is_held(&self, digest: Digest) -> bool {
+        self.delta.is_some_and(|delta| delta.has(digest))
+    }
+
+    /// Says of a delta how much containerd has. Fails when something is not here and not there.
+    fn check_rest(
+        &self,
+        unread: &BTreeSet<Digest>,
+        images: &[&SelectedImage],
+        progress: &dyn Progress,
+    ) -> Result<(), LoadError> {
+        let Some(delta) = self.delta else {
+            return Ok(());
+        };
+        let contents = images.iter().flat_map(|image| &image.contents);
+        let needed = unread.iter().chain(contents).copied().collect();
+        let rest = delta.rest(&needed)?;
+        if rest.count == 0 {
+            return Ok(());
+        }
+        progress.announce(&format!(
+            "note: `{}` is a delta, and all {} others ({}) are in {}",
+            self.name,
+            rest.count,
+            size(rest.bytes),
+            delta.containerd()
+        ));
+        Ok(())
+    }
+}
+
 fn into_containerd(
-    bundle: &OpenBundle,
+    source: &Source<'_>,
     selection: &Selection,
     options: &ContainerdOptions,
     progress: &dyn Progress,
 ) -> Result<Loaded, LoadError> {
-    let containerd = Containerd::find(options)?;
+    let containerd = match source.delta {
+        Some(delta) => Arc::clone(delta.containerd()),
+        None => Arc::new(Containerd::find(options)?),
+    };
     let names: Vec<String> = selection
         .images
         .iter()
@@ -229,19 +304,19 @@ fn into_containerd(
         .iter()
         .filter(|image| !is_there(image))
         .collect();
+    source.check_rest(&selection.unread, &missing, progress)?;
     let mut bytes = 0;
     if !missing.is_empty() {
         // `ctr` is told one platform and takes no other, however well it would run.
         let platforms: BTreeSet<&Platform> = missing.iter().map(|image| &image.platform).collect();
         for platform in platforms {
+            let images = missing.iter().copied();
             let archive = ImageArchive::new(
-                bundle,
-                missing
-                    .iter()
-                    .copied()
-                    .filter(|image| image.platform == *platform),
+                source.bundle,
+                images.filter(|image| image.platform == *platform),
+                |digest| source.is_held(digest),
             )?;
-            containerd.import(&archive, bundle, platform, progress)?;
+            load::import(&archive, source.bundle, &containerd, platform, progress)?;
             bytes += archive.total_bytes();
         }
         let after = containerd.status(&names)?;
@@ -272,7 +347,7 @@ fn into_containerd(
 fn into_directory(
     bundle: &OpenBundle,
     selection: &Selection,
-    directory: &camino::Utf8Path,
+    directory: &Utf8Path,
     progress: &dyn Progress,
 ) -> Result<Loaded, LoadError> {
     let file = load::write_images_file(bundle, selection, directory, progress)?;

@@ -1,17 +1,18 @@
-//! `verify`: is this bundle, to its last byte, what somebody trusted signed?
+//! `verify`: is this bundle, or delta of one, to its last byte, what somebody trusted signed?
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{
+    delta_destination::open_delta,
     open::{BundleOptions, threads},
     trust_source::{TrustSource, identity_lines},
 };
 use crate::{
     archive::EntryName,
     bundle::{
-        self, AuthenticatedHead, BundleIndex, CheckedVolume, SharedEntry, SlotState, Volume,
-        Volumes, volume_numbers,
+        self, AuthenticatedHead, BundleIndex, CheckedVolume, Delta, DeltaError, SharedEntry,
+        SlotState, Tally, Volume, Volumes, volume_numbers,
     },
     policy::{Evaluation, Policy},
 };
@@ -93,11 +94,26 @@ impl Failure for PolicyOfVolume {
     }
 }
 
-/// A bundle, or one volume of it, that is what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is a delta, and --policy needs the whole bundle")]
+struct PolicyOfDelta(Utf8PathBuf);
+
+impl Failure for PolicyOfDelta {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("create the bundle with `rune-bundle apply`, and verify that".to_owned())
+    }
+}
+
+/// A bundle, a delta, or one volume of either, that is what it should be.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum VerifyReport {
     Bundle(Box<BundleReport>),
+    Delta(Box<DeltaReport>),
     Volume(Box<VolumeReport>),
 }
 
@@ -107,6 +123,7 @@ impl Report for VerifyReport {
     fn text(&self) -> String {
         match self {
             Self::Bundle(report) => report.text(),
+            Self::Delta(report) => report.text(),
             Self::Volume(report) => report.text(),
         }
     }
@@ -138,10 +155,12 @@ impl VolumeReport {
             count,
             bytes,
             entries,
+            is_of_delta,
             ..
         } = self.volume;
         let mut text = format!(
-            "volume {number} of {count} of {} {} is intact: {}, {entries} whole entries\n",
+            "volume {number} of {count} of {}{} {} is intact: {}, {entries} whole entries\n",
+            if is_of_delta { "a delta of " } else { "" },
             self.name,
             self.version,
             exact_size(bytes)
@@ -162,9 +181,47 @@ impl VolumeReport {
                 volume_numbers(volumes)
             );
         }
-        text.push_str(
-            "next: `rune-bundle verify --set` verifies the bundle when all volumes are here\n",
+        text.push_str(if is_of_delta {
+            "next: `rune-bundle verify --set` verifies the delta when all volumes are here\n"
+        } else {
+            "next: `rune-bundle verify --set` verifies the bundle when all volumes are here\n"
+        });
+        text
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeltaReport {
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    trust: Option<TrustSource>,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volumes: Option<Volumes>,
+    included: Tally,
+    needed: Tally,
+    signatures: Vec<SlotState>,
+}
+
+impl DeltaReport {
+    fn text(&self) -> String {
+        let mut text = format!(
+            "the delta of {} {} is intact: {}\n",
+            self.name,
+            self.version,
+            exact_size(self.bytes)
         );
+        text.push_str(&identity_lines(self.digest, self.trust.as_ref()));
+        if let Some(volumes) = &self.volumes {
+            text.push_str(&format!("volumes        {}\n", volumes.files.len()));
+        }
+        for state in &self.signatures {
+            text.push_str(&state.line());
+        }
+        text.push_str(&format!("included       {}\n", self.included));
+        text.push_str(&format!("needed         {}, from elsewhere\n", self.needed));
         text
     }
 }
@@ -332,6 +389,40 @@ fn run_volume(
     })
 }
 
+fn run_delta(
+    options: &VerifyOptions,
+    delta: &Delta,
+    progress: &dyn Progress,
+) -> Result<DeltaReport, CommandError> {
+    let bundle = &options.bundle;
+    if options.policy.is_some() {
+        return Err(PolicyOfDelta(bundle.bundle.clone()).into());
+    }
+    let head = delta.head().clone();
+    let head = head
+        .authenticate(&bundle.trust()?)
+        .map_err(|error| bundle.refused(error.into()))?;
+    let index = head.index();
+    check_expected(options, index)?;
+    let refused = |error: DeltaError| bundle.refused(error.into());
+    let contents = delta.contents(index).map_err(refused)?;
+    delta.verify(&head, threads(), progress).map_err(|error| {
+        CommandError::from(error).context(format!("refusing `{}`", bundle.bundle))
+    })?;
+    let (included, needed) = contents.tallies(index);
+    Ok(DeltaReport {
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: head.digest(),
+        trust: bundle.trust_source(),
+        bytes: contents.bytes(),
+        volumes: delta.volumes().cloned(),
+        included,
+        needed,
+        signatures: head.slots().to_vec(),
+    })
+}
+
 /// Verifies a bundle: its head, every header and content, and that every blob it refers to is
 /// there.
 pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
@@ -343,6 +434,10 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
             return run_volume(options, volume, progress)
                 .map(|report| VerifyReport::Volume(Box::new(report)));
         }
+    }
+    if let Some(delta) = open_delta(&options.bundle)? {
+        return run_delta(options, &delta, progress)
+            .map(|report| VerifyReport::Delta(Box::new(report)));
     }
     let (source, head) = options.bundle.authenticate()?;
     let record = options.bundle.verified.as_ref();

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use semver::Version;
 use serde::Serialize;
 
 use super::open::threads;
 use crate::{
-    bundle::{self, Plan, Tally},
+    bundle::{self, Destination, Plan, Tally},
     registry::Client,
 };
 use rune_core::{
@@ -51,15 +51,14 @@ pub(super) fn continued_line(kept: u64) -> String {
 pub(super) fn write(
     plan: &Plan,
     client: Option<&Client>,
-    output: &Utf8Path,
+    destination: &Destination,
     is_dry_run: bool,
     progress: &Arc<dyn Progress>,
 ) -> Result<u64, CommandError> {
-    let destination = output.into();
     if is_dry_run {
-        bundle::check_output(plan, &destination)?;
+        bundle::check_output(plan, destination)?;
         return Ok(0);
     }
-    let written = bundle::materialise(plan, client, &destination, threads(), progress);
+    let written = bundle::materialise(plan, client, destination, threads(), progress);
     Ok(block_on(written)?.kept_blobs)
 }

@@ -7,7 +7,7 @@ use rune_testkit::sample::Sample;
 use crate::bundle::{
     delta_support::Pair,
     project::Project,
-    small_bundle::{ends_with, index_of, rune_bundle},
+    small_bundle::{ends_with, entries_of, index_of, rune_bundle},
 };
 
 const SHARED: [usize; 3] = [40_000, 30_000, 20_000];
@@ -179,6 +179,58 @@ fn build_with_a_base_fetches_nothing_of_what_is_left_out_and_writes_what_delta_w
     let apply = ["apply", "built.tar", "--from", "old.tar", "-o", "out.tar"];
     ends_with(&project.run(&[&apply[..], &trust].concat()), 0);
     assert!(read("out.tar") == read("new.tar"));
+}
+
+#[test]
+fn build_with_a_base_writes_the_volumes_that_split_makes_of_the_delta() {
+    let project = Project::with_manifest(MANIFEST);
+    let put = |layer_bytes| {
+        let sample = Sample {
+            layer_bytes,
+            ..Sample::default()
+        };
+        project.put("library/postgres", "17-alpine", &sample);
+        project.lock();
+    };
+    put(vec![40_000]);
+    project.build("old.tar");
+    put(vec![40_000, 300_000]);
+    let build = |output: &str, more: &[&str]| {
+        let arguments = project.build_arguments(output);
+        let base = ["--base", "old.tar"];
+        ends_with(&project.run(&[&arguments[..], &base, more].concat()), 0)
+    };
+    build("whole.tar", &[]);
+    let size = ["--volume-size", "200kB"];
+    let said = build("built.tar", &size);
+    assert!(
+        said.contains("wrote a delta of rune 0.1.0") && said.contains("[ ] volume 1 of "),
+        "{said}"
+    );
+    let whole = fs::read(project.path("whole.tar")).unwrap();
+    let index = &entries_of(&project.path("whole.tar"))[1];
+    let range = usize::try_from(index.content).unwrap()..;
+    let index = &whole[range][..usize::try_from(index.size).unwrap()];
+    let digest = rune_testkit::sha256(index);
+    let split = [
+        "split",
+        "whole.tar",
+        "-o",
+        "split.tar",
+        "--bundle-digest",
+        &digest,
+    ];
+    ends_with(&project.run(&[&split[..], &size].concat()), 0);
+    let volumes = |stem: &str| -> Vec<Vec<u8>> {
+        let files = fs::read_dir(project.path(".")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.starts_with(stem)).collect();
+        names.sort();
+        let read = |name: &String| fs::read(project.path(name)).unwrap();
+        names.iter().map(read).collect()
+    };
+    let built = volumes("built.volume-");
+    assert!(built.len() > 1 && built == volumes("split.volume-"));
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::{collections::BTreeSet, fs};
 
 use rune_bundle::bundle::{ImageIngredient, Ingredients};
-use rune_testkit::registry::Registry;
+use rune_testkit::registry::{Fault, Registry};
 
 use crate::bundle::{
     delta_support::{Pair, layer},
     foreign_support::Distribution,
-    small_bundle::{image_of, index_of, ingredients, sign_and_write},
+    small_bundle::{entries_of, image_of, index_of, ingredients, sign_and_write},
 };
 
 #[test]
@@ -162,4 +162,53 @@ fn what_only_another_repository_has_is_mounted_and_named_where_the_registry_moun
             && said.contains("rune-bundle apply DELTA --from BASE"),
         "{said}"
     );
+}
+
+#[test]
+fn a_small_blob_that_a_registry_says_it_has_and_gives_wrong_is_named_and_nothing_is_sent() {
+    let pair = Pair::new(&[400_000, 30_000], 10_000);
+    pair.delta();
+    let registry = Registry::start();
+    let receipts = pair.path("receipts");
+    let host = registry.host();
+    let push = |bundle: &str, code: i32| {
+        let push = ["push", bundle, &host, "--receipts", &receipts];
+        pair.run(&[&push[..], &["--overwrite-tags"]].concat(), code)
+    };
+    push("old.tar", 0);
+    // The configuration of the image is the same in both.
+    let new = pair.bytes("new.tar");
+    let in_delta = entries_of(&pair.file("delta.tar"));
+    let config = entries_of(&pair.file("new.tar")).into_iter().find(|entry| {
+        let at = usize::try_from(entry.content).unwrap();
+        new[at..].starts_with(br#"{"architecture""#)
+    });
+    let name = config.unwrap().name;
+    assert!(in_delta.iter().all(|entry| entry.name != name));
+    let hex = name.rsplit('/').next().unwrap();
+    let blob = format!("/v2/small/blobs/sha256:{hex}");
+    registry.fault(Fault::on("GET", &blob).wrong_at(10).always());
+    registry.forget_requests();
+    let said = push("delta.tar", 4);
+    let named: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("blobs/sha256/"))
+        .collect();
+    assert!(
+        named.len() == 1 && named[0].contains(hex) && said.contains("rune-bundle apply DELTA"),
+        "{said}"
+    );
+    // It was asked, and said that it has it.
+    let asked = registry.requests_to(&blob);
+    assert!(
+        asked.iter().any(|request| request.method == "HEAD"),
+        "{asked:?}"
+    );
+    let sent = registry.requests().into_iter();
+    let sent: Vec<_> = sent
+        .filter(|request| !["GET", "HEAD"].contains(&request.method.as_str()))
+        .collect();
+    assert!(sent.is_empty(), "{sent:?}");
+    registry.end_faults();
+    push("delta.tar", 0);
 }

@@ -12,7 +12,7 @@ use rune_core::digest::Digest;
 
 use crate::bundle::{
     delta_support::{Pair, layer},
-    small_bundle::{ends_with, index_of, rune_bundle},
+    small_bundle::{ends_with, entries_of, index_of, rune_bundle},
 };
 
 const SHARED: [usize; 3] = [40_000, 30_000, 20_000];
@@ -163,8 +163,7 @@ fn verbs_that_need_the_bundle_refuse_a_delta_and_name_apply() {
     let pair = Pair::new(&SHARED, 10_000);
     pair.delta();
     for verb in [
-        &["verify", "delta.tar"][..],
-        &["unpack", "delta.tar", "x"],
+        &["unpack", "delta.tar", "x"][..],
         &["serve", "delta.tar"],
         &["delta", "delta.tar", "--base", "old.tar"],
         &["cat", "delta.tar", "INSTALL.md"],
@@ -177,6 +176,33 @@ fn verbs_that_need_the_bundle_refuse_a_delta_and_name_apply() {
     }
     let said = pair.run(&["apply", "new.tar", "-o", "out.tar"], 3);
     assert!(said.contains("is not a delta"), "{said}");
+}
+
+#[test]
+fn verify_proves_what_a_delta_has_and_says_how_much_it_needs() {
+    let pair = Pair::new(&SHARED, 10_000);
+    pair.delta();
+    let said = pair.run(&["verify", "delta.tar", "--expect", "small@1.3.0"], 0);
+    let (listed, needed) = (pair.listed("delta.tar"), pair.listed("new.tar"));
+    // Before its entries are its record, the bundle index, and eight slots.
+    let included = listed.len() - 10;
+    for expected in [
+        "the delta of small 1.3.0 is intact: ".to_owned(),
+        format!("included       {included} entries, "),
+        format!("needed         {} entries, ", needed.len() - 9 - included),
+    ] {
+        assert!(said.contains(&expected), "{expected}: {said}");
+    }
+    pair.run(&["verify", "delta.tar", "--expect", "small@1.2.3"], 8);
+    pair.run_alone(&["verify", "delta.tar"], 7);
+    pair.run(&["verify", "delta.tar", "--policy", "policy.yaml"], 2);
+    let layer = entries_of(&pair.file("delta.tar")).into_iter();
+    let layer = layer.max_by_key(|entry| entry.size).unwrap();
+    let mut bytes = pair.bytes("delta.tar");
+    bytes[usize::try_from(layer.content + layer.size / 2).unwrap()] ^= 1;
+    fs::write(pair.file("delta.tar"), bytes).unwrap();
+    let said = pair.run(&["verify", "delta.tar"], 6);
+    assert!(said.contains(&format!("entry `{}`", layer.name)), "{said}");
 }
 
 #[test]

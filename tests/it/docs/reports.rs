@@ -369,6 +369,9 @@ fn the_reports_of_the_air_gapped_side_are_documented_field_by_field() {
     let delta = ["delta", file, "--base", file, "--output", "delta.tar"];
     reader.read(&bundle(&sandbox, &[&delta[..], &key].concat()), "delta", 0);
     reader.read(&bundle(&sandbox, &["inspect", "delta.tar"]), "inspect", 0);
+    let cut = ["delta", file, "--base", file, "--output", "cut.tar"];
+    let cut = [&cut[..], &["--volume-size", "250kB"], &key].concat();
+    reader.read(&bundle(&sandbox, &cut), "delta", 0);
     let apply = [
         "apply",
         "delta.tar",

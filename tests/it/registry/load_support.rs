@@ -1,7 +1,7 @@
 //! What the tests of `load` and `mirror` share: a containerd, small bundles, an image that runs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
@@ -37,10 +37,20 @@ pub(crate) struct Containerd {
 
 impl Containerd {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// One that discards the layers of what is pulled as soon as they are unpacked.
+    pub(crate) fn discarding() -> Self {
+        Self::start_with(&["--discard-unpacked-layers"])
+    }
+
+    fn start_with(options: &[&str]) -> Self {
         let tools = Foreign::new();
         let directory = tools.path("c");
+        let arguments = [&[directory.to_str().unwrap()], options].concat();
         let (process, announced) =
-            Process::start_announced(repository().join("tools/containerd/start"), [&directory]);
+            Process::start_announced(repository().join("tools/containerd/start"), arguments);
         Self {
             address: announced["address"].as_str().unwrap().to_owned(),
             tools,
@@ -90,6 +100,70 @@ impl Containerd {
         )
     }
 
+    /// Pulls an image as a kubelet does.
+    pub(crate) fn pull_as_kubelet(&self, image: &str) {
+        // PullImageRequest with an ImageSpec with a name, in the frame of gRPC.
+        let field = |bytes: &[u8]| [&[0x0a, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+        let request = field(&field(image.as_bytes()));
+        let length = u32::try_from(request.len()).unwrap().to_be_bytes();
+        let body = self.tools.path("request");
+        fs::write(&body, [&[0], &length[..], &request].concat()).unwrap();
+        let (header, body) = ("content-type: application/grpc", body.to_str().unwrap());
+        let output = Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--include",
+                "--http2-prior-knowledge",
+            ])
+            .args([
+                "--unix-socket",
+                &self.address,
+                "--output",
+                "-",
+                "-H",
+                header,
+            ])
+            .args(["-H", "te: trailers", "--data-binary", &format!("@{body}")])
+            .arg("http://localhost/runtime.v1.ImageService/PullImage")
+            .output();
+        let said = ends_with(&output.unwrap(), 0);
+        assert!(said.contains("grpc-status: 0"), "{said}");
+    }
+
+    /// Waits until everything is deleted that nothing refers to.
+    pub(crate) fn collect_garbage(&self) {
+        let lease = self.ctr(&["leases", "create"]);
+        self.ctr(&["leases", "rm", "--sync", lease.trim()]);
+    }
+
+    /// A file below its directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.tools.path("c").join(name)
+    }
+
+    /// A content, as its own client gives it.
+    pub(crate) fn read(&self, digest: &str) -> Vec<u8> {
+        let get = [
+            "--address",
+            &self.address,
+            "--namespace",
+            "k8s.io",
+            "content",
+            "get",
+            digest,
+        ];
+        let output = Command::new("ctr").args(get).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    }
+
+    /// The digests of everything in the content store.
+    pub(crate) fn contents(&self) -> BTreeSet<String> {
+        let list = self.ctr(&["content", "ls", "--quiet"]);
+        list.lines().map(str::to_owned).collect()
+    }
+
     /// Every name, with its digest.
     pub(crate) fn names(&self) -> BTreeMap<String, String> {
         let list = self.ctr(&["images", "ls"]);
@@ -123,31 +197,51 @@ pub(crate) fn report(output: &Output, code: i32) -> Value {
 
 /// The example manifest with sample images, locked and built with these platforms.
 pub(crate) fn built(platforms: &str) -> Project {
+    let project = with_samples(platforms);
+    project.build("bundle.tar");
+    project
+}
+
+/// The same as `old.tar`, and as `new.tar` with another layer in one of its images; and `delta.tar`
+/// between them.
+pub(crate) fn built_twice(platforms: &str) -> Project {
+    let project = with_samples(platforms);
+    project.build("old.tar");
+    let layer_bytes = [Sample::default().layer_bytes, vec![70_000]].concat();
+    put_sample(&project, POSTGRES, layer_bytes);
+    project.lock();
+    project.build("new.tar");
+    let delta = ["delta", "--base", "old.tar", "new.tar", "-o", "delta.tar"];
+    succeeded(&mut project.command(&[&delta[..], &["--key", "release.pub"]].concat()));
+    project
+}
+
+const POSTGRES: (&str, &str) = ("library/postgres", "17-alpine");
+
+fn put_sample(project: &Project, (repository, tag): (&str, &str), layer_bytes: Vec<usize>) {
+    // What a machine for amd64 could run besides.
+    let mut platforms = Sample::default().platforms;
+    platforms.push(("linux", "386", None));
+    let sample = Sample {
+        seed: repository.to_owned(),
+        platforms,
+        layer_bytes,
+        ..Sample::default()
+    };
+    project.put(repository, tag, &sample);
+}
+
+fn with_samples(platforms: &str) -> Project {
     let manifest = fs::read_to_string(repository().join("bundle-manifests/rune.yaml")).unwrap();
     let project = Project::with_manifest(&manifest.replacen(
         "platforms: all",
         &format!("platforms: {platforms}"),
         1,
     ));
-    for (repository, tag) in [
-        ("library/postgres", "17-alpine"),
-        ("lpasquali/rune", "v0.0.0a6"),
-    ] {
-        // What a machine for amd64 could run besides.
-        let mut platforms = Sample::default().platforms;
-        platforms.push(("linux", "386", None));
-        project.put(
-            repository,
-            tag,
-            &Sample {
-                seed: repository.to_owned(),
-                platforms,
-                ..Sample::default()
-            },
-        );
+    for image in [POSTGRES, ("lpasquali/rune", "v0.0.0a6")] {
+        put_sample(&project, image, Sample::default().layer_bytes);
     }
     project.lock();
-    project.build("bundle.tar");
     project
 }
 
@@ -155,6 +249,17 @@ pub(crate) fn built(platforms: &str) -> Project {
 pub(crate) fn with_key(project: &Project, bundle: &str) -> [String; 3] {
     let path = |name: &str| project.path(name).to_str().unwrap().to_owned();
     [path(bundle), "--key".to_owned(), path("release.pub")]
+}
+
+/// A content of a bundle, as the `tar` crate finds it.
+pub(crate) fn content(bundle: &Path, digest: &str) -> Vec<u8> {
+    let hex = digest.trim_start_matches("sha256:");
+    let entries = entries_of(bundle);
+    let entry = entries.iter().find(|entry| entry.name.ends_with(hex));
+    let entry = entry.unwrap();
+    let bytes = fs::read(bundle).unwrap();
+    let range = usize::try_from(entry.content).unwrap()..;
+    bytes[range][..usize::try_from(entry.size).unwrap()].to_vec()
 }
 
 /// Writes a copy of a bundle with one bit flipped in the middle of an entry.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use rune_bundle::bundle::Ingredients;
 use rune_testkit::{
     process::succeeded,
     registry::{Fault, Registry},
@@ -435,6 +436,40 @@ fn a_stored_bundle_is_verified_inspected_and_compared_as_its_file_is_and_nothing
         let said = run(&team, &against, 0);
         assert_eq!(said, run(&team, &["diff", &file, &file], 0));
         assert_eq!(team.scratch.names(), before, "{program}");
+    }
+}
+
+#[test]
+fn a_stored_bundle_is_compared_with_one_of_other_values_and_another_image_as_its_file_is() {
+    let team = Team::new();
+    let file = team.file("small.bundle.tar");
+    let scratch = Scratch::new();
+    let mut changed = Ingredients {
+        version: "1.3.0".parse().unwrap(),
+        images: vec![image_of(vec![noise(9, 20_000)])],
+        ..ingredients(&scratch)
+    };
+    changed.profiles[0].values[0].1 = "replicas: 3\n".to_owned();
+    let changed = sign_and_write(&scratch, changed.compose().unwrap());
+    let (changed, key) = (changed.to_str().unwrap(), scratch.utf8("key.pub"));
+    let run = |arguments: &[&str], code| {
+        let keys = ["--key", &team.file("first.pub"), "--key", key.as_str()];
+        ends_with(&rune_bundle([arguments, &keys].concat()), code)
+    };
+    for program in REGISTRIES {
+        let registry = Distribution::start_program(program, "plain");
+        publish(&team, "small.bundle.tar", registry.host());
+        let reference = format!("{}/{REFERENCE}", registry.host());
+        for json in [&[][..], &["--json"]] {
+            let fetch = ["fetch", &reference, "--against", changed];
+            let stored = run(&[&fetch[..], json].concat(), 0);
+            let told = run(&[&["diff", changed, &file][..], json].concat(), 0);
+            assert_eq!(stored, told, "{program}");
+        }
+        let said = run(&["fetch", &reference, "--against", changed], 0);
+        for expected in ["replicas", "registry.example/small:1", "layers: "] {
+            assert!(said.contains(expected), "{program}: {expected}: {said}");
+        }
     }
 }
 

@@ -24,12 +24,14 @@ pub(super) struct DeltaReport {
 
 impl DeltaReport {
     pub(super) fn new(delta: &Delta, contents: &DeltaContents<'_>, index: &BundleIndex) -> Self {
-        let needed = || index.entries.iter().filter(|entry| !contents.has(entry));
+        let needed = index.entries.iter().filter(|entry| !contents.has(entry));
+        let needed_entries = needed.map(|entry| entry.path.clone()).collect();
+        let (included, needed) = contents.tallies(index);
         Self {
             bytes: contents.bytes(),
-            included: Tally::of(index.entries.iter().filter(|entry| contents.has(entry))),
-            needed: Tally::of(needed()),
-            needed_entries: needed().map(|entry| entry.path.clone()).collect(),
+            included,
+            needed,
+            needed_entries,
             bases: delta.bases().to_vec(),
         }
     }

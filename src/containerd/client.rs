@@ -1,25 +1,24 @@
-//! The containerd of this node, through its own client.
+//! `ctr`: containerd's own client.
 //!
-//! `ctr` is containerd's, so it speaks the protocol of the version that runs here; k3s and k0s have
-//! it inside. It is told which platform to import: left alone it also wants what a machine could
+//! It speaks the protocol of the version that runs here; k3s and k0s have it inside.
+//!
+//! It is told which platform to import: left alone it also wants what a machine could
 //! run besides, such as 386 on amd64, and stops at the gaps that an index has in a bundle of few
 //! platforms.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
     io::{self, Read, Write as _},
     os::unix::net::UnixStream,
-    process::{Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{ImageArchive, LoadError};
-use crate::{
-    bundle::{ContentError, OpenBundle},
-    oci::Platform,
-};
-use rune_core::{fsx, progress::Progress, text::shown};
+use super::ContainerdError;
+use crate::oci::Platform;
+use rune_core::{digest::Digest, fsx, text::shown};
 
 /// Where containerd listens, by who installed it.
 const USUAL_ADDRESSES: [&str; 3] = [
@@ -31,10 +30,12 @@ const USUAL_ADDRESSES: [&str; 3] = [
 /// Programs that have `ctr` inside.
 const WITH_CTR_INSIDE: [&str; 2] = ["k3s", "k0s"];
 
-/// The most that is kept of what `ctr` says, in bytes, of its list of images and of its standard
-/// error.
+/// The most that is kept of what `ctr` says, in bytes, of a list and of its standard error.
 const MAX_LIST_BYTES: u64 = 16 << 20;
 const MAX_STDERR_BYTES: u64 = 16 << 10;
+
+/// How much is read at once of a content.
+const CHUNK_BYTES: usize = 256 << 10;
 
 #[derive(Debug, Clone)]
 pub(crate) struct ContainerdOptions {
@@ -53,6 +54,8 @@ pub(crate) struct ContentStatus {
     pub(crate) digest: String,
     /// Whether everything is there that this machine needs of it, and unpacked.
     pub(crate) is_complete: bool,
+    /// Whether it is unpacked, and not all that it was unpacked from is there any more.
+    pub(crate) is_discarded: bool,
 }
 
 #[derive(Debug)]
@@ -63,12 +66,12 @@ pub(crate) struct Containerd {
 }
 
 impl Containerd {
-    pub(crate) fn find(options: &ContainerdOptions) -> Result<Self, LoadError> {
+    pub(crate) fn find(options: &ContainerdOptions) -> Result<Self, ContainerdError> {
         let address = match &options.address {
             Some(address) => Utf8PathBuf::from(address.as_str().trim_start_matches("unix://")),
             None => usual_address(&USUAL_ADDRESSES)?,
         };
-        UnixStream::connect(&address).map_err(|source| LoadError::Socket {
+        UnixStream::connect(&address).map_err(|source| ContainerdError::Socket {
             address: address.clone(),
             source,
         })?;
@@ -95,7 +98,7 @@ impl Containerd {
                         namespace: options.namespace.clone(),
                     });
                 }
-                Err(source) => refusals.push(LoadError::Start { program, source }),
+                Err(source) => refusals.push(ContainerdError::Start { program, source }),
             }
         }
         Err(refusals.swap_remove(0))
@@ -113,63 +116,84 @@ impl Containerd {
     pub(crate) fn status(
         &self,
         names: &[String],
-    ) -> Result<BTreeMap<String, ContentStatus>, LoadError> {
-        const DOING: &str = "asking containerd for its images";
+    ) -> Result<BTreeMap<String, ContentStatus>, ContainerdError> {
+        let filters: Vec<String> = names.iter().map(|name| format!("name=={name}")).collect();
+        let images = self.images(&filters)?;
+        let is_named = |(name, _): &(String, ContentStatus)| names.contains(name);
+        Ok(images.into_iter().filter(is_named).collect())
+    }
+
+    /// The images that are unpacked and lack some of what they were unpacked from, by name.
+    pub(crate) fn discarded(&self) -> Result<BTreeSet<String>, ContainerdError> {
+        let images = self.images(&[])?.into_iter();
+        let discarded = images.filter(|(_, status)| status.is_discarded);
+        Ok(discarded.map(|(name, _)| name).collect())
+    }
+
+    fn images(&self, filters: &[String]) -> Result<Vec<(String, ContentStatus)>, ContainerdError> {
         let mut command = self.ctr(&["images", "check"]);
-        command
-            .args(names.iter().map(|name| format!("name=={name}")))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .map_err(|source| self.cannot_start(source))?;
+        command.args(filters);
+        let list = self.list("asking containerd for its images", command)?;
+        Ok(rows(&list).collect())
+    }
+
+    /// Everything in its content store.
+    pub(crate) fn contents(&self) -> Result<BTreeSet<Digest>, ContainerdError> {
+        let command = self.ctr(&["content", "ls", "--quiet"]);
+        let list = self.list("asking containerd for its blobs", command)?;
+        let digests = list.lines().filter_map(|line| line.trim().parse().ok());
+        Ok(digests.collect())
+    }
+
+    fn list(&self, doing: &'static str, mut command: Command) -> Result<String, ContainerdError> {
+        let mut child = self.start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let stderr = end_of_stderr(child.stderr.take());
         let mut list = Vec::new();
         if let Some(stdout) = child.stdout.take() {
             let _ = stdout.take(MAX_LIST_BYTES).read_to_end(&mut list);
         }
-        self.check(DOING, child.wait(), stderr)?;
-        Ok(rows(&String::from_utf8_lossy(&list))
-            .filter(|(name, _)| names.contains(name))
-            .collect())
+        self.check(doing, child.wait(), stderr)?;
+        Ok(String::from_utf8_lossy(&list).into_owned())
     }
 
-    /// Lets containerd import an archive for a platform, and unpack it. Fails when containerd
-    /// refuses, or a content of the bundle is not what its index says. There are no new names then,
-    /// unless everything arrived and only unpacking failed.
-    pub(crate) fn import(
+    /// Reads a content, and hands on pieces of it until `take` says that it is enough.
+    pub(crate) fn read(
         &self,
-        archive: &ImageArchive,
-        bundle: &OpenBundle,
-        platform: &Platform,
-        progress: &dyn Progress,
-    ) -> Result<(), LoadError> {
-        const DOING: &str = "importing into containerd";
-        progress.begin("importing", archive.total_bytes());
+        digest: Digest,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), ContainerdError> {
+        const DOING: &str = "reading from containerd";
+        let mut command = self.ctr(&["content", "get", &digest.to_string()]);
+        let mut child = self.start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+        let stderr = end_of_stderr(child.stderr.take());
+        let mut buffer = vec![0; CHUNK_BYTES];
+        if let Some(mut stdout) = child.stdout.take() {
+            while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+                if !take(buffer.get(..count).unwrap_or_default()) {
+                    // Whatever it says of a reader that is gone: it was enough.
+                    drop(stdout);
+                    let _ = (child.kill(), child.wait());
+                    return Ok(());
+                }
+            }
+        }
+        self.check(DOING, child.wait(), stderr)
+    }
+
+    /// Lets containerd import an archive for a platform, and unpack it.
+    pub(crate) fn import(&self, platform: &Platform) -> Result<Import<'_>, ContainerdError> {
         let platform = platform.to_string();
         let mut command = self.ctr(&["images", "import", "--platform", &platform, "-"]);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|source| self.cannot_start(source))?;
-        let stderr = end_of_stderr(child.stderr.take());
-        let mut written = Ok(());
-        if let Some(mut stdin) = child.stdin.take() {
-            written = archive.stream(bundle, progress, |piece| {
-                stdin.write_all(piece).map_err(|_| Interruption::Pipe)
-            });
-        }
-        // The pipe is closed by now. What came through of a damaged archive has no list of images,
-        // so `ctr` fails.
-        progress.note("containerd is unpacking");
-        let ended = self.check(DOING, child.wait(), stderr);
-        progress.end();
-        match written {
-            Err(Interruption::Content(error)) => Err(LoadError::Content(error)),
-            // Why it stopped reading, it said itself.
-            Err(Interruption::Pipe) | Ok(()) => ended,
-        }
+        let mut child = self.start(command.stdin(Stdio::piped()).stdout(Stdio::null()))?;
+        Ok(Import {
+            stderr: end_of_stderr(child.stderr.take()),
+            containerd: self,
+            child,
+        })
+    }
+
+    fn start(&self, command: &mut Command) -> Result<Child, ContainerdError> {
+        command.spawn().map_err(|source| self.cannot_start(source))
     }
 
     fn ctr(&self, arguments: &[&str]) -> Command {
@@ -186,8 +210,8 @@ impl Containerd {
         command
     }
 
-    fn cannot_start(&self, source: io::Error) -> LoadError {
-        LoadError::Start {
+    fn cannot_start(&self, source: io::Error) -> ContainerdError {
+        ContainerdError::Start {
             program: self.program.clone(),
             source,
         }
@@ -198,11 +222,11 @@ impl Containerd {
         doing: &'static str,
         ended: io::Result<ExitStatus>,
         stderr: Stderr,
-    ) -> Result<(), LoadError> {
+    ) -> Result<(), ContainerdError> {
         let said = stderr.join().unwrap_or_default();
         match ended {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(LoadError::Client {
+            Ok(status) => Err(ContainerdError::Client {
                 doing,
                 program: self.program.clone(),
                 ended: format!("ended with {status}"),
@@ -213,20 +237,39 @@ impl Containerd {
     }
 }
 
-/// Why an archive did not go through to its end.
-enum Interruption {
-    Content(ContentError),
-    Pipe,
+impl fmt::Display for Containerd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "containerd at {}", self.address)
+    }
 }
 
-impl From<ContentError> for Interruption {
-    fn from(error: ContentError) -> Self {
-        Self::Content(error)
+/// An archive on its way into containerd.
+pub(crate) struct Import<'a> {
+    containerd: &'a Containerd,
+    child: Child,
+    stderr: Stderr,
+}
+
+impl Import<'_> {
+    pub(crate) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        match &mut self.child.stdin {
+            Some(stdin) => stdin.write_all(piece),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Waits until it is imported and unpacked.
+    pub(crate) fn finish(mut self) -> Result<(), ContainerdError> {
+        // `ctr` reads to the end of it.
+        drop(self.child.stdin.take());
+        let ended = self.child.wait();
+        let doing = "importing into containerd";
+        self.containerd.check(doing, ended, self.stderr)
     }
 }
 
 /// The one of the usual places where there is a socket.
-fn usual_address(usual: &[&str]) -> Result<Utf8PathBuf, LoadError> {
+fn usual_address(usual: &[&str]) -> Result<Utf8PathBuf, ContainerdError> {
     let mut existing: Vec<&str> = usual
         .iter()
         .copied()
@@ -240,10 +283,10 @@ fn usual_address(usual: &[&str]) -> Result<Utf8PathBuf, LoadError> {
     };
     match (existing.pop(), existing.is_empty()) {
         (Some(address), true) => Ok(address.into()),
-        (Some(address), false) => Err(LoadError::SeveralContainerds(texts(
+        (Some(address), false) => Err(ContainerdError::SeveralContainerds(texts(
             &[&existing[..], &[address]].concat(),
         ))),
-        (None, _) => Err(LoadError::NoContainerd(texts(usual))),
+        (None, _) => Err(ContainerdError::NoContainerd(texts(usual))),
     }
 }
 
@@ -290,10 +333,11 @@ fn rows(list: &str) -> impl Iterator<Item = (String, ContentStatus)> {
     list.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
         let (name, digest, status) = (columns.next()?, columns.nth(1)?, columns.next()?);
-        let is_complete = status == "complete" && columns.last() == Some("true");
+        let is_unpacked = columns.last() == Some("true");
         let status = ContentStatus {
             digest: digest.to_owned(),
-            is_complete,
+            is_complete: status == "complete" && is_unpacked,
+            is_discarded: status == "incomplete" && is_unpacked,
         };
         digest
             .starts_with("sha256:")
@@ -316,18 +360,22 @@ mod tests {
         let list = "REF  TYPE  DIGEST  STATUS  SIZE  UNPACKED\n\
                     r/a:1 application/x sha256:00 complete (2/2) 273.0 B/273.0 B true\n\
                     r/b:1 application/x sha256:11 incomplete (1/2) 1.0 B/2.0 B false\n\
-                    r/c:1 application/x sha256:22 complete (2/2) 273.0 B/273.0 B false\n";
-        let status = |digest: &str, is_complete| ContentStatus {
-            digest: digest.to_owned(),
-            is_complete,
-        };
+                    r/c:1 application/x sha256:22 complete (2/2) 273.0 B/273.0 B false\n\
+                    r/d:1 application/x sha256:33 incomplete (1/2) 1.0 B/2.0 B true\n";
         let expected = [
-            ("r/a:1", "sha256:00", true),
-            ("r/b:1", "sha256:11", false),
-            ("r/c:1", "sha256:22", false),
+            ("r/a:1", "sha256:00", true, false),
+            ("r/b:1", "sha256:11", false, false),
+            ("r/c:1", "sha256:22", false, false),
+            ("r/d:1", "sha256:33", false, true),
         ];
-        let expected = expected
-            .map(|(name, digest, is_complete)| (name.to_owned(), status(digest, is_complete)));
+        let expected = expected.map(|(name, digest, is_complete, is_discarded)| {
+            let status = ContentStatus {
+                digest: digest.to_owned(),
+                is_complete,
+                is_discarded,
+            };
+            (name.to_owned(), status)
+        });
         assert_eq!(rows(list).collect::<Vec<_>>(), expected);
     }
 
