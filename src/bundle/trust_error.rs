@@ -40,7 +40,7 @@ pub enum TrustError {
     OtherContent(usize),
     #[error("the bundle has the digest {actual}, not {expected}")]
     OtherDigest { expected: Digest, actual: Digest },
-    #[error("a threshold of {threshold} cannot be met with {keys} distinct keys")]
+    #[error("a threshold of {threshold} is more than the number of distinct keys, {keys}")]
     Threshold { threshold: usize, keys: usize },
     #[error("the key {key} is revoked: {reason}")]
     RevokedKey { key: String, reason: String },

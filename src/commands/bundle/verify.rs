@@ -177,7 +177,8 @@ impl VolumeReport {
         {
             let _ = writeln!(
                 text,
-                "note: {bytes} bytes of {path} are verified only together with {}",
+                "note: {} of {path} are verified only together with {}",
+                exact_size(*bytes),
                 volume_numbers(volumes)
             );
         }

@@ -129,7 +129,7 @@ fn a_volume_is_verified_alone_and_says_what_is_proven_only_with_others() {
             "{said}"
         );
         let note = format!(
-            "bytes of {} are verified only together with volumes ",
+            "bytes) of {} are verified only together with volumes ",
             layer.path
         );
         shared += usize::from(said.contains(&note));
