@@ -45,9 +45,9 @@ pub(super) struct Report {
     /// Current bundle, to show what changes
     #[arg(long, value_name = "BUNDLE")]
     against: Option<Utf8PathBuf>,
-    /// HTML file to create
+    /// HTML file to create [default: NAME-VERSION.html]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
-    output: Utf8PathBuf,
+    output: Option<Utf8PathBuf>,
     #[command(flatten)]
     trust: ViewArgs,
 }
