@@ -1,8 +1,11 @@
-//! What hangs on a bundle index in a registry: its signatures, and its files.
+//! What hangs on a bundle index in a registry: its signatures, its provenance, and its files.
 
 use std::collections::BTreeMap;
 
-use super::files_artifact::{FILES_ARTIFACT, SLOT};
+use super::{
+    files_artifact::{FILES_ARTIFACT, SLOT},
+    provenance,
+};
 use crate::{
     oci::{Descriptor, Manifest, ManifestKind},
     registry::{Client, RegistryError, RepositoryName},
@@ -17,6 +20,7 @@ const TITLE: &str = "org.opencontainers.image.title";
 #[derive(Debug)]
 pub(crate) enum Attached {
     Signature { slot: usize, content: Vec<u8> },
+    Provenance(Descriptor),
     Files(Box<AttachedFiles>),
 }
 
@@ -64,6 +68,11 @@ impl Attached {
             return Ok(None);
         };
         let title = layer.annotations.get(TITLE);
+        if layer.media_type == SIGSTORE_BUNDLE
+            && title.is_some_and(|title| title == provenance::TITLE)
+        {
+            return Ok(Some(Self::Provenance(target)));
+        }
         let slot = title.and_then(|title| title.strip_suffix(".sigstore.json")?.parse().ok());
         let is_signature = layer.media_type == SIGSTORE_BUNDLE && layer.size <= SLOT_BYTES as u64;
         let Some(slot) = slot.filter(|slot| is_signature && *slot < SLOTS) else {

@@ -88,6 +88,7 @@ fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> Si
     SignedImage {
         digest: Some(image.target.digest),
         builder: None,
+        locked_at: None,
         signatures: Some(
             manifests
                 .flat_map(|manifest| signatures_of(&manifest, content))

@@ -278,7 +278,7 @@ impl AuthenticatedHead {
     }
 
     /// The number and the content, without the spaces after it, of each slot that is not blank.
-    pub(super) fn signatures(&self) -> impl Iterator<Item = (usize, Vec<u8>)> {
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = (usize, Vec<u8>)> {
         let slots = self
             .bytes
             .slots

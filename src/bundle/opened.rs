@@ -32,8 +32,8 @@ use rune_core::{digest::Digest, failure::Failure, fsx::Stamp};
 pub struct OpenBundle {
     contents: Contents,
     head: AuthenticatedHead,
-    made: Made,
-    publications: Vec<Publication>,
+    pub(super) made: Made,
+    pub(super) publications: Vec<Publication>,
     files: Option<Publication>,
 }
 

@@ -67,6 +67,10 @@ pub enum PublicationKind {
     Signature {
         subject: Digest,
     },
+    /// What the bundle was built of, about the same manifest.
+    Provenance {
+        subject: Digest,
+    },
     /// What else the bundle has, about the same manifest; `publish` alone writes it.
     Files {
         subject: Digest,
@@ -93,32 +97,7 @@ pub(super) fn publications(
     let mut published = published(index);
     let repository = format!("bundles/{}", index.name);
     made.insert(Digest::of(EMPTY_CONFIG), EMPTY_CONFIG.into());
-    let mut artifact = |artifact_type,
-                        layer: Vec<u8>,
-                        title: &str,
-                        subject: Option<&Descriptor>|
-     -> Result<Descriptor, IndexError> {
-        let mut described = Descriptor::of(artifact_type, &layer);
-        made.insert(described.digest, layer.into());
-        described.annotations.insert(
-            "org.opencontainers.image.title".to_owned(),
-            title.to_owned(),
-        );
-        let manifest = ArtifactManifest::new(artifact_type, &described);
-        let manifest = match subject {
-            Some(subject) => manifest.about(subject),
-            None => manifest,
-        };
-        let (descriptor, bytes) = manifest.write().map_err(IndexError::Form)?;
-        made.insert(descriptor.digest, bytes.into());
-        Ok(descriptor)
-    };
-    let statement = artifact(
-        INDEX_ARTIFACT,
-        head.index_bytes().to_vec(),
-        INDEX_NAME,
-        None,
-    )?;
+    let statement = index_artifact(head.index_bytes(), &mut made)?;
     published.push(Publication {
         repository: repository.clone(),
         tag: Some(tag(&index.version.to_string())),
@@ -126,11 +105,13 @@ pub(super) fn publications(
         kind: PublicationKind::Index,
     });
     for (slot, signature) in head.signatures() {
+        let title = format!("{slot}.sigstore.json");
         let target = artifact(
             SIGSTORE_BUNDLE,
             signature,
-            &format!("{slot}.sigstore.json"),
+            &title,
             Some(&statement),
+            &mut made,
         )?;
         let kind = PublicationKind::Signature {
             subject: statement.digest,
@@ -145,11 +126,40 @@ pub(super) fn publications(
     Ok((published, made))
 }
 
+/// The artifact that holds a bundle's index.
+pub(super) fn index_artifact(index: &[u8], made: &mut Made) -> Result<Descriptor, IndexError> {
+    artifact(INDEX_ARTIFACT, index.to_vec(), INDEX_NAME, None, made)
+}
+
+/// An artifact of one layer.
+fn artifact(
+    artifact_type: &str,
+    layer: Vec<u8>,
+    title: &str,
+    subject: Option<&Descriptor>,
+    made: &mut Made,
+) -> Result<Descriptor, IndexError> {
+    let mut described = Descriptor::of(artifact_type, &layer);
+    made.insert(described.digest, layer.into());
+    described.annotations.insert(
+        "org.opencontainers.image.title".to_owned(),
+        title.to_owned(),
+    );
+    let manifest = ArtifactManifest::new(artifact_type, &described);
+    let manifest = match subject {
+        Some(subject) => manifest.about(subject),
+        None => manifest,
+    };
+    let (descriptor, bytes) = manifest.write().map_err(IndexError::Form)?;
+    made.insert(descriptor.digest, bytes.into());
+    Ok(descriptor)
+}
+
 /// What a bundle publishes of its entries: images and artifacts in their order, charts,
 /// what is about them.
 pub(super) fn published(index: &BundleIndex) -> Vec<Publication> {
     let images = index.images.iter().map(image);
-    let artifacts = index.artifacts.iter().map(artifact);
+    let artifacts = index.artifacts.iter().map(other_artifact);
     let charts = index.charts.iter().map(|chart| Publication {
         repository: chart_repository(&chart.name),
         tag: Some(tag(&chart.version)),
@@ -183,7 +193,7 @@ fn image(image: &ImageRecord) -> Publication {
     }
 }
 
-fn artifact(artifact: &ImageRecord) -> Publication {
+fn other_artifact(artifact: &ImageRecord) -> Publication {
     Publication {
         repository: artifact.reference.repository().to_owned(),
         tag: artifact.reference.tag().map(str::to_owned),

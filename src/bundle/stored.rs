@@ -122,6 +122,7 @@ impl StoredBundle {
         for attached in attached {
             match attached {
                 Attached::Signature { slot, content } => signatures.push((slot, content)),
+                Attached::Provenance(_) => {}
                 Attached::Files(found) => files.push(found),
             }
         }

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use super::{
     AuthenticatedHead, BundleFile, BundleIndex, ContentError, Elsewhere, EntryRecord, ImageRecord,
-    OpenError, PlatformSboms, SlotState, UnverifiedHead, contents::Contents, index::blob_path,
-    sboms,
+    OpenError, PlatformSboms, ReferrerRecord, SlotState, UnverifiedHead, contents::Contents,
+    index::blob_path, sboms,
 };
 use crate::{
     archive::{EntryName, Layout},
-    evidence::signatures_of,
-    oci::{Descriptor, Manifest, ManifestKind},
+    evidence::{FoundSbom, SbomFormat, signatures_of},
+    oci::{Descriptor, Manifest, ManifestKind, PREDICATE_TYPE},
     sign::ForeignSignature,
 };
 use rune_core::digest::Digest;
@@ -22,6 +22,9 @@ use rune_core::digest::Digest;
 /// The largest entry that is read to be shown, in bytes: far above a packed chart or a list of
 /// packages.
 const MAX_SHOWN_BYTES: u64 = 128 << 20;
+
+/// A content with its digest.
+type Shown = (Digest, Vec<u8>);
 
 /// A signature of an image or chart by whoever built a bundle, verified by nobody yet.
 #[derive(Debug)]
@@ -180,6 +183,43 @@ impl BundleView {
     /// The SBOMs of each platform of an image that is included.
     pub fn sboms(&self, image: &ImageRecord) -> Vec<PlatformSboms> {
         sboms::of_image(image, &self.contents.documents)
+    }
+
+    /// What an SBOM is, byte for byte: the layers of its manifest that are one.
+    pub(crate) fn sbom_contents(&self, sbom: &FoundSbom) -> Result<Vec<Shown>, ContentError> {
+        let layers = self.layers(sbom.digest);
+        let is_sbom = |layer: &&Descriptor| {
+            let predicate = layer.annotations.get(PREDICATE_TYPE);
+            predicate.is_none_or(|predicate| SbomFormat::of_predicate(predicate).is_some())
+        };
+        self.contents_of(layers.iter().filter(is_sbom).map(|layer| layer.digest))
+    }
+
+    /// An artifact about an image, byte for byte: its manifest, and its layers.
+    pub(crate) fn referrer_contents(
+        &self,
+        referrer: &ReferrerRecord,
+    ) -> Result<Vec<Shown>, ContentError> {
+        let manifest = referrer.target.digest;
+        let layers = self.layers(manifest).into_iter().map(|layer| layer.digest);
+        self.contents_of([manifest].into_iter().chain(layers))
+    }
+
+    fn layers(&self, manifest: Digest) -> Vec<Descriptor> {
+        self.parts(manifest)
+            .map(|(_, layers)| layers)
+            .unwrap_or_default()
+    }
+
+    fn contents_of(
+        &self,
+        digests: impl Iterator<Item = Digest>,
+    ) -> Result<Vec<Shown>, ContentError> {
+        let read = digests.filter_map(|digest| {
+            let content = self.content(digest).transpose()?;
+            Some(content.map(|bytes| (digest, bytes)))
+        });
+        read.collect()
     }
 
     /// How many bytes of configurations and layers the bundle has of an image, each content once.

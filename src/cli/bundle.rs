@@ -39,9 +39,9 @@ use super::{
     site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
-    apply, attach, build, cat, delta as delta_verb, diff, export, fetch, fingerprint, have, init,
-    inspect, install, join, keygen, load, lock, mirror, policy, prune, publish, push, render,
-    report, rollback, serve, sign, split, status, suggest, support, unpack, verify,
+    apply, attach, build, cat, delta as delta_verb, diff, evidence, export, fetch, fingerprint,
+    have, init, inspect, install, join, keygen, load, lock, mirror, policy, prune, publish, push,
+    render, report, rollback, serve, sign, split, status, suggest, support, unpack, verify,
 };
 use rune_core::{
     cli::{GlobalArgs, arguments, documents},
@@ -117,6 +117,8 @@ enum Verb {
     Diff(comparing::Diff),
     /// Write an HTML page about a bundle for a change board
     Report(comparing::Report),
+    /// Write what a reviewer needs of a bundle into a directory
+    Evidence(comparing::Evidence),
     /// Check the prerequisites of the next step
     Doctor(examining::Doctor),
     /// Unpack a bundle into a new directory
@@ -231,6 +233,8 @@ pub(super) fn main() -> ExitCode {
         Verb::Report(verb) => {
             printer.finish(site().and_then(|site| report::run(&verb.options(&site))))
         }
+        Verb::Evidence(verb) => printer
+            .finish(site().and_then(|site| evidence::run(&verb.options(&site), progress.as_ref()))),
         Verb::Doctor(verb) => verb.run(printer, site),
         Verb::Unpack(verb) => printer
             .finish(site().and_then(|site| unpack::run(&verb.options(&site), progress.as_ref()))),

@@ -89,7 +89,7 @@ const GROUPS: &[Group] = &[
     },
     Group {
         heading: "Inspect",
-        verbs: &["verify", "inspect", "cat", "diff", "report"],
+        verbs: &["verify", "inspect", "cat", "diff", "report", "evidence"],
     },
     Group {
         heading: "Tools",
@@ -131,7 +131,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "rune-bundle build --dry-run",
             "rune-bundle build --key release.key",
-            "rune-bundle build --key release.key --output /tmp/rune.tar",
+            "rune-bundle build --key release.key --provenance --output rune.tar",
             "rune-bundle build --emit-image-payloads payloads",
         ],
     ),
@@ -377,6 +377,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "rune-bundle report rune-0.1.0.bundle.tar --key release.pub --output rune.html",
             "rune-bundle report rune-0.1.0.bundle.tar --against rune-0.0.9.bundle.tar --key \
              release.pub -o change.html",
+        ],
+    ),
+    (
+        "evidence",
+        &[
+            "rune-bundle evidence rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle evidence rune-0.1.0.bundle.tar --key release.pub --output reviewed",
         ],
     ),
     (

@@ -120,8 +120,13 @@ pub(super) fn verified_files() -> Option<VerifiedFiles> {
     let named = state_home().map(|state| state.join("rune-bundle"));
     Some(VerifiedFiles {
         directory: named.or_else(state_directory)?.join("verified"),
-        start: SystemTime::now(),
+        start: now(),
     })
+}
+
+/// The time by the clock of the machine.
+pub(super) fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 fn usual_receipts() -> Option<Utf8PathBuf> {

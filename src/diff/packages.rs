@@ -12,11 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{DiffError, Difference};
 use crate::{
     bundle::{BundleView, ContentError, ImageRecord, ManifestRecord, Role},
-    oci::Descriptor,
+    oci::{Descriptor, PREDICATE_TYPE},
 };
 
-/// The annotation by which a layer says what kind of statement it holds.
-const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 const SPDX: &str = "https://spdx.dev/Document";
 /// The package that stands for the image as a whole.
 const ROOT: &str = "SPDXRef-DocumentRoot";

@@ -1,51 +1,35 @@
 //! What a builder signs of an image or chart, and the artifact that the signature becomes.
 //!
-//! The form is that of cosign 3: an in-toto statement of the predicate type of a signature, in an
-//! envelope in a Sigstore bundle, which is a referrer of what was signed. There is no time in it
-//! and no name: the same digest gives the same payload in every registry.
-//!
-//! Sources: cosign, `specs/BUNDLE_SPEC.md`; those of [`super::signature`].
+//! The form is that of cosign 3: a statement of the predicate type of a signature, which is a
+//! referrer of what was signed. There is no time in it and no name: the same digest gives the same
+//! payload in every registry.
 
-use std::collections::BTreeMap;
-
-use base64ct::{Base64, Encoding as _};
 use serde_json::json;
 
-use super::signature::{IN_TOTO, SIGN_PREDICATE, STATEMENT_V1, authenticated};
-use crate::{
-    canonical_json::{self, CanonicalJsonError},
-    oci::{ArtifactManifest, Descriptor, EMPTY_CONFIG},
-    sign::{ForeignSignature, PublicKey, SIGSTORE_BUNDLE, SignError},
+use super::{
+    signature::SIGN_PREDICATE,
+    statement::{SignatureArtifact, UnsignedStatement},
 };
-use rune_core::digest::Digest;
+use crate::{
+    canonical_json::CanonicalJsonError,
+    oci::Descriptor,
+    sign::{ForeignSignature, PublicKey, SignError},
+};
 
 /// What is signed about one manifest.
 #[derive(Debug, Clone)]
 pub(crate) struct ImagePayload {
     subject: Descriptor,
-    statement: Vec<u8>,
-}
-
-/// A signature as an artifact: a manifest and the blobs that it names.
-#[derive(Debug)]
-pub(crate) struct SignatureArtifact {
-    pub(crate) manifest: Descriptor,
-    pub(crate) statement: Digest,
-    pub(crate) blobs: Vec<(Descriptor, Vec<u8>)>,
+    statement: UnsignedStatement,
 }
 
 impl ImagePayload {
     /// Fails when the statement has no canonical form; does not happen.
     pub(crate) fn new(subject: Descriptor) -> Result<Self, CanonicalJsonError> {
-        let statement = json!({
-            "_type": STATEMENT_V1,
-            "subject": [{ "digest": { "sha256": subject.digest.hex() } }],
-            "predicateType": SIGN_PREDICATE,
-            "predicate": {},
-        });
+        let about = json!([{ "digest": { "sha256": subject.digest.hex() } }]);
         Ok(Self {
+            statement: UnsignedStatement::new(SIGN_PREDICATE, &about, &json!({}))?,
             subject,
-            statement: canonical_json::to_bytes(&statement)?,
         })
     }
 
@@ -55,7 +39,7 @@ impl ImagePayload {
 
     /// The bytes that a key signs.
     pub(crate) fn message(&self) -> Vec<u8> {
-        authenticated(IN_TOTO, &self.statement)
+        self.statement.message()
     }
 
     /// What files about it are called, without an ending.
@@ -70,37 +54,8 @@ impl ImagePayload {
         key: &PublicKey,
         signature: &ForeignSignature,
     ) -> Result<SignatureArtifact, SignError> {
-        let signature = signature.check(key, &self.message())?;
-        let bundle = json!({
-            "mediaType": SIGSTORE_BUNDLE,
-            "verificationMaterial": { "publicKey": { "hint": key.key_id() } },
-            "dsseEnvelope": {
-                "payload": Base64::encode_string(&self.statement),
-                "payloadType": IN_TOTO,
-                "signatures": [{ "sig": Base64::encode_string(signature.signature()) }],
-            },
-        });
-        let bundle = canonical_json::to_bytes(&bundle).map_err(SignError::SlotForm)?;
-        let layer = Descriptor::of(SIGSTORE_BUNDLE, &bundle);
-        let annotations = BTreeMap::from([
-            ("dev.sigstore.bundle.content", "dsse-envelope"),
-            ("dev.sigstore.bundle.predicateType", SIGN_PREDICATE),
-        ]);
-        let (manifest, bytes) = ArtifactManifest::new(SIGSTORE_BUNDLE, &layer)
-            .about(&self.subject)
-            .with_annotations(annotations)
-            .write()
-            .map_err(SignError::SlotForm)?;
-        let statement = layer.digest;
-        let blobs = vec![
-            (ArtifactManifest::empty_config(), EMPTY_CONFIG.to_vec()),
-            (layer, bundle),
-            (manifest.clone(), bytes),
-        ];
-        Ok(SignatureArtifact {
-            manifest,
-            statement,
-            blobs,
-        })
+        let bundle = self.statement.signed(key, signature)?;
+        SignatureArtifact::new(bundle, SIGN_PREDICATE, None, &self.subject)
+            .map_err(SignError::SlotForm)
     }
 }

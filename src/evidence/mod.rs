@@ -5,16 +5,20 @@
 //! known to `bundle`, and which of them are demanded says `policy`.
 
 mod advisory;
+mod certified;
 mod cosign_tag;
 mod image_payload;
 mod kind;
 mod sbom;
 mod signature;
+mod statement;
 
 pub(crate) use advisory::{AdvisoryError, AdvisoryKind, AdvisoryStatement};
+pub(crate) use certified::{Signer, TrustedRoot};
 pub(crate) use cosign_tag::CosignTag;
-pub(crate) use image_payload::{ImagePayload, SignatureArtifact};
+pub(crate) use image_payload::ImagePayload;
 pub(crate) use kind::is_sigstore_bundle;
 pub(crate) use kind::kind_of;
 pub(crate) use sbom::{FoundSbom, SbomFormat};
 pub(crate) use signature::{ImageSignature, is_statement, signatures_of};
+pub(crate) use statement::{SignatureArtifact, SignedStatement, UnsignedStatement};

@@ -1,8 +1,8 @@
-//! Signatures of images by a key: simple signing, and in-toto statements in Sigstore bundles.
+//! Signatures of images: simple signing, and in-toto statements in Sigstore bundles.
 //!
 //! What is read here is what a signature says it is about and what was signed. Nothing of it counts
-//! before a key has verified it, and a statement about an image is a signature of it only if it
-//! says that it is one: an SBOM by the same key is not a signature.
+//! before a key or a trusted root has verified it, and a statement about an image is a signature of
+//! it only if it says that it is one: an SBOM by the same key is not a signature.
 //!
 //! Sources: containers/image, `docs/containers-signature.5.md` (simple signing, in the form of
 //! cosign's `specs/SIGNATURE_SPEC.md`); Sigstore, `sigstore_bundle.proto`; secure-systems-lab/dsse,
@@ -11,6 +11,10 @@
 use base64ct::{Base64, Encoding as _};
 use serde::Deserialize;
 
+use super::{
+    certified::{Certified, Signer, TrustedRoot},
+    statement::SignedStatement,
+};
 use crate::{
     oci::{Descriptor, Manifest, ManifestKind},
     sign::{ForeignSignature, PublicKey, SIGSTORE_BUNDLE},
@@ -25,9 +29,6 @@ pub(super) const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 
 const SIGNATURE_ANNOTATION: &str = "dev.cosignproject.cosign/signature";
 const SIMPLE_SIGNING_KIND: &str = "cosign container image signature";
-pub(super) const IN_TOTO: &str = "application/vnd.in-toto+json";
-pub(super) const STATEMENT_V1: &str = "https://in-toto.io/Statement/v1";
-const STATEMENTS: [&str; 2] = ["https://in-toto.io/Statement/v0.1", STATEMENT_V1];
 
 /// A statement that is a signature has a few kilobytes; what is larger says something else.
 const MAX_STATEMENT_BYTES: u64 = 256 << 10;
@@ -39,6 +40,8 @@ pub struct ImageSignature {
     images: Vec<Digest>,
     message: Vec<u8>,
     signature: ForeignSignature,
+    /// Of one that names its signer by a certificate.
+    certified: Option<Certified>,
 }
 
 impl ImageSignature {
@@ -53,6 +56,15 @@ impl ImageSignature {
 
     pub fn is_by(&self, key: &PublicKey) -> bool {
         self.signature.check(key, &self.message).is_ok()
+    }
+
+    /// Who signed this image, by a certificate; nothing for a signature without one.
+    ///
+    /// # Errors
+    /// When certificate, log entry, timestamp or signature do not verify, or cannot be verified.
+    pub fn signer(&self, image: Digest, root: &TrustedRoot) -> Option<Result<Signer, String>> {
+        let certified = self.certified.as_ref()?;
+        Some(certified.verify(&self.message, image, root))
     }
 }
 
@@ -101,95 +113,32 @@ struct PayloadImage {
 
 fn simple_signing(layer: &Descriptor, message: Vec<u8>) -> Option<ImageSignature> {
     let signature = layer.annotations.get(SIGNATURE_ANNOTATION)?;
+    let certified = Certified::in_annotations(&layer.annotations, signature);
     let signature = ForeignSignature::bare(Base64::decode_vec(signature).ok()?);
     let Payload { critical } = serde_json::from_slice(&message).ok()?;
     (critical.kind == SIMPLE_SIGNING_KIND).then(|| ImageSignature {
         images: vec![critical.image.docker_manifest_digest],
         message,
         signature,
+        certified,
     })
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Bundle {
-    media_type: String,
-    dsse_envelope: Option<Envelope>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope {
-    payload: String,
-    payload_type: String,
-    signatures: Vec<EnvelopeSignature>,
-}
-
-#[derive(Deserialize)]
-struct EnvelopeSignature {
-    sig: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Statement {
-    #[serde(rename = "_type")]
-    kind: String,
-    predicate_type: String,
-    subject: Vec<StatementSubject>,
-}
-
-#[derive(Deserialize)]
-struct StatementSubject {
-    digest: StatementDigest,
-}
-
-#[derive(Deserialize)]
-struct StatementDigest {
-    sha256: Option<String>,
-}
-
 fn in_bundle(bytes: &[u8]) -> Option<Vec<ImageSignature>> {
-    let bundle: Bundle = serde_json::from_slice(bytes).ok()?;
-    let envelope = bundle
-        .dsse_envelope
-        .filter(|_| bundle.media_type == SIGSTORE_BUNDLE)?;
-    let payload = Base64::decode_vec(&envelope.payload).ok()?;
-    let statement: Statement = serde_json::from_slice(&payload).ok()?;
-    let is_signature = envelope.payload_type == IN_TOTO
-        && STATEMENTS.contains(&statement.kind.as_str())
-        && statement.predicate_type == SIGN_PREDICATE;
-    if !is_signature {
+    let statement = SignedStatement::read(bytes)?;
+    if statement.predicate_type != SIGN_PREDICATE {
         return None;
     }
-    let images: Vec<Digest> = statement
-        .subject
-        .iter()
-        .filter_map(|subject| Digest::from_hex(subject.digest.sha256.as_deref()?).ok())
-        .collect();
-    let message = authenticated(&envelope.payload_type, &payload);
-    let signature = |signature: EnvelopeSignature| {
-        Some(ImageSignature {
-            images: images.clone(),
-            message: message.clone(),
-            signature: ForeignSignature::bare(Base64::decode_vec(&signature.sig).ok()?),
-        })
-    };
+    let certified = Certified::in_bundle(bytes);
+    let signatures = statement.signatures.into_iter();
     Some(
-        envelope
-            .signatures
-            .into_iter()
-            .filter_map(signature)
+        signatures
+            .map(|signature| ImageSignature {
+                images: statement.subjects.clone(),
+                message: statement.message.clone(),
+                signature,
+                certified: certified.clone(),
+            })
             .collect(),
     )
-}
-
-/// The bytes that a signature in an envelope is over.
-pub(super) fn authenticated(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "DSSEv1 {} {payload_type} {} ",
-        payload_type.len(),
-        payload.len()
-    );
-    [head.as_bytes(), payload].concat()
 }

@@ -1,6 +1,6 @@
 //! The signatures of locked images, fetched as the lock pins them, for a policy that demands them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use super::{Blob, Lock, LockedContent, LockedImage, LockedImageGone, LockedReferrer, PulledImage};
 use crate::{
@@ -19,6 +19,7 @@ const MAX_STATEMENT_BYTES: u64 = 1 << 20;
 pub struct Evidence {
     documents: BTreeMap<Digest, Vec<u8>>,
     builder: Builder,
+    locked_at: Option<SystemTime>,
 }
 
 /// Who signs the images when the bundle is built.
@@ -53,6 +54,13 @@ impl Evidence {
     #[must_use]
     pub fn with_builder(mut self, fingerprint: Option<Digest>) -> Self {
         self.builder = fingerprint.map_or(Builder::Nobody, Builder::Key);
+        self
+    }
+
+    /// Has the age of signatures checked, as of a time.
+    #[must_use]
+    pub const fn locked_at(mut self, now: SystemTime) -> Self {
+        self.locked_at = Some(now);
         self
     }
 
@@ -130,6 +138,7 @@ impl Evidence {
             digest: Some(pulled.root.digest),
             signatures: Some(signatures(pulled).flat_map(in_referrer).collect()),
             builder: self.builder_key(),
+            locked_at: self.locked_at,
         }
     }
 
@@ -143,6 +152,7 @@ impl Evidence {
                 Builder::Nobody | Builder::Key(_) => Some(Vec::new()),
             },
             builder: self.builder_key(),
+            locked_at: self.locked_at,
         }
     }
 

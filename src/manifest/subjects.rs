@@ -28,6 +28,7 @@ pub(crate) fn subjects(
                     digest: Some(pulled.root.digest),
                     signatures: None,
                     builder: None,
+                    locked_at: None,
                 },
                 |evidence| evidence.of(pulled),
             ),

@@ -26,7 +26,7 @@ pub mod media_type {
 }
 
 /// The annotation by which a layer says what kind of statement it holds.
-const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
+pub(crate) const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
 /// A manifest or index: its exact bytes, its descriptor's fields, and its parsed content.
 #[derive(Debug, Clone)]

@@ -21,8 +21,8 @@ pub(crate) use image_builder::{BuiltImage, ImageBuilderError, ImageConfig, build
 pub(crate) use image_layer::{ImageFile, ImageLayerError};
 pub use layout::REF_NAME;
 pub(crate) use layout::{LAYOUT, index_document};
-pub(crate) use manifest::ManifestError;
 pub use manifest::{Manifest, ManifestKind, media_type};
+pub(crate) use manifest::{ManifestError, PREDICATE_TYPE};
 pub(crate) use platform::{Platform, PlatformError};
 pub use reference::Reference;
 pub(crate) use reference::ReferenceError;

@@ -9,6 +9,7 @@ use super::{
 };
 use rune_core::{
     digest::Digest,
+    duration::DurationError,
     fsx::{self, PathError},
     yaml::{self, Diagnostics, Findings, Mapping, Node, Place, Problem, suggestion},
 };
@@ -56,6 +57,18 @@ enum PolicyProblem<'a> {
     KeyFile(&'a str),
     #[error("the key cannot be used: {0}")]
     Key(&'a str),
+    #[error("`{0}` does not belong to a rule with `identity`")]
+    OfKeys(&'a str),
+    #[error("`{0}` does not belong to a rule without `identity`")]
+    OfIdentity(&'a str),
+    #[error("`subject` and `subjectPattern` exclude each other")]
+    TwoSubjects,
+    #[error("`{0}` is not a regular expression")]
+    SubjectPattern(&'a str),
+    #[error("the trusted root cannot be used: {problem}")]
+    TrustedRoot { problem: &'a str, is_unread: bool },
+    #[error("`{0}` is not a duration")]
+    MinAge(&'a str, DurationError),
 }
 
 impl Problem for PolicyProblem<'_> {
@@ -66,7 +79,27 @@ impl Problem for PolicyProblem<'_> {
             Self::Threshold(_) => {
                 Some("write how many of `keys` must have signed, at most all of them".to_owned())
             }
-            Self::KeyFile(_) => Some("paths are relative to the directory of this file".to_owned()),
+            Self::OfKeys(_) => Some(
+                "write one rule with `keys` and one with `identity`: both must be met".to_owned(),
+            ),
+            Self::OfIdentity(_) => {
+                Some("add `identity: { issuer: …, subject: … }`".to_owned())
+            }
+            Self::TwoSubjects => Some("keep one of them".to_owned()),
+            Self::SubjectPattern(_) => Some(
+                "write the whole identity, with a backslash before each dot: \
+                 https://github\\.com/acme/shop/.*"
+                    .to_owned(),
+            ),
+            Self::TrustedRoot { is_unread: false, .. } => Some(
+                "give the file `trusted_root.json` of the Sigstore instance that signs, or what \
+                 `cosign trusted-root create` writes"
+                    .to_owned(),
+            ),
+            Self::MinAge(_, error) => Some(error.to_string()),
+            Self::KeyFile(_) | Self::TrustedRoot { .. } => {
+                Some("paths are relative to the directory of this file".to_owned())
+            }
             Self::Key(_) => Some(
                 "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of cosign"
                     .to_owned(),

@@ -1,8 +1,8 @@
 //! Evaluating whether images are signed by those who must have signed them.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::SystemTime};
 
-use super::{Decision, Glob, Rule, evaluate::Evaluator};
+use super::{Decision, Glob, IdentityRule, Rule, evaluate::Evaluator};
 use crate::{evidence::ImageSignature, sign::PublicKey};
 use rune_core::digest::Digest;
 
@@ -10,9 +10,18 @@ use rune_core::digest::Digest;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureRule {
     pub pattern: Glob,
-    pub keys: Vec<SignatureKey>,
-    /// How many different ones of these keys must have signed.
-    pub threshold: usize,
+    pub signers: Signers,
+}
+
+/// Who must have signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signers {
+    Keys {
+        keys: Vec<SignatureKey>,
+        /// How many different ones of these keys must have signed.
+        threshold: usize,
+    },
+    Identity(Box<IdentityRule>),
 }
 
 /// A key that may sign images.
@@ -32,6 +41,8 @@ pub struct SignedImage {
     pub signatures: Option<Vec<ImageSignature>>,
     /// The fingerprint of the key that signs it when the bundle is built.
     pub builder: Option<Digest>,
+    /// When it is locked: only then is the age of signatures checked.
+    pub locked_at: Option<SystemTime>,
 }
 
 impl fmt::Display for SignatureKey {
@@ -73,40 +84,53 @@ impl Evaluator<'_> {
             Some(digest) => format!("`{source}@{digest}` matches `{}`", rule.pattern),
             None => format!("`{source}` matches `{}`", rule.pattern),
         };
-        let is_of_image =
-            |signature: &ImageSignature| image.digest.is_some_and(|digest| signature.is_of(digest));
-        let is_signed_by = |key: &&SignatureKey| {
-            image.builder == Some(key.key.fingerprint())
-                || signatures
-                    .iter()
-                    .any(|signature| is_of_image(signature) && signature.is_by(&key.key))
-        };
-        let mut counted = BTreeSet::new();
-        let signers: Vec<String> = rule
-            .keys
+        let of_image: Vec<&ImageSignature> = signatures
             .iter()
-            .filter(|key| counted.insert(key.key.fingerprint()))
-            .filter(is_signed_by)
-            .map(ToString::to_string)
+            .filter(|signature| image.digest.is_some_and(|digest| signature.is_of(digest)))
             .collect();
-        if signers.len() >= rule.threshold {
-            let reason = format!("signed with {}", signers.join(", "));
-            return super::evaluate::allow(subject, source, Rule::Signatures, matched, reason);
-        }
-        let others = signatures
-            .iter()
-            .filter(|signature| !is_of_image(signature))
-            .count();
-        let found = match (signatures.len(), others) {
-            (0, _) => "no signature of it is there".to_owned(),
-            (all, others) if all == others => "its signatures are of other images".to_owned(),
-            _ if signers.is_empty() => "no signature is by a key of the policy".to_owned(),
-            _ => format!("it is signed with {} alone", signers.join(", ")),
+        let signed = match &rule.signers {
+            Signers::Keys { keys, threshold } => by_keys(keys, *threshold, &of_image, image),
+            Signers::Identity(identity) => identity.evaluate(&of_image, image),
         };
-        let reason = match rule.threshold {
-            1 => found,
-            threshold => format!("{found}, and {threshold} different keys are required"),
+        let found = match (signed, signatures.len(), of_image.len()) {
+            (Ok(reason), ..) => {
+                return super::evaluate::allow(subject, source, Rule::Signatures, matched, reason);
+            }
+            (Err(_), 0, _) => "no signature of it is there".to_owned(),
+            (Err(_), _, 0) => "its signatures are of other images".to_owned(),
+            (Err(found), ..) => found,
+        };
+        let reason = match rule.signers {
+            Signers::Keys { threshold, .. } if threshold > 1 => {
+                format!("{found}, and {threshold} different keys are required")
+            }
+            _ => found,
         };
         self.deny(subject, source, Rule::Signatures, matched, &reason)
+    }
+}
+
+/// The keys with which an image is signed, or why they are too few.
+fn by_keys(
+    keys: &[SignatureKey],
+    threshold: usize,
+    of_image: &[&ImageSignature],
+    image: &SignedImage,
+) -> Result<String, String> {
+    let is_signed_by = |key: &&SignatureKey| {
+        image.builder == Some(key.key.fingerprint())
+            || of_image.iter().any(|signature| signature.is_by(&key.key))
+    };
+    let mut counted = BTreeSet::new();
+    let signers: Vec<String> = keys
+        .iter()
+        .filter(|key| counted.insert(key.key.fingerprint()))
+        .filter(is_signed_by)
+        .map(ToString::to_string)
+        .collect();
+    match signers.len() {
+        count if count >= threshold => Ok(format!("signed with {}", signers.join(", "))),
+        0 => Err("no signature is by a key of the policy".to_owned()),
+        _ => Err(format!("it is signed with {} alone", signers.join(", "))),
     }
 }

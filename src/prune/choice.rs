@@ -161,6 +161,7 @@ pub(super) fn order_of_bundles(bundles: &[PublishedBundle]) -> BTreeMap<Digest, 
                 publication.kind,
                 PublicationKind::Index
                     | PublicationKind::Signature { .. }
+                    | PublicationKind::Provenance { .. }
                     | PublicationKind::Files { .. }
             ) {
                 order.insert(publication.target.digest, position);

@@ -65,6 +65,7 @@ impl Needs {
                 (3, TargetKind::Referrer)
             }
             PublicationKind::Signature { .. } => (3, TargetKind::Signature),
+            PublicationKind::Provenance { .. } => (3, TargetKind::Provenance),
             PublicationKind::Files { .. } => (3, TargetKind::Files),
         };
         let reduced = match &publication.kind {

@@ -46,6 +46,7 @@ pub(crate) enum TargetKind {
     Referrer,
     Index,
     Signature,
+    Provenance,
     Files,
     List,
 }

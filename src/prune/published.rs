@@ -124,7 +124,7 @@ impl Reader<'_> {
             if !is_own {
                 return Err(refused("`push` would have written it under another name"));
             }
-            publications.extend(files_of(&attached, &head, &publications));
+            publications.extend(about_index(&attached, &head, &publications));
             bundles.push(PublishedBundle {
                 head,
                 repository: self.name.clone(),
@@ -185,7 +185,7 @@ impl Reader<'_> {
                 let is_it =
                     artifact_of(&publications).is_some_and(|index| index.target.digest == artifact);
                 if is_it {
-                    publications.extend(files_of(&attached, &head, &publications));
+                    publications.extend(about_index(&attached, &head, &publications));
                     bundles.push(PublishedBundle {
                         head,
                         repository: self.name.clone(),
@@ -213,8 +213,8 @@ fn head_of(attached: &[Attached], bytes: Vec<u8>) -> UnverifiedHead {
     UnverifiedHead::published(bytes, signatures)
 }
 
-/// The artifacts whose layers are all entries of the bundle.
-fn files_of(
+/// The artifacts whose layers are all entries of the bundle, and its provenance.
+fn about_index(
     attached: &[Attached],
     head: &AuthenticatedHead,
     publications: &[Publication],
@@ -225,28 +225,30 @@ fn files_of(
         .iter()
         .map(|entry| entry.sha256)
         .collect();
-    let files = attached.iter().filter_map(|attached| match attached {
+    let Some(index) = artifact_of(publications) else {
+        return Vec::new();
+    };
+    let subject = index.target.digest;
+    let about = attached.iter().filter_map(|attached| match attached {
         Attached::Files(files)
             if files
                 .layers
                 .iter()
                 .all(|layer| entries.contains(&layer.digest)) =>
         {
-            Some(&files.target)
+            Some((&files.target, PublicationKind::Files { subject }))
         }
-        _ => None,
+        Attached::Provenance(target) => Some((target, PublicationKind::Provenance { subject })),
+        Attached::Files(_) | Attached::Signature { .. } => None,
     });
-    let publication = |target: &Descriptor| {
-        artifact_of(publications).map(|index| Publication {
+    about
+        .map(|(target, kind)| Publication {
             repository: index.repository.clone(),
             tag: None,
             target: target.clone(),
-            kind: PublicationKind::Files {
-                subject: index.target.digest,
-            },
+            kind,
         })
-    };
-    files.filter_map(publication).collect()
+        .collect()
 }
 
 fn padded(signature: &[u8]) -> Vec<u8> {

@@ -66,6 +66,7 @@ pub enum PushedKind {
     ImageSignature,
     Index,
     Signature,
+    Provenance,
     Files,
 }
 
@@ -108,7 +109,7 @@ impl RefusedArtifact {
     pub fn is_of_bundle(&self) -> bool {
         matches!(
             self.kind,
-            PushedKind::Index | PushedKind::Signature | PushedKind::Files
+            PushedKind::Index | PushedKind::Signature | PushedKind::Provenance | PushedKind::Files
         )
     }
 }
@@ -240,6 +241,7 @@ impl PushedKind {
             PublicationKind::ImageSignature { .. } => Self::ImageSignature,
             PublicationKind::Index => Self::Index,
             PublicationKind::Signature { .. } => Self::Signature,
+            PublicationKind::Provenance { .. } => Self::Provenance,
             PublicationKind::Files { .. } => Self::Files,
         }
     }

@@ -135,11 +135,14 @@ impl Plan {
     }
 }
 
-/// Whether it is the bundle index or a signature of it.
+/// Whether it is the bundle index or about it.
 const fn is_of_bundle(kind: &PublicationKind) -> bool {
     matches!(
         kind,
-        PublicationKind::Index | PublicationKind::Signature { .. } | PublicationKind::Files { .. }
+        PublicationKind::Index
+            | PublicationKind::Signature { .. }
+            | PublicationKind::Provenance { .. }
+            | PublicationKind::Files { .. }
     )
 }
 

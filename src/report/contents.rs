@@ -2,7 +2,12 @@
 
 use serde::Serialize;
 
-use super::{ReportError, image::Image, unproven};
+use super::{
+    ReportError,
+    attention::{self, Point, Waiver},
+    image::Image,
+    unproven,
+};
 use crate::bundle::{BundleIndex, BundleView, ShownAdvisory, SlotState};
 use rune_core::digest::Digest;
 
@@ -37,7 +42,8 @@ pub(super) struct Contents {
     programs: Vec<File>,
     origins: Vec<(String, String)>,
     policy: Digest,
-    waived: Vec<String>,
+    waived: Vec<Waiver>,
+    attention: Vec<Point>,
     is_complete: bool,
     left_out: Vec<String>,
     exceptions: Vec<String>,
@@ -146,7 +152,13 @@ impl Contents {
                 .map(|(path, origin)| (path.to_string(), origin.clone()))
                 .collect(),
             policy: index.policy.sha256,
-            waived: index.policy.waived.clone(),
+            waived: index
+                .policy
+                .waived
+                .iter()
+                .map(|text| Waiver::of(text))
+                .collect(),
+            attention: attention::points(index, &all),
             is_complete: index.completeness.checked,
             left_out: index.completeness.left_out.clone(),
             exceptions: index.completeness.exceptions(),

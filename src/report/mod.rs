@@ -6,6 +6,7 @@
 //! machine. Everything that comes from a bundle is escaped twice, against characters that turn or
 //! hide text and against markup.
 
+mod attention;
 mod contents;
 mod image;
 mod unproven;

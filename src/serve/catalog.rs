@@ -120,6 +120,7 @@ impl Catalog {
                     | PublicationKind::ImageSignature { .. }
                     | PublicationKind::Index
                     | PublicationKind::Signature { .. }
+                    | PublicationKind::Provenance { .. }
                     | PublicationKind::Files { .. } => None,
                 },
             }
@@ -237,6 +238,7 @@ impl Contents {
             PublicationKind::Chart
             | PublicationKind::Index
             | PublicationKind::Signature { .. }
+            | PublicationKind::Provenance { .. }
             | PublicationKind::Files { .. } => (None, None),
         };
         let is_referrer = matches!(publication.kind, PublicationKind::Referrer { .. });

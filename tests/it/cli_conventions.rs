@@ -48,6 +48,7 @@ const FAILING: &[(&str, &[&str], i32)] = &[
         4,
     ),
     (RUNE_BUNDLE, &["unpack", "no.tar"], 7),
+    (RUNE_BUNDLE, &["evidence", "no.tar"], 7),
     (
         RUNE_BUNDLE,
         &["split", "no.tar", "--volume-size", "fat32"],
@@ -245,7 +246,7 @@ const MISUSE: &[(&str, &[&str])] = &[
     (RUNE_BUNDLE, &["verify", "x", "--bundle-digest", "12"]),
     (RUNE_BUNDLE, &["serve", "x", "--tls-key", "only.pem"]),
     (RUNE_BUNDLE, &["diff", "x"]),
-    (RUNE_BUNDLE, &["report", "x"]),
+    (RUNE_BUNDLE, &["report"]),
     (
         RUNE_BUNDLE,
         &[
@@ -376,6 +377,7 @@ fn a_quiet_verb_that_succeeds_says_nothing_on_standard_error() {
         &["cat", "x.tar", "INSTALL.md", "--key", "quiet.pub"],
         &["diff", "x.tar", "x.tar"],
         &["report", "x.tar", "--output", "x.html"],
+        &["evidence", "x.tar", "--key", "quiet.pub"],
         &[
             "doctor",
             "build",

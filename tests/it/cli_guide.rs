@@ -302,6 +302,7 @@ const REACHED: &[(&str, &[&str])] = &[
             "install",
             "diff",
             "report",
+            "evidence",
             "split",
             "join",
             "delta",
@@ -354,6 +355,11 @@ const REACHED: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/manifest/", &["lock", "build"]),
+    (
+        "src/bundle/provenance.rs",
+        &["push", "publish", "evidence"],
+    ),
+    ("src/commands/bundle/evidence/", &["evidence"]),
     ("src/cli/passphrase.rs", &["login"]),
     ("src/cli/bundle/credentials.rs", &["login"]),
     (

@@ -43,6 +43,7 @@ use rune_core::{
 pub(super) use images::{ARTIFACT, ARTIFACT_KIND, IMAGE_SIGNATURE, REFERRER};
 pub use images::{ImageIngredient, ImageSource};
 pub(crate) use sbom::SBOM_NAME;
+pub(super) use sbom::purl;
 pub(crate) use signatures::BundlePayload;
 
 /// Everything that goes into a bundle.

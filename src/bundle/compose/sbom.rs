@@ -290,7 +290,11 @@ fn of_registry(r#type: &'static str, kind: SubjectKind, image: &ImageRecord) -> 
 }
 
 /// The name of a manifest in a registry, as vulnerability scanners and VEX documents have it.
-fn purl(image: &ImageRecord, digest: Digest, platform: Option<&Platform>) -> String {
+pub(in crate::bundle) fn purl(
+    image: &ImageRecord,
+    digest: Digest,
+    platform: Option<&Platform>,
+) -> String {
     let repository = image.reference.name();
     let (_, name) = repository.rsplit_once('/').unwrap_or(("", &repository));
     let encoded = |text: &str| text.replace(':', "%3A");

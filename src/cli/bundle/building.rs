@@ -35,6 +35,10 @@ pub(super) struct Build {
     /// the terminal
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<Utf8PathBuf>,
+    /// Write provenance beside the bundle, signed with the first key: what it was built of, as
+    /// `cosign verify-blob-attestation` reads it
+    #[arg(long, requires = "keys")]
+    provenance: bool,
     /// Key that signs images and charts for clusters that check signatures: a private key, or with
     /// `--image-signatures` the public key that made them
     #[arg(long, value_name = "FILE")]
@@ -88,6 +92,7 @@ impl Build {
             held: args.held.into(),
             volume_size: args.volume_size,
             keys: args.keys,
+            has_provenance: args.provenance,
             image_signing,
             chart_key: args.chart_key,
             components: ComponentChoice {

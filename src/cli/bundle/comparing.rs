@@ -1,12 +1,12 @@
-//! The verbs that show what is in bundles to those who decide: `diff`, `report`.
+//! The verbs that show what is in bundles to those who decide: `diff`, `report`, `evidence`.
 
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::trust::{PartArgs, SignerArgs, bundle_digest};
+use super::trust::{BundleArgs, PartArgs, SignerArgs, bundle_digest};
 use crate::{
     cli::site::Site,
-    commands::bundle::{DiffOptions, Digest, ReportOptions, ViewOptions},
+    commands::bundle::{DiffOptions, Digest, EvidenceOptions, ReportOptions, ViewOptions},
 };
 use rune_core::cli::output_path::output_path;
 
@@ -45,11 +45,31 @@ pub(super) struct Report {
     /// Current bundle, to show what changes
     #[arg(long, value_name = "BUNDLE")]
     against: Option<Utf8PathBuf>,
-    /// HTML file to create
+    /// HTML file to create [default: NAME-VERSION.html]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
-    output: Utf8PathBuf,
+    output: Option<Utf8PathBuf>,
     #[command(flatten)]
     trust: ViewArgs,
+}
+
+/// Write what a reviewer needs of a bundle into a new directory.
+///
+/// Signers, policy and waivers, SBOMs, signatures and attestations of images, advisories,
+/// provenance and the page of `report`, with `SHA256SUMS`. The bundle is verified to its last byte
+/// first.
+#[derive(Debug, Args)]
+pub(super) struct Evidence {
+    #[command(flatten)]
+    bundle: BundleArgs,
+    /// Policy of your own: the signatures of images are verified as it demands
+    #[arg(long, value_name = "FILE")]
+    policy: Option<Utf8PathBuf>,
+    /// Provenance that `build --provenance` wrote
+    #[arg(long, value_name = "FILE")]
+    provenance: Option<Utf8PathBuf>,
+    /// Directory to create [default: NAME-VERSION-evidence]
+    #[arg(long, short, alias = "out", value_name = "DIR", value_parser = output_path)]
+    output: Option<Utf8PathBuf>,
 }
 
 impl ViewArgs {
@@ -69,6 +89,17 @@ impl Diff {
             new: self.new,
             trust: self.trust.options(site),
             is_failure: self.exit_code,
+        }
+    }
+}
+
+impl Evidence {
+    pub(super) fn options(self, site: &Site) -> EvidenceOptions {
+        EvidenceOptions {
+            bundle: self.bundle.options(site),
+            policy: self.policy,
+            provenance: self.provenance,
+            output: self.output,
         }
     }
 }

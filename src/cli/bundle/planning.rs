@@ -11,7 +11,7 @@ use crate::{
     cli::{
         annotation::{AnnotateArgs, Annotator},
         registry_args::RegistryArgs,
-        site::Site,
+        site::{self, Site},
     },
     commands::bundle::{
         ExportFormat, ExportOptions, InitOptions, LockMode, LockOptions, PolicyOptions, RenderForm,
@@ -213,6 +213,7 @@ impl Lock {
             is_strict: args.strict,
             dry_run: args.dry_run,
             registry: args.registry.into_online_config(site),
+            now: site::now(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The verbs that fill a registry: `push`, `publish`.
 
+use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{receipts::ReceiptArgs, registry, trust::VerifiedBundleArgs};
@@ -26,7 +27,7 @@ pub(super) struct Push {
     transfer: TransferArgs,
     /// Leave out the bundle index and its signatures, for registries that accept images and charts
     /// only
-    #[arg(long)]
+    #[arg(long, conflicts_with = "provenance")]
     no_index_artifact: bool,
 }
 
@@ -63,6 +64,9 @@ struct TransferArgs {
     /// Send blobs in requests of at most this size, such as 8MiB [default: as the registry asks]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     chunk_size: Option<u64>,
+    /// Provenance that `build --provenance` wrote: publish it about the bundle index
+    #[arg(long, value_name = "FILE")]
+    provenance: Option<Utf8PathBuf>,
     /// Show what would be sent, and write nothing to the registry
     #[arg(long)]
     dry_run: bool,
@@ -117,6 +121,7 @@ impl TransferArgs {
             overwrite_tags,
             jobs,
             chunk_size,
+            provenance,
             dry_run,
             image_signatures,
             receipts,
@@ -145,6 +150,7 @@ impl TransferArgs {
                 chunk_bytes: chunk_size,
                 is_dry_run: dry_run,
             },
+            provenance,
             receipts: Some(receipts.place(site)),
         })
     }

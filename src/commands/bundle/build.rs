@@ -3,7 +3,7 @@
 mod image_signing;
 mod report;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -25,9 +25,9 @@ use super::{
 use crate::{
     bundle::{
         self, BundleIndex, ComponentChoice, DeltaPlan, Destination, Gathered, Held, Plan,
-        PolicyRecord, VolumeSize,
+        PolicyRecord, Provenance, VolumeSize,
     },
-    manifest::{self, Evidence, FetchedCharts, Lock, Programs},
+    manifest::{self, Evidence, FetchedCharts, Lock, LockedContent, Programs},
     registry::{Client, ClientConfig},
 };
 use rune_core::{
@@ -47,6 +47,8 @@ pub(crate) struct BuildOptions {
     pub(crate) volume_size: Option<VolumeSize>,
     /// Files with private keys; the first signs slot 0, and so on.
     pub(crate) keys: Vec<Utf8PathBuf>,
+    /// Whether provenance is written beside the bundle, signed with the first key.
+    pub(crate) has_provenance: bool,
     pub(crate) image_signing: Option<ImageSigning>,
     /// The file with the OpenPGP key that signs the charts for Helm.
     pub(crate) chart_key: Option<Utf8PathBuf>,
@@ -80,6 +82,12 @@ pub(crate) fn run(
     match &options.image_signing {
         Some(ImageSigning::Emit(directory)) => fsx::check_free(directory)?,
         _ => bundle::check_output_name(&output)?,
+    }
+    let provenance = options
+        .has_provenance
+        .then(|| Utf8PathBuf::from(format!("{output}.provenance.sigstore.json")));
+    if let Some(path) = &provenance {
+        fsx::check_free(path)?;
     }
     let held = (!options.held.is_empty()).then(|| options.held.read(&[]));
     let held = held.transpose()?;
@@ -192,6 +200,12 @@ pub(crate) fn run(
             progress,
         ))?)
     };
+    if let (Some(path), Some(key), false) = (&provenance, keys.first(), options.is_dry_run) {
+        let statement = Provenance::sign(&index, &fetched_images(&lock), key)?;
+        fsx::write_new(path, statement.bytes(), 0o644).map_err(|error| {
+            CommandError::from(error).context("the bundle is written, and not its provenance")
+        })?;
+    }
     let (remote_blobs, remote_bytes) = plan.remote();
     Ok(BuildReport::Bundle(Box::new(BundleReport {
         remarks: remarks::ending_waivers(&project, &evaluation),
@@ -209,6 +223,7 @@ pub(crate) fn run(
             .zip(&keys)
             .map(|(path, key)| signer(path, key.public_key()).to_string())
             .collect(),
+        provenance,
         image_signatures,
         waived,
         completeness,
@@ -219,6 +234,13 @@ pub(crate) fn run(
         delta,
         transferred,
     })))
+}
+
+/// The names of the images and artifacts that are from a registry.
+fn fetched_images(lock: &Lock) -> BTreeSet<&str> {
+    let images = lock.images_and_artifacts();
+    let fetched = images.filter(|(_, image)| matches!(image.content, LockedContent::Registry(_)));
+    fetched.map(|(_, image)| image.name.as_str()).collect()
 }
 
 fn built_images(index: &BundleIndex) -> Vec<BuiltImage> {

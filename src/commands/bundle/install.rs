@@ -311,6 +311,7 @@ impl Installation<'_> {
         };
         let options = PushOptions {
             bundle: self.options.bundle.clone(),
+            provenance: None,
             settings: PushSettings {
                 destination,
                 index: IndexChoice::Auto,

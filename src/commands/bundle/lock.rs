@@ -3,6 +3,8 @@
 mod referrers;
 mod report;
 
+use std::time::SystemTime;
+
 pub(crate) use self::report::LockReport;
 use self::report::{LockOutcome, report};
 use super::{
@@ -40,6 +42,8 @@ pub struct LockOptions {
     pub is_strict: bool,
     pub dry_run: bool,
     pub registry: ClientConfig,
+    /// The age of signatures is measured from here.
+    pub now: SystemTime,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +128,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     if let Some(migrations) = &new.migrations {
         Migrations::from_dir(&project.path(&migrations.path))?;
     }
+    let evidence = evidence.locked_at(options.now);
     let evidence = block_on(evidence.completed(project.policy(), &new, &client))?;
     let evaluation = manifest::evaluate(&project, Some(&new), &fetched, Some(&evidence))?;
     // An update of one image leaves others to a later `lock`; what the lock lacks is then not this

@@ -142,6 +142,7 @@ const fn word(kind: TargetKind) -> &'static str {
         TargetKind::Referrer => "referrer",
         TargetKind::Index => "index",
         TargetKind::Signature => "signature",
+        TargetKind::Provenance => "provenance",
         TargetKind::Files => "files",
         TargetKind::List => "list",
     }

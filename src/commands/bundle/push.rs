@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     trust_source::TrustSource,
 };
 use crate::{
-    bundle::{ImageSignatureChoice, OpenBundle},
+    bundle::{AuthenticatedHead, ImageSignatureChoice, OpenBundle, Provenance},
     push::{self, BlobTally, IndexForm, PushedKind, PushedReference, RefusedArtifact},
     receipt::{Act, Appended, BundleId, VerifiedBundle},
     registry::{Client, ClientConfig},
@@ -20,6 +21,7 @@ use rune_core::{
     command::{CommandError, Report, block_on, counted},
     digest::Digest,
     failure::{Failure, FailureKind},
+    fsx,
     progress::Progress,
     text::size,
 };
@@ -32,6 +34,8 @@ pub use crate::push::{IndexChoice, PushSettings};
 pub struct PushOptions {
     pub bundle: BundleOptions,
     pub settings: PushSettings,
+    /// The file with the provenance of the bundle, which is published about its index.
+    pub provenance: Option<Utf8PathBuf>,
     /// Where a receipt is written; none without it.
     pub receipts: Option<ReceiptPlace>,
     /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the
@@ -154,6 +158,7 @@ const fn word(kind: PushedKind) -> &'static str {
         PushedKind::Chart => "chart",
         PushedKind::Referrer => "referrer",
         PushedKind::Index => "index",
+        PushedKind::Provenance => "provenance",
         PushedKind::Files => "files",
         PushedKind::ImageSignature | PushedKind::Signature => "signature",
     }
@@ -208,10 +213,14 @@ pub fn run(
         };
         at.open(&options.bundle, progress.as_ref())?
     };
-    let bundle = match delta {
+    let mut bundle = match delta {
         Some(bundle) => bundle,
         None => options.bundle.open_in_place()?,
     };
+    if let Some(path) = &options.provenance {
+        let provenance = read_provenance(path, bundle.head(), &options.bundle)?;
+        OpenBundle::publish_provenance(&mut bundle, provenance)?;
+    }
     let report = block_on(push_opened(&bundle, options, progress))?;
     let is_refused = report.refused.iter().any(RefusedArtifact::is_of_bundle);
     if is_refused && !has_everything {
@@ -221,6 +230,20 @@ pub fn run(
         );
     }
     Ok(report)
+}
+
+/// The most that provenance has: a statement with a line for each image and file.
+const MAX_PROVENANCE_BYTES: u64 = 16 << 20;
+
+/// Reads provenance of a bundle, and verifies it with what the bundle is verified with.
+pub(super) fn read_provenance(
+    path: &Utf8Path,
+    head: &AuthenticatedHead,
+    options: &BundleOptions,
+) -> Result<Provenance, CommandError> {
+    let bytes = fsx::read(path, MAX_PROVENANCE_BYTES)?;
+    Provenance::verify(bytes, head.digest(), &options.trust()?)
+        .map_err(|error| CommandError::from(error).context(format!("cannot use `{path}`")))
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,8 @@ use rune_core::{
 pub(crate) struct ReportOptions {
     pub(crate) bundle: Utf8PathBuf,
     pub(crate) against: Option<Utf8PathBuf>,
-    pub(crate) output: Utf8PathBuf,
+    /// The file to create; without one, `<name>-<version>.html` in the working directory.
+    pub(crate) output: Option<Utf8PathBuf>,
     pub(crate) trust: ViewOptions,
 }
 
@@ -74,9 +75,12 @@ pub(crate) fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
         .map(|old| Diff::between(old, &view))
         .transpose()?;
     let page = report::page(&view, changes.as_ref())?;
-    fsx::write_new(&options.output, page.as_bytes(), 0o644)?;
+    let index = view.index();
+    let usual = || Utf8PathBuf::from(format!("{}-{}.html", index.name, index.version));
+    let output = options.output.clone().unwrap_or_else(usual);
+    fsx::write_new(&output, page.as_bytes(), 0o644)?;
     Ok(PageReport {
-        output: options.output.clone(),
+        output,
         bytes: page.len() as u64,
         name: view.index().name.clone(),
         version: view.index().version.clone(),

@@ -332,7 +332,7 @@ impl BundleReport {
     }
 }
 
-fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
+pub(super) fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
     let (policy, findings) = Policy::load(path)?;
     Diagnostics::check([findings])?;
     Ok(policy)

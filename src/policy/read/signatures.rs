@@ -2,20 +2,56 @@
 
 use super::{PolicyProblem, Reader};
 use crate::{
-    policy::{Glob, SignatureKey, SignatureRule},
+    evidence::TrustedRoot,
+    policy::{Glob, IdentityRule, MinAge, SignatureKey, SignatureRule, Signers, SubjectMatch},
     sign::PublicKey,
 };
-use rune_core::yaml::{self, Mapping, Node};
+use rune_core::{
+    duration::parse_duration,
+    yaml::{self, Mapping, Node},
+};
+
+/// What belongs to keys, and what belongs to an identity.
+const OF_KEYS: [&str; 2] = ["keys", "threshold"];
+const OF_IDENTITY: [&str; 2] = ["trustedRoot", "minAge"];
 
 impl Reader<'_> {
     pub(super) fn signature_rule(&mut self, node: &Node) -> Option<SignatureRule> {
         let map = Mapping::open(
             node,
             "a signature rule",
-            &["match", "keys", "threshold"],
+            &[
+                "match",
+                "keys",
+                "threshold",
+                "identity",
+                "trustedRoot",
+                "minAge",
+            ],
             self.findings,
         )?;
         let pattern = self.required(&map, "match");
+        let identity = map.optional("identity");
+        let foreign = match identity {
+            Some(_) => OF_KEYS.map(|key| (key, PolicyProblem::OfKeys(key))),
+            None => OF_IDENTITY.map(|key| (key, PolicyProblem::OfIdentity(key))),
+        };
+        for (key, problem) in foreign {
+            if let Some(node) = map.optional(key) {
+                self.findings.add(node.place, &problem);
+            }
+        }
+        let signers = match identity {
+            Some(node) => self.identity(&map, node),
+            None => self.keys(&map),
+        };
+        Some(SignatureRule {
+            pattern: Glob::new(&pattern?),
+            signers: signers?,
+        })
+    }
+
+    fn keys(&mut self, map: &Mapping<'_>) -> Option<Signers> {
         let listed = map.required("keys", self.findings)?;
         let items = yaml::items(listed, "`keys`", self.findings);
         let keys: Vec<_> = items.iter().filter_map(|item| self.key(item)).collect();
@@ -39,11 +75,78 @@ impl Reader<'_> {
             }
         };
         // A rule with fewer keys than were written would ask for less.
-        (keys.len() == items.len()).then_some(SignatureRule {
-            pattern: Glob::new(&pattern?),
-            keys,
-            threshold,
-        })
+        (keys.len() == items.len()).then_some(Signers::Keys { keys, threshold })
+    }
+
+    fn identity(&mut self, rule: &Mapping<'_>, node: &Node) -> Option<Signers> {
+        let map = Mapping::open(
+            node,
+            "an identity",
+            &["issuer", "subject", "subjectPattern"],
+            self.findings,
+        )?;
+        let issuer = self.required(&map, "issuer");
+        let subject = match map.optional("subjectPattern") {
+            None => self.required(&map, "subject").map(SubjectMatch::Exact),
+            Some(node) if map.optional("subject").is_some() => {
+                self.findings.add(node.place, &PolicyProblem::TwoSubjects);
+                None
+            }
+            Some(node) => {
+                let text = self.word(node, "`subjectPattern`");
+                text.and_then(|text| match SubjectMatch::pattern(&text) {
+                    Ok(pattern) => Some(pattern),
+                    Err(_) => {
+                        self.findings
+                            .add(node.place, &PolicyProblem::SubjectPattern(&text));
+                        None
+                    }
+                })
+            }
+        };
+        let root = self.trusted_root(rule);
+        let min_age = match rule.optional("minAge") {
+            None => None,
+            Some(node) => {
+                let text = self.word(node, "`minAge`")?;
+                match parse_duration(&text) {
+                    Ok(age) => Some(MinAge { age, text }),
+                    Err(error) => {
+                        let problem = PolicyProblem::MinAge(&text, error);
+                        self.findings.add(node.place, &problem);
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(Signers::Identity(Box::new(IdentityRule {
+            issuer: issuer?,
+            subject: subject?,
+            root: root?,
+            min_age,
+        })))
+    }
+
+    /// The file with the trusted CAs and logs: no default, because a program that is
+    /// never updated would know old ones.
+    fn trusted_root(&mut self, rule: &Mapping<'_>) -> Option<TrustedRoot> {
+        let node = rule.required("trustedRoot", self.findings)?;
+        let file = self.word(node, "`trustedRoot`")?;
+        let read = (self.read_key)(&file).map_err(|problem| (problem, true));
+        let parsed = read.and_then(|text| {
+            TrustedRoot::parse(&text).map_err(|error| (format!("`{file}`: {error}"), false))
+        });
+        match parsed {
+            Ok(root) => Some(root),
+            Err((problem, is_unread)) => {
+                let problem = PolicyProblem::TrustedRoot {
+                    problem: &problem,
+                    is_unread,
+                };
+                self.findings.add(node.place, &problem);
+                None
+            }
+        }
     }
 
     /// A key as PEM, or the name of a file that has it.

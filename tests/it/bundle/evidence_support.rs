@@ -1,7 +1,7 @@
 //! Images with signatures and other artifacts about them, in a registry that can be made to lose
 //! or to forge them.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::SystemTime};
 
 use base64ct::{Base64, Encoding as _};
 use camino::Utf8PathBuf;
@@ -37,7 +37,7 @@ pub(crate) const VERIFY: [&str; 6] = [
     "policy.yaml",
 ];
 pub(crate) const SPDX: &str = "https://spdx.dev/Document";
-const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+pub(crate) const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const MANIFEST: &str = "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: shop\nversion: 0.1.0\nplatforms: all\nimages:\n  \
     - { name: shop, reference: 'HOST/library/shop:1', license: MIT }\npolicy: policy.yaml\n";
@@ -51,6 +51,8 @@ pub(crate) struct Shop {
     pub(crate) key: PrivateKey,
     /// The key in `other.pub`.
     pub(crate) other: PrivateKey,
+    /// The time by the clock of whoever locks.
+    pub(crate) now: SystemTime,
 }
 
 impl Shop {
@@ -89,6 +91,7 @@ impl Shop {
             image,
             key,
             other,
+            now: SystemTime::UNIX_EPOCH,
         };
         shop.policy("");
         shop
@@ -170,7 +173,7 @@ impl Shop {
         bundle.to_string().into_bytes()
     }
 
-    fn blob(&self, media_type: &str, bytes: &[u8]) -> Value {
+    pub(crate) fn blob(&self, media_type: &str, bytes: &[u8]) -> Value {
         self.registry().put_blob(REPOSITORY, bytes);
         json!({"mediaType": media_type, "digest": sha256(bytes), "size": bytes.len()})
     }
@@ -251,6 +254,7 @@ impl Shop {
             is_strict: false,
             dry_run: false,
             registry: quick(),
+            now: self.now,
         };
         lock::run(&options, &Silent)
             .map(|report| serde_json::to_value(&report).unwrap())

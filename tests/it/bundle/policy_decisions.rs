@@ -175,6 +175,7 @@ fn built() -> ImageContent {
         digest: None,
         signatures: None,
         builder: None,
+        locked_at: None,
     };
     let platforms = vec!["linux/amd64".to_owned()];
     ImageContent::Built { platforms, signed }
@@ -200,6 +201,7 @@ fn pinned(attested: Vec<(String, Vec<String>)>) -> ImageContent {
         digest: Some(Digest::of(b"an image")),
         signatures: None,
         builder: None,
+        locked_at: None,
     };
     let sboms = Vec::new();
     ImageContent::Pinned {

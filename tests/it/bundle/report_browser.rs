@@ -121,7 +121,7 @@ fn the_page_can_be_read_on_a_phone_and_a_desk_by_day_and_by_night() {
         let text = text.as_str().unwrap();
         for part in [
             "shelf 0.1.0",
-            "Verified.",
+            "Signature good.",
             "What is not proven",
             "openssl",
             "docker.io/library/more:2.0",

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     bundle::diff_support::{Pair, Shelf},
+    bundle::evidence_support::Shop,
     bundle::project::{Project, sha256},
     bundle::small_bundle::{ends_with, index_of, rune_bundle},
 };
@@ -64,7 +65,7 @@ fn the_page_says_what_is_in_the_bundle() {
     );
     let (text, index) = (text(&html), index_of(&bundle));
     assert!(
-        text.contains("Verified. The bundle index is signed by"),
+        text.contains("Signature good. The bundle index is signed by"),
         "{text}"
     );
     for image in &index.images {
@@ -190,7 +191,6 @@ fn the_page_stands_alone() {
         "<img",
         "<iframe",
         "src=",
-        "href=",
         "url(",
         "@import",
         "://",
@@ -200,6 +200,11 @@ fn the_page_stands_alone() {
     ] {
         assert!(!html.contains(outside), "{outside}");
     }
+    // Links lead to other places of the page.
+    assert_eq!(
+        html.matches("href=").count(),
+        html.matches("href=\"#").count()
+    );
     assert!(html.contains("default-src 'none'; style-src 'unsafe-inline'"));
 }
 
@@ -238,4 +243,64 @@ fn the_report_of_the_verb_names_the_page_and_what_it_is_about() {
         (&report["version"], &report["verified"], &report["against"]),
         (&"2.0.0".into(), &false.into(), &Value::Null)
     );
+}
+
+#[test]
+fn what_needs_attention_comes_first_and_leads_to_its_section() {
+    let shop = Shop::new(true);
+    shop.policy(
+        "sboms: [{ match: '**' }]\nwaivers: [{ rule: sboms, match: '**', reason: asked for, until: 0.2.0 }]\n",
+    );
+    shop.project.lock();
+    shop.project.build("shop.tar");
+    let html = shop.project.report_page();
+    let (seen, place) = (text(&html), |part: &str| html.find(part).unwrap());
+    assert!(
+        place("Needs your attention") < place("Bundle digest"),
+        "{seen}"
+    );
+    for point in [
+        "1 waiver of the policy",
+        "1 image without an SBOM of every platform",
+    ] {
+        assert!(seen.contains(point), "{point}: {seen}");
+    }
+    let links: Vec<&str> = html
+        .split("href=\"#")
+        .skip(1)
+        .map(|rest| rest.split_once('"').unwrap().0)
+        .collect();
+    assert!(
+        links.contains(&"policy") && links.contains(&"images"),
+        "{links:?}"
+    );
+    for link in links {
+        assert!(html.contains(&format!("id=\"{link}\"")), "{link}");
+    }
+    assert!(seen.contains("image shop sboms asked for"), "{seen}");
+    // On paper: which bundle each page is about, and room for the decision.
+    assert!(
+        html.contains(&format!("content: \"{}\"", index_digest(&shop))),
+        "{html}"
+    );
+    assert!(
+        seen.contains("Decision Decision Name Date Signature"),
+        "{seen}"
+    );
+}
+
+/// The digest of `bundle.json`, as tar and SHA-256 have it.
+fn index_digest(shop: &Shop) -> String {
+    rune_testkit::sha256(shop.entry("bundle.json").as_bytes())
+}
+
+#[test]
+fn without_a_name_the_page_is_called_like_the_bundle_and_nothing_is_overwritten() {
+    let shop = Shop::new(true);
+    shop.project.lock();
+    shop.project.build("shop.tar");
+    let report = ["report", "shop.tar", "--key", "release.pub"];
+    ends_with(&shop.project.run(&report), 0);
+    assert!(shop.project.path("shop-0.1.0.html").is_file());
+    ends_with(&shop.project.run(&report), 12);
 }

@@ -17,7 +17,7 @@ use super::{
     markdown::{Document, code, document, documents, rows},
     sandbox::Sandbox,
 };
-use crate::bundle::small_bundle::ends_with;
+use crate::bundle::{keyless_support::Instance, small_bundle::ends_with};
 
 const PAGE: &str = "docs/reference/manifest.md";
 const MANIFEST: &str = "bundle-manifests/rune.yaml";
@@ -61,6 +61,12 @@ fn project_of_the_page() -> Sandbox {
     ] {
         fs::write(sandbox.path(file), block(&page, part)).unwrap();
     }
+    let root = Instance::new().trusted_root().to_string();
+    fs::write(
+        sandbox.path(POLICY).with_file_name("trusted_root.json"),
+        root,
+    )
+    .unwrap();
     for (file, text) in [
         ("site.yaml", "{}\n"),
         ("contacts.txt", "nobody\n"),

@@ -277,7 +277,10 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     );
     reader.read(&bundle(&sandbox, &["build", "--dry-run"]), "build", 0);
     reader.read(
-        &bundle(&sandbox, &["build", "--key", "release.key", &plain]),
+        &bundle(
+            &sandbox,
+            &["build", "--key", "release.key", "--provenance", &plain],
+        ),
         "build",
         0,
     );
@@ -657,6 +660,8 @@ fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
         "report",
         0,
     );
+    let evidence = ["evidence", new, "--key", "release.pub"];
+    reader.read(&bundle(&sandbox, &evidence), "evidence", 0);
     reader.read(
         &bundle(
             &sandbox,
@@ -681,7 +686,7 @@ fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
         "### `fileDiff`",
         "### `valuesDiff`",
     ]);
-    reader.has_seen_all(&["## `report`", "## `doctor`"]);
+    reader.has_seen_all(&["## `report`", "## `evidence`", "## `doctor`"]);
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Shipped {
                 digest: None,
                 verified: None,
             },
+            provenance: None,
             settings: PushSettings {
                 destination: destination.parse().unwrap(),
                 index: IndexChoice::Auto,

@@ -54,6 +54,8 @@ pub(crate) struct BundleReport {
     pub(super) signed_by: Vec<String>,
     #[serde(skip)]
     pub(super) signers: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) provenance: Option<Utf8PathBuf>,
     /// How many images and charts are signed for clusters, and the fingerprint of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_signatures: Option<BuiltSignatures>,
@@ -159,6 +161,9 @@ impl BundleReport {
         }
         for signer in &self.signers {
             let _ = writeln!(text, "signed by      {signer}");
+        }
+        if let Some(path) = &self.provenance {
+            let _ = writeln!(text, "provenance     `{path}`");
         }
         if let Some(BuiltSignatures { key, count }) = &self.image_signatures {
             let _ = writeln!(

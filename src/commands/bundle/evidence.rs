@@ -1,0 +1,396 @@
+//! `evidence`: what a reviewer needs of a bundle, in one directory that is read without this
+//! program.
+
+mod directory;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use self::directory::Directory;
+use super::{
+    open::{BundleOptions, threads},
+    push::read_provenance,
+    trust_source::{TrustSource, identity_lines},
+    verify::read_policy,
+};
+use crate::{
+    bundle::{
+        self, AuthenticatedHead, BundleSource, BundleView, Completeness, Documents, EntryRecord,
+        ImageRecord, PlatformSboms, Provenance, ReferrerRecord, SBOM_NAME, ShownAdvisory,
+        SlotState,
+    },
+    policy::{Decision, Evaluation},
+    report,
+};
+use rune_core::{
+    command::{CommandError, Report, counted},
+    digest::Digest,
+    failure::{Failure, FailureKind},
+    fsx,
+    progress::Progress,
+    text::shown,
+};
+
+/// The file with the provenance.
+const PROVENANCE: &str = "provenance.sigstore.json";
+
+/// Far above what a person writes.
+const MAX_POLICY_BYTES: u64 = 1 << 20;
+
+#[derive(Debug, Clone)]
+pub(crate) struct EvidenceOptions {
+    pub(crate) bundle: BundleOptions,
+    /// The policy of the reviewer, by which signatures of images are verified again.
+    pub(crate) policy: Option<Utf8PathBuf>,
+    pub(crate) provenance: Option<Utf8PathBuf>,
+    /// The directory to create; without one, `<name>-<version>-evidence`.
+    pub(crate) output: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EvidenceReport {
+    output: Utf8PathBuf,
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    trust: Option<TrustSource>,
+    files: usize,
+    /// What the policy of the reviewer denies.
+    denied: Vec<String>,
+    /// What is not there, one sentence each.
+    missing: Vec<String>,
+}
+
+impl Report for EvidenceReport {
+    const VERB: &'static str = "evidence";
+
+    fn verdict(&self) -> Option<FailureKind> {
+        (!self.denied.is_empty()).then_some(FailureKind::Policy)
+    }
+
+    fn text(&self) -> String {
+        let Self {
+            output,
+            name,
+            version,
+            files,
+            ..
+        } = self;
+        let files = counted(*files, "file");
+        let mut text = format!("wrote the evidence of {name} {version} to `{output}`: {files}\n");
+        text.push_str(&identity_lines(self.digest, self.trust.as_ref()));
+        for denied in &self.denied {
+            text.push_str(&format!("denied         {}\n", shown(denied)));
+        }
+        for missing in &self.missing {
+            text.push_str(&format!("note: {missing}\n"));
+        }
+        text.push_str(&format!(
+            "next: `cd {output} && sha256sum --check SHA256SUMS`\n"
+        ));
+        text
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` already exists, and evidence is written into a new directory")]
+struct Exists(Utf8PathBuf);
+
+impl Failure for Exists {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Conflict
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("choose another directory with --output".to_owned())
+    }
+}
+
+/// `evidence.json`: what all the files are about.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary<'a> {
+    name: &'a str,
+    version: &'a semver::Version,
+    digest: Digest,
+    tool: &'a str,
+    signatures: &'a [SlotState],
+    policy: PolicySummary<'a>,
+    completeness: &'a Completeness,
+    images: Vec<ImageSummary<'a>>,
+    artifacts: Vec<ImageSummary<'a>>,
+    advisories: Vec<ShownAdvisory>,
+    /// The file with the provenance, when it was given.
+    provenance: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PolicySummary<'a> {
+    /// The policy by which the bundle was built.
+    built_by: Digest,
+    waived: &'a [String],
+    /// The policy of the reviewer.
+    reviewed_by: Option<Digest>,
+    decisions: &'a [Decision],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ImageSummary<'a> {
+    name: &'a str,
+    reference: String,
+    digest: Digest,
+    license: Option<&'a str>,
+    sboms: Vec<SbomSummary>,
+    /// Signatures, attestations and other artifacts about the image.
+    referrers: Vec<ReferrerSummary<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct SbomSummary {
+    #[serde(flatten)]
+    found: PlatformSboms,
+    files: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReferrerSummary<'a> {
+    kind: String,
+    #[serde(flatten)]
+    record: &'a ReferrerRecord,
+    files: Vec<String>,
+}
+
+/// What the policy of the reviewer says.
+struct Review {
+    text: Vec<u8>,
+    evaluation: Evaluation,
+}
+
+/// Verifies a bundle to its last byte and writes the directory. Fails when the bundle is not as
+/// signed, the provenance is not of it, or the directory exists; nothing is left then.
+pub(crate) fn run(
+    options: &EvidenceOptions,
+    progress: &dyn Progress,
+) -> Result<EvidenceReport, CommandError> {
+    let refused =
+        |error: CommandError| error.context(format!("refusing `{}`", options.bundle.bundle));
+    let (source, head) = options.bundle.authenticate()?;
+    let index = head.index();
+    let output = options
+        .output
+        .clone()
+        .unwrap_or_else(|| format!("{}-{}-evidence", index.name, index.version).into());
+    if fsx::exists(&output) {
+        return Err(Exists(output).into());
+    }
+    let provenance = options
+        .provenance
+        .as_deref()
+        .map(|path| read_provenance(path, &head, &options.bundle))
+        .transpose()?;
+    let file = options.bundle.file(source)?;
+    let source = BundleSource::File(file.clone());
+    let documents = bundle::verify(source, &head, threads(), progress)
+        .map_err(|error| refused(error.into()))?;
+    let review = review(options, &head, &documents)?;
+    let view = BundleView::of_authenticated(file, &head).map_err(|error| refused(error.into()))?;
+    let mut directory = Directory::create(&output)?;
+    let written = write(
+        &mut directory,
+        &view,
+        &head,
+        review.as_ref(),
+        provenance.as_ref(),
+    );
+    let missing = match written {
+        Ok(missing) => missing,
+        Err(error) => {
+            directory.discard()?;
+            return Err(error);
+        }
+    };
+    let files = directory.finish()?;
+    let denied = review.iter().flat_map(|review| review.evaluation.denied());
+    Ok(EvidenceReport {
+        output,
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: head.digest(),
+        trust: options.bundle.trust_source(),
+        files,
+        denied: denied.map(ToString::to_string).collect(),
+        missing,
+    })
+}
+
+fn review(
+    options: &EvidenceOptions,
+    head: &AuthenticatedHead,
+    documents: &Documents,
+) -> Result<Option<Review>, CommandError> {
+    let Some(path) = &options.policy else {
+        return Ok(None);
+    };
+    let policy = read_policy(path)?;
+    Ok(Some(Review {
+        text: fsx::read(path, MAX_POLICY_BYTES)?,
+        evaluation: bundle::evaluate(head.index(), documents, &policy),
+    }))
+}
+
+/// Writes every file; gives a sentence for what is not there.
+fn write(
+    directory: &mut Directory,
+    view: &BundleView,
+    head: &AuthenticatedHead,
+    review: Option<&Review>,
+    provenance: Option<&Provenance>,
+) -> Result<Vec<String>, CommandError> {
+    let index = view.index();
+    directory.add("bundle.json", head.index_bytes())?;
+    for (slot, signature) in head.signatures() {
+        directory.add(&format!("signatures/{slot}.sigstore.json"), &signature)?;
+    }
+    directory.add("report.html", report::page(view, None)?.as_bytes())?;
+    let is_sbom = |entry: &&EntryRecord| entry.path.as_str() == SBOM_NAME;
+    if let Some(entry) = index.entries.iter().find(is_sbom) {
+        let bytes = view.entry(&entry.path)?;
+        directory.add("sboms/bundle.cdx.json", &bytes.unwrap_or_default())?;
+    }
+    for advisory in &index.advisories {
+        let bytes = view.entry(&advisory.path)?;
+        directory.add(advisory.path.as_str(), &bytes.unwrap_or_default())?;
+    }
+    if let Some(provenance) = provenance {
+        directory.add(PROVENANCE, provenance.bytes())?;
+    }
+    if let Some(review) = review {
+        directory.add("policy.yaml", &review.text)?;
+    }
+    let mut images = Vec::new();
+    for image in &index.images {
+        images.push(summary(directory, view, image)?);
+    }
+    let mut artifacts = Vec::new();
+    for artifact in &index.artifacts {
+        artifacts.push(summary(directory, view, artifact)?);
+    }
+    let missing = missing(&images, review, provenance);
+    let summary = Summary {
+        name: &index.name,
+        version: &index.version,
+        digest: view.digest(),
+        tool: &index.tool,
+        signatures: view.signatures(),
+        policy: PolicySummary {
+            built_by: index.policy.sha256,
+            waived: &index.policy.waived,
+            reviewed_by: review.map(|review| Digest::of(&review.text)),
+            decisions: review
+                .map(|review| review.evaluation.decisions.as_slice())
+                .unwrap_or_default(),
+        },
+        completeness: &index.completeness,
+        images,
+        artifacts,
+        advisories: view.advisories()?,
+        provenance: provenance.map(|_| PROVENANCE),
+    };
+    let mut text = serde_json::to_vec_pretty(&summary).map_err(SummaryError)?;
+    text.push(b'\n');
+    directory.add("evidence.json", &text)?;
+    Ok(missing)
+}
+
+/// Writes what the bundle has about an image.
+fn summary<'a>(
+    directory: &mut Directory,
+    view: &BundleView,
+    image: &'a ImageRecord,
+) -> Result<ImageSummary<'a>, CommandError> {
+    let mut sboms = Vec::new();
+    for found in view.sboms(image) {
+        let mut files = Vec::new();
+        for sbom in &found.sboms {
+            for (digest, bytes) in view.sbom_contents(sbom)? {
+                let file = format!(
+                    "sboms/{}/sha256-{}.json",
+                    file_name(&image.name),
+                    digest.hex()
+                );
+                directory.add(&file, &bytes)?;
+                files.push(file);
+            }
+        }
+        sboms.push(SbomSummary { found, files });
+    }
+    let mut referrers = Vec::new();
+    for record in image.carried_referrers() {
+        let place = format!("referrers/{}", file_name(&image.name));
+        let mut files = Vec::new();
+        for (digest, bytes) in view.referrer_contents(record)? {
+            let file = format!("{place}/sha256-{}", digest.hex());
+            directory.add(&file, &bytes)?;
+            files.push(file);
+        }
+        referrers.push(ReferrerSummary {
+            kind: record.kind(),
+            record,
+            files,
+        });
+    }
+    Ok(ImageSummary {
+        name: &image.name,
+        reference: image.reference.to_string(),
+        digest: image.target.digest,
+        license: image.license.as_deref(),
+        sboms,
+        referrers,
+    })
+}
+
+fn missing(
+    images: &[ImageSummary<'_>],
+    review: Option<&Review>,
+    provenance: Option<&Provenance>,
+) -> Vec<String> {
+    let mut missing = Vec::new();
+    if review.is_none() {
+        let text = "signatures of images are not verified: --policy verifies them";
+        missing.push(text.to_owned());
+    }
+    if provenance.is_none() {
+        missing.push("there is no provenance: --provenance adds it".to_owned());
+    }
+    let has_none = |found: &&SbomSummary| found.found.sboms.is_empty();
+    for image in images {
+        for found in image.sboms.iter().filter(has_none) {
+            let (name, platform) = (&image.name, &found.found.platform);
+            missing.push(format!("image `{name}` has no SBOM for {platform}"));
+        }
+    }
+    missing
+}
+
+/// A name as a part of a path: everything but letters, digits and hyphens becomes a hyphen.
+fn file_name(name: &str) -> String {
+    let plain = |character: char| match character {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' => character,
+        _ => '-',
+    };
+    name.chars().map(plain).collect()
+}
+
+/// The summary has no JSON form; does not happen.
+#[derive(Debug, thiserror::Error)]
+#[error("the summary cannot be written")]
+struct SummaryError(#[source] serde_json::Error);
+
+impl Failure for SummaryError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Internal
+    }
+}

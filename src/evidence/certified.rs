@@ -1,0 +1,257 @@
+//! Signatures by certificate (keyless): a certificate that is valid for minutes says who signed,
+//! and an entry of a transparency log or the token of a TSA says when.
+//!
+//! Certificates, log entries and timestamps are verified by `sigstore-verify` against a trusted root
+//! from outside. A signature needs what the root names: an entry in a log if it names transparency
+//! logs, a signed certificate timestamp if it names certificate logs.
+//!
+//! No check takes the clock for the time of a signature. The library refuses times after the clock
+//! all the same, so a clock that is before the signing refuses good signatures; no clock accepts a
+//! bad one.
+//!
+//! Sources: sigstore/protobuf-specs, `sigstore_bundle.proto` and `sigstore_trustroot.proto`;
+//! sigstore/cosign, `specs/SIGNATURE_SPEC.md` (annotations of simple signing); sigstore/rekor,
+//! `openapi.yaml` (signed entry timestamp).
+
+mod provider;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use base64ct::{Base64, Encoding as _};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sigstore_verify::{
+    VerificationPolicy, Verifier,
+    types::{Artifact, Bundle, Sha256Hash, SignatureContent},
+};
+
+use rune_core::digest::Digest;
+
+const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+const LOG_ENTRY: &str = "dev.sigstore.cosign/bundle";
+const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
+
+/// The versions of Sigstore bundles as which annotations are read: with the promise of a log, and
+/// without.
+const PROMISED: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
+const TIMESTAMPED: &str = "application/vnd.dev.sigstore.bundle+json;version=0.2";
+
+/// The trusted CAs, logs and TSAs.
+#[derive(Clone)]
+pub struct TrustedRoot {
+    digest: Digest,
+    verifier: Arc<Verifier>,
+    policy: VerificationPolicy,
+}
+
+/// What a signature has of certificates, log entries and timestamps.
+#[derive(Debug, Clone)]
+pub(super) struct Certified(Result<Box<Bundle>, String>);
+
+/// Who signed, as a certificate of a trusted CA says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The URL of the OpenID Connect issuer of the identity.
+    pub issuer: String,
+    /// The identity: an e-mail address, or the URI of a workflow.
+    pub subject: String,
+    /// When it was signed at the latest, in seconds since 1970.
+    pub seconds: i64,
+    /// The same in RFC 3339.
+    pub time: String,
+}
+
+impl TrustedRoot {
+    /// Reads a trusted root of Sigstore (`trusted_root.json`).
+    ///
+    /// # Errors
+    /// When it is not a trusted root, or names no CA.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        provider::install();
+        let root = sigstore_verify::trust_root::TrustedRoot::from_json(text)
+            .map_err(|error| error.to_string())?;
+        if !root
+            .media_type
+            .starts_with("application/vnd.dev.sigstore.trustedroot")
+        {
+            return Err("it is not a trusted root of Sigstore".to_owned());
+        }
+        if root.certificate_authorities.is_empty() {
+            return Err("it names no CA".to_owned());
+        }
+        let mut policy = VerificationPolicy::any_identity();
+        if root.tlogs.is_empty() {
+            policy = policy.skip_tlog_unsafe();
+        }
+        if root.ctlogs.is_empty() {
+            policy = policy.skip_sct();
+        }
+        Ok(Self {
+            digest: Digest::of(text.as_bytes()),
+            verifier: Arc::new(Verifier::new(&root).map_err(|error| error.to_string())?),
+            policy,
+        })
+    }
+}
+
+impl PartialEq for TrustedRoot {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for TrustedRoot {}
+
+impl fmt::Debug for TrustedRoot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("TrustedRoot")
+            .field(&self.digest)
+            .finish()
+    }
+}
+
+impl Certified {
+    /// What a Sigstore bundle has, if it is not signed by a bare key.
+    pub(super) fn in_bundle(bytes: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Document {
+            verification_material: BTreeMap<String, Value>,
+        }
+        let document: Document = serde_json::from_slice(bytes).ok()?;
+        let by_key = document.verification_material.contains_key("publicKey");
+        (!by_key).then(|| Self::parse(&String::from_utf8_lossy(bytes)))
+    }
+
+    /// What the annotations of simple signing have, if there is a certificate among them.
+    pub(super) fn in_annotations(
+        annotations: &BTreeMap<String, String>,
+        signature: &str,
+    ) -> Option<Self> {
+        let certificate = annotations.get(CERTIFICATE)?;
+        Some(match as_bundle(annotations, certificate, signature) {
+            Some(bundle) => Self::parse(&bundle.to_string()),
+            None => Self(Err("its annotations are malformed".to_owned())),
+        })
+    }
+
+    fn parse(text: &str) -> Self {
+        let parsed = Bundle::from_json(text).map(Box::new);
+        Self(parsed.map_err(|error| error.to_string()))
+    }
+
+    /// Verifies it; `message` is what was signed, and `image` the image that it has to be about.
+    pub(super) fn verify(
+        &self,
+        message: &[u8],
+        image: Digest,
+        root: &TrustedRoot,
+    ) -> Result<Signer, String> {
+        let bundle = self.0.as_deref().map_err(Clone::clone)?;
+        let artifact = match &bundle.content {
+            // What the image and the predicate type were read from must be what is verified.
+            SignatureContent::DsseEnvelope(envelope) if envelope.pae() != message => {
+                return Err("its envelope is ambiguous".to_owned());
+            }
+            SignatureContent::DsseEnvelope(_) => Artifact::from(Sha256Hash::new(*image.as_bytes())),
+            _ => Artifact::from(message),
+        };
+        let verified = root.verifier.verify(artifact, bundle, &root.policy);
+        let verified = verified.map_err(|error| error.to_string())?;
+        // The latest of them: an earlier one could be what somebody wants to be believed.
+        let time = verified.verified_timestamps().iter().max();
+        let time = time.ok_or("no time is proven")?;
+        let subject = verified.identity().ok_or("its certificate names nobody")?;
+        let issuer = verified.issuer().ok_or("its certificate names no issuer")?;
+        Ok(Signer {
+            issuer: issuer.to_owned(),
+            subject: subject.as_str().to_owned(),
+            seconds: time.as_second(),
+            time: time.to_string(),
+        })
+    }
+}
+
+/// The log entry that cosign writes into an annotation.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LogEntry {
+    signed_entry_timestamp: String,
+    payload: LogPayload,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogPayload {
+    body: String,
+    integrated_time: i64,
+    log_index: i64,
+    #[serde(rename = "logID")]
+    log_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogBody {
+    api_version: String,
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct Timestamp {
+    #[serde(rename = "SignedRFC3161Timestamp")]
+    token: String,
+}
+
+/// The annotations of simple signing as a Sigstore bundle. Their chain of certificates is left out:
+/// CAs come from the trusted root alone.
+fn as_bundle(
+    annotations: &BTreeMap<String, String>,
+    certificate: &str,
+    signature: &str,
+) -> Option<Value> {
+    let (_, certificate) = pem_rfc7468::decode_vec(certificate.trim().as_bytes()).ok()?;
+    let entry = annotations.get(LOG_ENTRY);
+    let entries: Vec<Value> = match entry {
+        Some(entry) => vec![log_entry(entry)?],
+        None => Vec::new(),
+    };
+    let tokens: Vec<Value> = match annotations.get(TIMESTAMP) {
+        Some(token) => {
+            let Timestamp { token } = serde_json::from_str(token).ok()?;
+            vec![json!({ "signedTimestamp": token })]
+        }
+        None => Vec::new(),
+    };
+    Some(json!({
+        "mediaType": if entries.is_empty() { TIMESTAMPED } else { PROMISED },
+        "verificationMaterial": {
+            "x509CertificateChain": {
+                "certificates": [{ "rawBytes": Base64::encode_string(&certificate) }],
+            },
+            "tlogEntries": entries,
+            "timestampVerificationData": { "rfc3161Timestamps": tokens },
+        },
+        "messageSignature": { "signature": signature },
+    }))
+}
+
+fn log_entry(text: &str) -> Option<Value> {
+    let LogEntry {
+        signed_entry_timestamp,
+        payload,
+    } = serde_json::from_str(text).ok()?;
+    let body: LogBody = serde_json::from_slice(&Base64::decode_vec(&payload.body).ok()?).ok()?;
+    let log = Digest::from_hex(&payload.log_id).ok()?;
+    Some(json!({
+        "logIndex": payload.log_index.to_string(),
+        "logId": { "keyId": Base64::encode_string(log.as_bytes()) },
+        "kindVersion": { "kind": body.kind, "version": body.api_version },
+        "integratedTime": payload.integrated_time.to_string(),
+        "inclusionPromise": { "signedEntryTimestamp": signed_entry_timestamp },
+        "canonicalizedBody": payload.body,
+    }))
+}
