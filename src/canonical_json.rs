@@ -11,7 +11,7 @@ use serde_json::Value;
 use rune_core::failure::{Failure, FailureKind};
 
 /// The largest integer that every JSON reader keeps exactly: 2^53 - 1.
-pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+pub(crate) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CanonicalJsonError {

@@ -70,7 +70,7 @@ impl EntryReader {
 
 impl Placed {
     /// Checks that a source that stands at the header of this entry has it.
-    pub fn check_header(&self, source: &mut impl Read) -> Result<(), CheckError> {
+    pub(crate) fn check_header(&self, source: &mut impl Read) -> Result<(), CheckError> {
         let expected = self.header();
         let mut found = vec![0; expected.len()];
         self.fill(source, &mut found)?;
@@ -82,7 +82,7 @@ impl Placed {
     }
 
     /// Checks that a source that stands after the content of this entry has its padding.
-    pub fn check_padding(&self, source: &mut impl Read) -> Result<(), CheckError> {
+    pub(crate) fn check_padding(&self, source: &mut impl Read) -> Result<(), CheckError> {
         let mut padding = vec![0xff; self.padding().len()];
         self.fill(source, &mut padding)?;
         if padding.iter().all(|byte| *byte == 0) {
@@ -93,7 +93,7 @@ impl Placed {
     }
 
     /// Fills a buffer from a source that stands within this entry.
-    pub fn fill(&self, source: &mut impl Read, buffer: &mut [u8]) -> Result<(), CheckError> {
+    pub(crate) fn fill(&self, source: &mut impl Read, buffer: &mut [u8]) -> Result<(), CheckError> {
         source
             .read_exact(buffer)
             .map_err(|error| match error.kind() {

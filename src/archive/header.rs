@@ -24,7 +24,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    pub const fn bits(self) -> u32 {
+    pub(crate) const fn bits(self) -> u32 {
         match self {
             Self::Regular => 0o644,
             Self::Executable => 0o755,

@@ -77,17 +77,17 @@ impl Layout {
     }
 
     /// The size of the whole archive in bytes.
-    pub const fn total_bytes(&self) -> u64 {
+    pub(crate) const fn total_bytes(&self) -> u64 {
         self.end_offset
     }
 
     /// Where the two zero blocks at the end begin.
-    pub const fn trailer_offset(&self) -> u64 {
+    pub(crate) const fn trailer_offset(&self) -> u64 {
         self.end_offset.saturating_sub(END_BYTES)
     }
 
     /// The two zero blocks at the end.
-    pub const fn trailer(&self) -> &'static [u8] {
+    pub(crate) const fn trailer(&self) -> &'static [u8] {
         &ZEROS
     }
 }
@@ -139,11 +139,11 @@ impl Placed {
         self.entry.size
     }
 
-    pub const fn mode(&self) -> Mode {
+    pub(crate) const fn mode(&self) -> Mode {
         self.entry.mode
     }
 
-    pub const fn header_offset(&self) -> u64 {
+    pub(crate) const fn header_offset(&self) -> u64 {
         self.header_offset
     }
 
@@ -152,7 +152,7 @@ impl Placed {
     }
 
     /// The bytes of its content.
-    pub const fn content(&self) -> Range<u64> {
+    pub(crate) const fn content(&self) -> Range<u64> {
         self.content_offset..self.content_offset.saturating_add(self.entry.size)
     }
 
@@ -162,7 +162,7 @@ impl Placed {
     }
 
     /// The zero bytes that follow the content.
-    pub fn padding(&self) -> &'static [u8] {
+    pub(crate) fn padding(&self) -> &'static [u8] {
         let count = self.end_offset.saturating_sub(self.content().end);
         let count = usize::try_from(count).unwrap_or(BLOCK);
         ZEROS.get(..count).unwrap_or(&ZEROS)

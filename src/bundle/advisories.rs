@@ -15,24 +15,24 @@ const MAX_ADVISORY_BYTES: u64 = 32 << 20;
 
 #[derive(Debug)]
 pub struct AdvisoryIngredient {
-    pub path: String,
-    pub kind: AdvisoryKind,
-    pub bytes: Vec<u8>,
+    pub(crate) path: String,
+    pub(crate) kind: AdvisoryKind,
+    pub(crate) bytes: Vec<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AdvisoryRecord {
-    pub kind: AdvisoryKind,
-    pub path: EntryName,
+pub(crate) struct AdvisoryRecord {
+    pub(crate) kind: AdvisoryKind,
+    pub(crate) path: EntryName,
 }
 
 /// What an advisory in a bundle says. Nobody has verified it.
 #[derive(Debug, Serialize)]
-pub struct ShownAdvisory {
-    pub path: EntryName,
-    pub kind: AdvisoryKind,
-    pub statements: Vec<AdvisoryStatement>,
+pub(crate) struct ShownAdvisory {
+    pub(crate) path: EntryName,
+    pub(crate) kind: AdvisoryKind,
+    pub(crate) statements: Vec<AdvisoryStatement>,
 }
 
 pub(super) fn gather(project: &Project) -> Result<Vec<AdvisoryIngredient>, GatherError> {
@@ -60,7 +60,7 @@ pub(super) fn gather(project: &Project) -> Result<Vec<AdvisoryIngredient>, Gathe
 impl BundleView {
     /// The advisories, and what they say. One that another program let in and that cannot be read
     /// says nothing.
-    pub fn advisories(&self) -> Result<Vec<ShownAdvisory>, ContentError> {
+    pub(crate) fn advisories(&self) -> Result<Vec<ShownAdvisory>, ContentError> {
         let records = self.index().advisories.iter();
         let shown = records.map(|record| {
             let bytes = self.entry(&record.path)?.unwrap_or_default();

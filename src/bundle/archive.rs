@@ -88,7 +88,7 @@ impl Read for At<'_> {
 
 impl BundleSource {
     /// The volumes that it is read from, if it is.
-    pub fn volumes(&self) -> Option<&super::Volumes> {
+    pub(crate) fn volumes(&self) -> Option<&super::Volumes> {
         match self {
             Self::File(file) => file.volumes(),
             Self::Stream(_) => None,

@@ -20,22 +20,22 @@ pub struct Completeness {
     pub tag_pins: Vec<ExceptionRecord>,
     /// Patterns of the names of test hooks whose images were not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tests_left_out: Vec<ExceptionRecord>,
+    pub(crate) tests_left_out: Vec<ExceptionRecord>,
     /// References in the charts that are not images to transfer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ignored: Vec<ExceptionRecord>,
+    pub(crate) ignored: Vec<ExceptionRecord>,
     /// Values that charts were rendered with for this check alone: their keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub check_values: Vec<CheckValuesRecord>,
     /// Names of variables whose value names images, as the policy says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub variables: Vec<String>,
+    pub(crate) variables: Vec<String>,
     /// Options whose value names images, as the policy says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<String>,
+    pub(crate) options: Vec<String>,
     /// Fields of objects that name images, as the policy says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<ImageField>,
+    pub(crate) fields: Vec<ImageField>,
 }
 
 /// The keys of values that a chart was rendered with for the check alone.
@@ -52,12 +52,12 @@ pub struct CheckValuesRecord {
 #[serde(deny_unknown_fields)]
 pub struct ExceptionRecord {
     pub what: String,
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 impl Completeness {
     /// Whether a reader must know of exceptions to act on the bundle.
-    pub const fn has_exceptions(&self) -> bool {
+    pub(crate) const fn has_exceptions(&self) -> bool {
         let Self {
             tag_pins,
             tests_left_out,
@@ -72,12 +72,12 @@ impl Completeness {
     }
 
     /// Whether a reader must know where the policy says that objects name images, to map them.
-    pub const fn has_places(&self) -> bool {
+    pub(crate) const fn has_places(&self) -> bool {
         !(self.variables.is_empty() && self.options.is_empty() && self.fields.is_empty())
     }
 
     #[must_use]
-    pub fn with_places(self, places: &ImagePlaces) -> Self {
+    pub(crate) fn with_places(self, places: &ImagePlaces) -> Self {
         Self {
             variables: places.variables.clone(),
             options: places.options.clone(),
@@ -87,7 +87,7 @@ impl Completeness {
     }
 
     /// Where the charts of the bundle name images, and what of it is left out.
-    pub fn image_places(&self) -> ImagePlaces {
+    pub(crate) fn image_places(&self) -> ImagePlaces {
         let exceptions = |records: &[ExceptionRecord]| {
             let exception = |ExceptionRecord { what, reason }: &ExceptionRecord| Exception {
                 pattern: what.clone(),
@@ -105,12 +105,12 @@ impl Completeness {
     }
 
     /// Why charts may name an image by its tag alone; nothing when they do not.
-    pub fn tag_pin(&self, image: &str) -> Option<&ExceptionRecord> {
+    pub(crate) fn tag_pin(&self, image: &str) -> Option<&ExceptionRecord> {
         self.tag_pins.iter().find(|pin| pin.what == image)
     }
 
     /// The exceptions, one sentence each. Not escaped.
-    pub fn exceptions(&self) -> Vec<String> {
+    pub(crate) fn exceptions(&self) -> Vec<String> {
         let sentence = |text: &str| {
             let text = text.to_owned();
             move |ExceptionRecord { what, reason }: &ExceptionRecord| {

@@ -48,7 +48,7 @@ impl Compression {
     }
 
     /// The command that makes the bundle of `file` again.
-    pub fn help(self, file: &str) -> String {
+    pub(crate) fn help(self, file: &str) -> String {
         format!("decompress it first: `{} {file}`", self.program)
     }
 }

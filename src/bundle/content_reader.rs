@@ -24,7 +24,7 @@ type Open<'a> = fn(&'a BundleFile, u64) -> At<'a>;
 /// A place in one content, from its beginning to its end. A clone is another place, at the same
 /// byte.
 #[derive(Debug, Clone)]
-pub struct ContentReader {
+pub(crate) struct ContentReader {
     source: Source,
     offset: u64,
 }
@@ -73,7 +73,7 @@ impl ContentReader {
     }
 
     /// How many bytes the content has.
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         match &self.source {
             Source::Archive { placed, .. } => placed.size(),
             Source::Memory(bytes) => bytes.len() as u64,
@@ -83,7 +83,7 @@ impl ContentReader {
     /// Reads the next piece into the buffer, whose old content is lost, and says whether there may
     /// be another; the last piece can be empty. Reads from the bundle that the reader came from.
     /// Fails when the content is not what the bundle index says. The buffer is empty then.
-    pub fn next_piece(
+    pub(crate) fn next_piece(
         &mut self,
         bundle: &OpenBundle,
         buffer: &mut Vec<u8>,
@@ -94,7 +94,7 @@ impl ContentReader {
 
     /// The same for whoever must not wait for a disk: nothing happens, and there is no answer,
     /// unless the system has all of the piece in memory.
-    pub fn next_cached_piece(
+    pub(crate) fn next_cached_piece(
         &mut self,
         bundle: &OpenBundle,
         buffer: &mut Vec<u8>,

@@ -28,7 +28,7 @@ pub(crate) struct ContentStream {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum StreamError {
+pub(crate) enum StreamError {
     #[error(transparent)]
     Content(#[from] ContentError),
     #[error("the content was not read to its end")]

@@ -65,9 +65,9 @@ pub(super) enum PieceKind {
 #[serde(rename_all = "camelCase")]
 pub struct Volumes {
     /// The most bytes that a file of the set has.
-    pub volume_bytes: u64,
+    pub(crate) volume_bytes: u64,
     /// The files in their order.
-    pub files: Vec<Utf8PathBuf>,
+    pub(crate) files: Vec<Utf8PathBuf>,
 }
 
 impl From<File> for BundleFile {
@@ -114,7 +114,7 @@ impl BundleFile {
         self.volumes.as_deref()
     }
 
-    pub fn read_head(&self) -> Result<UnverifiedHead, HeadError> {
+    pub(crate) fn read_head(&self) -> Result<UnverifiedHead, HeadError> {
         let read = UnverifiedHead::read(&mut io::BufReader::new(At::new(self, 0)))?;
         Ok(self.head_of_set().cloned().unwrap_or(read))
     }
@@ -207,14 +207,14 @@ impl BundleFile {
     }
 
     /// What the files look like from outside. None when the system does not say.
-    pub fn stamp(&self) -> Option<Arc<[Stamp]>> {
+    pub(crate) fn stamp(&self) -> Option<Arc<[Stamp]>> {
         self.pieces
             .iter()
             .map(|piece| Stamp::of(&piece.file))
             .collect()
     }
 
-    pub fn has_stamp(&self, stamps: &[Stamp]) -> bool {
+    pub(crate) fn has_stamp(&self, stamps: &[Stamp]) -> bool {
         self.pieces.len() == stamps.len()
             && self
                 .pieces

@@ -159,7 +159,7 @@ impl UnverifiedHead {
     }
 
     /// The size of the bundle index in bytes.
-    pub const fn index_size(&self) -> u64 {
+    pub(crate) const fn index_size(&self) -> u64 {
         self.index_bytes.len() as u64
     }
 
@@ -222,11 +222,11 @@ impl UnverifiedHead {
 }
 
 impl AuthenticatedHead {
-    pub const fn index(&self) -> &BundleIndex {
+    pub(crate) const fn index(&self) -> &BundleIndex {
         &self.index
     }
 
-    pub const fn digest(&self) -> Digest {
+    pub(crate) const fn digest(&self) -> Digest {
         self.digest
     }
 
@@ -236,16 +236,16 @@ impl AuthenticatedHead {
     }
 
     /// What each signature slot holds.
-    pub fn slots(&self) -> &[SlotState] {
+    pub(crate) fn slots(&self) -> &[SlotState] {
         &self.slots
     }
 
-    pub const fn layout(&self) -> &Layout {
+    pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
     }
 
     /// The exact bytes of the bundle index.
-    pub fn index_bytes(&self) -> &[u8] {
+    pub(crate) fn index_bytes(&self) -> &[u8] {
         &self.bytes.index_bytes
     }
 

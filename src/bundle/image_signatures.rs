@@ -16,7 +16,7 @@ use rune_core::digest::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSignatures {
-    pub key: Digest,
+    pub(crate) key: Digest,
     /// Sorted by subject.
     pub manifests: Vec<ImageSignatureRecord>,
 }
@@ -27,9 +27,9 @@ pub struct ImageSignatures {
 pub struct ImageSignatureRecord {
     /// The image, image index or chart that is signed.
     pub subject: Digest,
-    pub target: Descriptor,
+    pub(crate) target: Descriptor,
     /// The blob with what was signed and the signature.
-    pub statement: Digest,
+    pub(crate) statement: Digest,
 }
 
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl ImageSigner {
 }
 
 impl ImageSignatureChoice {
-    pub fn admits(self, publication: &Publication) -> bool {
+    pub(crate) fn admits(self, publication: &Publication) -> bool {
         match (&publication.kind, self) {
             (PublicationKind::ImageSignature { hides_tags, .. }, Self::Auto) => !hides_tags,
             (PublicationKind::ImageSignature { .. }, Self::Never) => false,
@@ -91,7 +91,7 @@ impl ImageSignatureChoice {
     }
 
     /// Why some are not published, where that is not what was asked for.
-    pub fn reason(self) -> &'static str {
+    pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Auto => {
                 ": others have signed it in tags, which cosign ignores beside a Sigstore bundle"

@@ -60,45 +60,45 @@ pub(crate) const MAX_INDEX_BYTES: u64 = 16 << 20;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BundleIndex {
     /// The format version, [`FORMAT`].
-    pub format: u64,
+    pub(crate) format: u64,
     /// Abilities that a reader must have beyond the format version; a reader refuses words it does
     /// not know.
     pub requires: Vec<String>,
     pub name: String,
     pub version: semver::Version,
     /// Name and version of the program that wrote it.
-    pub tool: String,
+    pub(crate) tool: String,
     /// The digest of the bundle that this one succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub predecessor: Option<Digest>,
+    pub(crate) predecessor: Option<Digest>,
     /// Every entry after the bundle index and the slots, in the order of the archive.
     pub entries: Vec<EntryRecord>,
     pub images: Vec<ImageRecord>,
     /// Other artifacts of registries; all of each is included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub artifacts: Vec<ImageRecord>,
+    pub(crate) artifacts: Vec<ImageRecord>,
     pub charts: Vec<ChartRecord>,
     /// The ways in which the charts are meant to be installed.
     pub profiles: Vec<ProfileRecord>,
     /// What is installed together, in this order; empty when one chart is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub releases: Vec<ReleaseRecord>,
+    pub(crate) releases: Vec<ReleaseRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub namespaces: Vec<NamespaceRecord>,
+    pub(crate) namespaces: Vec<NamespaceRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrations: Option<Migrations>,
-    pub binaries: Vec<BinaryRecord>,
+    pub(crate) binaries: Vec<BinaryRecord>,
     /// Where charts, programs and files come from that are not of the project, by entry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub origins: BTreeMap<EntryName, String>,
-    pub policy: PolicyRecord,
+    pub(crate) origins: BTreeMap<EntryName, String>,
+    pub(crate) policy: PolicyRecord,
     /// Whether the charts were rendered to prove that no image is missing.
     pub completeness: Completeness,
     /// Signatures of images and charts by whoever built the bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_signatures: Option<ImageSignatures>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub advisories: Vec<AdvisoryRecord>,
+    pub(crate) advisories: Vec<AdvisoryRecord>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,10 +127,10 @@ pub struct ImageRecord {
     pub target: Descriptor,
     /// The optional component it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub component: Option<String>,
+    pub(crate) component: Option<String>,
     /// Its licence as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub license: Option<String>,
+    pub(crate) license: Option<String>,
     /// The manifests that `target` leads to, itself included when it is not an index.
     pub manifests: Vec<ManifestRecord>,
     /// The image index of the included manifests alone, when others were left out.
@@ -190,23 +190,23 @@ pub struct ProfileRecord {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Migrations {
     /// The schema version that they reach.
-    pub schema_version: u32,
+    pub(crate) schema_version: u32,
     pub files: Vec<MigrationRecord>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MigrationRecord {
-    pub version: u32,
+    pub(crate) version: u32,
     pub path: EntryName,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BinaryRecord {
-    pub name: String,
-    pub platform: Platform,
-    pub path: EntryName,
+pub(crate) struct BinaryRecord {
+    pub(crate) name: String,
+    pub(crate) platform: Platform,
+    pub(crate) path: EntryName,
 }
 
 /// What the policy decided when the bundle was built.
@@ -256,27 +256,27 @@ struct Preamble {
 
 impl ProfileRecord {
     /// Whether it installs a chart.
-    pub fn is_for(&self, chart: &str) -> bool {
+    pub(crate) fn is_for(&self, chart: &str) -> bool {
         self.charts.is_empty() || self.charts.iter().any(|name| name == chart)
     }
 }
 
 impl ImageRecord {
     /// The manifests that run, included or left out; all but the attestations.
-    pub fn runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
+    pub(crate) fn runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
         self.manifests
             .iter()
             .filter(|manifest| manifest.role == Role::Image)
     }
 
-    pub fn carried_runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
+    pub(crate) fn carried_runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
         self.runnable().filter(|manifest| manifest.carried)
     }
 }
 
 impl ManifestRecord {
     /// The platform, as people call it. Not escaped.
-    pub fn platform_name(&self) -> String {
+    pub(crate) fn platform_name(&self) -> String {
         self.platform.as_ref().map_or_else(
             || "any platform".to_owned(),
             |platform| {
@@ -314,13 +314,13 @@ impl BundleIndex {
         needed.map(|(word, _)| word.to_owned()).collect()
     }
 
-    pub fn images_and_artifacts(&self) -> impl Iterator<Item = &ImageRecord> {
+    pub(crate) fn images_and_artifacts(&self) -> impl Iterator<Item = &ImageRecord> {
         self.images.iter().chain(&self.artifacts)
     }
 
     /// The names of the images and artifacts whose licence nobody stated, and that no waiver lets
     /// through either.
-    pub fn not_reviewed(&self) -> Vec<&str> {
+    pub(crate) fn not_reviewed(&self) -> Vec<&str> {
         let is_waived = |kind: SubjectKind, image: &ImageRecord| {
             let beginning = format!("{}: rule `licenses`:", kind.label(&image.name));
             self.policy

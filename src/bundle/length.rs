@@ -61,7 +61,7 @@ pub(super) fn check_length(file: &BundleFile, layout: &Layout) -> Result<(), Con
 
 impl BundleSource {
     /// Compares the length of a file with that of its layout; of a stream it is not known yet.
-    pub fn check_length(&self, layout: &Layout) -> Result<(), ContentError> {
+    pub(crate) fn check_length(&self, layout: &Layout) -> Result<(), ContentError> {
         match self {
             Self::File(file) => check_length(file, layout),
             Self::Stream(_) => Ok(()),

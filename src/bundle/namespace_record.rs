@@ -12,15 +12,15 @@ use crate::manifest::{Direction, Namespace, PodSecurity};
 pub struct NamespaceRecord {
     /// Which one; without a name, every one that has no record of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The level of the Pod Security Standards that is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_security: Option<PodSecurity>,
+    pub(crate) pod_security: Option<PodSecurity>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub quota: BTreeMap<String, String>,
+    pub(crate) quota: BTreeMap<String, String>,
     /// In which directions nothing passes that no other policy allows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub default_deny: Vec<Direction>,
+    pub(crate) default_deny: Vec<Direction>,
 }
 
 /// Everything but its name.

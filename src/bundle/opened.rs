@@ -29,7 +29,7 @@ use rune_core::{digest::Digest, failure::Failure, fsx::Stamp};
 
 /// A bundle whose head is authenticated and whose documents hang together.
 #[derive(Debug)]
-pub struct OpenBundle {
+pub(crate) struct OpenBundle {
     contents: Contents,
     head: AuthenticatedHead,
     pub(super) made: Made,
@@ -38,7 +38,7 @@ pub struct OpenBundle {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     #[error(transparent)]
     Content(#[from] ContentError),
     #[error(transparent)]
@@ -61,7 +61,7 @@ impl Failure for OpenError {
 impl OpenBundle {
     /// Opens the bundle that lies in a file. With `verified`, what the file looked like when all of
     /// it was right, nothing is hashed again as long as it does.
-    pub fn open(
+    pub(crate) fn open(
         file: BundleFile,
         head: AuthenticatedHead,
         verified: Option<Arc<[Stamp]>>,
@@ -127,36 +127,36 @@ impl OpenBundle {
         }))
     }
 
-    pub const fn head(&self) -> &AuthenticatedHead {
+    pub(crate) const fn head(&self) -> &AuthenticatedHead {
         &self.head
     }
 
-    pub const fn index(&self) -> &BundleIndex {
+    pub(crate) const fn index(&self) -> &BundleIndex {
         self.head.index()
     }
 
     /// The file, for asking whether it is still the one that was checked.
-    pub const fn file(&self) -> &BundleFile {
+    pub(crate) const fn file(&self) -> &BundleFile {
         &self.contents.file
     }
 
     /// The documents: the two OCI indexes and every manifest.
-    pub const fn documents(&self) -> &Documents {
+    pub(crate) const fn documents(&self) -> &Documents {
         &self.contents.documents
     }
 
-    pub fn publications(&self) -> &[Publication] {
+    pub(crate) fn publications(&self) -> &[Publication] {
         &self.publications
     }
 
     /// What the bundle has besides what is given away, as an artifact about its index.
-    pub const fn files(&self) -> Option<&Publication> {
+    pub(crate) const fn files(&self) -> Option<&Publication> {
         self.files.as_ref()
     }
 
     /// The bytes of a manifest or index, or of something else that was made when the bundle was
     /// opened.
-    pub fn document(&self, digest: Digest) -> Option<&[u8]> {
+    pub(crate) fn document(&self, digest: Digest) -> Option<&[u8]> {
         let made = || self.made.get(&digest).map(|bytes| &**bytes);
         self.contents
             .documents
@@ -165,7 +165,7 @@ impl OpenBundle {
             .or_else(made)
     }
 
-    pub fn config_of(&self, manifest: Digest) -> Option<Descriptor> {
+    pub(crate) fn config_of(&self, manifest: Digest) -> Option<Descriptor> {
         let bytes = self.contents.documents.get(blob_path(manifest).as_str())?;
         match Manifest::parse(bytes.clone(), None).ok()?.kind() {
             ManifestKind::Image { config, .. } => Some(config.clone()),
@@ -174,13 +174,13 @@ impl OpenBundle {
     }
 
     /// The size in bytes of the content with this digest, if the bundle has it.
-    pub fn size(&self, digest: Digest) -> Option<u64> {
+    pub(crate) fn size(&self, digest: Digest) -> Option<u64> {
         let made = || self.made.get(&digest).map(|bytes| bytes.len() as u64);
         self.contents.place(digest).map(Placed::size).or_else(made)
     }
 
     /// Begins to read the content with this digest, if the bundle has it.
-    pub fn read(&self, digest: Digest) -> Option<ContentReader> {
+    pub(crate) fn read(&self, digest: Digest) -> Option<ContentReader> {
         self.reader(digest, self.contents.verified())
     }
 
@@ -197,12 +197,12 @@ impl OpenBundle {
     }
 
     /// What the file looks like, if all of it was right when it looked like that.
-    pub fn verified(&self) -> Option<Arc<[Stamp]>> {
+    pub(crate) fn verified(&self) -> Option<Arc<[Stamp]>> {
         self.contents.verified()
     }
 
     /// Hashes a content that was given away without being hashed and that somebody refused.
-    pub fn rehash(&self, digest: Digest) -> Result<(), ContentError> {
+    pub(crate) fn rehash(&self, digest: Digest) -> Result<(), ContentError> {
         let reader = self
             .contents
             .is_verified()
@@ -216,7 +216,12 @@ impl OpenBundle {
 
     /// Reads a part of a content, unchecked: for entries that were read to their end before, from
     /// the file as it still is.
-    pub fn read_part(&self, digest: Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    pub(crate) fn read_part(
+        &self,
+        digest: Digest,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> io::Result<()> {
         let outside = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let end = offset
             .checked_add(buffer.len() as u64)
@@ -243,7 +248,7 @@ impl OpenBundle {
 
     /// Reads as much of a part of a content, unchecked, as the system has in memory, and says how
     /// many bytes that is: for whoever must not wait for a disk. See [`Self::read_part`].
-    pub fn read_cached_part(
+    pub(crate) fn read_cached_part(
         &self,
         digest: Digest,
         offset: u64,
@@ -265,13 +270,13 @@ impl OpenBundle {
     }
 
     /// Begins to read an entry by its name, if there is one.
-    pub fn read_entry(&self, name: &EntryName) -> Option<ContentReader> {
+    pub(crate) fn read_entry(&self, name: &EntryName) -> Option<ContentReader> {
         let found = self.head.entries().find(|(record, _)| record.path == *name);
         found.map(|(record, placed)| ContentReader::of_archive(placed.clone(), record.sha256, None))
     }
 
     /// Reads an entry by its name, whole; for the small ones. `None` when there is no such entry.
-    pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
+    pub(crate) fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
         let mut entries = self.index().entries.iter();
         let found = entries.find(|record| record.path == *name);
         found.map(|record| self.contents.entry(record)).transpose()

@@ -27,18 +27,18 @@ pub(crate) const INDEX_ARTIFACT: &str = "application/vnd.rune-bundle.index.v1+js
 pub(super) type Made = BTreeMap<Digest, Arc<[u8]>>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Publication {
+pub(crate) struct Publication {
     /// The repository, without registry and prefix: `library/postgres`.
-    pub repository: String,
+    pub(crate) repository: String,
     /// The tag; a referrer, or an image that is known by its digest alone, has none.
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
     /// The manifest or index that the name leads to.
-    pub target: Descriptor,
-    pub kind: PublicationKind,
+    pub(crate) target: Descriptor,
+    pub(crate) kind: PublicationKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PublicationKind {
+pub(crate) enum PublicationKind {
     Image {
         /// The reference it is known by in charts.
         reference: Reference,

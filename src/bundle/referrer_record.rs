@@ -13,21 +13,21 @@ pub struct ReferrerRecord {
     pub subject: Digest,
     pub target: Descriptor,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub predicates: Vec<String>,
+    pub(crate) predicates: Vec<String>,
     /// The tag under which it was at its source, when it was kept under one of cosign's tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
     /// The layers that may hold a signature.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub statements: Vec<Digest>,
+    pub(crate) statements: Vec<Digest>,
     /// Why it is not in the bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub omitted: Option<String>,
+    pub(crate) omitted: Option<String>,
 }
 
 impl ImageRecord {
     /// What is about the image and in the bundle.
-    pub fn carried_referrers(&self) -> impl Iterator<Item = &ReferrerRecord> {
+    pub(crate) fn carried_referrers(&self) -> impl Iterator<Item = &ReferrerRecord> {
         self.referrers
             .iter()
             .filter(|referrer| referrer.is_carried())
@@ -48,11 +48,11 @@ impl ImageRecord {
 }
 
 impl ReferrerRecord {
-    pub const fn is_carried(&self) -> bool {
+    pub(crate) const fn is_carried(&self) -> bool {
         self.omitted.is_none()
     }
 
-    pub fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         kind_of(
             self.target.artifact_type.as_deref(),
             &self.predicates,

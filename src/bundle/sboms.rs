@@ -10,11 +10,11 @@ use crate::{
 use rune_core::digest::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PlatformSboms {
-    pub platform: String,
-    pub manifest: Digest,
+pub(crate) struct PlatformSboms {
+    pub(crate) platform: String,
+    pub(crate) manifest: Digest,
     /// Empty when there is none.
-    pub sboms: Vec<FoundSbom>,
+    pub(crate) sboms: Vec<FoundSbom>,
 }
 
 /// The attestation manifests within an image index that are about one of its manifests.

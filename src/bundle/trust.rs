@@ -75,7 +75,7 @@ impl SlotState {
     }
 
     /// One line about it for people; empty when there is nothing to say.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         match (self, self.signer()) {
             (Self::Verified { .. }, Some(signer)) => format!("signed by      {signer}\n"),
             (Self::Revoked { reason, .. }, Some(signer)) => {
@@ -89,7 +89,7 @@ impl SlotState {
     }
 
     /// Who signed, or claims to have: the name if there is one, and the fingerprint of the key.
-    pub fn signer(&self) -> Option<String> {
+    pub(crate) fn signer(&self) -> Option<String> {
         match self {
             Self::Verified {
                 fingerprint, name, ..
@@ -137,7 +137,7 @@ impl Trust {
     }
 
     /// Trusts what a trust file says, and, when a digest is given, only the bundle of that digest.
-    pub fn of_file(file: TrustFile, digest: Option<Digest>) -> Self {
+    pub(crate) fn of_file(file: TrustFile, digest: Option<Digest>) -> Self {
         let TrustFile {
             signers,
             revocations,
@@ -156,15 +156,15 @@ impl Trust {
         }
     }
 
-    pub const fn threshold(&self) -> usize {
+    pub(crate) const fn threshold(&self) -> usize {
         self.threshold
     }
 
-    pub fn signers(&self) -> &[Signer] {
+    pub(crate) fn signers(&self) -> &[Signer] {
         &self.keys
     }
 
-    pub fn admits(&self, key: &PublicKey) -> Result<(), TrustError> {
+    pub(crate) fn admits(&self, key: &PublicKey) -> Result<(), TrustError> {
         if let Some(Revocation { name, reason, .. }) = self
             .revoked
             .iter()

@@ -26,7 +26,7 @@ pub struct VerifiedFiles {
 }
 
 #[derive(Debug)]
-pub struct VerifiedFile<'a> {
+pub(crate) struct VerifiedFile<'a> {
     records: &'a VerifiedFiles,
     file: BundleFile,
     states: Vec<FileState>,
@@ -42,7 +42,7 @@ struct Record {
 impl VerifiedFiles {
     /// Notes the state of a bundle before its first byte is read. None when there can be no record
     /// of it.
-    pub fn begin(&self, source: &BundleSource) -> Option<VerifiedFile<'_>> {
+    pub(crate) fn begin(&self, source: &BundleSource) -> Option<VerifiedFile<'_>> {
         let BundleSource::File(file) = source else {
             return None;
         };
@@ -56,7 +56,7 @@ impl VerifiedFiles {
 
     /// What the files look like, if they were verified as the bundle with this digest and nobody
     /// wrote to them since.
-    pub fn find(&self, digest: Digest, file: &BundleFile) -> Option<Arc<[Stamp]>> {
+    pub(crate) fn find(&self, digest: Digest, file: &BundleFile) -> Option<Arc<[Stamp]>> {
         let bytes = fsx::read_only_ours(&self.path(digest), MAX_RECORD_BYTES).ok()?;
         let record: Record = serde_json::from_slice(&bytes).ok()?;
         let states: Vec<FileState> = file.files().map(FileState::of).collect::<Option<_>>()?;
@@ -71,7 +71,7 @@ impl VerifiedFiles {
 
 impl VerifiedFile<'_> {
     /// Keeps on record that every byte was right, unless somebody wrote meanwhile.
-    pub fn keep(self, digest: Digest) {
+    pub(crate) fn keep(self, digest: Digest) {
         let after: Option<Vec<FileState>> = self.file.files().map(FileState::of).collect();
         if after.as_ref() != Some(&self.states) {
             return;

@@ -28,13 +28,13 @@ type Shown = (Digest, Vec<u8>);
 
 /// A signature of an image or chart by whoever built a bundle, verified by nobody yet.
 #[derive(Debug)]
-pub struct OwnSignature {
-    pub subject: Digest,
-    pub signature: ForeignSignature,
+pub(crate) struct OwnSignature {
+    pub(crate) subject: Digest,
+    pub(crate) signature: ForeignSignature,
 }
 
 #[derive(Debug)]
-pub struct BundleView {
+pub(crate) struct BundleView {
     contents: Contents,
     index: BundleIndex,
     digest: Digest,
@@ -45,7 +45,10 @@ pub struct BundleView {
 
 impl BundleView {
     /// Looks into a bundle whose header was authenticated.
-    pub fn of_authenticated(file: BundleFile, head: &AuthenticatedHead) -> Result<Self, OpenError> {
+    pub(crate) fn of_authenticated(
+        file: BundleFile,
+        head: &AuthenticatedHead,
+    ) -> Result<Self, OpenError> {
         let contents = Contents::open(file, head.index(), head.layout(), None)?;
         Ok(Self::authenticated(contents, head))
     }
@@ -75,7 +78,10 @@ impl BundleView {
     }
 
     /// Looks into an unverified bundle: everything is only what the file claims.
-    pub fn of_unverified(file: BundleFile, head: &UnverifiedHead) -> Result<Self, OpenError> {
+    pub(crate) fn of_unverified(
+        file: BundleFile,
+        head: &UnverifiedHead,
+    ) -> Result<Self, OpenError> {
         Self::unverified(head, |index, layout| {
             Contents::open(file, index, layout, None)
         })
@@ -108,42 +114,42 @@ impl BundleView {
         })
     }
 
-    pub const fn index(&self) -> &BundleIndex {
+    pub(crate) const fn index(&self) -> &BundleIndex {
         &self.index
     }
 
-    pub const fn digest(&self) -> Digest {
+    pub(crate) const fn digest(&self) -> Digest {
         self.digest
     }
 
     /// What each signature slot holds, or claims to hold when the bundle is unverified.
-    pub fn signatures(&self) -> &[SlotState] {
+    pub(crate) fn signatures(&self) -> &[SlotState] {
         &self.signatures
     }
 
     /// Whether a trusted key or digest authenticates the bundle index.
-    pub const fn is_verified(&self) -> bool {
+    pub(crate) const fn is_verified(&self) -> bool {
         self.is_verified
     }
 
     /// The size of the whole file, in bytes.
-    pub const fn total_bytes(&self) -> u64 {
+    pub(crate) const fn total_bytes(&self) -> u64 {
         self.layout.total_bytes()
     }
 
     /// The volumes that it is read from, if it is.
-    pub fn volumes(&self) -> Option<&super::Volumes> {
+    pub(crate) fn volumes(&self) -> Option<&super::Volumes> {
         self.contents.file.volumes()
     }
 
     /// Reads an entry by its name; `None` when there is none, or it is far larger than anything
     /// that is shown.
-    pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
+    pub(crate) fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
         self.shown(|entry| entry.path == *name)
     }
 
     /// Reads a content by its digest, under the same terms.
-    pub fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ContentError> {
+    pub(crate) fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ContentError> {
         self.shown(|entry| entry.sha256 == digest)
     }
 
@@ -159,7 +165,7 @@ impl BundleView {
     }
 
     /// The signatures of images and charts by whoever built the bundle.
-    pub fn own_image_signatures(&self) -> Result<Vec<OwnSignature>, ContentError> {
+    pub(crate) fn own_image_signatures(&self) -> Result<Vec<OwnSignature>, ContentError> {
         let mut found = Vec::new();
         for record in self.index.image_signatures() {
             let content = self.content(record.statement)?;
@@ -181,7 +187,7 @@ impl BundleView {
     }
 
     /// The SBOMs of each platform of an image that is included.
-    pub fn sboms(&self, image: &ImageRecord) -> Vec<PlatformSboms> {
+    pub(crate) fn sboms(&self, image: &ImageRecord) -> Vec<PlatformSboms> {
         sboms::of_image(image, &self.contents.documents)
     }
 
@@ -223,7 +229,7 @@ impl BundleView {
     }
 
     /// How many bytes of configurations and layers the bundle has of an image, each content once.
-    pub fn carried_bytes(&self, image: &ImageRecord) -> u64 {
+    pub(crate) fn carried_bytes(&self, image: &ImageRecord) -> u64 {
         let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
         for manifest in image.manifests.iter().filter(|manifest| manifest.carried) {
             if let Some((config, layers)) = self.parts(manifest.digest) {
@@ -239,7 +245,7 @@ impl BundleView {
 
     /// Configuration and layers of an included image or attestation manifest; nothing for one that
     /// was left out.
-    pub fn parts(&self, manifest: Digest) -> Option<(Descriptor, Vec<Descriptor>)> {
+    pub(crate) fn parts(&self, manifest: Digest) -> Option<(Descriptor, Vec<Descriptor>)> {
         match self.manifest(manifest)?.kind().clone() {
             ManifestKind::Image { config, layers, .. } => Some((config, layers)),
             ManifestKind::Index { .. } => None,

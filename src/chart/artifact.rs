@@ -101,7 +101,7 @@ impl ChartArtifact {
         Self::tag_of(&metadata.version)
     }
 
-    pub fn tag_of(version: &ChartVersion) -> String {
+    pub(crate) fn tag_of(version: &ChartVersion) -> String {
         version.as_str().replace('+', "_")
     }
 }

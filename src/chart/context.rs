@@ -39,41 +39,41 @@ pub struct BundleContext {
 #[derive(Debug, Clone, Serialize)]
 pub struct ImageContext {
     /// `docker.io`.
-    pub registry: String,
+    pub(crate) registry: String,
     /// `library/postgres`.
     pub repository: String,
     /// `17-alpine`; empty for a reference that has only a digest.
     pub tag: String,
     /// Digest of the image index, or of the manifest where there is no index; empty without a lock.
-    pub digest: String,
+    pub(crate) digest: String,
     /// The reference as the manifest writes it, which is the image's name in the bundle.
-    pub reference: String,
+    pub(crate) reference: String,
     /// The reference with the digest, when it is known.
-    pub pinned: String,
+    pub(crate) pinned: String,
     /// The platforms that the bundle includes; empty without a lock.
-    pub platforms: Vec<PlatformContext>,
+    pub(crate) platforms: Vec<PlatformContext>,
     /// Whether the bundle includes every platform of the image index, so that any tool can copy it
     /// as a whole.
-    pub complete: bool,
+    pub(crate) complete: bool,
     /// Whether the image index or manifest has Docker's media types, which not every tool finds in
     /// an OCI layout.
-    pub docker_format: bool,
+    pub(crate) docker_format: bool,
     /// Its licence; empty when not stated.
-    pub license: String,
+    pub(crate) license: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub struct PlatformContext {
+pub(crate) struct PlatformContext {
     /// `linux/arm64/v8`.
-    pub platform: String,
+    pub(crate) platform: String,
     /// `linux`.
-    pub os: String,
+    pub(crate) os: String,
     /// `arm64`.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// `v8`; empty when there is none.
-    pub variant: String,
+    pub(crate) variant: String,
     /// Digest of this platform's manifest.
-    pub digest: String,
+    pub(crate) digest: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -152,7 +152,7 @@ impl ImageContext {
 
     /// Says of which media type the image index or manifest is.
     #[must_use]
-    pub fn with_media_type(mut self, media_type: &str) -> Self {
+    pub(crate) fn with_media_type(mut self, media_type: &str) -> Self {
         self.docker_format = matches!(
             media_type,
             media_type::DOCKER_LIST | media_type::DOCKER_MANIFEST

@@ -44,7 +44,7 @@ pub struct ImagePlace {
     pub file: String,
     /// `Kind/name` of the object.
     pub object: String,
-    pub container: Option<String>,
+    pub(crate) container: Option<String>,
     /// The path in the object, `spec.template.spec.containers[0].image`.
     pub path: String,
 }

@@ -61,13 +61,13 @@ pub fn render_below<T: Serialize>(
 /// A file that is not what its template makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutOfStep {
-    pub path: Utf8PathBuf,
+    pub(crate) path: Utf8PathBuf,
     /// The first line that differs, from 1; 0 when the file does not exist.
-    pub line: usize,
+    pub(crate) line: usize,
     /// What the template makes of that line; `None` where its text has ended.
-    pub expected: Option<String>,
+    pub(crate) expected: Option<String>,
     /// What the file says; `None` where the file has ended or does not exist.
-    pub found: Option<String>,
+    pub(crate) found: Option<String>,
 }
 
 /// Compares rendered files with those below a project's directory.

@@ -35,7 +35,7 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// A Helm that was found to be one, and the directory in which it works.
 #[derive(Debug)]
-pub struct Helm {
+pub(crate) struct Helm {
     program: Utf8PathBuf,
     version: String,
     time_limit: Duration,
@@ -43,7 +43,7 @@ pub struct Helm {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum HelmError {
+pub(crate) enum HelmError {
     #[error("cannot start `{program}`")]
     Start {
         program: Utf8PathBuf,
@@ -59,7 +59,7 @@ pub enum HelmError {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum RenderFailure {
+pub(crate) enum RenderFailure {
     #[error("helm cannot render it: {0}")]
     Refused(String),
     #[error("helm did not finish within {} seconds", .0.as_secs())]
@@ -93,7 +93,7 @@ impl Failure for HelmError {
 
 /// Whether a chart is rendered as for a first installation or as for an upgrade: templates may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RenderMode {
+pub(crate) enum RenderMode {
     /// `helm install`.
     Install,
     /// `helm upgrade`.
@@ -101,7 +101,7 @@ pub enum RenderMode {
 }
 
 impl RenderMode {
-    pub const ALL: [Self; 2] = [Self::Install, Self::Upgrade];
+    pub(crate) const ALL: [Self; 2] = [Self::Install, Self::Upgrade];
 }
 
 struct Ended {
@@ -112,7 +112,7 @@ struct Ended {
 
 impl Helm {
     /// Checks whether a program is Helm 3 or 4.
-    pub async fn find(program: &Utf8Path, time_limit: Duration) -> Result<Self, HelmError> {
+    pub(crate) async fn find(program: &Utf8Path, time_limit: Duration) -> Result<Self, HelmError> {
         let scratch = ScratchDirectory::create()?;
         let mut helm = Self {
             program: program.to_owned(),
@@ -149,13 +149,13 @@ impl Helm {
     }
 
     /// What it calls its version, such as `v3.18.4+gd80839c`.
-    pub fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
     /// Renders a packed chart with values files, given as name and text, later ones winning: every
     /// template, hook, test and custom resource definition.
-    pub async fn template(
+    pub(crate) async fn template(
         &self,
         chart: &Package,
         values: &[(String, String)],

@@ -22,79 +22,79 @@ const MAX_NAME_AND_VERSION_BYTES: usize = 80;
 #[serde(rename_all = "camelCase")]
 pub struct ChartMetadata {
     /// `v1` or `v2`.
-    pub api_version: String,
-    pub name: String,
+    pub(crate) api_version: String,
+    pub(crate) name: String,
     pub version: ChartVersion,
     /// The version of what the chart installs.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub app_version: String,
+    pub(crate) app_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// `application` or `library`.
     #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
-    pub kind: String,
+    pub(crate) kind: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub kube_version: String,
+    pub(crate) kube_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub home: String,
+    pub(crate) home: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub icon: String,
+    pub(crate) icon: String,
     /// The value that switches it as a subchart.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub condition: String,
+    pub(crate) condition: String,
     /// Groups that switch it as a subchart.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub tags: String,
+    pub(crate) tags: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub keywords: Vec<String>,
+    pub(crate) keywords: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub maintainers: Vec<Maintainer>,
+    pub(crate) maintainers: Vec<Maintainer>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub dependencies: Vec<Dependency>,
+    pub(crate) dependencies: Vec<Dependency>,
     /// Whether nobody should use it any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub deprecated: bool,
+    pub(crate) deprecated: bool,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Maintainer {
+pub(crate) struct Maintainer {
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub name: String,
+    pub(crate) name: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub email: String,
+    pub(crate) email: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub url: String,
+    pub(crate) url: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Dependency {
-    pub name: String,
+pub(crate) struct Dependency {
+    pub(crate) name: String,
     /// A range of versions; empty for any.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub version: String,
+    pub(crate) version: String,
     /// Where it comes from; empty for one that lies in `charts/`.
-    pub repository: String,
+    pub(crate) repository: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub condition: String,
+    pub(crate) condition: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub enabled: bool,
+    pub(crate) enabled: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub import_values: Vec<serde_json::Value>,
+    pub(crate) import_values: Vec<serde_json::Value>,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub alias: String,
+    pub(crate) alias: String,
 }
 
 impl ChartMetadata {
     /// Reads a `Chart.yaml` and, if there is one, the `requirements.yaml` beside it. `chart` is the
     /// directory or archive that both are in.
-    pub fn parse(
+    pub(crate) fn parse(
         chart: &Utf8Path,
         chart_yaml: &[u8],
         requirements: Option<&[u8]>,
@@ -175,7 +175,7 @@ impl ChartMetadata {
 }
 
 impl Dependency {
-    pub fn values_key(&self) -> &str {
+    pub(crate) fn values_key(&self) -> &str {
         if self.alias.is_empty() {
             &self.name
         } else {

@@ -23,7 +23,7 @@ pub struct Package {
     /// The content of the `.prov` beside it, when it is signed for Helm.
     pub provenance: Option<Vec<u8>>,
     /// What a registry has of it, when it comes from one.
-    pub published: Option<ChartArtifact>,
+    pub(crate) published: Option<ChartArtifact>,
 }
 
 /// Packs a chart, its subcharts included. `name` is what errors call it.

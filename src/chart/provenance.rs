@@ -89,7 +89,7 @@ pub enum ChartKey {}
 #[cfg(not(feature = "openpgp"))]
 impl ChartKey {
     /// Says that this program knows no OpenPGP.
-    pub fn load<E: From<ProvenanceError>>(
+    pub(crate) fn load<E: From<ProvenanceError>>(
         _: &[u8],
         _: impl FnOnce() -> Result<rune_core::secret::Secret, E>,
     ) -> Result<Self, E> {
@@ -97,7 +97,7 @@ impl ChartKey {
     }
 
     /// Never called, for there is no key.
-    pub fn sign(&self, _: &Package) -> Result<Vec<u8>, ProvenanceError> {
+    pub(crate) fn sign(&self, _: &Package) -> Result<Vec<u8>, ProvenanceError> {
         match *self {}
     }
 }

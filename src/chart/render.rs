@@ -55,7 +55,7 @@ impl Renderer {
     }
 
     /// The names of the templates, in byte order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.sources.keys().map(String::as_str)
     }
 

@@ -49,12 +49,12 @@ impl TemplateError {
     }
 
     /// Line of the mistake, from 1; 0 when unknown.
-    pub const fn line(&self) -> usize {
+    pub(crate) const fn line(&self) -> usize {
         self.line
     }
 
     /// Column of the mistake in characters, from 1; 0 when unknown.
-    pub const fn column(&self) -> usize {
+    pub(crate) const fn column(&self) -> usize {
         self.column
     }
 

@@ -68,7 +68,7 @@ impl ChartTree {
 
     /// The directories of the chart itself (an empty path) and of its unpacked subcharts, in byte
     /// order.
-    pub fn chart_roots(&self) -> Vec<Utf8PathBuf> {
+    pub(crate) fn chart_roots(&self) -> Vec<Utf8PathBuf> {
         let is_root = |root: &Utf8Path| {
             let parts: Vec<&str> = root
                 .as_str()
@@ -95,7 +95,7 @@ impl ChartTree {
 
     /// The files below a directory, by their path relative to it.
     #[must_use]
-    pub fn below(&self, root: &Utf8Path) -> Self {
+    pub(crate) fn below(&self, root: &Utf8Path) -> Self {
         let files = self.files.iter().filter_map(|(path, bytes)| {
             Some((path.strip_prefix(root).ok()?.to_owned(), bytes.clone()))
         });
@@ -117,7 +117,7 @@ impl ChartTree {
     }
 
     /// The same chart with its packed subcharts, at any depth, as directories of the same name.
-    pub fn unfolded(&self, name: &Utf8Path) -> Result<Self, ChartError> {
+    pub(crate) fn unfolded(&self, name: &Utf8Path) -> Result<Self, ChartError> {
         let mut budget = Budget::of_a_chart();
         for (_, bytes) in self.iter() {
             budget.count(name, bytes.len() as u64)?;
@@ -126,7 +126,7 @@ impl ChartTree {
     }
 
     /// Reads what the chart says of itself. `name` is what errors call it.
-    pub fn own_metadata(&self, name: &Utf8Path) -> Result<ChartMetadata, ChartError> {
+    pub(crate) fn own_metadata(&self, name: &Utf8Path) -> Result<ChartMetadata, ChartError> {
         let missing = || ChartError::Missing {
             chart: name.to_string(),
             file: "Chart.yaml",
@@ -182,7 +182,7 @@ impl ChartTree {
     }
 
     /// The subcharts in `charts/`, unpacked ones only, with the directories that they are in.
-    pub fn subcharts(&self) -> Vec<(Utf8PathBuf, Self)> {
+    pub(crate) fn subcharts(&self) -> Vec<(Utf8PathBuf, Self)> {
         let directories: BTreeSet<Utf8PathBuf> = self
             .files
             .keys()

@@ -28,13 +28,13 @@ pub struct NotAVersion;
 
 impl ChartVersion {
     /// The version as it was written.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether it is the release that `asked` means, as Helm compares an exact version: however it
     /// is written, and with the build metadata that were asked for, if any.
-    pub fn is_release_of(&self, asked: &Self) -> bool {
+    pub(crate) fn is_release_of(&self, asked: &Self) -> bool {
         let build = |version: &Self| {
             version
                 .text
@@ -47,7 +47,7 @@ impl ChartVersion {
 
     /// The order of Helm, in which versions that differ in build metadata or in how they are
     /// written are equal.
-    pub fn precedence(&self, other: &Self) -> Ordering {
+    pub(crate) fn precedence(&self, other: &Self) -> Ordering {
         self.numbers
             .cmp(&other.numbers)
             .then_with(|| self.prerelease.precedence(&other.prerelease))

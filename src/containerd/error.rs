@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use rune_core::failure::{Failure, FailureKind};
 
 #[derive(Debug, thiserror::Error)]
-pub enum ContainerdError {
+pub(crate) enum ContainerdError {
     #[error("there is no containerd at {}", .0.join(" or "))]
     NoContainerd(Vec<String>),
     #[error("there is more than one containerd: {}", .0.join(", "))]

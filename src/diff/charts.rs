@@ -15,14 +15,14 @@ use crate::{
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ChartDiff {
-    pub name: String,
-    pub change: Change,
+pub(crate) struct ChartDiff {
+    pub(crate) name: String,
+    pub(crate) change: Change,
     /// Its version, and with both charts there everything else that `Chart.yaml` says, by path.
-    pub differences: Vec<Difference>,
+    pub(crate) differences: Vec<Difference>,
     /// Its files, subcharts included; empty when the chart is in one bundle alone.
-    pub files: Vec<FileDiff>,
-    pub values: Vec<ValuesDiff>,
+    pub(crate) files: Vec<FileDiff>,
+    pub(crate) values: Vec<ValuesDiff>,
 }
 
 pub(super) fn between(old: &BundleView, new: &BundleView) -> Result<Vec<ChartDiff>, DiffError> {

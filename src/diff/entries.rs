@@ -14,23 +14,23 @@ use rune_core::digest::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct FileDiff {
-    pub path: String,
-    pub change: Change,
-    pub old_bytes: Option<u64>,
-    pub new_bytes: Option<u64>,
+pub(crate) struct FileDiff {
+    pub(crate) path: String,
+    pub(crate) change: Change,
+    pub(crate) old_bytes: Option<u64>,
+    pub(crate) new_bytes: Option<u64>,
 }
 
 /// What has to be transferred to where the old bundle is; blobs of the new bundle that the old one
 /// does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Carry {
-    pub contents: usize,
-    pub bytes: u64,
+pub(crate) struct Carry {
+    pub(crate) contents: usize,
+    pub(crate) bytes: u64,
     /// How many blobs the new bundle has in all.
-    pub total_contents: usize,
-    pub total_bytes: u64,
+    pub(crate) total_contents: usize,
+    pub(crate) total_bytes: u64,
 }
 
 /// Blobs by digest, each once.

@@ -4,7 +4,7 @@ use crate::{bundle::ContentError, chart::ChartError};
 use rune_core::failure::Failure;
 
 #[derive(Debug, thiserror::Error)]
-pub enum DiffError {
+pub(crate) enum DiffError {
     #[error(transparent)]
     Content(#[from] ContentError),
     #[error(transparent)]

@@ -13,35 +13,35 @@ use rune_core::digest::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ImageDiff {
-    pub name: String,
+pub(crate) struct ImageDiff {
+    pub(crate) name: String,
     /// The reference it is known by, of the new bundle if it is there.
-    pub reference: String,
-    pub change: Change,
+    pub(crate) reference: String,
+    pub(crate) change: Change,
     /// What it was and is: reference, digest, licence, component.
-    pub differences: Vec<Difference>,
-    pub platforms: Vec<PlatformDiff>,
+    pub(crate) differences: Vec<Difference>,
+    pub(crate) platforms: Vec<PlatformDiff>,
     /// Signatures and other artifacts about it, one sentence each.
-    pub referrers: ListDiff,
-    pub layers: Layers,
+    pub(crate) referrers: ListDiff,
+    pub(crate) layers: Layers,
     /// Its packages, where both bundles include a list of them; empty when the image is in one
     /// bundle alone.
-    pub packages: Vec<PackagesDiff>,
+    pub(crate) packages: Vec<PackagesDiff>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PlatformDiff {
+pub(crate) struct PlatformDiff {
     /// Which; `any platform` for an image that says none.
-    pub platform: String,
-    pub state: PlatformState,
-    pub old: Option<Digest>,
-    pub new: Option<Digest>,
+    pub(crate) platform: String,
+    pub(crate) state: PlatformState,
+    pub(crate) old: Option<Digest>,
+    pub(crate) new: Option<Digest>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum PlatformState {
+pub(crate) enum PlatformState {
     /// The image has it now.
     Added,
     /// The image does not have it any more.
@@ -56,32 +56,32 @@ pub enum PlatformState {
 /// The layers of the included platforms of an image, each distinct one once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Layers {
-    pub shared: Tally,
-    pub new: Tally,
-    pub gone: Tally,
-    pub list: Vec<LayerDiff>,
+pub(crate) struct Layers {
+    pub(crate) shared: Tally,
+    pub(crate) new: Tally,
+    pub(crate) gone: Tally,
+    pub(crate) list: Vec<LayerDiff>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    pub count: usize,
+pub(crate) struct Tally {
+    pub(crate) count: usize,
     /// Their bytes as they are included.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LayerDiff {
-    pub digest: Digest,
+pub(crate) struct LayerDiff {
+    pub(crate) digest: Digest,
     /// Its bytes as they are included.
-    pub bytes: u64,
-    pub state: LayerState,
+    pub(crate) bytes: u64,
+    pub(crate) state: LayerState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum LayerState {
+pub(crate) enum LayerState {
     Shared,
     New,
     Gone,

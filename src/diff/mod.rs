@@ -30,54 +30,54 @@ use crate::bundle::BundleView;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Diff {
-    pub old: Side,
-    pub new: Side,
+pub(crate) struct Diff {
+    pub(crate) old: Side,
+    pub(crate) new: Side,
     /// Whether anything differs: the bundle digest, or who signed.
-    pub different: bool,
+    pub(crate) different: bool,
     /// What the bundles say about themselves: name, version, tool, schema version and so on.
-    pub bundle: Vec<Difference>,
-    pub signers: ListDiff,
+    pub(crate) bundle: Vec<Difference>,
+    pub(crate) signers: ListDiff,
     /// What the policy denies and a waiver lets through, one sentence each.
-    pub waivers: ListDiff,
+    pub(crate) waivers: ListDiff,
     /// What the charts need in some profile and was left out with its component, one sentence each.
-    pub left_out: ListDiff,
+    pub(crate) left_out: ListDiff,
     /// What the policy let through when the charts were checked, one sentence each.
-    pub exceptions: ListDiff,
-    pub images: Vec<ImageDiff>,
-    pub artifacts: Vec<ImageDiff>,
-    pub charts: Vec<ChartDiff>,
+    pub(crate) exceptions: ListDiff,
+    pub(crate) images: Vec<ImageDiff>,
+    pub(crate) artifacts: Vec<ImageDiff>,
+    pub(crate) charts: Vec<ChartDiff>,
     /// The profiles that changed, with the names of their values files.
-    pub profiles: Vec<Difference>,
+    pub(crate) profiles: Vec<Difference>,
     /// What is installed together, when that changed, by the name of the release.
-    pub releases: Vec<Difference>,
+    pub(crate) releases: Vec<Difference>,
     /// How namespaces are created, when that changed.
-    pub namespaces: Vec<Difference>,
-    pub values: Vec<ValuesDiff>,
+    pub(crate) namespaces: Vec<Difference>,
+    pub(crate) values: Vec<ValuesDiff>,
     /// The migrations that changed. One that exists should not.
-    pub migrations: Vec<FileDiff>,
-    pub programs: Vec<FileDiff>,
+    pub(crate) migrations: Vec<FileDiff>,
+    pub(crate) programs: Vec<FileDiff>,
     /// Where charts, programs and files come from, when that changed, by entry.
-    pub origins: Vec<Difference>,
-    pub files: Vec<FileDiff>,
+    pub(crate) origins: Vec<Difference>,
+    pub(crate) files: Vec<FileDiff>,
     /// What has to be transferred to where the old bundle is.
-    pub carry: Carry,
+    pub(crate) carry: Carry,
 }
 
 /// One thing that was something else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// What it is about: a property, or a path in a file.
-    pub subject: String,
+    pub(crate) subject: String,
     /// What it was; nothing when it was not there.
-    pub old: Option<String>,
+    pub(crate) old: Option<String>,
     /// What it is; nothing when it is gone.
-    pub new: Option<String>,
+    pub(crate) new: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Change {
+pub(crate) enum Change {
     /// The old bundle does not have it.
     Added,
     /// The new bundle does not have it.
@@ -88,9 +88,9 @@ pub enum Change {
 
 /// Texts of one list and not in the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ListDiff {
-    pub added: Vec<String>,
-    pub removed: Vec<String>,
+pub(crate) struct ListDiff {
+    pub(crate) added: Vec<String>,
+    pub(crate) removed: Vec<String>,
 }
 
 impl Difference {
@@ -135,7 +135,7 @@ impl ListDiff {
 }
 
 impl Diff {
-    pub fn between(old: &BundleView, new: &BundleView) -> Result<Self, DiffError> {
+    pub(crate) fn between(old: &BundleView, new: &BundleView) -> Result<Self, DiffError> {
         let (before, after) = (old.index(), new.index());
         let (left, right) = (Side::of(old), Side::of(new));
         let images = images::between(old, new, |index| &index.images)?;

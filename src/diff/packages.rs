@@ -21,13 +21,13 @@ const ROOT: &str = "SPDXRef-DocumentRoot";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PackagesDiff {
-    pub platforms: Vec<String>,
-    pub known: bool,
+pub(crate) struct PackagesDiff {
+    pub(crate) platforms: Vec<String>,
+    pub(crate) known: bool,
     /// Why it is not known.
-    pub why: Option<String>,
+    pub(crate) why: Option<String>,
     /// The packages with their versions; several versions of one package are separated by commas.
-    pub differences: Vec<Difference>,
+    pub(crate) differences: Vec<Difference>,
 }
 
 type Packages = BTreeMap<String, BTreeSet<String>>;

@@ -13,16 +13,16 @@ use rune_core::digest::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Side {
-    pub name: String,
-    pub version: String,
-    pub digest: Digest,
-    pub bytes: u64,
+pub(crate) struct Side {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) digest: Digest,
+    pub(crate) bytes: u64,
     /// Whether a trusted key or digest authenticates it.
-    pub verified: bool,
+    pub(crate) verified: bool,
     /// Who signed, by name if there is one and key; of an unverified bundle, what the signatures
     /// claim.
-    pub signers: Vec<String>,
+    pub(crate) signers: Vec<String>,
 }
 
 impl Side {

@@ -20,16 +20,16 @@ const MAX_SHOWN: usize = 160;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ValuesDiff {
-    pub file: String,
+pub(crate) struct ValuesDiff {
+    pub(crate) file: String,
     /// The profiles that use it; none for a file of a chart.
-    pub profiles: Vec<String>,
-    pub change: Change,
+    pub(crate) profiles: Vec<String>,
+    pub(crate) change: Change,
     /// What differs, by path; what looks like a secret is not shown. Empty when the file is in one
     /// bundle alone.
-    pub differences: Vec<Difference>,
+    pub(crate) differences: Vec<Difference>,
     /// What else is to be said: that nothing but comments changed, or that the file cannot be read.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 /// The profiles that changed, with their charts and the names of their values files.

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum AdvisoryKind {
+pub(crate) enum AdvisoryKind {
     OpenVex,
     Csaf,
     CycloneDx,
@@ -24,17 +24,17 @@ pub enum AdvisoryKind {
 
 /// What an advisory says about one vulnerability in some products. Nobody has verified it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AdvisoryStatement {
+pub(crate) struct AdvisoryStatement {
     /// `CVE-2024-1234`, or another name.
-    pub vulnerability: String,
+    pub(crate) vulnerability: String,
     /// In the words of the format: `not_affected`, `known_affected`, `exploitable`.
-    pub status: String,
+    pub(crate) status: String,
     /// As the advisory calls them, sorted.
-    pub products: Vec<String>,
+    pub(crate) products: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum AdvisoryError {
+pub(crate) enum AdvisoryError {
     #[error("it is not UTF-8 text")]
     Text,
     #[error("it is not JSON: {0}")]
@@ -48,9 +48,9 @@ pub enum AdvisoryError {
 }
 
 impl AdvisoryKind {
-    pub const ALL: [Self; 4] = [Self::OpenVex, Self::Csaf, Self::CycloneDx, Self::Text];
+    pub(crate) const ALL: [Self; 4] = [Self::OpenVex, Self::Csaf, Self::CycloneDx, Self::Text];
 
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::OpenVex => "openvex",
             Self::Csaf => "csaf",
@@ -60,7 +60,7 @@ impl AdvisoryKind {
     }
 
     /// Reads what an advisory of this kind says; a text says nothing to a program.
-    pub fn read(self, bytes: &[u8]) -> Result<Vec<AdvisoryStatement>, AdvisoryError> {
+    pub(crate) fn read(self, bytes: &[u8]) -> Result<Vec<AdvisoryStatement>, AdvisoryError> {
         let text = std::str::from_utf8(bytes).map_err(|_| AdvisoryError::Text)?;
         let document = || serde_json::from_str::<Value>(text).map_err(AdvisoryError::Json);
         match self {

@@ -40,7 +40,7 @@ const TIMESTAMPED: &str = "application/vnd.dev.sigstore.bundle+json;version=0.2"
 
 /// The trusted CAs, logs and TSAs.
 #[derive(Clone)]
-pub struct TrustedRoot {
+pub(crate) struct TrustedRoot {
     digest: Digest,
     verifier: Arc<Verifier>,
     policy: VerificationPolicy,
@@ -54,13 +54,13 @@ pub(super) struct Certified(Result<Box<Bundle>, String>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
     /// The URL of the OpenID Connect issuer of the identity.
-    pub issuer: String,
+    pub(crate) issuer: String,
     /// The identity: an e-mail address, or the URI of a workflow.
-    pub subject: String,
+    pub(crate) subject: String,
     /// When it was signed at the latest, in seconds since 1970.
-    pub seconds: i64,
+    pub(crate) seconds: i64,
     /// The same in RFC 3339.
-    pub time: String,
+    pub(crate) time: String,
 }
 
 impl TrustedRoot {
@@ -68,7 +68,7 @@ impl TrustedRoot {
     ///
     /// # Errors
     /// When it is not a trusted root, or names no CA.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         provider::install();
         let root = sigstore_verify::trust_root::TrustedRoot::from_json(text)
             .map_err(|error| error.to_string())?;

@@ -23,7 +23,7 @@ const TYPES: [(&str, SbomFormat); 4] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum SbomFormat {
+pub(crate) enum SbomFormat {
     #[serde(rename = "spdx")]
     Spdx,
     #[serde(rename = "cyclonedx")]
@@ -38,7 +38,7 @@ pub enum SbomFormat {
 /// In which way an SBOM comes with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum SbomSource {
+pub(crate) enum SbomSource {
     /// An attestation within the image index.
     Attestation,
     Referrer,
@@ -48,15 +48,15 @@ pub enum SbomSource {
 /// An SBOM that comes with an image. Nobody has read or verified it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct FoundSbom {
-    pub source: SbomSource,
-    pub format: SbomFormat,
+    pub(crate) source: SbomSource,
+    pub(crate) format: SbomFormat,
     /// Of the manifest that has it.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 impl SbomFormat {
     /// The format that a predicate type says, in whatever version.
-    pub fn of_predicate(predicate: &str) -> Option<Self> {
+    pub(crate) fn of_predicate(predicate: &str) -> Option<Self> {
         let is_of = |family: &str| {
             let rest = predicate.strip_prefix(family);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -72,7 +72,7 @@ impl SbomFormat {
         known.find_map(|(name, format)| plain.eq_ignore_ascii_case(name).then_some(format))
     }
 
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Spdx => "SPDX",
             Self::CycloneDx => "CycloneDX",
@@ -84,12 +84,12 @@ impl SbomFormat {
 
 impl FoundSbom {
     /// The SBOMs in an attestation within an index, by the predicate types that it states.
-    pub fn in_attestation(digest: Digest, predicates: &[String]) -> Vec<Self> {
+    pub(crate) fn in_attestation(digest: Digest, predicates: &[String]) -> Vec<Self> {
         Self::of_predicates(SbomSource::Attestation, digest, predicates)
     }
 
     /// The SBOMs in an artifact about an image.
-    pub fn in_referrer(
+    pub(crate) fn in_referrer(
         digest: Digest,
         artifact_type: Option<&str>,
         predicates: &[String],
@@ -130,7 +130,7 @@ impl FoundSbom {
         found
     }
 
-    pub fn sentence(self) -> String {
+    pub(crate) fn sentence(self) -> String {
         let source = match self.source {
             SbomSource::Attestation => "attestation",
             SbomSource::Referrer => "referrer",

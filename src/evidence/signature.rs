@@ -46,7 +46,7 @@ pub struct ImageSignature {
 
 impl ImageSignature {
     /// Whether the signed bytes name this image.
-    pub fn is_of(&self, image: Digest) -> bool {
+    pub(crate) fn is_of(&self, image: Digest) -> bool {
         self.images.contains(&image)
     }
 
@@ -54,7 +54,7 @@ impl ImageSignature {
         &self.signature
     }
 
-    pub fn is_by(&self, key: &PublicKey) -> bool {
+    pub(crate) fn is_by(&self, key: &PublicKey) -> bool {
         self.signature.check(key, &self.message).is_ok()
     }
 
@@ -62,7 +62,11 @@ impl ImageSignature {
     ///
     /// # Errors
     /// When certificate, log entry, timestamp or signature do not verify, or cannot be verified.
-    pub fn signer(&self, image: Digest, root: &TrustedRoot) -> Option<Result<Signer, String>> {
+    pub(crate) fn signer(
+        &self,
+        image: Digest,
+        root: &TrustedRoot,
+    ) -> Option<Result<Signer, String>> {
         let certified = self.certified.as_ref()?;
         Some(certified.verify(&self.message, image, root))
     }

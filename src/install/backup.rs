@@ -16,7 +16,7 @@ use rune_core::{
 const INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
-pub enum BackupError {
+pub(crate) enum BackupError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(

@@ -26,12 +26,12 @@ pub(crate) struct Requirements<'a> {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Check {
+pub(crate) struct Check {
     /// What it is about: `kubernetes`, `rights`, `storage`, ….
-    pub about: &'static str,
-    pub needed: String,
-    pub available: String,
-    pub verdict: Verdict,
+    pub(crate) about: &'static str,
+    pub(crate) needed: String,
+    pub(crate) available: String,
+    pub(crate) verdict: Verdict,
     #[serde(skip)]
     kind: FailureKind,
     /// What provides what is missing, such as a command.
@@ -50,7 +50,7 @@ pub enum Verdict {
 
 #[derive(Debug, thiserror::Error)]
 #[error("the cluster lacks {}:{}", count(.0.len()), .0.iter().map(|check| format!("\n  {check}")).collect::<String>())]
-pub struct Problems(Vec<Check>);
+pub(crate) struct Problems(Vec<Check>);
 
 fn count(problems: usize) -> String {
     if problems == 1 {
@@ -106,7 +106,7 @@ impl Failure for Problems {
 
 impl Problems {
     /// Passes when nothing is missing.
-    pub fn among(checks: &[Check]) -> Result<(), Self> {
+    pub(crate) fn among(checks: &[Check]) -> Result<(), Self> {
         let missing: Vec<Check> = checks
             .iter()
             .filter(|check| check.verdict == Verdict::Missing)
@@ -122,7 +122,7 @@ impl Problems {
 
 impl Check {
     /// One thing that was checked; `kind` decides the exit code when it is missing.
-    pub fn new(
+    pub(crate) fn new(
         about: &'static str,
         kind: FailureKind,
         needed: impl Into<String>,
@@ -141,7 +141,7 @@ impl Check {
 
     /// The same with what provides what is missing, in order.
     #[must_use]
-    pub fn with_remedies(self, remedies: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn with_remedies(self, remedies: impl IntoIterator<Item = String>) -> Self {
         Self {
             remedies: remedies.into_iter().collect(),
             ..self

@@ -21,18 +21,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Default)]
-pub struct ClusterOptions {
+pub(crate) struct ClusterOptions {
     /// Files with clusters and credentials, as `KUBECONFIG` lists them; none means the account of
     /// the pod that this runs in.
-    pub kubeconfigs: Vec<Utf8PathBuf>,
+    pub(crate) kubeconfigs: Vec<Utf8PathBuf>,
     /// The context; without one, the current context.
-    pub context: Option<String>,
+    pub(crate) context: Option<String>,
     /// The namespace; without one, that of the context.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
 }
 
 #[derive(Clone)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     client: Client,
     namespace: String,
     address: String,
@@ -41,7 +41,7 @@ pub struct Cluster {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
+pub(crate) enum ClusterError {
     #[error("there is no kubeconfig, and this is not a pod of a cluster")]
     Nowhere,
     #[error("the kubeconfig cannot be used: {0}")]
@@ -128,7 +128,7 @@ impl std::fmt::Debug for Cluster {
 
 impl Cluster {
     /// Finds the API server and asks for its version.
-    pub async fn connect(options: &ClusterOptions) -> Result<Self, ClusterError> {
+    pub(crate) async fn connect(options: &ClusterOptions) -> Result<Self, ClusterError> {
         // The library takes the provider of the process; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut config = configuration(options).await?;
@@ -176,27 +176,27 @@ impl Cluster {
 
     /// The same cluster, acted on in another namespace.
     #[must_use]
-    pub fn in_namespace(&self, namespace: &str) -> Self {
+    pub(crate) fn in_namespace(&self, namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
             ..self.clone()
         }
     }
 
-    pub fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    pub const fn version(&self) -> &semver::Version {
+    pub(crate) const fn version(&self) -> &semver::Version {
         &self.version
     }
 
     /// The unique id of `kube-system`, where it may be seen.
-    pub fn id(&self) -> Option<&str> {
+    pub(crate) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
@@ -209,7 +209,7 @@ impl Cluster {
     }
 
     /// What the API server answers to a GET of a path, as it comes.
-    pub async fn get(&self, doing: &str, path: &str) -> Result<Vec<u8>, ClusterError> {
+    pub(crate) async fn get(&self, doing: &str, path: &str) -> Result<Vec<u8>, ClusterError> {
         let refused = |code: u16, message: String| ClusterError::Refused {
             doing: doing.to_owned(),
             code,

@@ -13,7 +13,7 @@ use rune_core::{
 };
 
 #[derive(Debug, thiserror::Error)]
-pub enum InstallError {
+pub(crate) enum InstallError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]

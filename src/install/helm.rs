@@ -56,7 +56,7 @@ const IGNORED: [&str; 29] = [
 ];
 
 #[derive(Debug)]
-pub struct ReleaseHelm {
+pub(crate) struct ReleaseHelm {
     program: Utf8PathBuf,
     version: String,
     scratch: ScratchDirectory,
@@ -70,13 +70,13 @@ pub struct ReleaseHelm {
 
 /// A revision of the release, as Helm remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Revision {
+pub(crate) struct Revision {
     #[serde(rename = "revision")]
-    pub number: u64,
+    pub(crate) number: u64,
     /// `deployed`, `superseded`, `failed`, `pending-upgrade`, ….
-    pub status: String,
+    pub(crate) status: String,
     /// The chart, `name-version`.
-    pub chart: String,
+    pub(crate) chart: String,
 }
 
 /// How a call of Helm ended.
@@ -88,7 +88,7 @@ pub(super) struct Ended {
 }
 
 impl ReleaseHelm {
-    pub fn new(
+    pub(crate) fn new(
         helm: &Helm,
         program: &Utf8Path,
         cluster: &Cluster,
@@ -114,32 +114,32 @@ impl ReleaseHelm {
     }
 
     /// What Helm calls its version.
-    pub fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
     /// Whether it is Helm 3, which sends no hooks to a post-renderer.
-    pub fn is_3(&self) -> bool {
+    pub(crate) fn is_3(&self) -> bool {
         self.version.starts_with("v3.")
     }
 
-    pub fn release(&self) -> &str {
+    pub(crate) fn release(&self) -> &str {
         &self.release
     }
 
     /// Whether somebody asked this program to end.
-    pub const fn interrupt(&self) -> &Interrupt {
+    pub(crate) const fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 
     /// Writes a file that Helm is to read; it goes with this value.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Utf8PathBuf, InstallError> {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<Utf8PathBuf, InstallError> {
         Ok(self.scratch.write(name, bytes)?)
     }
 
     /// Renders the chart as it would be installed now, hooks included: the cluster is asked,
     /// nothing is changed.
-    pub async fn render(
+    pub(crate) async fn render(
         &self,
         chart: &Utf8Path,
         values: &[String],
@@ -181,13 +181,13 @@ impl ReleaseHelm {
     }
 
     /// The files of `crds/` of the chart and its subcharts.
-    pub async fn definitions(&self, chart: &Utf8Path) -> Result<String, InstallError> {
+    pub(crate) async fn definitions(&self, chart: &Utf8Path) -> Result<String, InstallError> {
         let doing = "show the custom resource definitions of the chart";
         self.ask(doing, &["show", "crds", chart.as_str()]).await
     }
 
     /// What is installed, hooks included; empty when nothing is.
-    pub async fn installed(&self, revision: u64) -> Result<String, InstallError> {
+    pub(crate) async fn installed(&self, revision: u64) -> Result<String, InstallError> {
         let number = revision.to_string();
         let manifest = self
             .ask(
@@ -205,7 +205,7 @@ impl ReleaseHelm {
     }
 
     /// The values that a revision was installed with, beside those of its chart.
-    pub async fn values(&self, revision: u64) -> Result<serde_json::Value, InstallError> {
+    pub(crate) async fn values(&self, revision: u64) -> Result<serde_json::Value, InstallError> {
         let doing = "say with which values the release was installed";
         let number = revision.to_string();
         let given = ["get", "values", &self.release, "--revision", &number];
@@ -219,7 +219,7 @@ impl ReleaseHelm {
     }
 
     /// The revisions of the release, oldest first; none when there is no release.
-    pub async fn history(&self) -> Result<Vec<Revision>, InstallError> {
+    pub(crate) async fn history(&self) -> Result<Vec<Revision>, InstallError> {
         let doing = "say which revisions there are";
         let ended = self
             .run(&["history", &self.release, "--output", "json", "--max", "256"])

@@ -104,7 +104,7 @@ pub(crate) struct InstallRecord {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum InstallRecordError {
+pub(crate) enum InstallRecordError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(
@@ -281,7 +281,7 @@ impl InstallRecord {
     }
 
     /// Evaluates a bundle by what is there, installed or begun.
-    pub(crate) fn evaluate(
+    pub fn evaluate(
         &self,
         bundle: &str,
         version: &Version,

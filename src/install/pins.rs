@@ -22,7 +22,7 @@ use rune_core::{
 const REGISTRY_VALUE: &str = "imageRegistry";
 
 #[derive(Debug, thiserror::Error)]
-pub enum PinError {
+pub(crate) enum PinError {
     #[error(transparent)]
     Chart(#[from] ChartError),
     #[error(transparent)]

@@ -45,7 +45,7 @@ pub struct ImageMap {
 
 /// The post-renderer as Helm is to start it.
 #[derive(Debug)]
-pub struct PostRenderer {
+pub(crate) struct PostRenderer {
     arguments: Vec<String>,
     plugins: Option<Utf8PathBuf>,
     /// Removes the map when this value goes.
@@ -87,7 +87,7 @@ impl Failure for MapError {
 
 impl ImageMap {
     /// Writes the map, and tells how Helm starts this program with it.
-    pub fn post_renderer(&self, is_helm_3: bool) -> Result<PostRenderer, InstallError> {
+    pub(crate) fn post_renderer(&self, is_helm_3: bool) -> Result<PostRenderer, InstallError> {
         let program = own_program()?;
         let scratch = ScratchDirectory::create()?;
         let bytes = json!(self).to_string().into_bytes();

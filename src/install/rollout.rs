@@ -46,7 +46,7 @@ pub(crate) struct Wanted<'a> {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{}{what}: {said}; {state}{}{}", subject(.release, .others), sentences(.pods), places(.others))]
-pub struct RolloutError {
+pub(crate) struct RolloutError {
     release: String,
     what: &'static str,
     said: String,
@@ -67,12 +67,12 @@ struct PlaceReport<'a> {
 
 impl RolloutError {
     /// The state in which the release was left.
-    pub const fn state(&self) -> &State {
+    pub(crate) const fn state(&self) -> &State {
         &self.state
     }
 
     /// A release whose installation was not begun, after others were installed.
-    pub fn not_begun(
+    pub(crate) fn not_begun(
         helm: &ReleaseHelm,
         cluster: &Cluster,
         error: &InstallError,
@@ -91,7 +91,7 @@ impl RolloutError {
 
     /// Says where the other releases of the same installation are.
     #[must_use]
-    pub fn with_others(mut self, others: Vec<(String, State)>) -> Self {
+    pub(crate) fn with_others(mut self, others: Vec<(String, State)>) -> Self {
         self.others = others;
         self
     }

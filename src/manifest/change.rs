@@ -14,18 +14,18 @@ use rune_core::{
 
 /// One difference: what it is about, and what it was and is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Change {
+pub(crate) struct Change {
     /// What it is about: an image, a chart, a file.
-    pub subject: String,
+    pub(crate) subject: String,
     /// Its reference, when it is an image or artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reference: Option<Reference>,
+    pub(crate) reference: Option<Reference>,
     /// Which of its properties: `digest`, `version`.
-    pub property: &'static str,
+    pub(crate) property: &'static str,
     /// What the lock says; nothing when the lock does not have it.
-    pub old: Option<String>,
+    pub(crate) old: Option<String>,
     /// What is the case; nothing when it is gone.
-    pub new: Option<String>,
+    pub(crate) new: Option<String>,
 }
 
 /// A lock says something else than the manifest or the files of the project.
@@ -36,7 +36,7 @@ pub(crate) struct StaleLock {
 
 impl Lock {
     /// What is different in `new`, sorted by subject.
-    pub fn changes(&self, new: &Self) -> Vec<Change> {
+    pub(crate) fn changes(&self, new: &Self) -> Vec<Change> {
         let both = self
             .images_and_artifacts()
             .chain(new.images_and_artifacts());
@@ -210,7 +210,7 @@ const REFERRER: &str = "artifact";
 impl Change {
     /// Whether an artifact about an image is there that the lock does not have, which is not a
     /// difference of what the lock has.
-    pub fn is_new_referrer(&self) -> bool {
+    pub(crate) fn is_new_referrer(&self) -> bool {
         self.property == REFERRER && self.old.is_none()
     }
 }

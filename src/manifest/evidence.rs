@@ -33,7 +33,7 @@ enum Builder {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum EvidenceError {
+pub(crate) enum EvidenceError {
     #[error(transparent)]
     Gone(Box<LockedImageGone>),
     #[error(transparent)]
@@ -52,14 +52,14 @@ impl Failure for EvidenceError {
 impl Evidence {
     /// Says with which key, if any, the builder signs the images when the bundle is built.
     #[must_use]
-    pub fn with_builder(mut self, fingerprint: Option<Digest>) -> Self {
+    pub(crate) fn with_builder(mut self, fingerprint: Option<Digest>) -> Self {
         self.builder = fingerprint.map_or(Builder::Nobody, Builder::Key);
         self
     }
 
     /// Has the age of signatures checked, as of a time.
     #[must_use]
-    pub const fn locked_at(mut self, now: SystemTime) -> Self {
+    pub(crate) const fn locked_at(mut self, now: SystemTime) -> Self {
         self.locked_at = Some(now);
         self
     }
@@ -71,7 +71,7 @@ impl Evidence {
 
     /// Fetches what is missing of the signatures of all images and artifacts of which the policy
     /// demands some.
-    pub async fn completed(
+    pub(crate) async fn completed(
         mut self,
         policy: &Policy,
         lock: &Lock,

@@ -18,7 +18,7 @@ use rune_core::{
 pub struct FetchedCharts(BTreeMap<String, Package>);
 
 #[derive(Debug, thiserror::Error)]
-pub enum LockedChartError {
+pub(crate) enum LockedChartError {
     #[error("the chart `{name}` that the lock pins is no longer available")]
     Gone { name: String, source: RemoteError },
     #[error(
@@ -66,7 +66,7 @@ impl Failure for LockedChartError {
 
 impl FetchedCharts {
     /// A chart of the manifest, if it comes from elsewhere.
-    pub fn get(&self, chart: &Chart) -> Option<&Package> {
+    pub(crate) fn get(&self, chart: &Chart) -> Option<&Package> {
         chart.remote().and_then(|_| self.0.get(&chart.id()))
     }
 
@@ -75,7 +75,7 @@ impl FetchedCharts {
     }
 
     /// Fetches what the manifest names, whatever a lock pins.
-    pub async fn named(
+    pub(crate) async fn named(
         project: &Project,
         client: &Client,
         progress: &dyn Progress,
@@ -97,7 +97,7 @@ impl FetchedCharts {
     }
 
     /// Fetches what the lock pins and is not here yet.
-    pub async fn complete(
+    pub(crate) async fn complete(
         mut self,
         project: &Project,
         lock: &Lock,

@@ -14,7 +14,7 @@ pub struct LockedImageGone {
 impl LockedImageGone {
     /// Takes an error for this one if it says that a digest of the image or artifact is
     /// missing; else gives it back.
-    pub fn from_missing(name: &str, error: RegistryError) -> Result<Self, RegistryError> {
+    pub(crate) fn from_missing(name: &str, error: RegistryError) -> Result<Self, RegistryError> {
         if error.is_missing_digest() {
             Ok(Self {
                 name: name.to_owned(),

@@ -37,45 +37,45 @@ const HEADER: &str = "# written by rune-bundle lock; do not edit\n";
 pub struct Lock {
     /// 1; with other tags, charts or files from elsewhere 2; with referrers or artifacts 3; with
     /// images of several programs [`LOCK_FORMAT_VERSION`].
-    pub format_version: u32,
-    pub bundle: BundleIdentity,
-    pub platforms: Platforms,
+    pub(crate) format_version: u32,
+    pub(crate) bundle: BundleIdentity,
+    pub(crate) platforms: Platforms,
     /// Images, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub images: Vec<LockedImage>,
+    pub(crate) images: Vec<LockedImage>,
     /// Other artifacts of registries, sorted by name; all of each is included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub artifacts: Vec<LockedImage>,
+    pub(crate) artifacts: Vec<LockedImage>,
     /// Charts, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub charts: Vec<LockedChart>,
+    pub(crate) charts: Vec<LockedChart>,
     /// The SQL migrations, if the manifest has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub migrations: Option<LockedMigrations>,
+    pub(crate) migrations: Option<LockedMigrations>,
     /// Programs, sorted by platform and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub binaries: Vec<LockedBinary>,
+    pub(crate) binaries: Vec<LockedBinary>,
     /// Other files that come from web servers, sorted by path. Those of the project are read when a
     /// bundle is built.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<LockedFile>,
+    pub(crate) files: Vec<LockedFile>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BundleIdentity {
-    pub name: String,
-    pub version: Version,
+pub(crate) struct BundleIdentity {
+    pub(crate) name: String,
+    pub(crate) version: Version,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedChart {
+pub(crate) struct LockedChart {
     /// Name in `Chart.yaml`.
-    pub name: String,
+    pub(crate) name: String,
     /// Version in `Chart.yaml`.
-    pub version: ChartVersion,
-    pub source: LockedChartSource,
+    pub(crate) version: ChartVersion,
+    pub(crate) source: LockedChartSource,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ pub struct LockedChart {
     rename_all_fields = "camelCase",
     deny_unknown_fields
 )]
-pub enum LockedChartSource {
+pub(crate) enum LockedChartSource {
     /// A directory of the project. Its files are the project's own and versioned with it.
     Directory {
         /// Path relative to the project directory.
@@ -122,54 +122,54 @@ pub enum LockedChartSource {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedMigrations {
+pub(crate) struct LockedMigrations {
     /// Directory relative to the project directory.
-    pub path: Utf8PathBuf,
+    pub(crate) path: Utf8PathBuf,
     /// The version of the schema after the last of them.
-    pub schema_version: u32,
+    pub(crate) schema_version: u32,
     /// The files in the order in which they are applied.
-    pub files: Vec<LockedMigration>,
+    pub(crate) files: Vec<LockedMigration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedMigration {
-    pub version: u32,
-    pub file: String,
+pub(crate) struct LockedMigration {
+    pub(crate) version: u32,
+    pub(crate) file: String,
     /// Digest of its bytes.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedBinary {
-    pub name: String,
+pub(crate) struct LockedBinary {
+    pub(crate) name: String,
     #[serde(with = "platform_text")]
-    pub platform: Platform,
+    pub(crate) platform: Platform,
     /// Path relative to the project directory, of one of the project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<Utf8PathBuf>,
+    pub(crate) path: Option<Utf8PathBuf>,
     /// Where one from a web server is, without a query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
     /// Digest of its bytes.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedFile {
-    pub path: Utf8PathBuf,
+pub(crate) struct LockedFile {
+    pub(crate) path: Utf8PathBuf,
     /// Where it is, without a query.
-    pub url: String,
+    pub(crate) url: String,
     /// Digest of its bytes.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -220,7 +220,7 @@ impl Lock {
 
     const THIRD_FORMAT: u32 = 3;
 
-    pub fn read(path: &Utf8Path) -> Result<Self, LockError> {
+    pub(crate) fn read(path: &Utf8Path) -> Result<Self, LockError> {
         let text = fsx::read_to_string(path, MAX_LOCK_BYTES).map_err(LockError::File)?;
         Self::parse(path, &text)
     }
@@ -253,12 +253,12 @@ impl Lock {
 
     /// Replaces or creates the lock file. Fails when it cannot be written; an old file is then
     /// untouched.
-    pub fn write(&self, path: &Utf8Path) -> Result<(), LockError> {
+    pub(crate) fn write(&self, path: &Utf8Path) -> Result<(), LockError> {
         fsx::write_atomic(path, self.to_text()?.as_bytes()).map_err(LockError::File)
     }
 
     /// Notes that the registry of an image has the same digest under another tag.
-    pub fn add_other_tag(&mut self, image: &str, tag: &str) {
+    pub(crate) fn add_other_tag(&mut self, image: &str, tag: &str) {
         for image in self.images.iter_mut().filter(|locked| {
             locked.name == image && !locked.other_tags.iter().any(|known| known == tag)
         }) {
@@ -293,15 +293,15 @@ impl Lock {
         };
     }
 
-    pub fn image(&self, name: &str) -> Option<&LockedImage> {
+    pub(crate) fn image(&self, name: &str) -> Option<&LockedImage> {
         self.images.iter().find(|image| image.name == name)
     }
 
-    pub fn artifact(&self, name: &str) -> Option<&LockedImage> {
+    pub(crate) fn artifact(&self, name: &str) -> Option<&LockedImage> {
         self.artifacts.iter().find(|artifact| artifact.name == name)
     }
 
-    pub fn named(&self, kind: SubjectKind, name: &str) -> Option<&LockedImage> {
+    pub(crate) fn named(&self, kind: SubjectKind, name: &str) -> Option<&LockedImage> {
         match kind {
             SubjectKind::Image => self.image(name),
             SubjectKind::Artifact => self.artifact(name),
@@ -309,7 +309,7 @@ impl Lock {
     }
 
     /// Images and artifacts, with what each is.
-    pub fn images_and_artifacts(&self) -> impl Iterator<Item = (SubjectKind, &LockedImage)> {
+    pub(crate) fn images_and_artifacts(&self) -> impl Iterator<Item = (SubjectKind, &LockedImage)> {
         let images = self.images.iter().map(|image| (SubjectKind::Image, image));
         let artifacts = self.artifacts.iter();
         images.chain(artifacts.map(|artifact| (SubjectKind::Artifact, artifact)))

@@ -12,26 +12,26 @@ use rune_core::digest::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedImage {
-    pub name: String,
-    pub reference: Reference,
+pub(crate) struct LockedImage {
+    pub(crate) name: String,
+    pub(crate) reference: Reference,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub component: Option<String>,
+    pub(crate) component: Option<String>,
     /// Licence as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub license: Option<String>,
+    pub(crate) license: Option<String>,
     /// Whether it is included although no chart refers to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub extra: bool,
+    pub(crate) extra: bool,
     /// Other tags that the charts have for its digest, and that the registry had for it, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub other_tags: Vec<String>,
-    pub content: LockedContent,
+    pub(crate) other_tags: Vec<String>,
+    pub(crate) content: LockedContent,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum LockedContent {
+pub(crate) enum LockedContent {
     Registry(PulledImage),
     Build(BuiltImage),
 }
@@ -41,129 +41,129 @@ pub enum LockedContent {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PulledImage {
     /// What the reference resolves to: an image index, or a single image manifest.
-    pub root: Blob,
+    pub(crate) root: Blob,
     /// The image manifests, in the order of the image index; exactly the root for a single image,
     /// none of an artifact.
-    pub manifests: Vec<LockedManifest>,
+    pub(crate) manifests: Vec<LockedManifest>,
     /// The attestation manifests of the image index, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attestations: Vec<LockedAttestation>,
+    pub(crate) attestations: Vec<LockedAttestation>,
     /// The indexes within the image index; what they list is among the other lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub indexes: Vec<LockedIndex>,
+    pub(crate) indexes: Vec<LockedIndex>,
     /// Everything else that the image index lists, such as artifacts beside the images; exactly the
     /// root for a single artifact.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub artifacts: Vec<LockedArtifact>,
+    pub(crate) artifacts: Vec<LockedArtifact>,
     /// Digests of entries that cannot be verified here, because they are of an algorithm other than
     /// SHA-256. They are never included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unsupported: Vec<String>,
+    pub(crate) unsupported: Vec<String>,
     /// Artifacts about what is included of it, such as signatures, sorted by subject and digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub referrers: Vec<LockedReferrer>,
+    pub(crate) referrers: Vec<LockedReferrer>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedIndex {
+pub(crate) struct LockedIndex {
     /// Whether the bundle includes it: when it includes anything below it, or everything.
-    pub carried: bool,
-    pub manifest: Blob,
+    pub(crate) carried: bool,
+    pub(crate) manifest: Blob,
 }
 
 /// A manifest in an index that is neither an image nor an attestation, or that nobody read because
 /// it is not included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedArtifact {
+pub(crate) struct LockedArtifact {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "platform_text::option"
     )]
-    pub platform: Option<Platform>,
+    pub(crate) platform: Option<Platform>,
     /// What kind of artifact it is, as the image index says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
-    pub carried: bool,
-    pub manifest: Blob,
+    pub(crate) artifact_type: Option<String>,
+    pub(crate) carried: bool,
+    pub(crate) manifest: Blob,
     /// Its configuration and layers, when it is included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub blobs: Vec<Blob>,
+    pub(crate) blobs: Vec<Blob>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedManifest {
+pub(crate) struct LockedManifest {
     /// What it is for; absent when neither index nor configuration say so.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "platform_text::option"
     )]
-    pub platform: Option<Platform>,
+    pub(crate) platform: Option<Platform>,
     /// Whether the bundle includes it; the manifest's `platforms` decide.
-    pub carried: bool,
-    pub manifest: Blob,
+    pub(crate) carried: bool,
+    pub(crate) manifest: Blob,
     /// Its configuration; not read unless it is included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<Blob>,
+    pub(crate) config: Option<Blob>,
     /// Its layers, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<Blob>,
+    pub(crate) layers: Vec<Blob>,
 }
 
 /// An attestation manifest: what somebody says about one image manifest of the same index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedAttestation {
-    pub attests: Digest,
+pub(crate) struct LockedAttestation {
+    pub(crate) attests: Digest,
     /// Whether the bundle includes it; so it does when it includes the manifest.
-    pub carried: bool,
+    pub(crate) carried: bool,
     /// The in-toto predicate types of its layers, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub predicates: Vec<String>,
-    pub manifest: Blob,
+    pub(crate) predicates: Vec<String>,
+    pub(crate) manifest: Blob,
     /// Its configuration; not read unless it is included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<Blob>,
+    pub(crate) config: Option<Blob>,
     /// Its layers, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<Blob>,
+    pub(crate) layers: Vec<Blob>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BuiltImage {
+pub(crate) struct BuiltImage {
     /// The programs, sorted by platform. The first one of a platform is what a container runs.
-    pub binaries: Vec<BuiltBinary>,
+    pub(crate) binaries: Vec<BuiltBinary>,
 }
 
 /// A program of one platform in an image that is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BuiltBinary {
+pub(crate) struct BuiltBinary {
     #[serde(with = "platform_text")]
-    pub platform: Platform,
+    pub(crate) platform: Platform,
     /// Path relative to the project directory.
-    pub path: Utf8PathBuf,
+    pub(crate) path: Utf8PathBuf,
     /// Digest of its bytes.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 impl BuiltBinary {
     /// Its name in an image of several programs: that of the file.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.path.file_name().unwrap_or_default()
     }
 }
 
 impl BuiltImage {
     /// The programs beside the first one of their platform.
-    pub fn beside(&self) -> impl Iterator<Item = &BuiltBinary> {
+    pub(crate) fn beside(&self) -> impl Iterator<Item = &BuiltBinary> {
         let pairs = self.binaries.iter().zip(self.binaries.iter().skip(1));
         pairs
             .filter(|(before, binary)| before.platform == binary.platform)
@@ -174,22 +174,22 @@ impl BuiltImage {
 /// A blob in a registry: what it is, which digest it has, how large it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Blob {
-    pub media_type: String,
+pub(crate) struct Blob {
+    pub(crate) media_type: String,
     /// Digest of its bytes.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 /// One manifest of an image with everything that belongs to it, whatever its role.
 #[derive(Debug, Clone, Copy)]
-pub struct ManifestContent<'a> {
-    pub carried: bool,
-    pub manifest: &'a Blob,
-    pub config: Option<&'a Blob>,
+pub(crate) struct ManifestContent<'a> {
+    pub(crate) carried: bool,
+    pub(crate) manifest: &'a Blob,
+    pub(crate) config: Option<&'a Blob>,
     /// Its layers, in order.
-    pub layers: &'a [Blob],
+    pub(crate) layers: &'a [Blob],
 }
 
 impl<'a> ManifestContent<'a> {
@@ -217,7 +217,7 @@ pub(super) fn carried(platforms: &Platforms, images: &[Option<&Platform>]) -> Ve
 
 impl PulledImage {
     /// Whether the reference resolves to an image index, not to a single image.
-    pub fn is_index(&self) -> bool {
+    pub(crate) fn is_index(&self) -> bool {
         matches!(
             self.root.media_type.as_str(),
             media_type::INDEX | media_type::DOCKER_LIST
@@ -225,12 +225,12 @@ impl PulledImage {
     }
 
     /// Whether every manifest of the image index is included.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.unsupported.is_empty() && self.contents().all(|content| content.carried)
     }
 
     /// What kind of artifact it is, when it is a single one.
-    pub fn artifact_type(&self) -> Option<&str> {
+    pub(crate) fn artifact_type(&self) -> Option<&str> {
         match self.artifacts.as_slice() {
             [only] if only.manifest == self.root => only.artifact_type.as_deref(),
             _ => None,
@@ -246,7 +246,7 @@ impl PulledImage {
 
     /// Image manifests, attestation manifests, artifacts, and the indexes between them and the
     /// root.
-    pub fn contents(&self) -> impl Iterator<Item = ManifestContent<'_>> {
+    pub(crate) fn contents(&self) -> impl Iterator<Item = ManifestContent<'_>> {
         let images = self.manifests.iter().map(|entry| ManifestContent {
             carried: entry.carried,
             manifest: &entry.manifest,
@@ -277,12 +277,12 @@ impl PulledImage {
     /// Every blob that the bundle includes: the root, then each included manifest, its
     /// configuration and layers, then the same of its referrers. A blob that several manifests
     /// share comes several times.
-    pub fn carried_blobs(&self) -> impl Iterator<Item = &Blob> {
+    pub(crate) fn carried_blobs(&self) -> impl Iterator<Item = &Blob> {
         self.placed_blobs().map(|(_, blob)| blob)
     }
 
     /// The same with where the registry has each, when that is not the repository of the image.
-    pub fn placed_blobs(&self) -> impl Iterator<Item = (Option<&RepositoryName>, &Blob)> {
+    pub(crate) fn placed_blobs(&self) -> impl Iterator<Item = (Option<&RepositoryName>, &Blob)> {
         let carried = self.contents().filter(|content| content.carried);
         let beside = std::iter::once(&self.root).chain(carried.flat_map(ManifestContent::blobs));
         let referrers = self.carried_referrers().flat_map(|referrer| {
@@ -338,14 +338,14 @@ impl PulledImage {
     }
 
     /// Whether an image manifest of this digest is included.
-    pub fn carries(&self, manifest: Digest) -> bool {
+    pub(crate) fn carries(&self, manifest: Digest) -> bool {
         self.manifests
             .iter()
             .any(|entry| entry.carried && entry.manifest.digest == manifest)
     }
 
     /// Every blob of the image, included or not, in the order of [`Self::carried_blobs`].
-    pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = &Blob> {
         std::iter::once(&self.root)
             .chain(self.contents().flat_map(ManifestContent::blobs))
             .chain(self.referrers.iter().flat_map(LockedReferrer::blobs))
@@ -353,7 +353,7 @@ impl PulledImage {
 }
 
 impl Blob {
-    pub fn descriptor(&self) -> Descriptor {
+    pub(crate) fn descriptor(&self) -> Descriptor {
         Descriptor {
             media_type: self.media_type.clone(),
             digest: self.digest,

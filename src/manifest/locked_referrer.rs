@@ -9,34 +9,34 @@ use rune_core::digest::Digest;
 /// An artifact about a manifest that is included, or about another such artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedReferrer {
-    pub subject: Digest,
+pub(crate) struct LockedReferrer {
+    pub(crate) subject: Digest,
     /// Its type, as its manifest says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
+    pub(crate) artifact_type: Option<String>,
     /// The predicate types that it states, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub predicates: Vec<String>,
+    pub(crate) predicates: Vec<String>,
     /// The tag under which the registry has it, when it is kept in the way of cosign's tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
     /// Where the registry has it, when that is not the repository of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<RepositoryName>,
+    pub(crate) repository: Option<RepositoryName>,
     /// Why it is not included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub omitted: Option<String>,
-    pub manifest: Blob,
+    pub(crate) omitted: Option<String>,
+    pub(crate) manifest: Blob,
     /// Its configuration and layers, when it is included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub blobs: Vec<Blob>,
+    pub(crate) blobs: Vec<Blob>,
     /// The layers that may hold a signature.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub statements: Vec<Digest>,
+    pub(crate) statements: Vec<Digest>,
 }
 
 impl LockedReferrer {
-    pub const fn is_carried(&self) -> bool {
+    pub(crate) const fn is_carried(&self) -> bool {
         self.omitted.is_none()
     }
 
@@ -44,7 +44,7 @@ impl LockedReferrer {
         std::iter::once(&self.manifest).chain(&self.blobs)
     }
 
-    pub fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         kind_of(
             self.artifact_type.as_deref(),
             &self.predicates,
@@ -70,14 +70,14 @@ impl LockedImage {
 }
 
 impl PulledImage {
-    pub fn carried_referrers(&self) -> impl Iterator<Item = &LockedReferrer> {
+    pub(crate) fn carried_referrers(&self) -> impl Iterator<Item = &LockedReferrer> {
         self.referrers
             .iter()
             .filter(|referrer| referrer.is_carried())
     }
 
     /// The manifests that something included may be about: the root, and what is included below it.
-    pub fn subjects(&self) -> impl Iterator<Item = Digest> {
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = Digest> {
         let carried = self.contents().filter(|content| content.carried);
         std::iter::once(self.root.digest).chain(carried.map(|content| content.manifest.digest))
     }

@@ -20,36 +20,36 @@ use rune_core::digest::Digest;
 /// Everything a person says about one bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleManifest {
-    pub name: String,
-    pub version: Version,
+    pub(crate) name: String,
+    pub(crate) version: Version,
     /// Which platforms of each image are included.
-    pub platforms: Platforms,
+    pub(crate) platforms: Platforms,
     /// Parts that a site may leave out, by name.
-    pub components: BTreeMap<String, Component>,
+    pub(crate) components: BTreeMap<String, Component>,
     /// Images, in the order of the manifest.
-    pub images: Vec<Image>,
+    pub(crate) images: Vec<Image>,
     /// Other artifacts of registries, such as vulnerability databases.
-    pub artifacts: Vec<Artifact>,
+    pub(crate) artifacts: Vec<Artifact>,
     /// Helm charts; subcharts are found inside them.
-    pub charts: Vec<Chart>,
+    pub(crate) charts: Vec<Chart>,
     /// Every way the charts are meant to be installed.
-    pub profiles: Vec<Profile>,
+    pub(crate) profiles: Vec<Profile>,
     /// What `install` installs together, in this order; empty when it installs one chart.
     pub releases: Vec<Release>,
-    pub namespaces: Vec<Namespace>,
-    pub migrations: Option<Utf8PathBuf>,
-    pub binaries: Vec<Binary>,
-    pub files: Vec<ExtraFile>,
-    pub advisories: Vec<Advisory>,
+    pub(crate) namespaces: Vec<Namespace>,
+    pub(crate) migrations: Option<Utf8PathBuf>,
+    pub(crate) binaries: Vec<Binary>,
+    pub(crate) files: Vec<ExtraFile>,
+    pub(crate) advisories: Vec<Advisory>,
     /// Policy file; without one the built-in policy holds.
-    pub policy: Option<Utf8PathBuf>,
+    pub(crate) policy: Option<Utf8PathBuf>,
     /// Digest of the bundle that this one follows.
-    pub predecessor: Option<Digest>,
+    pub(crate) predecessor: Option<Digest>,
 }
 
 /// Which platforms are included, written `all` or as a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Platforms {
+pub(crate) enum Platforms {
     /// Every platform of every image.
     All,
     Only(Vec<Platform>),
@@ -57,24 +57,24 @@ pub enum Platforms {
 
 /// A part of the bundle that a site may leave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Component {
+pub(crate) struct Component {
     /// Whether it is in the bundle unless it is left out by name.
-    pub default: bool,
-    pub description: String,
+    pub(crate) default: bool,
+    pub(crate) description: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+pub(crate) struct Image {
     /// Name within the manifest, the lock and the templates.
-    pub name: String,
-    pub source: ImageSource,
+    pub(crate) name: String,
+    pub(crate) source: ImageSource,
     /// The component it belongs to; without one it is always included.
-    pub component: Option<String>,
+    pub(crate) component: Option<String>,
     /// Its licence as an SPDX expression; an image that the packager builds has the packager's own
     /// unless the manifest says otherwise.
-    pub license: Option<String>,
+    pub(crate) license: Option<String>,
     /// Whether it is included although no chart refers to it.
-    pub extra: bool,
+    pub(crate) extra: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,33 +87,33 @@ pub enum ImageSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildImage {
     /// What it is called; nothing is fetched from there.
-    pub reference: Reference,
+    pub(crate) reference: Reference,
     /// The programs for each platform; several have the same names for all. The first one is what a
     /// container runs.
-    pub binaries: BTreeMap<Platform, Vec<Utf8PathBuf>>,
+    pub(crate) binaries: BTreeMap<Platform, Vec<Utf8PathBuf>>,
 }
 
 /// Something of a registry that is not run: a vulnerability database, a model, a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Artifact {
-    pub name: String,
-    pub reference: Reference,
+pub(crate) struct Artifact {
+    pub(crate) name: String,
+    pub(crate) reference: Reference,
     /// The component it belongs to; without one it is always included.
-    pub component: Option<String>,
+    pub(crate) component: Option<String>,
     /// Its licence as an SPDX expression.
-    pub license: Option<String>,
+    pub(crate) license: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chart {
-    pub source: ChartSource,
+pub(crate) struct Chart {
+    pub(crate) source: ChartSource,
     /// Values files that the completeness check adds to those of every profile. They are not in the
     /// bundle.
-    pub check_values: Vec<Utf8PathBuf>,
+    pub(crate) check_values: Vec<Utf8PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChartSource {
+pub(crate) enum ChartSource {
     /// A directory that holds `Chart.yaml`.
     Directory(Utf8PathBuf),
     /// A packed chart, `.tgz`.
@@ -123,12 +123,12 @@ pub enum ChartSource {
 
 /// A way to install the charts: value templates that are applied in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Profile {
-    pub name: String,
+pub(crate) struct Profile {
+    pub(crate) name: String,
     /// The charts that it installs, as [`Chart::id`] has them; empty for all.
-    pub charts: Vec<String>,
+    pub(crate) charts: Vec<String>,
     /// Value files or templates (`.j2`), later ones win.
-    pub values: Vec<Utf8PathBuf>,
+    pub(crate) values: Vec<Utf8PathBuf>,
 }
 
 /// A release that is installed with others.
@@ -136,29 +136,29 @@ pub struct Profile {
 pub struct Release {
     pub name: String,
     /// The chart, as [`Chart::id`] has it.
-    pub chart: String,
+    pub(crate) chart: String,
     /// The profile; without one, the first for the chart.
-    pub profile: Option<String>,
+    pub(crate) profile: Option<String>,
     /// The namespace; without one, the one that whoever installs it names.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// The releases that must run before it.
-    pub after: Vec<String>,
+    pub(crate) after: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Namespace {
+pub(crate) struct Namespace {
     /// Which one; without a name, every one that has no settings of its own.
-    pub name: Option<String>,
-    pub pod_security: Option<PodSecurity>,
+    pub(crate) name: Option<String>,
+    pub(crate) pod_security: Option<PodSecurity>,
     /// Amounts by resource, as a `ResourceQuota` has them.
-    pub quota: BTreeMap<String, String>,
+    pub(crate) quota: BTreeMap<String, String>,
     /// In which directions nothing passes that no other policy allows.
-    pub default_deny: Vec<Direction>,
+    pub(crate) default_deny: Vec<Direction>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum PodSecurity {
+pub(crate) enum PodSecurity {
     Privileged,
     Baseline,
     Restricted,
@@ -166,49 +166,49 @@ pub enum PodSecurity {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Direction {
+pub(crate) enum Direction {
     Ingress,
     Egress,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binary {
+pub(crate) struct Binary {
     /// File name in the bundle, below `bin/<os>-<arch>/`.
-    pub name: String,
-    pub platform: Platform,
-    pub source: FileSource,
+    pub(crate) name: String,
+    pub(crate) platform: Platform,
+    pub(crate) source: FileSource,
 }
 
 /// Where a program or another file comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileSource {
+pub(crate) enum FileSource {
     Path(Utf8PathBuf),
     Url(Download),
 }
 
 /// A file on a web server, and what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Download {
-    pub url: WebUrl,
+pub(crate) struct Download {
+    pub(crate) url: WebUrl,
     /// The digest that it must have.
-    pub sha256: Digest,
+    pub(crate) sha256: Digest,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExtraFile {
-    pub source: FileSource,
+pub(crate) struct ExtraFile {
+    pub(crate) source: FileSource,
     /// Its path in the bundle, below `files/`.
-    pub path: Utf8PathBuf,
+    pub(crate) path: Utf8PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advisory {
-    pub source: Utf8PathBuf,
-    pub kind: AdvisoryKind,
+pub(crate) struct Advisory {
+    pub(crate) source: Utf8PathBuf,
+    pub(crate) kind: AdvisoryKind,
 }
 
 impl Platforms {
-    pub fn include(&self, platform: &Platform) -> bool {
+    pub(crate) fn include(&self, platform: &Platform) -> bool {
         match self {
             Self::All => true,
             Self::Only(chosen) => chosen.iter().any(|chosen| platform.matches(chosen)),
@@ -217,7 +217,7 @@ impl Platforms {
 
     /// Whether an image manifest for `platform` is included, of an image that there is for `all`
     /// these: for each chosen platform the best that runs on it, as containerd chooses.
-    pub fn choose(&self, platform: &Platform, all: &[&Platform]) -> bool {
+    pub(crate) fn choose(&self, platform: &Platform, all: &[&Platform]) -> bool {
         let is_best = |wanted: &Platform| {
             let best = all
                 .iter()
@@ -233,14 +233,14 @@ impl Platforms {
 }
 
 impl BundleManifest {
-    pub fn image(&self, name: &str) -> Option<&Image> {
+    pub(crate) fn image(&self, name: &str) -> Option<&Image> {
         self.images.iter().find(|image| image.name == name)
     }
 }
 
 impl Image {
     /// The reference it has in the manifest, wherever it comes from.
-    pub const fn reference(&self) -> &Reference {
+    pub(crate) const fn reference(&self) -> &Reference {
         match &self.source {
             ImageSource::Registry(reference) | ImageSource::Build(BuildImage { reference, .. }) => {
                 reference
@@ -252,7 +252,7 @@ impl Image {
 impl Image {
     /// Its licence; an image that the packager builds has the packager's own unless the manifest
     /// says otherwise.
-    pub fn effective_license(&self) -> Option<&str> {
+    pub(crate) fn effective_license(&self) -> Option<&str> {
         let own = matches!(self.source, ImageSource::Build(_)).then_some(env!("CARGO_PKG_LICENSE"));
         self.license.as_deref().or(own)
     }
@@ -260,7 +260,7 @@ impl Image {
 
 impl Chart {
     /// What profiles and messages call it: its path, its `reference`, or its name in a repository.
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         match &self.source {
             ChartSource::Directory(path) | ChartSource::Archive(path) => path.to_string(),
             ChartSource::Remote(chart @ RemoteChart::Registry { .. }) => chart.origin(),
@@ -268,7 +268,7 @@ impl Chart {
         }
     }
 
-    pub const fn remote(&self) -> Option<&RemoteChart> {
+    pub(crate) const fn remote(&self) -> Option<&RemoteChart> {
         match &self.source {
             ChartSource::Remote(chart) => Some(chart),
             _ => None,
@@ -278,7 +278,7 @@ impl Chart {
 
 impl Profile {
     /// Whether it installs a chart.
-    pub fn is_for(&self, chart: &Chart) -> bool {
+    pub(crate) fn is_for(&self, chart: &Chart) -> bool {
         self.charts.is_empty() || self.charts.contains(&chart.id())
     }
 }

@@ -136,7 +136,7 @@ impl Project {
         }
     }
 
-    pub fn directory(&self) -> &Utf8Path {
+    pub(crate) fn directory(&self) -> &Utf8Path {
         &self.directory
     }
 
@@ -149,11 +149,11 @@ impl Project {
     }
 
     /// Whether the programs were looked for when it was loaded.
-    pub const fn programs(&self) -> Programs {
+    pub(crate) const fn programs(&self) -> Programs {
         self.programs
     }
 
-    pub fn manifest_path(&self) -> &Utf8Path {
+    pub(crate) fn manifest_path(&self) -> &Utf8Path {
         &self.manifest_path
     }
 
@@ -164,13 +164,13 @@ impl Project {
 
     /// Where the manifest names what policy and lock evaluate; its beginning when it names it in
     /// passing only.
-    pub fn place_of(&self, subject: &str) -> Place {
+    pub(crate) fn place_of(&self, subject: &str) -> Place {
         let beginning = Place { line: 1, column: 1 };
         self.places.get(subject).copied().unwrap_or(beginning)
     }
 
     /// The policy file; nothing when the built-in policy holds.
-    pub fn policy_path(&self) -> Option<Utf8PathBuf> {
+    pub(crate) fn policy_path(&self) -> Option<Utf8PathBuf> {
         Some(self.path(self.manifest.policy.as_ref()?))
     }
 

@@ -9,20 +9,20 @@ use rune_core::failure::{Failure, FailureKind};
 
 /// A registry, and the prefix of repositories in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    pub host: String,
+pub(crate) struct Destination {
+    pub(crate) host: String,
     /// What stands before every repository, without slashes around it.
-    pub prefix: Option<String>,
-    pub is_plain: bool,
+    pub(crate) prefix: Option<String>,
+    pub(crate) is_plain: bool,
     /// Where a node has the CA certificate of the registry.
-    pub ca_file: Option<Utf8PathBuf>,
+    pub(crate) ca_file: Option<Utf8PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "write REGISTRY[:PORT][/PREFIX] in lower case, such as registry.lan:5000/rune, without https://"
 )]
-pub struct DestinationError;
+pub(crate) struct DestinationError;
 
 impl Failure for DestinationError {
     fn kind(&self) -> FailureKind {

@@ -8,7 +8,7 @@ use rune_core::{
 };
 
 #[derive(Debug, thiserror::Error)]
-pub enum MirrorError {
+pub(crate) enum MirrorError {
     #[error("the bundle has no images")]
     NoImages,
     #[error("Docker cannot be sent to a prefix of a registry, here `{0}`")]

@@ -25,7 +25,7 @@ pub(crate) use error::MirrorError;
 pub(crate) use files::{FileState, write_files};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// containerd: a `hosts.toml` for each source registry.
     Containerd,
     /// k3s and RKE2: `registries.yaml`.
@@ -39,25 +39,25 @@ pub enum Format {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Configuration {
+pub(crate) struct Configuration {
     /// The directory on a node in which they belong; empty when it is not for a node.
-    pub place: &'static str,
-    pub files: Vec<ConfigurationFile>,
+    pub(crate) place: &'static str,
+    pub(crate) files: Vec<ConfigurationFile>,
     /// The source registries for which the runtime cannot be told another place.
-    pub left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
     /// What is to be done or known besides.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigurationFile {
-    pub path: Utf8PathBuf,
-    pub text: String,
+pub(crate) struct ConfigurationFile {
+    pub(crate) path: Utf8PathBuf,
+    pub(crate) text: String,
 }
 
 impl Format {
     /// Makes the configuration that sends nodes to `destination` for the images of a bundle.
-    pub fn configuration(
+    pub(crate) fn configuration(
         self,
         bundle: &str,
         images: &[&Reference],
@@ -77,7 +77,7 @@ impl Format {
     }
 }
 
-pub fn source_registries<'a>(images: &[&'a Reference]) -> BTreeSet<&'a str> {
+pub(crate) fn source_registries<'a>(images: &[&'a Reference]) -> BTreeSet<&'a str> {
     images.iter().map(|image| image.registry()).collect()
 }
 

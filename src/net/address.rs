@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AddressClass {
+pub(crate) enum AddressClass {
     Public,
     /// Of a site: RFC 1918, unique local IPv6, carrier-grade NAT, benchmarking.
     Private,
@@ -23,7 +23,7 @@ pub enum AddressClass {
 
 impl AddressClass {
     /// Classifies an address. IPv6 forms that hold an IPv4 address are what that address is.
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::of_v4(address),
             IpAddr::V6(address) => {

@@ -79,8 +79,8 @@ impl Failure for NetError {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{fault}{}{detail}", if .detail.is_empty() { "" } else { ": " })]
-pub struct TransportError {
-    pub fault: TransportFault,
+pub(crate) struct TransportError {
+    pub(crate) fault: TransportFault,
     /// What the layers below say, without URLs.
     detail: String,
     /// Why the certificate of the server is not trusted.
@@ -88,7 +88,7 @@ pub struct TransportError {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransportFault {
+pub(crate) enum TransportFault {
     /// The name does not exist.
     UnknownHost,
     /// The name cannot be resolved now.
@@ -134,7 +134,7 @@ impl fmt::Display for TransportFault {
 
 impl TransportFault {
     /// Whether trying again may help.
-    pub const fn is_transient(self) -> bool {
+    pub(crate) const fn is_transient(self) -> bool {
         matches!(
             self,
             Self::Resolve | Self::Connect | Self::Handshake | Self::Timeout | Self::Interrupted
@@ -150,7 +150,7 @@ pub(super) struct ForbiddenAddress {
 
 impl TransportError {
     /// An error about which there is nothing else to say.
-    pub const fn of(fault: TransportFault) -> Self {
+    pub(crate) const fn of(fault: TransportFault) -> Self {
         Self {
             fault,
             detail: String::new(),
@@ -166,7 +166,7 @@ impl TransportError {
     }
 
     /// Why the certificate of the server is not trusted, when that is the fault.
-    pub fn certificate(&self) -> Option<&CertificateProblem> {
+    pub(crate) fn certificate(&self) -> Option<&CertificateProblem> {
         self.certificate.as_deref()
     }
 

@@ -24,7 +24,7 @@ pub enum WebUrlError {
 }
 
 impl WebUrl {
-    pub fn new(mut url: Url) -> Result<Self, WebUrlError> {
+    pub(crate) fn new(mut url: Url) -> Result<Self, WebUrlError> {
         if !matches!(url.scheme(), "https" | "http") {
             return Err(WebUrlError::Scheme);
         }
@@ -35,12 +35,12 @@ impl WebUrl {
         Ok(Self(url))
     }
 
-    pub const fn url(&self) -> &Url {
+    pub(crate) const fn url(&self) -> &Url {
         &self.0
     }
 
     /// Host and port, as in the name of an image.
-    pub fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
         self.0
             .port()
@@ -48,20 +48,20 @@ impl WebUrl {
     }
 
     /// Host, port and path, without a slash at the end.
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!("{}{}", self.authority(), self.0.path())
             .trim_end_matches('/')
             .to_owned()
     }
 
     /// The last part of the path.
-    pub fn file_name(&self) -> &str {
+    pub(crate) fn file_name(&self) -> &str {
         self.0.path().rsplit('/').next().unwrap_or_default()
     }
 
     /// A file below this address, with the same query.
     #[must_use]
-    pub fn below(&self, file: &str) -> Self {
+    pub(crate) fn below(&self, file: &str) -> Self {
         let mut url = self.0.clone();
         url.set_path(&format!("{}/{file}", self.0.path().trim_end_matches('/')));
         Self(url)
@@ -69,7 +69,7 @@ impl WebUrl {
 
     /// What a document at this address means by a reference, as Helm reads it: the address is a
     /// directory, with or without a slash at its end, and a relative reference gets its query.
-    pub fn join(&self, reference: &str) -> Result<Self, WebUrlError> {
+    pub(crate) fn join(&self, reference: &str) -> Result<Self, WebUrlError> {
         let mut base = self.0.clone();
         base.set_path(&format!("{}/", self.0.path().trim_end_matches('/')));
         let is_absolute = Url::parse(reference).is_ok();

@@ -67,7 +67,7 @@ impl Descriptor {
     }
 
     /// Whether this is of an image index or Docker's manifest list.
-    pub fn is_index(&self) -> bool {
+    pub(crate) fn is_index(&self) -> bool {
         matches!(
             self.media_type.as_str(),
             media_type::INDEX | media_type::DOCKER_LIST
@@ -90,14 +90,14 @@ impl Descriptor {
     /// not an image to run.
     ///
     /// Source: `BuildKit`, `docs/attestations/attestation-storage.md`.
-    pub fn is_attestation(&self) -> bool {
+    pub(crate) fn is_attestation(&self) -> bool {
         self.annotations
             .get("vnd.docker.reference.type")
             .is_some_and(|kind| kind == "attestation-manifest")
     }
 
     /// The annotations that mark an attestation manifest about an image manifest.
-    pub fn attestation_annotations(attested: Digest) -> BTreeMap<String, String> {
+    pub(crate) fn attestation_annotations(attested: Digest) -> BTreeMap<String, String> {
         let pairs = [
             ("vnd.docker.reference.digest", attested.to_string()),
             (
@@ -112,7 +112,7 @@ impl Descriptor {
     }
 
     /// Which image manifest an attestation manifest speaks about, when it is one and says so.
-    pub fn attested_digest(&self) -> Option<Digest> {
+    pub(crate) fn attested_digest(&self) -> Option<Digest> {
         self.annotations
             .get("vnd.docker.reference.digest")?
             .parse()

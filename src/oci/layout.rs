@@ -38,7 +38,7 @@ pub(crate) fn index_document(manifests: &[Descriptor]) -> Result<Vec<u8>, Canoni
 impl Descriptor {
     /// The same under a name that tools of OCI layouts and containerd understand.
     #[must_use]
-    pub fn named(&self, name: &str) -> Self {
+    pub(crate) fn named(&self, name: &str) -> Self {
         let annotations = [REF_NAME, CONTAINERD_NAME].map(|key| (key.to_owned(), name.to_owned()));
         Self {
             annotations: annotations.into(),

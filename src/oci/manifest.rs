@@ -21,8 +21,9 @@ pub mod media_type {
     pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
     pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-    pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-    pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    pub(crate) const DOCKER_LIST: &str =
+        "application/vnd.docker.distribution.manifest.list.v2+json";
+    pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 }
 
 /// The annotation by which a layer says what kind of statement it holds.
@@ -153,7 +154,7 @@ impl Manifest {
     }
 
     /// Gives the exact bytes away.
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
@@ -170,14 +171,14 @@ impl Manifest {
         &self.kind
     }
 
-    pub fn descriptor(&self) -> Descriptor {
+    pub(crate) fn descriptor(&self) -> Descriptor {
         Descriptor::of(self.media_type.clone(), &self.bytes)
     }
 
     /// The in-toto predicate types that an attestation manifest's layers state, sorted, each once.
     ///
     /// Source: `BuildKit`, `docs/attestations/attestation-storage.md`.
-    pub fn predicate_types(&self) -> Vec<String> {
+    pub(crate) fn predicate_types(&self) -> Vec<String> {
         let types: BTreeSet<&String> = self
             .children()
             .filter_map(|child| child.annotations.get(PREDICATE_TYPE))

@@ -14,19 +14,19 @@ use rune_core::failure::{Failure, FailureKind};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// Operating system, `linux`.
-    pub os: String,
+    pub(crate) os: String,
     /// CPU architecture in Go's spelling, `amd64`.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// Variant of the architecture, `v8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
+    pub(crate) variant: Option<String>,
     /// Version of the operating system; only Windows images have one.
     #[serde(
         rename = "os.version",
         default,
         skip_serializing_if = "Option::is_none"
     )]
-    pub os_version: Option<String>,
+    pub(crate) os_version: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +66,9 @@ impl Platform {
     /// What a document of others says; nothing when it decides nothing, because system or
     /// architecture are not there or not names. Names that other programs use for an architecture
     /// become Go's.
-    pub fn from_document(value: serde_json::Value) -> Result<Option<Self>, serde_json::Error> {
+    pub(crate) fn from_document(
+        value: serde_json::Value,
+    ) -> Result<Option<Self>, serde_json::Error> {
         let Written {
             os,
             architecture,
@@ -96,7 +98,7 @@ impl Platform {
     }
 
     /// Whether this is what `wanted` asks for: equal after both are normalised.
-    pub fn matches(&self, wanted: &Self) -> bool {
+    pub(crate) fn matches(&self, wanted: &Self) -> bool {
         self.os == wanted.os
             && self.architecture == wanted.architecture
             && self.normal_variant() == wanted.normal_variant()
@@ -104,7 +106,7 @@ impl Platform {
 
     /// How far an image for this platform is from the best that a node of `node` could run; nothing
     /// when it does not run there.
-    pub fn distance_from(&self, node: &Self) -> Option<usize> {
+    pub(crate) fn distance_from(&self, node: &Self) -> Option<usize> {
         let own = (
             self.architecture.as_str(),
             self.normal_variant().unwrap_or_default(),
@@ -120,7 +122,7 @@ impl Platform {
     }
 
     /// The placeholder `unknown/unknown` of attestation manifests.
-    pub fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         Self {
             os: "unknown".to_owned(),
             architecture: "unknown".to_owned(),
@@ -130,7 +132,7 @@ impl Platform {
     }
 
     /// Whether this is the placeholder `unknown/unknown` of attestation manifests.
-    pub fn is_unknown(&self) -> bool {
+    pub(crate) fn is_unknown(&self) -> bool {
         self.os == "unknown" || self.architecture == "unknown"
     }
 

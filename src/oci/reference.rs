@@ -87,7 +87,7 @@ impl Reference {
 
     /// The same image pinned: tag kept, digest set.
     #[must_use]
-    pub fn with_digest(&self, digest: Digest) -> Self {
+    pub(crate) fn with_digest(&self, digest: Digest) -> Self {
         Self {
             digest: Some(digest),
             ..self.clone()
@@ -98,7 +98,7 @@ impl Reference {
 impl Reference {
     /// Reads what may stand before a repository: a registry host and, perhaps, a prefix without
     /// slashes around it.
-    pub fn parse_registry(text: &str) -> Result<(String, Option<String>), ReferenceError> {
+    pub(crate) fn parse_registry(text: &str) -> Result<(String, Option<String>), ReferenceError> {
         let below: Self = format!("{text}/x:x").parse()?;
         let prefix = below.repository.strip_suffix("/x").map(str::to_owned);
         let is_as_written = match &prefix {

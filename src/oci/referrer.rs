@@ -41,14 +41,14 @@ struct Named {
 
 impl Manifest {
     /// What kind of artifact it is: what it says itself, else the type of its configuration.
-    pub fn artifact_type(&self) -> Option<String> {
+    pub(crate) fn artifact_type(&self) -> Option<String> {
         let document = go_json::read(self.bytes(), Shape::Manifest).ok()?;
         serde_json::from_value::<Document>(document).ok()?.kind()
     }
 
     /// What this manifest is about, and the descriptor under which it is listed among the referrers
     /// of that, with its type and its annotations; nothing when it is about nothing.
-    pub fn as_referrer(&self) -> Option<(Digest, Descriptor)> {
+    pub(crate) fn as_referrer(&self) -> Option<(Digest, Descriptor)> {
         let document = go_json::read(self.bytes(), Shape::Manifest).ok()?;
         let document: Document = serde_json::from_value(document).ok()?;
         Some((

@@ -106,7 +106,7 @@ pub(crate) fn evaluate_tag(
 
 impl SubjectKind {
     /// What messages call an image or artifact of this name.
-    pub fn label(self, name: &str) -> String {
+    pub(crate) fn label(self, name: &str) -> String {
         match self {
             Self::Image => format!("image `{name}`"),
             Self::Artifact => format!("artifact `{name}`"),

@@ -23,13 +23,13 @@ pub struct Evaluation {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Decision {
     /// What it is about: the name of an image, or of a chart and its dependency.
-    pub subject: String,
+    pub(crate) subject: String,
     /// Its source: `registry/repository`.
-    pub source: String,
+    pub(crate) source: String,
     pub rule: Rule,
     pub verdict: Verdict,
     /// What of the subject was checked, and which entry of the policy it met.
-    pub matched: String,
+    pub(crate) matched: String,
     pub reason: String,
 }
 
@@ -57,14 +57,14 @@ impl Evaluation {
     }
 
     /// The decisions that would deny, but that a waiver lets through.
-    pub fn waived(&self) -> impl Iterator<Item = &Decision> {
+    pub(crate) fn waived(&self) -> impl Iterator<Item = &Decision> {
         self.decisions
             .iter()
             .filter(|decision| decision.verdict == Verdict::Waived)
     }
 
     /// The images that are signed as the policy demands.
-    pub fn signed(&self) -> impl Iterator<Item = &Decision> {
+    pub(crate) fn signed(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().filter(|decision| {
             decision.rule == Rule::Signatures && decision.verdict == Verdict::Allowed
         })
@@ -72,7 +72,7 @@ impl Evaluation {
 
     /// The images and artifacts whose licence nobody stated, and that the policy allows all the
     /// same.
-    pub fn not_reviewed(&self) -> Vec<String> {
+    pub(crate) fn not_reviewed(&self) -> Vec<String> {
         let is_unstated =
             |decision: &&Decision| decision.rule == Rule::Licenses && decision.matched == UNSTATED;
         let allowed = self
@@ -90,13 +90,13 @@ impl Evaluation {
 
     /// The same without what is denied for want of a lock entry.
     #[must_use]
-    pub fn without_unpinned(mut self) -> Self {
+    pub(crate) fn without_unpinned(mut self) -> Self {
         self.decisions
             .retain(|decision| decision.rule != Rule::Pins || decision.verdict != Verdict::Denied);
         self
     }
 
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.denied().next().is_none()
     }
 
@@ -120,14 +120,14 @@ impl Evaluation {
 impl PolicyViolation {
     /// Says at which line of a file each denial can be settled.
     #[must_use]
-    pub fn with_remarks(self, remark: impl FnMut(&Decision) -> Remark) -> Self {
+    pub(crate) fn with_remarks(self, remark: impl FnMut(&Decision) -> Remark) -> Self {
         let remarks = self.denied.iter().map(remark).collect();
         Self { remarks, ..self }
     }
 
     /// Says what to do, where more is known about the policy.
     #[must_use]
-    pub fn with_help(self, help: impl Into<String>) -> Self {
+    pub(crate) fn with_help(self, help: impl Into<String>) -> Self {
         let help = help.into();
         Self { help, ..self }
     }
@@ -135,7 +135,7 @@ impl PolicyViolation {
 
 impl Decision {
     /// What to write to the policy so that this is let through, for people.
-    pub fn waiver_hint(&self) -> String {
+    pub(crate) fn waiver_hint(&self) -> String {
         format!(
             "{{ rule: {}, match: \"{}\", reason: \"…\", until: \"<version>\" }}",
             self.rule, self.source

@@ -8,20 +8,20 @@ use std::fmt;
 /// A pattern such as `docker.io/library/*` or `**/bitnami*/**`, which matches
 /// `docker.io/bitnamilegacy/postgresql` and not `docker.io/library/postgres`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Glob {
+pub(crate) struct Glob {
     pattern: String,
 }
 
 impl Glob {
     /// Takes a pattern. Every text is one; matching ignores the case of ASCII letters, as host
     /// names do.
-    pub fn new(pattern: &str) -> Self {
+    pub(crate) fn new(pattern: &str) -> Self {
         Self {
             pattern: pattern.to_owned(),
         }
     }
 
-    pub fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         let (pattern, path) = (self.pattern.to_ascii_lowercase(), path.to_ascii_lowercase());
         let pattern: Vec<&str> = pattern.split('/').collect();
         let path: Vec<&str> = path.split('/').collect();

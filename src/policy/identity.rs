@@ -13,18 +13,18 @@ use crate::evidence::{ImageSignature, Signer, TrustedRoot};
 
 /// Who must have signed, as a certificate says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityRule {
+pub(crate) struct IdentityRule {
     /// The OpenID Connect issuer of the identity, exactly.
-    pub issuer: String,
-    pub subject: SubjectMatch,
-    pub root: TrustedRoot,
+    pub(crate) issuer: String,
+    pub(crate) subject: SubjectMatch,
+    pub(crate) root: TrustedRoot,
     /// How long ago it must have been signed when an image is locked.
-    pub min_age: Option<MinAge>,
+    pub(crate) min_age: Option<MinAge>,
 }
 
 /// Which identities may sign.
 #[derive(Debug, Clone)]
-pub enum SubjectMatch {
+pub(crate) enum SubjectMatch {
     Exact(String),
     /// The whole identity must match.
     Pattern {
@@ -34,10 +34,10 @@ pub enum SubjectMatch {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MinAge {
-    pub age: Duration,
+pub(crate) struct MinAge {
+    pub(crate) age: Duration,
     /// As it is written in the policy.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl SubjectMatch {
@@ -45,7 +45,7 @@ impl SubjectMatch {
     ///
     /// # Errors
     /// When it is not a regular expression.
-    pub fn pattern(text: &str) -> Result<Self, regex::Error> {
+    pub(crate) fn pattern(text: &str) -> Result<Self, regex::Error> {
         // Alone first: `a)|(b` would be one between the anchors only.
         Regex::new(text)?;
         let regex = Regex::new(&format!(r"\A(?:{text})\z"))?;

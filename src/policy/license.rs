@@ -38,7 +38,7 @@ pub enum LicenseError {
 
 impl LicenseError {
     /// The SPDX identifiers that a text in other words means, in backticks.
-    pub fn meant(&self) -> Option<&'static str> {
+    pub(crate) fn meant(&self) -> Option<&'static str> {
         match self {
             Self::Unexpected { expression, .. } => license_names::meant(expression),
             Self::End(_) | Self::TooDeep => None,
@@ -78,7 +78,7 @@ impl LicenseExpression {
     }
 
     /// Every licence that it names, as a policy allows it.
-    pub fn licenses(&self) -> Vec<String> {
+    pub(crate) fn licenses(&self) -> Vec<String> {
         let mut licenses = Vec::new();
         self.root.collect(&mut licenses);
         licenses

@@ -13,57 +13,57 @@ use rune_core::{digest::Digest, yaml::Place};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The SHA-256 of the text it was read from.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Licences that are fine, as SPDX identifiers, with or without an exception.
-    pub allowed_licenses: Vec<String>,
+    pub(crate) allowed_licenses: Vec<String>,
     /// Licences that are refused with a reason; others that are not allowed are refused without
     /// one.
-    pub denied_licenses: Vec<DeniedLicense>,
+    pub(crate) denied_licenses: Vec<DeniedLicense>,
     /// Whether an image may have no stated licence; such an image is reported as not reviewed.
-    pub allows_unstated_licenses: bool,
+    pub(crate) allows_unstated_licenses: bool,
     /// Where content may come from.
-    pub allowed_sources: Vec<Glob>,
+    pub(crate) allowed_sources: Vec<Glob>,
     /// Where content may not come from, whatever is allowed.
-    pub denied_sources: Vec<DeniedSource>,
+    pub(crate) denied_sources: Vec<DeniedSource>,
     /// Tags that are moved often; `*` stands for any characters.
-    pub denied_tags: Vec<String>,
+    pub(crate) denied_tags: Vec<String>,
     /// Which attestations must come with an image.
-    pub attestations: Vec<AttestationRule>,
+    pub(crate) attestations: Vec<AttestationRule>,
     /// By whom images must be signed.
-    pub signatures: Vec<SignatureRule>,
+    pub(crate) signatures: Vec<SignatureRule>,
     /// Sources of images of which there must be an SBOM of every included platform.
-    pub sboms: Vec<Glob>,
-    pub referrers: ReferrerRules,
+    pub(crate) sboms: Vec<Glob>,
+    pub(crate) referrers: ReferrerRules,
     /// Where rendered charts name images besides the usual places.
-    pub image_places: ImagePlaces,
+    pub(crate) image_places: ImagePlaces,
     /// Images that charts may name by their tag alone.
-    pub tag_pins: Vec<TagPin>,
-    pub waivers: Vec<Waiver>,
+    pub(crate) tag_pins: Vec<TagPin>,
+    pub(crate) waivers: Vec<Waiver>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeniedLicense {
+pub(crate) struct DeniedLicense {
     /// SPDX identifier; `*` stands for any characters.
-    pub license: String,
-    pub reason: String,
+    pub(crate) license: String,
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeniedSource {
-    pub pattern: Glob,
-    pub reason: String,
+pub(crate) struct DeniedSource {
+    pub(crate) pattern: Glob,
+    pub(crate) reason: String,
 }
 
 /// Which attestations must come with the images of some sources, for every platform that is
 /// included.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttestationRule {
-    pub pattern: Glob,
-    pub require: Vec<AttestationKind>,
+pub(crate) struct AttestationRule {
+    pub(crate) pattern: Glob,
+    pub(crate) require: Vec<AttestationKind>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttestationKind {
+pub(crate) enum AttestationKind {
     /// A list of what is inside, as SPDX or `CycloneDX`.
     Sbom,
     /// How it was built, as SLSA provenance.
@@ -72,13 +72,13 @@ pub enum AttestationKind {
 
 /// An exception that ends with a version of the bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiver {
-    pub rule: Rule,
-    pub pattern: Glob,
-    pub reason: String,
+pub(crate) struct Waiver {
+    pub(crate) rule: Rule,
+    pub(crate) pattern: Glob,
+    pub(crate) reason: String,
     /// The first bundle version for which it no longer holds.
-    pub until: Version,
-    pub place: Place,
+    pub(crate) until: Version,
+    pub(crate) place: Place,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -101,13 +101,13 @@ pub enum Rule {
 }
 
 impl Policy {
-    pub fn demands_signatures(&self, source: &str) -> bool {
+    pub(crate) fn demands_signatures(&self, source: &str) -> bool {
         self.signatures
             .iter()
             .any(|rule| rule.pattern.matches(source))
     }
 
-    pub fn denies_tag(&self, tag: &str) -> Option<&str> {
+    pub(crate) fn denies_tag(&self, tag: &str) -> Option<&str> {
         let tag = tag.to_ascii_lowercase();
         self.denied_tags
             .iter()
@@ -116,7 +116,7 @@ impl Policy {
     }
 
     /// The waiver for a rule and source that ends last.
-    pub fn waiver(&self, rule: Rule, source: &str) -> Option<&Waiver> {
+    pub(crate) fn waiver(&self, rule: Rule, source: &str) -> Option<&Waiver> {
         self.waivers
             .iter()
             .filter(|waiver| waiver.rule == rule && waiver.pattern.matches(source))
@@ -124,14 +124,14 @@ impl Policy {
     }
 
     /// What lets charts name an image by its tag alone.
-    pub fn tag_pin(&self, image: &Reference) -> Option<&TagPin> {
+    pub(crate) fn tag_pin(&self, image: &Reference) -> Option<&TagPin> {
         self.tag_pins.iter().find(|pin| pin.is_for(image))
     }
 }
 
 impl Rule {
     /// Every rule, in the order in which they are checked.
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Licenses,
         Self::Sources,
         Self::Tags,
@@ -141,7 +141,7 @@ impl Rule {
         Self::Sboms,
     ];
 
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Licenses => "licenses",
             Self::Sources => "sources",
@@ -155,9 +155,9 @@ impl Rule {
 }
 
 impl AttestationKind {
-    pub const ALL: [Self; 2] = [Self::Sbom, Self::Provenance];
+    pub(crate) const ALL: [Self; 2] = [Self::Sbom, Self::Provenance];
 
-    pub const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Sbom => "sbom",
             Self::Provenance => "provenance",
@@ -165,7 +165,7 @@ impl AttestationKind {
     }
 
     /// Whether an in-toto predicate type is of this kind, in whatever version.
-    pub fn is_met_by(&self, predicate: &str) -> bool {
+    pub(crate) fn is_met_by(&self, predicate: &str) -> bool {
         match self {
             Self::Sbom => SbomFormat::of_predicate(predicate).is_some(),
             Self::Provenance => predicate

@@ -16,16 +16,16 @@ use rune_core::yaml::quoted;
 pub struct ImagePlaces {
     /// Names of environment variables, and of keys of `ConfigMap`s and Secrets, whose value names
     /// images; `*` stands for any characters.
-    pub variables: Vec<String>,
+    pub(crate) variables: Vec<String>,
     /// Options of programs whose value names images, with their dashes; `*` stands for any
     /// characters.
-    pub options: Vec<String>,
+    pub(crate) options: Vec<String>,
     /// Fields of objects of some kind.
-    pub fields: Vec<ImageField>,
+    pub(crate) fields: Vec<ImageField>,
     /// References outside containers that are not images to transfer.
-    pub ignored: Vec<Exception>,
+    pub(crate) ignored: Vec<Exception>,
     /// Test hooks that are left out, by the name of their object.
-    pub left_out_tests: Vec<Exception>,
+    pub(crate) left_out_tests: Vec<Exception>,
 }
 
 /// A field of objects of some kind that names images.
@@ -33,17 +33,17 @@ pub struct ImagePlaces {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageField {
     /// `Kind`, or `Kind.group` as kubectl writes it.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Keys separated by dots: `spec.images[].image`, `data[app.yaml].agent.image`. It leads
     /// through text that is YAML, too.
-    pub path: String,
+    pub(crate) path: String,
     #[serde(default, skip_serializing_if = "FieldForm::is_references")]
-    pub form: FieldForm,
+    pub(crate) form: FieldForm,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum FieldForm {
+pub(crate) enum FieldForm {
     /// As references, one or several.
     #[default]
     References,
@@ -56,36 +56,36 @@ pub enum FieldForm {
 /// The keys under which the parts of a reference stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Apart {
+pub(crate) struct Apart {
     /// What stands before the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub registry: Option<String>,
-    pub repository: String,
+    pub(crate) registry: Option<String>,
+    pub(crate) repository: String,
     /// What stands behind the repository, behind a `/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
+    pub(crate) digest: Option<String>,
 }
 
 /// An exception from the check of charts, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Exception {
+pub(crate) struct Exception {
     /// What it is for; `*` stands for any characters.
-    pub pattern: String,
-    pub reason: String,
+    pub(crate) pattern: String,
+    pub(crate) reason: String,
 }
 
 /// An image that charts may name by its tag alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TagPin {
+pub(crate) struct TagPin {
     /// The image; without a tag in the policy, whatever its tag is.
-    pub image: Reference,
-    pub has_tag: bool,
-    pub reason: String,
+    pub(crate) image: Reference,
+    pub(crate) has_tag: bool,
+    pub(crate) reason: String,
 }
 
 /// What a policy says to settle a finding: one entry of one list.
@@ -105,26 +105,26 @@ pub enum Declaration {
 
 impl ImagePlaces {
     /// Whether the value of such an environment variable names images.
-    pub fn has_variable(&self, name: &str) -> bool {
+    pub(crate) fn has_variable(&self, name: &str) -> bool {
         self.variables
             .iter()
             .any(|pattern| component_matches(pattern, name))
     }
 
     /// Whether the value of such an option names images.
-    pub fn has_option(&self, name: &str) -> bool {
+    pub(crate) fn has_option(&self, name: &str) -> bool {
         self.options
             .iter()
             .any(|pattern| component_matches(pattern, name))
     }
 
     /// The exception for a reference that is not an image to transfer.
-    pub fn ignores(&self, reference: &str) -> Option<&Exception> {
+    pub(crate) fn ignores(&self, reference: &str) -> Option<&Exception> {
         Exception::among(&self.ignored, reference)
     }
 
     /// The exception for a test hook that is left out.
-    pub fn leaves_out_test(&self, name: &str) -> Option<&Exception> {
+    pub(crate) fn leaves_out_test(&self, name: &str) -> Option<&Exception> {
         Exception::among(&self.left_out_tests, name)
     }
 }
@@ -134,21 +134,21 @@ impl Exception {
         exceptions.iter().find(|exception| exception.matches(text))
     }
 
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         component_matches(&self.pattern, text)
     }
 }
 
 impl TagPin {
     /// Whether it is for this image, as the manifest names it.
-    pub fn is_for(&self, image: &Reference) -> bool {
+    pub(crate) fn is_for(&self, image: &Reference) -> bool {
         self.image.name() == image.name() && (!self.has_tag || self.image.tag() == image.tag())
     }
 }
 
 impl Declaration {
     /// The list of the policy that it belongs to.
-    pub const fn list(&self) -> &'static str {
+    pub(crate) const fn list(&self) -> &'static str {
         match self {
             Self::Variable(_) => "images.variables",
             Self::Option(_) => "images.options",
@@ -159,7 +159,7 @@ impl Declaration {
     }
 
     /// Lines that can be added to a policy, sorted by list.
-    pub fn lines<'d>(declarations: impl Iterator<Item = &'d Self>) -> String {
+    pub(crate) fn lines<'d>(declarations: impl Iterator<Item = &'d Self>) -> String {
         let declarations: std::collections::BTreeSet<&Self> = declarations.collect();
         let (mut lines, mut section, mut list) = (String::new(), "", "");
         for declaration in declarations {
@@ -229,7 +229,7 @@ impl FieldForm {
 
 impl Apart {
     /// The keys of a policy with the names that it gives them.
-    pub fn keys(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let parts = [
             ("registry", self.registry.as_deref()),
             ("repository", Some(self.repository.as_str())),

@@ -136,13 +136,13 @@ impl Policy {
 
     /// The built-in policy and the mistakes in it, of which there are none in a build that passed
     /// its tests.
-    pub fn read_built_in() -> (Self, Findings) {
+    pub(crate) fn read_built_in() -> (Self, Findings) {
         Self::read(Utf8Path::new("the built-in policy"), BUILT_IN)
     }
 
     /// Reads a policy file and the key files that it names, which lie beside it. Fails when the
     /// file cannot be read; mistakes in it are findings.
-    pub fn load(path: &Utf8Path) -> Result<(Self, Findings), PathError> {
+    pub(crate) fn load(path: &Utf8Path) -> Result<(Self, Findings), PathError> {
         let text = fsx::read_to_string(path, MAX_POLICY_BYTES)?;
         let directory = fsx::parent(path);
         let read_key = |file: &str| {

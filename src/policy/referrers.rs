@@ -6,23 +6,23 @@ use crate::evidence::FoundSbom;
 
 /// Where artifacts about images are looked for besides the image, and what new ones are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReferrerRules {
-    pub repositories: Vec<EvidenceRepository>,
+pub(crate) struct ReferrerRules {
+    pub(crate) repositories: Vec<EvidenceRepository>,
     /// Whether one that the lock does not have is drift.
-    pub is_new_drift: bool,
+    pub(crate) is_new_drift: bool,
 }
 
 /// A repository in which artifacts about the images of some sources are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EvidenceRepository {
-    pub pattern: Glob,
-    pub registry: String,
-    pub repository: String,
+pub(crate) struct EvidenceRepository {
+    pub(crate) pattern: Glob,
+    pub(crate) registry: String,
+    pub(crate) repository: String,
 }
 
 impl ReferrerRules {
     /// Where artifacts about images from a source are kept besides the image.
-    pub fn places_of(&self, source: &str) -> impl Iterator<Item = &EvidenceRepository> {
+    pub(crate) fn places_of(&self, source: &str) -> impl Iterator<Item = &EvidenceRepository> {
         let rules = self.repositories.iter();
         rules.filter(move |rule| rule.pattern.matches(source))
     }

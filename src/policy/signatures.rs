@@ -8,14 +8,14 @@ use rune_core::digest::Digest;
 
 /// By whom the images of some sources must be signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignatureRule {
-    pub pattern: Glob,
-    pub signers: Signers,
+pub(crate) struct SignatureRule {
+    pub(crate) pattern: Glob,
+    pub(crate) signers: Signers,
 }
 
 /// Who must have signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signers {
+pub(crate) enum Signers {
     Keys {
         keys: Vec<SignatureKey>,
         /// How many different ones of these keys must have signed.
@@ -26,10 +26,10 @@ pub enum Signers {
 
 /// A key that may sign images.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignatureKey {
+pub(crate) struct SignatureKey {
     /// The file it was read from; none for one within the policy.
-    pub name: Option<String>,
-    pub key: PublicKey,
+    pub(crate) name: Option<String>,
+    pub(crate) key: PublicKey,
 }
 
 /// What comes with an image and says that it is a signature.

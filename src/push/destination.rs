@@ -63,23 +63,23 @@ impl Destination {
     /// The same, with every repository of the bundle in one component below the prefix if
     /// `is_flat`: `a/b/c` is `a-b-c`. For registries that limit how deep a path may be.
     #[must_use]
-    pub fn flattened(self, is_flat: bool) -> Self {
+    pub(crate) fn flattened(self, is_flat: bool) -> Self {
         Self { is_flat, ..self }
     }
 
     /// The registry host, with port if any.
-    pub fn registry(&self) -> &str {
+    pub(crate) fn registry(&self) -> &str {
         &self.registry
     }
 
     /// What a repository of a bundle is called below the registry and its prefix, where that is not
     /// its own name.
-    pub fn renamed(&self, repository: &str) -> Option<String> {
+    pub(crate) fn renamed(&self, repository: &str) -> Option<String> {
         (self.is_flat && repository.contains('/')).then(|| repository.replace('/', "-"))
     }
 
     /// What a repository of a bundle is called there, without the registry.
-    pub fn repository(&self, repository: &str) -> String {
+    pub(crate) fn repository(&self, repository: &str) -> String {
         let own = self
             .renamed(repository)
             .unwrap_or_else(|| repository.to_owned());
@@ -90,13 +90,13 @@ impl Destination {
         }
     }
 
-    pub fn name(&self, repository: &str) -> RepositoryName {
+    pub(crate) fn name(&self, repository: &str) -> RepositoryName {
         RepositoryName::new(&self.registry, &self.repository(repository))
     }
 
     /// Under which reference something that a bundle publishes is found there: by its tag, if it
     /// has one, and the digest.
-    pub fn reference(&self, publication: &Publication, digest: Digest) -> String {
+    pub(crate) fn reference(&self, publication: &Publication, digest: Digest) -> String {
         let name = self.name(&publication.repository);
         match &publication.tag {
             Some(tag) => format!("{name}:{tag}@{digest}"),

@@ -13,7 +13,7 @@ use rune_core::{
 };
 
 #[derive(Debug, thiserror::Error)]
-pub enum PushError {
+pub(crate) enum PushError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
@@ -62,7 +62,7 @@ impl From<StreamError> for PushError {
 
 /// A tag of another digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenTag {
+pub(crate) struct TakenTag {
     pub(super) reference: String,
     pub(super) existing: Digest,
     pub(super) here: Digest,

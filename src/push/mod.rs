@@ -81,7 +81,7 @@ impl Shared {
 /// Pushes everything that a bundle publishes. Fails when a tag is taken, an image is too incomplete
 /// for what was chosen, the content is damaged, or the registry does not take something or does not
 /// have it afterwards. No tag was moved then, unless it is the last of these.
-pub async fn push(
+pub(crate) async fn push(
     bundle: &Arc<OpenBundle>,
     client: &Client,
     settings: &PushSettings,

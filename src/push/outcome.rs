@@ -14,48 +14,48 @@ use crate::{bundle::PublicationKind, oci::Reference};
 use rune_core::digest::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pushed {
-    pub references: Vec<PushedReference>,
-    pub refused: Vec<RefusedArtifact>,
+pub(crate) struct Pushed {
+    pub(crate) references: Vec<PushedReference>,
+    pub(crate) refused: Vec<RefusedArtifact>,
     /// The image signatures that are not published, by what they are about there.
-    pub left_off: Vec<String>,
+    pub(crate) left_off: Vec<String>,
     /// Bytes of blobs that were sent, whatever was sent twice included; in a dry run, that would be
     /// sent.
-    pub sent_bytes: u64,
+    pub(crate) sent_bytes: u64,
 }
 
 /// Something that the registry does not take, although it takes images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RefusedArtifact {
-    pub kind: PushedKind,
-    pub destination: String,
-    pub reason: String,
+pub(crate) struct RefusedArtifact {
+    pub(crate) kind: PushedKind,
+    pub(crate) destination: String,
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PushedReference {
-    pub kind: PushedKind,
+pub(crate) struct PushedReference {
+    pub(crate) kind: PushedKind,
     /// The reference that the image is known by in charts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Reference>,
     /// The digest in the bundle: what the source resolved to when it was locked.
-    pub source_digest: Digest,
+    pub(crate) source_digest: Digest,
     /// Registry, repository and tag there; without a tag, the digest.
     pub destination: String,
     /// The digest there; in a dry run, the one that is tried first.
-    pub digest: Digest,
-    pub index: IndexForm,
+    pub(crate) digest: Digest,
+    pub(crate) index: IndexForm,
     /// Whether exactly this was already present.
-    pub was_there: bool,
+    pub(crate) was_there: bool,
     /// Its blobs. What several references share counts for the first.
-    pub blobs: BlobTally,
+    pub(crate) blobs: BlobTally,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum PushedKind {
+pub(crate) enum PushedKind {
     Image,
     /// An artifact that is not run.
     Artifact,
@@ -73,7 +73,7 @@ pub enum PushedKind {
 /// Which index of an image was pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum IndexForm {
+pub(crate) enum IndexForm {
     /// What was locked, with everything that it names.
     Full,
     /// What was locked, without manifests of platforms that were left out.
@@ -85,16 +85,16 @@ pub enum IndexForm {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BlobTally {
-    pub uploaded: usize,
-    pub uploaded_bytes: u64,
-    pub mounted: usize,
-    pub skipped: usize,
+pub(crate) struct BlobTally {
+    pub(crate) uploaded: usize,
+    pub(crate) uploaded_bytes: u64,
+    pub(crate) mounted: usize,
+    pub(crate) skipped: usize,
 }
 
 impl BlobTally {
     #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
+    pub(crate) const fn plus(self, other: Self) -> Self {
         Self {
             uploaded: self.uploaded.saturating_add(other.uploaded),
             uploaded_bytes: self.uploaded_bytes.saturating_add(other.uploaded_bytes),
@@ -106,7 +106,7 @@ impl BlobTally {
 
 impl RefusedArtifact {
     /// Whether it is the bundle index or about that, and not about an image.
-    pub fn is_of_bundle(&self) -> bool {
+    pub(crate) fn is_of_bundle(&self) -> bool {
         matches!(
             self.kind,
             PushedKind::Index | PushedKind::Signature | PushedKind::Provenance | PushedKind::Files
@@ -115,7 +115,7 @@ impl RefusedArtifact {
 }
 
 impl Pushed {
-    pub fn blobs(&self) -> BlobTally {
+    pub(crate) fn blobs(&self) -> BlobTally {
         self.references
             .iter()
             .fold(BlobTally::default(), |sum, reference| {

@@ -27,12 +27,12 @@ pub struct Chain {
 /// A receipt of a chain as it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
-    pub number: u64,
+    pub(crate) number: u64,
     /// Its SHA-256.
-    pub digest: Digest,
-    pub path: Utf8PathBuf,
+    pub(crate) digest: Digest,
+    pub(crate) path: Utf8PathBuf,
     /// What it says, also when a newer program wrote it.
-    pub content: Value,
+    pub(crate) content: Value,
 }
 
 /// A receipt that was just written.
@@ -57,11 +57,11 @@ impl fmt::Display for Appended {
 /// A chain in another directory that ended when this one began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Earlier {
-    pub directory: Utf8PathBuf,
+    pub(crate) directory: Utf8PathBuf,
     /// The number of its last receipt.
-    pub number: u64,
+    pub(crate) number: u64,
     /// The SHA-256 of that receipt.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 #[derive(Serialize)]
@@ -93,7 +93,7 @@ impl Chain {
         }
     }
 
-    pub fn directory(&self) -> &Utf8Path {
+    pub(crate) fn directory(&self) -> &Utf8Path {
         &self.directory
     }
 
@@ -108,7 +108,7 @@ impl Chain {
     }
 
     /// Notes that something is about to be done without a receipt. The next receipt says so.
-    pub fn leave_out(&self, run: &WithoutReceipt) -> Result<(), ReceiptError> {
+    pub(crate) fn leave_out(&self, run: &WithoutReceipt) -> Result<(), ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         let _lock = DirectoryLock::wait(&self.directory)?;
         let (mut log, _) = LineLog::open(&self.directory.join(WITHOUT_RECEIPT))?;

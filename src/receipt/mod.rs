@@ -20,7 +20,7 @@ use crate::bundle::{AuthenticatedHead, SlotState};
 use rune_core::digest::Digest;
 
 /// The version of the format that this program writes.
-pub const FORMAT: u64 = 1;
+pub(crate) const FORMAT: u64 = 1;
 
 /// What a receipt says, but for its place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,17 +39,17 @@ pub struct Statement {
 /// so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WithoutReceipt {
+pub(crate) struct WithoutReceipt {
     /// When it began, by the clock of the machine: RFC 3339 in UTC.
-    pub time: String,
-    pub tool: String,
+    pub(crate) time: String,
+    pub(crate) tool: String,
     /// `push` or `install`.
-    pub kind: String,
-    pub name: String,
-    pub version: semver::Version,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) version: semver::Version,
     /// The SHA-256 of its index.
-    pub digest: Digest,
-    pub destination: String,
+    pub(crate) digest: Digest,
+    pub(crate) destination: String,
 }
 
 /// A bundle, and what of it was verified; nothing of one that was rolled back to.
@@ -68,7 +68,7 @@ pub struct VerifiedBundle {
 }
 
 impl BundleId {
-    pub fn of(head: &AuthenticatedHead) -> Self {
+    pub(crate) fn of(head: &AuthenticatedHead) -> Self {
         Self {
             name: head.index().name.clone(),
             version: head.index().version.clone(),
@@ -79,7 +79,7 @@ impl BundleId {
 
 impl VerifiedBundle {
     /// A bundle that is on record and was not there to be verified.
-    pub fn on_record(bundle: BundleId) -> Self {
+    pub(crate) fn on_record(bundle: BundleId) -> Self {
         let BundleId {
             name,
             version,
@@ -95,7 +95,7 @@ impl VerifiedBundle {
     }
 
     /// What the head says, with the number of bytes that were verified.
-    pub fn of(head: &AuthenticatedHead, verified_bytes: u64) -> Self {
+    pub(crate) fn of(head: &AuthenticatedHead, verified_bytes: u64) -> Self {
         let signer = |slot: &SlotState| match slot {
             SlotState::Verified { key, .. } => Some(key.clone()),
             _ => None,
@@ -169,45 +169,45 @@ pub enum Act {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstalledRelease {
-    pub namespace: String,
-    pub release: String,
-    pub revision: u64,
+    pub(crate) namespace: String,
+    pub(crate) release: String,
+    pub(crate) revision: u64,
     /// The chart, `name-version`.
-    pub chart: String,
+    pub(crate) chart: String,
     /// The SHA-256 of the chart's archive.
-    pub chart_digest: Digest,
+    pub(crate) chart_digest: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
+    pub(crate) profile: Option<String>,
     /// The SHA-256 of all objects as Helm rendered them, so that nothing secret is said and a
     /// change shows.
-    pub manifest_digest: Digest,
+    pub(crate) manifest_digest: Digest,
     /// The schema version that the migrations of the bundle reach.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub schema_version: Option<u32>,
+    pub(crate) schema_version: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolledBackRelease {
-    pub namespace: String,
-    pub release: String,
+    pub(crate) namespace: String,
+    pub(crate) release: String,
     /// The bundle that was installed.
-    pub from: BundleId,
+    pub(crate) from: BundleId,
     /// The bundle of before; none when the release was removed, because there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<BundleId>,
+    pub(crate) to: Option<BundleId>,
     /// The revision of the release that this made; none when it was removed or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub revision: Option<u64>,
-    pub outcome: Outcome,
+    pub(crate) revision: Option<u64>,
+    pub(crate) outcome: Outcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BundleId {
-    pub name: String,
-    pub version: semver::Version,
+pub(crate) struct BundleId {
+    pub(crate) name: String,
+    pub(crate) version: semver::Version,
     /// The SHA-256 of its index.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

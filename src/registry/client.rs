@@ -89,7 +89,7 @@ impl Client {
     }
 
     /// The way to write to a repository. It leads to the registry itself: mirrors are for reading.
-    pub fn writer(&self, name: &RepositoryName) -> RepositoryWriter {
+    pub(crate) fn writer(&self, name: &RepositoryName) -> RepositoryWriter {
         RepositoryWriter::new(Arc::clone(&self.api_client), name)
     }
 
@@ -140,7 +140,7 @@ impl Client {
 
     /// Fetches a blob of which only the digest is known, of at most `max_bytes`; nothing when
     /// nobody has it.
-    pub async fn blob_if_there(
+    pub(crate) async fn blob_if_there(
         &self,
         name: &RepositoryName,
         digest: Digest,

@@ -46,13 +46,13 @@ pub struct ClientConfig {
 #[derive(Debug, Clone)]
 pub struct Login {
     /// The registry, as it stands in references.
-    pub registry: String,
-    pub user: String,
-    pub password: Password,
+    pub(crate) registry: String,
+    pub(crate) user: String,
+    pub(crate) password: Password,
 }
 
 #[derive(Debug, Clone)]
-pub enum Password {
+pub(crate) enum Password {
     Given(Secret),
     /// In this file (`--password-file`).
     File(Utf8PathBuf),

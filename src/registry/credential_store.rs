@@ -73,7 +73,7 @@ impl AuthFileError {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum CredentialError {
+pub(crate) enum CredentialError {
     #[error(transparent)]
     Helper(#[from] HelperError),
     #[error(

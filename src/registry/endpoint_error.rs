@@ -16,7 +16,7 @@ use rune_core::{
 
 /// What an endpoint did instead of giving what was asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum EndpointError {
+pub(crate) enum EndpointError {
     #[error("{}answered {status}{}", via(.redirected_to.as_deref()), in_parentheses(.detail.as_deref()))]
     Status {
         status: StatusCode,
@@ -98,7 +98,7 @@ pub enum EndpointError {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum TokenProblem {
+pub(crate) enum TokenProblem {
     #[error("{0}")]
     NotAllowed(&'static str),
     #[error("which failed: {0}")]

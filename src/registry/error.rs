@@ -68,16 +68,16 @@ pub enum RegistryError {
 #[derive(Debug)]
 pub struct EndpointFailure {
     /// The endpoint, as a URL.
-    pub endpoint: String,
-    pub is_mirror: bool,
+    pub(crate) endpoint: String,
+    pub(crate) is_mirror: bool,
     /// The repository that it was asked for, when a rewrite made it another one.
-    pub asked_for: Option<String>,
+    pub(crate) asked_for: Option<String>,
     /// Whether the client keeps to the hosts that it was given, without proxies and mirrors.
-    pub is_confined: bool,
+    pub(crate) is_confined: bool,
     /// How often it was tried.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// What happened the last time.
-    pub cause: Box<EndpointError>,
+    pub(crate) cause: Box<EndpointError>,
 }
 
 impl EndpointFailure {
@@ -90,7 +90,7 @@ impl EndpointFailure {
 
 impl RegistryError {
     /// Whether the registry takes images and does not take the artifact that was to be written.
-    pub fn is_refusal_of_artifact(&self) -> bool {
+    pub(crate) fn is_refusal_of_artifact(&self) -> bool {
         matches!(self, Self::Push { failure, .. } if quirks::refuses_artifact(&failure.cause))
     }
 
@@ -106,23 +106,23 @@ impl RegistryError {
     }
 
     /// Whether a web server says that what was asked for does not exist.
-    pub fn is_missing_file(&self) -> bool {
+    pub(crate) fn is_missing_file(&self) -> bool {
         matches!(self, Self::Web { .. }) && self.kind() == FailureKind::NotFound
     }
 
     /// Whether the registry does not take the image index that was to be written because it does
     /// not have all of its manifests.
-    pub fn is_refusal_of_gaps(&self) -> bool {
+    pub(crate) fn is_refusal_of_gaps(&self) -> bool {
         matches!(self, Self::Push { failure, .. } if quirks::refuses_index_with_gaps(&failure.cause))
     }
 
     /// Whether the registry got what was to be written and did not take it.
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::Push { failure, .. } if !matches!(*failure.cause, EndpointError::Transport { .. }))
     }
 
     /// Whether what was to be written is damaged where it came from.
-    pub fn is_about_source(&self) -> bool {
+    pub(crate) fn is_about_source(&self) -> bool {
         matches!(self, Self::Push { failure, .. } if matches!(*failure.cause, EndpointError::Damaged))
     }
 

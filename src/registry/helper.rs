@@ -23,7 +23,7 @@ const MAX_ANSWER_BYTES: u64 = 1 << 20;
 const NOT_FOUND: &str = "credentials not found";
 
 #[derive(Debug, thiserror::Error)]
-pub enum HelperError {
+pub(crate) enum HelperError {
     #[error("`{0}` is not the name of a credential helper")]
     Name(String),
     #[error("cannot run the credential helper `{program}`")]

@@ -26,7 +26,10 @@ struct Tags {
 
 impl Client {
     /// The paths of all repositories of a registry.
-    pub async fn repositories(&self, registry: &str) -> Result<BTreeSet<String>, RegistryError> {
+    pub(crate) async fn repositories(
+        &self,
+        registry: &str,
+    ) -> Result<BTreeSet<String>, RegistryError> {
         let endpoint = self
             .api_client
             .hosts
@@ -62,7 +65,7 @@ impl Client {
 
 impl RepositoryWriter {
     /// The tags of the repository; none when there is no such repository.
-    pub async fn tags(&self) -> Result<BTreeSet<String>, RegistryError> {
+    pub(crate) async fn tags(&self) -> Result<BTreeSet<String>, RegistryError> {
         let listing = Listing {
             place: |query| Place::Below {
                 path: "tags/list".to_owned(),

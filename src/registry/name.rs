@@ -15,7 +15,7 @@ pub struct RepositoryName {
 }
 
 impl RepositoryName {
-    pub fn new(registry: &str, repository: &str) -> Self {
+    pub(crate) fn new(registry: &str, repository: &str) -> Self {
         Self {
             registry: registry.to_owned(),
             repository: repository.to_owned(),
@@ -23,12 +23,12 @@ impl RepositoryName {
     }
 
     /// The registry as people write it: `docker.io`, `registry.local:5000`.
-    pub fn registry(&self) -> &str {
+    pub(crate) fn registry(&self) -> &str {
         &self.registry
     }
 
     /// The path below the registry: `library/postgres`.
-    pub fn repository(&self) -> &str {
+    pub(crate) fn repository(&self) -> &str {
         &self.repository
     }
 }

@@ -18,10 +18,10 @@ use crate::net::RequestBody;
 
 /// The content is not what it should be. What is wrong with it is kept by whoever gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Damaged;
+pub(crate) struct Damaged;
 
 /// A place in a content. A clone is another place, at the same byte.
-pub trait Pieces: Clone + Send + Sync + 'static {
+pub(crate) trait Pieces: Clone + Send + Sync + 'static {
     /// The next piece, or `None` after the last, which is given away only when the whole is right.
     /// Does not wait for a disk.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Damaged>>;

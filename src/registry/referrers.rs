@@ -28,20 +28,20 @@ const FILTERS_APPLIED: &str = "oci-filters-applied";
 
 /// What a registry lists as referrers of a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReferrerList {
-    pub manifests: Vec<Descriptor>,
+pub(crate) struct ReferrerList {
+    pub(crate) manifests: Vec<Descriptor>,
     /// Digests of an algorithm other than SHA-256.
-    pub unsupported: Vec<String>,
+    pub(crate) unsupported: Vec<String>,
 }
 
 impl ReferrerList {
     /// The tag of the list, where the registry does not keep one itself.
-    pub fn tag(subject: Digest) -> String {
+    pub(crate) fn tag(subject: Digest) -> String {
         format!("sha256-{}", subject.hex())
     }
 
     /// Reads a list out of the image index that it is; nothing when it is another manifest.
-    pub fn of(manifest: &Manifest) -> Option<Self> {
+    pub(crate) fn of(manifest: &Manifest) -> Option<Self> {
         match manifest.kind() {
             ManifestKind::Index {
                 manifests,
@@ -63,7 +63,7 @@ impl ReferrerList {
 impl Client {
     /// What the registry lists as referrers of a manifest; nothing when it does not keep such
     /// lists.
-    pub async fn referrers(
+    pub(crate) async fn referrers(
         &self,
         name: &RepositoryName,
         subject: Digest,
@@ -83,7 +83,7 @@ impl Client {
 
     /// Fetches the manifest under a tag that may not exist. First the registry is asked whether it
     /// does, which does not count as a download.
-    pub async fn manifest_if_tagged(
+    pub(crate) async fn manifest_if_tagged(
         &self,
         name: &RepositoryName,
         tag: &str,
@@ -123,7 +123,10 @@ impl Client {
 impl RepositoryWriter {
     /// What the registry lists as referrers of a manifest; nothing when it does not keep such
     /// lists.
-    pub async fn referrers(&self, subject: Digest) -> Result<Option<ReferrerList>, RegistryError> {
+    pub(crate) async fn referrers(
+        &self,
+        subject: Digest,
+    ) -> Result<Option<ReferrerList>, RegistryError> {
         let listed = list_at(&self.api_client, &self.endpoint, subject, Access::Push).await;
         let what = || format!("the referrers of `{}@{subject}`", self.name());
         listed.map_err(|failure| failed(what(), vec![failure]))
@@ -131,7 +134,7 @@ impl RepositoryWriter {
 
     /// Fetches the list of referrers of a manifest again. A registry that does not list all of
     /// these yet is asked again.
-    pub async fn check_referrers(
+    pub(crate) async fn check_referrers(
         &self,
         subject: Digest,
         expected: &BTreeSet<Digest>,

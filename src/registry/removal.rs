@@ -11,7 +11,7 @@ use super::{
 
 impl RepositoryWriter {
     /// Deletes a manifest by its digest, or a tag. `false` when it does not exist.
-    pub async fn delete_manifest(&self, tag_or_digest: &str) -> Result<bool, RegistryError> {
+    pub(crate) async fn delete_manifest(&self, tag_or_digest: &str) -> Result<bool, RegistryError> {
         let place = Place::Below {
             path: format!("manifests/{tag_or_digest}"),
             query: Query::new(),

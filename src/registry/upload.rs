@@ -31,7 +31,7 @@ const CHUNK_BYTES: u64 = 8 << 20;
 const MIN_CHUNK_BYTES: u64 = 256 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// Out of another repository of the registry.
     Mounted,
     /// Its bytes were sent.

@@ -24,7 +24,7 @@ use rune_core::digest::{Digest, Sha256};
 
 /// Something on a web server, and who named it.
 #[derive(Debug, Clone)]
-pub struct WebSource {
+pub(crate) struct WebSource {
     url: WebUrl,
     home: Origin,
     /// How far away the server is that named the URL; nothing when a person did.
@@ -33,14 +33,14 @@ pub struct WebSource {
 
 /// A document that may name other places.
 #[derive(Debug, Clone)]
-pub struct WebDocument {
-    pub bytes: Vec<u8>,
+pub(crate) struct WebDocument {
+    pub(crate) bytes: Vec<u8>,
     home: Origin,
     origin: AddressClass,
 }
 
 impl WebSource {
-    pub fn named(url: WebUrl) -> Self {
+    pub(crate) fn named(url: WebUrl) -> Self {
         let home = url.url().origin();
         Self {
             url,
@@ -49,13 +49,13 @@ impl WebSource {
         }
     }
 
-    pub const fn url(&self) -> &WebUrl {
+    pub(crate) const fn url(&self) -> &WebUrl {
         &self.url
     }
 }
 
 impl WebDocument {
-    pub fn source(&self, url: WebUrl) -> WebSource {
+    pub(crate) fn source(&self, url: WebUrl) -> WebSource {
         WebSource {
             url,
             home: self.home.clone(),
@@ -66,7 +66,7 @@ impl WebDocument {
 
 impl Client {
     /// Fetches a document of at most `max_bytes` bytes; `what` is what messages call it.
-    pub async fn web_document(
+    pub(crate) async fn web_document(
         &self,
         source: &WebSource,
         what: &str,
@@ -90,7 +90,7 @@ impl Client {
 
     /// Reads a file of at most `max_bytes` bytes once, keeps nothing of it, and tells digest and
     /// size.
-    pub async fn web_digest(
+    pub(crate) async fn web_digest(
         &self,
         source: &WebSource,
         what: &str,
@@ -113,7 +113,7 @@ impl Client {
 
     /// Opens a file of a known size at `offset`. The stream yields exactly the bytes from there on;
     /// the caller hashes them.
-    pub async fn web_stream(
+    pub(crate) async fn web_stream(
         &self,
         source: &WebSource,
         what: &str,

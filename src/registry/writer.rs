@@ -25,7 +25,7 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// A repository that is written to, at the registry itself: mirrors are for reading.
 #[derive(Debug, Clone)]
-pub struct RepositoryWriter {
+pub(crate) struct RepositoryWriter {
     pub(super) api_client: Arc<ApiClient>,
     pub(super) endpoint: Endpoint,
     name: RepositoryName,
@@ -33,9 +33,9 @@ pub struct RepositoryWriter {
 
 /// What a registry said when it took a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     /// Whether it puts the manifest into the list of referrers of its subject.
-    pub lists_referrer: bool,
+    pub(crate) lists_referrer: bool,
 }
 
 impl RepositoryWriter {
@@ -48,12 +48,12 @@ impl RepositoryWriter {
         }
     }
 
-    pub const fn name(&self) -> &RepositoryName {
+    pub(crate) const fn name(&self) -> &RepositoryName {
         &self.name
     }
 
     /// Whether the registry says that the repository has a blob. A hint: nobody has seen its bytes.
-    pub async fn has_blob(&self, digest: Digest) -> Result<bool, RegistryError> {
+    pub(crate) async fn has_blob(&self, digest: Digest) -> Result<bool, RegistryError> {
         let mut attempts = Attempts::new(&self.api_client.retry, 0);
         loop {
             match self.is_blob_there(digest).await {
@@ -81,7 +81,7 @@ impl RepositoryWriter {
     /// Brings a blob into the repository: mounted from another one that has it, or sent, in
     /// requests of at most `chunk_bytes`. Fails when the registry does not take it, or the content
     /// is damaged: then nothing under its digest was finished.
-    pub async fn put_blob<P: Pieces>(
+    pub(crate) async fn put_blob<P: Pieces>(
         &self,
         blob: &Descriptor,
         mount_from: Option<String>,
@@ -98,7 +98,11 @@ impl RepositoryWriter {
     ///
     /// # Errors
     /// When the registry cannot be asked.
-    pub async fn mount_blob(&self, digest: Digest, from: &str) -> Result<bool, RegistryError> {
+    pub(crate) async fn mount_blob(
+        &self,
+        digest: Digest,
+        from: &str,
+    ) -> Result<bool, RegistryError> {
         let request = mount_request(digest, from.to_owned());
         let mut attempts = Attempts::new(&self.api_client.retry, 0);
         loop {
@@ -114,7 +118,10 @@ impl RepositoryWriter {
     }
 
     /// The bytes of the manifest under a tag or digest; `None` when there is none.
-    pub async fn manifest(&self, tag_or_digest: &str) -> Result<Option<Vec<u8>>, RegistryError> {
+    pub(crate) async fn manifest(
+        &self,
+        tag_or_digest: &str,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
         let api_request = Self::api_request(Method::GET, format!("manifests/{tag_or_digest}"));
         let api_request =
             api_request.with(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
@@ -140,7 +147,7 @@ impl RepositoryWriter {
 
     /// Writes a manifest under a tag or its digest. `is_whole` says that everything it refers to
     /// was written before: a registry that does not know of it yet is then asked again.
-    pub async fn put_manifest(
+    pub(crate) async fn put_manifest(
         &self,
         tag_or_digest: &str,
         media_type: &str,
@@ -185,7 +192,7 @@ impl RepositoryWriter {
 
     /// Fetches a manifest again and compares it. A registry that does not have it yet, or has what
     /// was present before, is asked again.
-    pub async fn check_manifest(
+    pub(crate) async fn check_manifest(
         &self,
         tag_or_digest: &str,
         expected: Digest,

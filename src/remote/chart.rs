@@ -12,7 +12,7 @@ use rune_core::digest::Digest;
 use super::{RemoteError, Repositories, fetch_artifact, repository};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RemoteChart {
+pub(crate) enum RemoteChart {
     /// In an OCI registry, below a repository of its name.
     Registry {
         /// Registry and repository, with the tag of the version.
@@ -30,7 +30,7 @@ pub enum RemoteChart {
 #[derive(Debug, Clone)]
 pub(crate) struct FetchedChart {
     /// The archive as it came, and its metadata.
-    pub(crate) package: Package,
+    pub package: Package,
     /// The manifest, when it comes from an OCI registry.
     pub(crate) manifest: Option<Descriptor>,
     /// Whether its repository says that nobody maintains it any more.
@@ -39,7 +39,7 @@ pub(crate) struct FetchedChart {
 
 impl RemoteChart {
     /// A chart of an OCI registry; `place` is `oci://host/path/chart` without a tag.
-    pub fn in_registry(place: &str, version: ChartVersion) -> Option<Self> {
+    pub(crate) fn in_registry(place: &str, version: ChartVersion) -> Option<Self> {
         let place = place.strip_prefix("oci://")?;
         let tag = ChartArtifact::tag_of(&version);
         let reference: Reference = format!("{place}:{tag}").parse().ok()?;
@@ -48,7 +48,7 @@ impl RemoteChart {
     }
 
     /// The name of the chart that it must have.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Registry { reference, .. } => reference
                 .repository()
@@ -60,21 +60,21 @@ impl RemoteChart {
     }
 
     /// The version that was asked for.
-    pub const fn version(&self) -> &ChartVersion {
+    pub(crate) const fn version(&self) -> &ChartVersion {
         match self {
             Self::Registry { version, .. } | Self::Repository { version, .. } => version,
         }
     }
 
     /// Where it comes from, without the query of a URL.
-    pub fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         match self {
             Self::Registry { reference, .. } => format!("oci://{}", reference.name()),
             Self::Repository { url, .. } => url.to_string(),
         }
     }
 
-    pub fn fetching(&self) -> String {
+    pub(crate) fn fetching(&self) -> String {
         format!(
             "fetching the chart `{}` from {}",
             self.name(),
@@ -83,7 +83,7 @@ impl RemoteChart {
     }
 
     /// Host and path of it, as a policy matches them.
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match self {
             Self::Registry { reference, .. } => reference.name(),
             Self::Repository { url, name, .. } => format!("{}/{name}", url.place()),

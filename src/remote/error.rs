@@ -11,7 +11,7 @@ use rune_core::{
 };
 
 #[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
+pub(crate) enum RemoteError {
     #[error(transparent)]
     Server(#[from] RegistryError),
     #[error(transparent)]
@@ -75,7 +75,7 @@ pub enum RemoteError {
 
 impl RemoteError {
     /// Whether what was asked for does not exist, or not any more.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.kind() == FailureKind::NotFound
     }
 }

@@ -33,7 +33,7 @@ const CHANGES: &str = include_str!("../../templates/report/changes.html");
 const STYLE: &str = include_str!("../../templates/report/style.css");
 
 #[derive(Debug, thiserror::Error)]
-pub enum ReportError {
+pub(crate) enum ReportError {
     #[error(transparent)]
     Content(#[from] ContentError),
     /// The template failed; does not happen.
@@ -61,7 +61,7 @@ impl Failure for ReportError {
 }
 
 /// The page about a bundle, with what changes against another one if there is one.
-pub fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportError> {
+pub(crate) fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);

@@ -49,7 +49,7 @@ const RELEASE: &str = "rune-bundle-check";
 const MAX_COMMENT: usize = 160;
 
 #[derive(Debug, thiserror::Error)]
-pub enum ScaffoldError {
+pub(crate) enum ScaffoldError {
     #[error("`{0}` already exists")]
     Exists(Utf8PathBuf),
     #[error("the chart {chart} cannot be rendered{}", if *is_upgrade_only { " as for an upgrade" } else { "" })]
@@ -169,7 +169,7 @@ fn comment(text: &str) -> String {
 }
 
 /// The version of a bundle with these charts: that of the only one, where it is a semantic version.
-pub fn bundle_version(charts: &[GivenChart]) -> Version {
+pub(crate) fn bundle_version(charts: &[GivenChart]) -> Version {
     let version = |chart: &GivenChart| {
         let text = chart.package.metadata.version.as_str();
         Version::parse(text.strip_prefix('v').unwrap_or(text)).ok()
@@ -182,7 +182,7 @@ pub fn bundle_version(charts: &[GivenChart]) -> Version {
 }
 
 /// The name of a project: that of its first chart, or of its first image.
-pub fn project_name(charts: &[GivenChart], images: &[Reference]) -> String {
+pub(crate) fn project_name(charts: &[GivenChart], images: &[Reference]) -> String {
     let of_chart = charts
         .first()
         .map(|chart| chart.package.metadata.name.as_str());

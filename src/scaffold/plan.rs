@@ -39,11 +39,11 @@ const TEMPLATE: &str = "values.yaml.j2";
 
 /// A chart, and what it is to be installed with.
 #[derive(Debug, Clone)]
-pub struct GivenChart {
+pub(crate) struct GivenChart {
     pub package: Package,
     /// Every way it is to be installed: values files as name and text, later ones winning.
-    pub profiles: Vec<Vec<(String, String)>>,
-    pub check_values: Vec<(String, String)>,
+    pub(crate) profiles: Vec<Vec<(String, String)>>,
+    pub(crate) check_values: Vec<(String, String)>,
 }
 
 /// An image that is to be in the bundle.
@@ -90,7 +90,7 @@ pub(super) struct PlannedChart {
 
 /// Everything that the files of a project are written from.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Plan {
+pub struct Plan {
     pub(super) images: BTreeMap<(String, Option<String>), PlannedImage>,
     pub(super) charts: Vec<PlannedChart>,
     pub(super) exceptions: Exceptions,

@@ -41,7 +41,7 @@ pub struct Repository {
     pub name: String,
     /// The registry that the client believes to talk to, when this server is its mirror (`ns`). It
     /// is compared, never used.
-    pub registry: Option<String>,
+    pub(crate) registry: Option<String>,
 }
 
 /// How a manifest is called.
@@ -54,9 +54,9 @@ pub enum Target {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// How many at most.
-    pub limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// Only what comes after this one.
-    pub after: Option<String>,
+    pub(crate) after: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

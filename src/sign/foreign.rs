@@ -69,7 +69,7 @@ struct PublicKeyIdentifier {
 impl ForeignSignature {
     /// Reads a Sigstore bundle, or a bare signature as bytes or base64 (standard, or URL-safe
     /// without padding).
-    pub fn parse(bytes: &[u8]) -> Result<Self, SignError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, SignError> {
         let text = std::str::from_utf8(bytes)
             .map(str::trim)
             .unwrap_or_default();
@@ -84,7 +84,7 @@ impl ForeignSignature {
     }
 
     /// The bytes of a signature and nothing beside.
-    pub const fn bare(signature: Vec<u8>) -> Self {
+    pub(crate) const fn bare(signature: Vec<u8>) -> Self {
         Self {
             signature,
             hint: None,
@@ -129,7 +129,11 @@ impl ForeignSignature {
 
     /// Checks the signature against a key and the message, and gives it the one form that a slot
     /// may hold.
-    pub fn check(&self, key: &PublicKey, message: &[u8]) -> Result<SlotSignature, SignError> {
+    pub(crate) fn check(
+        &self,
+        key: &PublicKey,
+        message: &[u8],
+    ) -> Result<SlotSignature, SignError> {
         if self
             .message
             .is_some_and(|digest| digest != Digest::of(message))

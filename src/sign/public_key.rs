@@ -38,7 +38,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::EcdsaP256 => "ecdsa-p256-sha256",
             Self::Ed25519 => "ed25519",
@@ -114,7 +114,7 @@ impl PublicKey {
     }
 
     /// Reads a `SubjectPublicKeyInfo`.
-    pub fn from_spki_der(der: &[u8]) -> Result<Self, SignError> {
+    pub(crate) fn from_spki_der(der: &[u8]) -> Result<Self, SignError> {
         let malformed = |problem| SignError::MalformedKey {
             what: "public",
             problem,
@@ -169,7 +169,7 @@ impl PublicKey {
     }
 
     /// The `SubjectPublicKeyInfo` in DER, always with the uncompressed point.
-    pub fn spki_der(&self) -> &[u8] {
+    pub(crate) fn spki_der(&self) -> &[u8] {
         &self.spki
     }
 

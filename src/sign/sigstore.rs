@@ -128,7 +128,7 @@ impl SlotSignature {
 
     /// The id of the key that the signature says it was made with: a hint, until
     /// [`SlotSignature::verify`].
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         Base64::encode_string(self.key.as_bytes())
     }
 
@@ -137,7 +137,7 @@ impl SlotSignature {
     }
 
     /// Whether the signature says it was made with the key of this fingerprint.
-    pub fn is_by(&self, key: Digest) -> bool {
+    pub(crate) fn is_by(&self, key: Digest) -> bool {
         self.key == key
     }
 
@@ -147,7 +147,7 @@ impl SlotSignature {
     }
 
     /// Whether the signature says it was made over the bytes of this digest.
-    pub fn is_over(&self, message: Digest) -> bool {
+    pub(crate) fn is_over(&self, message: Digest) -> bool {
         self.message == message
     }
 

@@ -23,11 +23,11 @@ const MAX_NAME_BYTES: usize = 64;
 #[derive(Debug, Clone)]
 pub struct TrustFile {
     /// Everybody who is named, the revoked ones too.
-    pub signers: Vec<Signer>,
+    pub(crate) signers: Vec<Signer>,
     /// The keys that were revoked.
-    pub revocations: Vec<Revocation>,
+    pub(crate) revocations: Vec<Revocation>,
     /// How many different signers it takes.
-    pub threshold: usize,
+    pub(crate) threshold: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +51,12 @@ impl fmt::Display for Signer {
 
 /// A revoked key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revocation {
+pub(crate) struct Revocation {
     /// The SHA-256 of the key.
-    pub key: Digest,
+    pub(crate) key: Digest,
     /// Its name, when it is one of the signers.
-    pub name: Option<String>,
-    pub reason: String,
+    pub(crate) name: Option<String>,
+    pub(crate) reason: String,
 }
 
 /// What can be wrong with a trust file beside its shape.
@@ -172,7 +172,7 @@ impl TrustFile {
     }
 
     /// Why this key counts no longer, if it is revoked.
-    pub fn revocation(&self, key: Digest) -> Option<&Revocation> {
+    pub(crate) fn revocation(&self, key: Digest) -> Option<&Revocation> {
         self.revocations
             .iter()
             .find(|revocation| revocation.key == key)

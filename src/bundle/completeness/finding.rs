@@ -10,31 +10,31 @@ use rune_core::failure::{Failure, FailureKind};
 /// One thing that does not fit, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CompletenessFinding {
+pub(crate) struct CompletenessFinding {
     /// The chart; nothing for an image of the lock that no chart names.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub chart: Option<String>,
+    pub(crate) chart: Option<String>,
     /// The template that made the object, as Helm says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
+    pub(crate) file: Option<String>,
     /// `Kind/name` of the object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub object: Option<String>,
+    pub(crate) object: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub container: Option<String>,
+    pub(crate) container: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// The image, as it is written there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    pub message: String,
+    pub(crate) image: Option<String>,
+    pub(crate) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub(crate) hint: Option<String>,
     /// What settles it in the policy: entries of its lists.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "entries")]
-    pub policy: Vec<Declaration>,
+    pub(crate) policy: Vec<Declaration>,
     /// The profiles in which it was found; empty for the chart's own values.
-    pub profiles: Vec<String>,
+    pub(crate) profiles: Vec<String>,
 }
 
 /// Each as `list: entry`.
@@ -51,7 +51,7 @@ fn entries<S: serde::Serializer>(
 
 /// Everything that does not fit.
 #[derive(Debug, thiserror::Error)]
-pub struct Incomplete {
+pub(crate) struct Incomplete {
     pub(super) findings: Vec<CompletenessFinding>,
 }
 
@@ -73,7 +73,7 @@ impl CompletenessFinding {
 }
 
 impl Incomplete {
-    pub fn findings(&self) -> &[CompletenessFinding] {
+    pub(crate) fn findings(&self) -> &[CompletenessFinding] {
         &self.findings
     }
 }

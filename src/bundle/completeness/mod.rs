@@ -65,7 +65,7 @@ pub(crate) struct Exceptions {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum CompletenessError {
+pub(crate) enum CompletenessError {
     #[error(
         "no Helm was found, and the charts are to be checked for images that the lock does not have"
     )]

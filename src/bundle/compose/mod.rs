@@ -90,7 +90,7 @@ pub struct ProfileIngredient {
 
 impl ProfileIngredient {
     /// Whether it installs a chart.
-    pub fn is_for(&self, chart: &str) -> bool {
+    pub(crate) fn is_for(&self, chart: &str) -> bool {
         self.charts.is_empty() || self.charts.iter().any(|name| name == chart)
     }
 }
@@ -346,11 +346,11 @@ impl Ingredients {
 }
 
 impl Draft {
-    pub const fn index(&self) -> &BundleIndex {
+    pub(crate) const fn index(&self) -> &BundleIndex {
         &self.index
     }
 
-    pub fn payloads(&self) -> &[BundlePayload] {
+    pub(crate) fn payloads(&self) -> &[BundlePayload] {
         &self.payloads
     }
 

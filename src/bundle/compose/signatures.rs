@@ -16,24 +16,24 @@ pub(super) struct Subjects(BTreeMap<Digest, (Descriptor, String)>);
 
 /// What is signed about one manifest of a bundle.
 #[derive(Debug)]
-pub struct BundlePayload {
+pub(crate) struct BundlePayload {
     /// What people call the image or chart.
-    pub name: String,
+    pub(crate) name: String,
     pub(crate) payload: ImagePayload,
 }
 
 impl BundlePayload {
-    pub fn subject(&self) -> Digest {
+    pub(crate) fn subject(&self) -> Digest {
         self.payload.subject().digest
     }
 
     /// What files about it are called, without an ending.
-    pub fn file_stem(&self) -> String {
+    pub(crate) fn file_stem(&self) -> String {
         self.payload.file_stem()
     }
 
     /// The bytes that a key signs.
-    pub fn message(&self) -> Vec<u8> {
+    pub(crate) fn message(&self) -> Vec<u8> {
         self.payload.message()
     }
 }

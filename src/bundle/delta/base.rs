@@ -25,7 +25,7 @@ const MAX_SUMS_BYTES: u64 = 64 << 20;
 
 /// Where entries are that a delta lacks. What it says it has is checked when it is read.
 #[derive(Debug)]
-pub struct Base {
+pub(crate) struct Base {
     name: String,
     record: BaseRecord,
     places: Places,
@@ -49,9 +49,9 @@ pub(super) enum Place {
 type Used<'a> = Vec<(&'a str, Tally)>;
 
 #[derive(Debug)]
-pub struct Missing {
-    pub path: EntryName,
-    pub size: u64,
+pub(crate) struct Missing {
+    pub(crate) path: EntryName,
+    pub(crate) size: u64,
 }
 
 impl Base {
@@ -65,7 +65,7 @@ impl Base {
 
     /// A bundle, or a directory that one was unpacked into. The other files of the bundle are
     /// looked for beside it and in `more`.
-    pub fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, DeltaError> {
+    pub(crate) fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, DeltaError> {
         if fsx::is_dir(path) {
             Self::of_directory(path)
         } else {
@@ -142,20 +142,20 @@ impl Base {
         &mut self.places
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Adds what it says it has. It is not trusted: what turns out not to be there is
     /// named when the delta is applied.
-    pub fn add_to(&self, held: &mut Held) {
+    pub(crate) fn add_to(&self, held: &mut Held) {
         held.bases.push(self.record.clone());
         let digests = self.places.keys().map(|(digest, _)| *digest);
         held.digests.extend(digests);
     }
 
     /// Adds what can be read and is what it should be, and says where something else is.
-    pub fn check_into(
+    pub(crate) fn check_into(
         &self,
         held: &mut Held,
         progress: &dyn Progress,
@@ -208,7 +208,7 @@ fn content(part: FilePart, entry: &EntryRecord) -> Content {
 
 impl Plan {
     /// The plan of a bundle that lies in a file.
-    pub fn of_bundle(head: &AuthenticatedHead, path: &Utf8Path, file: &BundleFile) -> Self {
+    pub(crate) fn of_bundle(head: &AuthenticatedHead, path: &Utf8Path, file: &BundleFile) -> Self {
         Self::of_head(head, |entry, placed| {
             content(FilePart::new(path, file, placed.content_offset()), entry)
         })
@@ -231,7 +231,7 @@ impl Plan {
     }
 
     /// The plan of the bundle of a delta, and how much of it each base has.
-    pub fn of_delta<'b>(
+    pub(crate) fn of_delta<'b>(
         head: &AuthenticatedHead,
         delta: &DeltaContents<'_>,
         bases: &'b [Base],
@@ -249,7 +249,7 @@ impl Plan {
     }
 
     /// The plan of the bundle that bases have together, and how much of it each has.
-    pub fn of_bases<'b>(
+    pub(crate) fn of_bases<'b>(
         head: &AuthenticatedHead,
         bases: &'b [Base],
     ) -> Result<(Self, Used<'b>), Vec<Missing>> {

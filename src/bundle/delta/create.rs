@@ -24,9 +24,9 @@ pub(crate) struct DeltaPlan {
 
 /// How many entries, and how many bytes their entries have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Tally {
-    pub count: usize,
-    pub bytes: u64,
+pub(crate) struct Tally {
+    pub(crate) count: usize,
+    pub(crate) bytes: u64,
 }
 
 impl fmt::Display for Tally {
@@ -38,7 +38,7 @@ impl fmt::Display for Tally {
 }
 
 impl Tally {
-    pub fn of<'a>(entries: impl Iterator<Item = &'a EntryRecord>) -> Self {
+    pub(crate) fn of<'a>(entries: impl Iterator<Item = &'a EntryRecord>) -> Self {
         let mut tally = Self::default();
         entries.for_each(|entry| tally.add(entry));
         tally

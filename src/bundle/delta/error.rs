@@ -20,7 +20,7 @@ use rune_core::{
 const MAX_LISTED: usize = 10;
 
 #[derive(Debug, thiserror::Error)]
-pub enum DeltaError {
+pub(crate) enum DeltaError {
     #[error(transparent)]
     Path(#[from] PathError),
     #[error(transparent)]

@@ -35,7 +35,7 @@ pub(crate) struct Delta {
 
 /// Where a delta has which entries of its bundle.
 #[derive(Debug)]
-pub struct DeltaContents<'a> {
+pub(crate) struct DeltaContents<'a> {
     pub(super) file: &'a BundleFile,
     pub(super) path: &'a Utf8Path,
     pub(super) places: BTreeMap<Digest, Placed>,
@@ -119,7 +119,7 @@ impl Delta {
     }
 
     /// Checks every byte of it behind its head, as the bundle index says.
-    pub(crate) fn verify(
+    pub fn verify(
         &self,
         head: &AuthenticatedHead,
         threads: usize,
@@ -141,7 +141,7 @@ impl Delta {
 
 impl DeltaContents<'_> {
     /// Whether it has the content of an entry.
-    pub fn has(&self, entry: &EntryRecord) -> bool {
+    pub(crate) fn has(&self, entry: &EntryRecord) -> bool {
         self.places.contains_key(&entry.sha256)
     }
 
@@ -166,7 +166,7 @@ impl DeltaContents<'_> {
         (tally(true), tally(false))
     }
 
-    pub const fn bytes(&self) -> u64 {
+    pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }
 }

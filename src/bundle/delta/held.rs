@@ -15,7 +15,7 @@ const FORMAT: u64 = 1;
 const MAX_LIST_BYTES: u64 = 80 << 20;
 
 #[derive(Debug, Default)]
-pub struct Held {
+pub(crate) struct Held {
     pub(super) digests: BTreeSet<Digest>,
     pub(super) bases: Vec<BaseRecord>,
     pub(super) bytes: u64,
@@ -32,7 +32,7 @@ struct HaveList {
 
 impl Held {
     /// Adds what a list says. It is not trusted.
-    pub fn add_list(&mut self, path: &Utf8Path) -> Result<(), DeltaError> {
+    pub(crate) fn add_list(&mut self, path: &Utf8Path) -> Result<(), DeltaError> {
         let bytes = fsx::read(path, MAX_LIST_BYTES)?;
         let list: HaveList =
             canonical_json::from_bytes(&bytes).map_err(|source| DeltaError::List {
@@ -48,7 +48,7 @@ impl Held {
     }
 
     /// The bytes of a list of all of it.
-    pub fn to_list(&self) -> Result<Vec<u8>, DeltaError> {
+    pub(crate) fn to_list(&self) -> Result<Vec<u8>, DeltaError> {
         let list = HaveList {
             format: FORMAT,
             bases: self.bases.clone(),
@@ -58,14 +58,14 @@ impl Held {
     }
 
     /// How many entries were found to be as they should be.
-    pub fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> Tally {
         Tally {
             count: self.digests.len(),
             bytes: self.bytes,
         }
     }
 
-    pub fn into_bases(self) -> Vec<BaseRecord> {
+    pub(crate) fn into_bases(self) -> Vec<BaseRecord> {
         self.bases
     }
 }

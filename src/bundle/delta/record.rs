@@ -32,12 +32,12 @@ pub(super) struct DeltaRecord {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BaseRecord {
+pub(crate) struct BaseRecord {
     /// Name and version of a bundle, or what else has the entries.
-    pub name: String,
+    pub(crate) name: String,
     /// The bundle digest, if it is a bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bundle: Option<Digest>,
+    pub(crate) bundle: Option<Digest>,
 }
 
 impl fmt::Display for BaseRecord {

@@ -41,11 +41,11 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transferred {
-    pub fetched_blobs: u64,
+    pub(crate) fetched_blobs: u64,
     /// How many bytes were fetched in this run.
-    pub fetched_bytes: u64,
+    pub(crate) fetched_bytes: u64,
     /// How many entries an earlier, interrupted run had finished.
-    pub kept_blobs: u64,
+    pub(crate) kept_blobs: u64,
 }
 
 /// The part of [`check_destination`] that needs no plan, before anything slow is done.

@@ -167,16 +167,16 @@ impl Plan {
     }
 
     /// The size of the bundle in bytes.
-    pub const fn total_bytes(&self) -> u64 {
+    pub(crate) const fn total_bytes(&self) -> u64 {
         self.layout.total_bytes()
     }
 
     /// Where everything is in the bundle.
-    pub const fn layout(&self) -> &Layout {
+    pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    pub fn entries(&self) -> usize {
+    pub(crate) fn entries(&self) -> usize {
         self.contents.len()
     }
 
@@ -185,7 +185,7 @@ impl Plan {
     }
 
     /// How many entries are fetched, and how many bytes.
-    pub fn remote(&self) -> (u64, u64) {
+    pub(crate) fn remote(&self) -> (u64, u64) {
         self.fetches().fold((0, 0), |(count, bytes), (.., fetch)| {
             (count + 1, bytes + fetch.size)
         })

@@ -29,25 +29,25 @@ const CHUNK_BYTES: usize = 1 << 20;
 pub struct CheckedVolume {
     /// Whether it is of a delta; `begin` and `end` are then bytes of that.
     #[serde(rename = "delta")]
-    pub is_of_delta: bool,
-    pub number: u64,
-    pub count: u64,
-    pub bytes: u64,
+    pub(crate) is_of_delta: bool,
+    pub(crate) number: u64,
+    pub(crate) count: u64,
+    pub(crate) bytes: u64,
     /// The bytes of the bundle that it has: from `begin` to before `end`.
-    pub begin: u64,
-    pub end: u64,
+    pub(crate) begin: u64,
+    pub(crate) end: u64,
     /// How many entries it has from their first to their last byte.
-    pub entries: usize,
-    pub shared: Vec<SharedEntry>,
+    pub(crate) entries: usize,
+    pub(crate) shared: Vec<SharedEntry>,
 }
 
 /// An entry of which other volumes have the rest: the digest of what is here is in the record
 /// alone, which is not signed.
 #[derive(Debug, serde::Serialize)]
-pub struct SharedEntry {
-    pub path: EntryName,
-    pub bytes: u64,
-    pub volumes: Vec<u64>,
+pub(crate) struct SharedEntry {
+    pub(crate) path: EntryName,
+    pub(crate) bytes: u64,
+    pub(crate) volumes: Vec<u64>,
 }
 
 /// Where what is read goes: bytes, and their position in the bundle.

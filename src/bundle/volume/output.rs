@@ -56,7 +56,7 @@ fn head_bytes(layout: &Layout) -> u64 {
 
 impl Destination {
     /// The file of a bundle of this layout, or, with a size, the volumes named after it.
-    pub fn new(
+    pub(crate) fn new(
         name: &Utf8Path,
         layout: &Layout,
         size: Option<VolumeSize>,
@@ -73,16 +73,16 @@ impl Destination {
     }
 
     /// The name of the bundle as one file.
-    pub fn name(&self) -> &Utf8Path {
+    pub(crate) fn name(&self) -> &Utf8Path {
         &self.name
     }
 
-    pub fn paths(&self) -> &[Utf8PathBuf] {
+    pub(crate) fn paths(&self) -> &[Utf8PathBuf] {
         &self.paths
     }
 
     /// The volumes, if it is a set: path and size of each.
-    pub fn parts_list(&self) -> Vec<(&Utf8Path, u64)> {
+    pub(crate) fn parts_list(&self) -> Vec<(&Utf8Path, u64)> {
         let Some(plan) = self.plan else {
             return Vec::new();
         };

@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 /// The most bytes that a file of a volume may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VolumeSize(u64);
+pub(crate) struct VolumeSize(u64);
 
 #[derive(Debug, thiserror::Error)]
 #[error("write fat32, github, dvd, or a number with a unit, for example 4GB or 650MiB")]
-pub struct VolumeSizeError;
+pub(crate) struct VolumeSizeError;
 
 const NAMED: [(&str, u64); 3] = [
     // The largest file of the file system.
@@ -36,7 +36,7 @@ const UNITS: [(&str, u64); 12] = [
 ];
 
 impl VolumeSize {
-    pub const fn bytes(self) -> u64 {
+    pub(crate) const fn bytes(self) -> u64 {
         self.0
     }
 }

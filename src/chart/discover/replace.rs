@@ -35,15 +35,15 @@ pub struct Replacement {
 /// An image that cannot be replaced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Obstacle {
-    pub place: ImagePlace,
+    pub(crate) place: ImagePlace,
     /// The image, as it is written there; nothing for a document that cannot be read.
-    pub image: Option<String>,
-    pub reason: ObstacleReason,
+    pub(crate) image: Option<String>,
+    pub(crate) reason: ObstacleReason,
 }
 
 /// Why an image cannot be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ObstacleReason {
+pub(crate) enum ObstacleReason {
     /// The document is not YAML, or too large.
     Unreadable,
     /// The map does not have it.

@@ -32,9 +32,9 @@ pub struct BundleOptions {
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
     /// Files, and directories to look in, besides the directory of the bundle.
-    pub places: Vec<Utf8PathBuf>,
+    pub(crate) places: Vec<Utf8PathBuf>,
     /// Whether some of these files may belong to another bundle.
-    pub are_shared: bool,
+    pub(crate) are_shared: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -18,13 +18,13 @@ pub(crate) const RECEIPTS_BEFORE: &str = "rune-bundle-receipts";
 #[derive(Debug, Clone)]
 pub struct ReceiptPlace {
     /// The directory; none when nobody named one and there is no home directory.
-    pub directory: Option<Utf8PathBuf>,
+    pub(crate) directory: Option<Utf8PathBuf>,
     /// The moment, as RFC 3339.
-    pub now: String,
-    pub is_wanted: bool,
+    pub(crate) now: String,
+    pub(crate) is_wanted: bool,
     /// Receipts of earlier versions, when nobody named the directory: they are not left without a
     /// word.
-    pub before: Option<Utf8PathBuf>,
+    pub(crate) before: Option<Utf8PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -31,13 +31,13 @@ const KEYS: [&str; 8] = [
 /// What a site file says. Paths in it are relative to its directory.
 #[derive(Debug, Clone, Default)]
 pub struct SiteFile {
-    pub trust: Option<Utf8PathBuf>,
+    pub(crate) trust: Option<Utf8PathBuf>,
     /// The registry of the site, with a prefix if any.
-    pub registry: Option<String>,
-    pub ca_file: Option<Utf8PathBuf>,
-    pub authfile: Option<Utf8PathBuf>,
-    pub namespace: Option<String>,
-    pub receipts: Option<Utf8PathBuf>,
+    pub(crate) registry: Option<String>,
+    pub(crate) ca_file: Option<Utf8PathBuf>,
+    pub(crate) authfile: Option<Utf8PathBuf>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) receipts: Option<Utf8PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]

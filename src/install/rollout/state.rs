@@ -10,7 +10,7 @@ use serde::Serialize;
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]
-pub enum State {
+pub(crate) enum State {
     RolledBack {
         to: u64,
     },

@@ -8,7 +8,7 @@ use crate::{
 
 /// One thing of a manifest that can be locked on its own.
 #[derive(Debug)]
-pub(crate) enum Subject<'m> {
+pub enum Subject<'m> {
     Image(&'m Image),
     Artifact(&'m Artifact),
     Chart(&'m Chart, &'m RemoteChart),

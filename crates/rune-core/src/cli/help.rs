@@ -14,7 +14,7 @@ const MAX_WIDTH: usize = 100;
 const EXAMPLE_INDENT: usize = 6;
 
 /// How a command begins that is not one of ours.
-pub const OTHER_TOOL: &str = "helm ";
+pub(crate) const OTHER_TOOL: &str = "helm ";
 
 /// Verbs with something in common.
 pub struct Group {
@@ -59,7 +59,7 @@ impl Guide {
     }
 
     /// The command line of the tool with groups and examples in its help.
-    pub fn apply(&self, command: Command) -> Command {
+    pub(crate) fn apply(&self, command: Command) -> Command {
         let style = command.get_styles().get_header();
         let template = format!(
             "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{style}Options:{style:#}\n{{options}}{{after-help}}",

@@ -33,7 +33,7 @@ pub struct GlobalArgs {
 
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// When it goes to a terminal and `NO_COLOR` is not set.
     Auto,
     /// Always.

@@ -61,7 +61,7 @@ pub struct Printer {
 }
 
 impl Printer {
-    pub fn new(json: bool, quiet: bool, verbosity: u8, color: Color) -> Self {
+    pub(crate) fn new(json: bool, quiet: bool, verbosity: u8, color: Color) -> Self {
         let is_colored = |is_terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,

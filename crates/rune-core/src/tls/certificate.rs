@@ -93,7 +93,7 @@ impl Certificate {
     }
 
     /// Whether it calls itself a CA's.
-    pub fn is_ca(&self) -> bool {
+    pub(crate) fn is_ca(&self) -> bool {
         self.0
             .tbs_certificate
             .get::<BasicConstraints>()
@@ -102,7 +102,7 @@ impl Certificate {
             .is_some_and(|(_, constraints)| constraints.ca)
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let Ok(Some((_, SubjectAltName(names)))) = self.0.tbs_certificate.get::<SubjectAltName>()
         else {
             return Vec::new();
@@ -123,16 +123,16 @@ impl Certificate {
         std::str::from_utf8(common.value.value()).ok().map(shown)
     }
 
-    pub fn subject(&self) -> String {
+    pub(crate) fn subject(&self) -> String {
         shown(&self.0.tbs_certificate.subject.to_string())
     }
 
-    pub fn issuer(&self) -> String {
+    pub(crate) fn issuer(&self) -> String {
         shown(&self.0.tbs_certificate.issuer.to_string())
     }
 
     /// The first moment of its validity.
-    pub fn start(&self) -> Day {
+    pub(crate) fn start(&self) -> Day {
         Day::of(self.0.tbs_certificate.validity.not_before)
     }
 
@@ -147,7 +147,7 @@ impl Certificate {
     }
 
     /// The kind of its key, for people: `RSA of 1024 bits`, `ECDSA on P-521`.
-    pub fn key_kind(&self) -> String {
+    pub(crate) fn key_kind(&self) -> String {
         let key = self.key();
         let curve = || {
             key.algorithm

@@ -48,7 +48,7 @@ impl TrustVerifier {
     }
 
     /// Evaluates a certificate and those that the server sent to lead from it to a CA.
-    pub fn check(
+    pub(crate) fn check(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],

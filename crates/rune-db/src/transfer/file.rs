@@ -153,14 +153,14 @@ impl FileSnapshot {
     }
 
     /// Whether somebody else has changed the file since it was opened.
-    pub fn has_changed(&self) -> Result<bool, TransferError> {
+    pub(crate) fn has_changed(&self) -> Result<bool, TransferError> {
         Ok(match &self.watch {
             Watch::Version(watcher, version) => data_version(watcher, &self.file)? != *version,
             Watch::Stamp(before) => stamp(&self.file)? != *before,
         } || self.file.check_current().is_err())
     }
 
-    pub fn path(&self) -> &Utf8Path {
+    pub(crate) fn path(&self) -> &Utf8Path {
         self.file.path()
     }
 
@@ -168,7 +168,7 @@ impl FileSnapshot {
         &self.file
     }
 
-    pub fn location(&self) -> &str {
+    pub(crate) fn location(&self) -> &str {
         &self.location
     }
 

@@ -14,7 +14,7 @@ const SHOWN_KEY: usize = 80;
 /// Why a cell cannot be transferred exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum FindingKind {
+pub(crate) enum FindingKind {
     /// U+0000 in a text; PostgreSQL has no such text.
     Nul,
     /// A text that is not UTF-8.
@@ -38,7 +38,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// What is wrong, as words behind "holds".
-    pub const fn text(self) -> &'static str {
+    pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Nul => "text with U+0000",
             Self::InvalidUtf8 => "text that is not UTF-8",
@@ -58,12 +58,12 @@ impl FindingKind {
 /// Cells that cannot be transferred exactly, all for one reason in one column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    pub table: &'static str,
-    pub column: &'static str,
-    pub kind: FindingKind,
-    pub count: u64,
+    pub(crate) table: &'static str,
+    pub(crate) column: &'static str,
+    pub(crate) kind: FindingKind,
+    pub(crate) count: u64,
     /// The keys of the first rows, never any other content.
-    pub keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
 }
 
 impl fmt::Display for Finding {

@@ -17,10 +17,10 @@ use rune_storage::{SqliteError, schema::TABLES};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CarriedTable {
-    pub table: &'static str,
-    pub rows: u64,
+    pub(crate) table: &'static str,
+    pub(crate) rows: u64,
     /// The digest of both sides.
-    pub digest: String,
+    pub(crate) digest: String,
 }
 
 /// The digests of all tables of a file.
