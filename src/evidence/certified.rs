@@ -53,7 +53,7 @@ pub(super) struct Certified(Result<Box<Bundle>, String>);
 /// Who signed, as a certificate of a trusted CA says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
-    /// The URL of the OpenID Connect issuer of the identity.
+    /// The URL of the `OpenID` Connect issuer of the identity.
     pub issuer: String,
     /// The identity: an e-mail address, or the URI of a workflow.
     pub subject: String,

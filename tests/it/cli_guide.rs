@@ -354,10 +354,7 @@ const REACHED: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/manifest/", &["lock", "build"]),
-    (
-        "src/bundle/provenance.rs",
-        &["push", "publish", "evidence"],
-    ),
+    ("src/bundle/provenance.rs", &["push", "publish", "evidence"]),
     ("src/commands/bundle/evidence/", &["evidence"]),
     ("src/cli/passphrase.rs", &["login"]),
     ("src/cli/bundle/credentials.rs", &["login"]),
