@@ -153,6 +153,11 @@ impl BundleView {
         self.shown(|entry| entry.sha256 == digest)
     }
 
+    /// Reads an entry, whatever its size: for what is written and not shown.
+    pub(crate) fn whole(&self, entry: &EntryRecord) -> Result<Vec<u8>, ContentError> {
+        self.contents.entry(entry)
+    }
+
     fn shown(
         &self,
         is_meant: impl Fn(&EntryRecord) -> bool,
@@ -221,11 +226,12 @@ impl BundleView {
         &self,
         digests: impl Iterator<Item = Digest>,
     ) -> Result<Vec<Shown>, ContentError> {
-        let read = digests.filter_map(|digest| {
-            let content = self.content(digest).transpose()?;
-            Some(content.map(|bytes| (digest, bytes)))
-        });
-        read.collect()
+        let entries = &self.index.entries;
+        let found =
+            digests.filter_map(|digest| entries.iter().find(|entry| entry.sha256 == digest));
+        found
+            .map(|entry| Ok((entry.sha256, self.whole(entry)?)))
+            .collect()
     }
 
     /// How many bytes of configurations and layers the bundle has of an image, each content once.

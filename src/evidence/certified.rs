@@ -53,7 +53,7 @@ pub(super) struct Certified(Result<Box<Bundle>, String>);
 /// Who signed, as a certificate of a trusted CA says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
-    /// The URL of the OpenID Connect issuer of the identity.
+    /// X issuer of the identity.
     pub(crate) issuer: String,
     /// The identity: an e-mail address, or the URI of a workflow.
     pub(crate) subject: String,

@@ -14,7 +14,7 @@ use crate::evidence::{ImageSignature, Signer, TrustedRoot};
 /// Who must have signed, as a certificate says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdentityRule {
-    /// The OpenID Connect issuer of the identity, exactly.
+    /// The `OpenID` Connect issuer of the identity, exactly.
     pub(crate) issuer: String,
     pub(crate) subject: SubjectMatch,
     pub(crate) root: TrustedRoot,
@@ -64,8 +64,8 @@ impl SubjectMatch {
 impl PartialEq for SubjectMatch {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Exact(one), Self::Exact(other)) => one == other,
-            (Self::Pattern { text: one, .. }, Self::Pattern { text: other, .. }) => one == other,
+            (Self::Exact(one), Self::Exact(other))
+            | (Self::Pattern { text: one, .. }, Self::Pattern { text: other, .. }) => one == other,
             _ => false,
         }
     }

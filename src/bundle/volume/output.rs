@@ -50,8 +50,8 @@ impl From<&Utf8Path> for Destination {
 fn head_bytes(layout: &Layout) -> u64 {
     let entries = layout.entries();
     let is_index = |placed: &Placed| placed.name().as_str() == INDEX_NAME;
-    let index = entries.iter().position(is_index).unwrap_or_default();
-    entries.get(index + SLOTS).map_or(0, Placed::end_offset)
+    let behind = entries.iter().skip_while(|placed| !is_index(placed));
+    behind.take(SLOTS + 1).last().map_or(0, Placed::end_offset)
 }
 
 impl Destination {

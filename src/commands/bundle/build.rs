@@ -29,6 +29,7 @@ use crate::{
     },
     manifest::{self, Evidence, FetchedCharts, Lock, LockedContent, Programs},
     registry::{Client, ClientConfig},
+    sign::PrivateKey,
 };
 use rune_core::{
     command::{CommandError, block_on},
@@ -83,12 +84,7 @@ pub(crate) fn run(
         Some(ImageSigning::Emit(directory)) => fsx::check_free(directory)?,
         _ => bundle::check_output_name(&output)?,
     }
-    let provenance = options
-        .has_provenance
-        .then(|| Utf8PathBuf::from(format!("{output}.provenance.sigstore.json")));
-    if let Some(path) = &provenance {
-        fsx::check_free(path)?;
-    }
+    let provenance = provenance_path(options.has_provenance, &output)?;
     let held = (!options.held.is_empty()).then(|| options.held.read(&[]));
     let held = held.transpose()?;
     check_helm(&project, &options.chart_check)?;
@@ -173,13 +169,6 @@ pub(crate) fn run(
     if let Some(ImageSigning::Emit(directory)) = &options.image_signing {
         return write_payloads(&draft, directory).map(BuildReport::Payloads);
     }
-    let signatures = draft.index().image_signatures.as_ref();
-    let image_signatures = signatures.map(|signatures| BuiltSignatures {
-        key: signatures.key,
-        count: signatures.manifests.len(),
-    });
-    let images = built_images(draft.index());
-    let (name, version) = (draft.index().name.clone(), draft.index().version.clone());
     let index = draft.index().clone();
     let plan = draft.sign(&keys)?;
     let digest = plan.digest();
@@ -201,21 +190,18 @@ pub(crate) fn run(
         ))?)
     };
     if let (Some(path), Some(key), false) = (&provenance, keys.first(), options.is_dry_run) {
-        let statement = Provenance::sign(&index, &fetched_images(&lock), key)?;
-        fsx::write_new(path, statement.bytes(), 0o644).map_err(|error| {
-            CommandError::from(error).context("the bundle is written, and not its provenance")
-        })?;
+        write_provenance(path, &index, &lock, key)?;
     }
     let (remote_blobs, remote_bytes) = plan.remote();
     Ok(BuildReport::Bundle(Box::new(BundleReport {
         remarks: remarks::ending_waivers(&project, &evaluation),
         output,
-        name,
-        version,
+        name: index.name.clone(),
+        version: index.version.clone(),
         digest,
         bytes: plan.total_bytes(),
         entries: plan.entries(),
-        images,
+        images: built_images(&index),
         signed_by: keys.iter().map(|key| key.public_key().key_id()).collect(),
         signers: options
             .keys
@@ -224,7 +210,7 @@ pub(crate) fn run(
             .map(|(path, key)| signer(path, key.public_key()).to_string())
             .collect(),
         provenance,
-        image_signatures,
+        image_signatures: built_signatures(&index),
         waived,
         completeness,
         remote_blobs,
@@ -234,6 +220,39 @@ pub(crate) fn run(
         delta,
         transferred,
     })))
+}
+
+/// The file beside the bundle, when it is wanted and free.
+fn provenance_path(
+    is_wanted: bool,
+    output: &Utf8Path,
+) -> Result<Option<Utf8PathBuf>, CommandError> {
+    if !is_wanted {
+        return Ok(None);
+    }
+    let path = Utf8PathBuf::from(format!("{output}.provenance.sigstore.json"));
+    fsx::check_free(&path)?;
+    Ok(Some(path))
+}
+
+fn write_provenance(
+    path: &Utf8Path,
+    index: &BundleIndex,
+    lock: &Lock,
+    key: &PrivateKey,
+) -> Result<(), CommandError> {
+    let statement = Provenance::sign(index, &fetched_images(lock), key)?;
+    fsx::write_new(path, statement.bytes(), 0o644).map_err(|error| {
+        CommandError::from(error).context("the bundle is written, and not its provenance")
+    })
+}
+
+fn built_signatures(index: &BundleIndex) -> Option<BuiltSignatures> {
+    let signatures = index.image_signatures.as_ref();
+    signatures.map(|signatures| BuiltSignatures {
+        key: signatures.key,
+        count: signatures.manifests.len(),
+    })
 }
 
 /// The names of the images and artifacts that are from a registry.

@@ -255,14 +255,16 @@ fn write(
         directory.add(&format!("signatures/{slot}.sigstore.json"), &signature)?;
     }
     directory.add("report.html", report::page(view, None)?.as_bytes())?;
-    let is_sbom = |entry: &&EntryRecord| entry.path.as_str() == SBOM_NAME;
-    if let Some(entry) = index.entries.iter().find(is_sbom) {
-        let bytes = view.entry(&entry.path)?;
-        directory.add("sboms/bundle.cdx.json", &bytes.unwrap_or_default())?;
-    }
-    for advisory in &index.advisories {
-        let bytes = view.entry(&advisory.path)?;
-        directory.add(advisory.path.as_str(), &bytes.unwrap_or_default())?;
+    let is_advisory = |entry: &EntryRecord| {
+        let mut advisories = index.advisories.iter();
+        advisories.any(|advisory| advisory.path == entry.path)
+    };
+    for entry in &index.entries {
+        if entry.path.as_str() == SBOM_NAME {
+            directory.add("sboms/bundle.cdx.json", &view.whole(entry)?)?;
+        } else if is_advisory(entry) {
+            directory.add(entry.path.as_str(), &view.whole(entry)?)?;
+        }
     }
     if let Some(provenance) = provenance {
         directory.add(PROVENANCE, provenance.bytes())?;

@@ -27,9 +27,10 @@ fn message(bundle: &[u8]) -> Vec<u8> {
 }
 
 fn root_of(bundle: &[u8]) -> Value {
-    let root = match bundle == REKOR1 {
-        true => SIGSTORE_PRODUCTION_TRUSTED_ROOT,
-        false => SIGSTORE_STAGING_TRUSTED_ROOT,
+    let root = if bundle == REKOR1 {
+        SIGSTORE_PRODUCTION_TRUSTED_ROOT
+    } else {
+        SIGSTORE_STAGING_TRUSTED_ROOT
     };
     serde_json::from_str(root).unwrap()
 }

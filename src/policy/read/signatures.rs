@@ -94,13 +94,13 @@ impl Reader<'_> {
             }
             Some(node) => {
                 let text = self.word(node, "`subjectPattern`");
-                text.and_then(|text| match SubjectMatch::pattern(&text) {
-                    Ok(pattern) => Some(pattern),
-                    Err(_) => {
-                        self.findings
-                            .add(node.place, &PolicyProblem::SubjectPattern(&text));
-                        None
+                text.and_then(|text| {
+                    let pattern = SubjectMatch::pattern(&text).ok();
+                    if pattern.is_none() {
+                        let problem = PolicyProblem::SubjectPattern(&text);
+                        self.findings.add(node.place, &problem);
                     }
+                    pattern
                 })
             }
         };

@@ -1,4 +1,4 @@
-//! A policy that demands signatures by somebody whom a certificate names (keyless): judged when a
+//! A policy that demands signatures by somebody whom a certificate names (keyless): verified when a
 //! bundle is locked, and again by whoever receives it, with a trusted root of their own.
 
 use std::{

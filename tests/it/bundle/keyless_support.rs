@@ -133,9 +133,10 @@ impl Instance {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
         let name = subject.try_into().unwrap();
-        params.subject_alt_names = vec![match subject.contains("://") {
-            true => SanType::URI(name),
-            false => SanType::Rfc822Name(name),
+        params.subject_alt_names = vec![if subject.contains("://") {
+            SanType::URI(name)
+        } else {
+            SanType::Rfc822Name(name)
         }];
         // In the older form too, as Fulcio does.
         params.custom_extensions = vec![

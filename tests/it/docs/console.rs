@@ -51,9 +51,13 @@ const CLUSTER_SIGNATURES: &str = "docs/operations/cluster-signatures.md";
 /// The page about artifacts, which has one too.
 const ARTIFACTS: &str = "docs/operations/artifacts.md";
 
+/// The page about provenance and evidence, which has one too.
+const PROVENANCE: &str = "docs/operations/provenance.md";
+
 /// Pages below the paths with a database server that are not about databases.
-const ABOUT_BUNDLES: [&str; 7] = [
+const ABOUT_BUNDLES: [&str; 8] = [
     ARTIFACTS,
+    PROVENANCE,
     CLUSTER_SIGNATURES,
     "docs/operations/signing.md",
     IMAGE_SIGNATURES,
@@ -196,7 +200,7 @@ fn check(document: &Document) -> usize {
             (false, true) => Sandbox::clone().with_a_shop().with_a_chart_of_a_shop(),
             (false, false)
                 if document.path.starts_with(WITH_A_DISTRIBUTION)
-                    || [ARTIFACTS, IMAGE_SIGNATURES, CLUSTER_SIGNATURES]
+                    || [ARTIFACTS, PROVENANCE, IMAGE_SIGNATURES, CLUSTER_SIGNATURES]
                         .contains(&document.path.as_str()) =>
             {
                 Sandbox::after_a_build().with_a_distribution()
@@ -228,11 +232,16 @@ fn the_commands_of_the_readme_do_what_it_says() {
 }
 
 /// Pages, or directories of pages, that have a test of their own, because each page takes a while.
-const GROUPS: [&str; 7] = [
+const GROUPS: [&str; 3] = [AIRGAP, OPERATIONS, COMPARING];
+
+const AIRGAP: &str = WITH_A_DISTRIBUTION;
+const OPERATIONS: &str = "docs/operations/";
+const COMPARING: &str = "docs/reference/diff-and-report.md";
+
+/// Pages about operations that have a test of their own.
+const ALONE: [&str; 5] = [
     ARTIFACTS,
-    "docs/airgap/",
-    "docs/operations/",
-    "docs/reference/diff-and-report.md",
+    PROVENANCE,
     WITH_SOURCES,
     IMAGE_SIGNATURES,
     CLUSTER_SIGNATURES,
@@ -244,6 +253,7 @@ fn check_all(is_meant: impl Fn(&str) -> bool) {
         .into_iter()
         .filter(|document| is_meant(&document.path))
         .collect();
+    assert!(!pages.is_empty());
     let checked: usize = pages.iter().map(check).sum();
     // The prompts as they stand in the files, so that no command is lost on the way.
     let prompts: usize = pages
@@ -286,6 +296,11 @@ fn the_commands_of_the_page_about_signatures_of_images_do_what_they_say() {
 }
 
 #[test]
+fn the_commands_of_the_page_about_provenance_do_what_they_say() {
+    check_all(|path| path == PROVENANCE);
+}
+
+#[test]
 fn the_commands_of_the_page_about_artifacts_do_what_they_say() {
     check_all(|path| path == ARTIFACTS);
 }
@@ -306,14 +321,14 @@ fn the_commands_of_the_pages_about_registries_do_what_they_say() {
 fn the_commands_of_the_other_pages_about_the_air_gapped_side_do_what_they_say() {
     let elsewhere = ["README", "by-hand", "push", "registries"];
     check_all(|path| {
-        path.strip_prefix(GROUPS[0])
+        path.strip_prefix(AIRGAP)
             .is_some_and(|name| elsewhere.iter().all(|start| !name.starts_with(start)))
     });
 }
 
 #[test]
 fn the_commands_of_the_pages_about_operations_do_what_they_say() {
-    check_all(|path| path.starts_with(GROUPS[1]) && path != WITH_SOURCES);
+    check_all(|path| path.starts_with(OPERATIONS) && !ALONE.contains(&path));
 }
 
 #[test]
@@ -323,7 +338,7 @@ fn the_commands_of_the_page_about_charts_and_files_do_what_they_say() {
 
 #[test]
 fn the_commands_of_the_page_about_comparing_do_what_it_says() {
-    check_all(|path| path == GROUPS[2]);
+    check_all(|path| path == COMPARING);
 }
 
 #[test]
