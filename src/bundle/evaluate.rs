@@ -18,7 +18,7 @@ use rune_core::digest::Digest;
 
 /// Evaluates every image of a verified bundle, and where its charts come from. What is attested
 /// about an image is read from the attestation manifests inside.
-pub fn evaluate(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Evaluation {
+pub(crate) fn evaluate(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Evaluation {
     let subject = |kind: SubjectKind, image: &ImageRecord| {
         let content = ImageContent::Pinned {
             attested: attested(image, documents),

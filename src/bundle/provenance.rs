@@ -38,7 +38,7 @@ pub(super) const TITLE: &str = "provenance.sigstore.json";
 pub(crate) struct Provenance(Vec<u8>);
 
 #[derive(Debug, thiserror::Error)]
-pub enum ProvenanceError {
+pub(crate) enum ProvenanceError {
     #[error("it is not SLSA provenance v1 in a Sigstore bundle")]
     OtherContent,
     #[error("it is about another bundle, not {0}")]
@@ -122,7 +122,11 @@ impl Provenance {
 
     /// Reads what somebody gave as provenance of a bundle, and verifies it with the keys that are
     /// trusted, if any are.
-    pub fn verify(bytes: Vec<u8>, bundle: Digest, trust: &Trust) -> Result<Self, ProvenanceError> {
+    pub(crate) fn verify(
+        bytes: Vec<u8>,
+        bundle: Digest,
+        trust: &Trust,
+    ) -> Result<Self, ProvenanceError> {
         let statement = SignedStatement::read(&bytes)
             .filter(|statement| statement.predicate_type == PREDICATE)
             .ok_or(ProvenanceError::OtherContent)?;

@@ -48,16 +48,6 @@ impl TemplateError {
         }
     }
 
-    /// Line of the mistake, from 1; 0 when unknown.
-    pub(crate) const fn line(&self) -> usize {
-        self.line
-    }
-
-    /// Column of the mistake in characters, from 1; 0 when unknown.
-    pub(crate) const fn column(&self) -> usize {
-        self.column
-    }
-
     pub(super) fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }

@@ -52,8 +52,8 @@ pub(super) struct Certified(Result<Box<Bundle>, String>);
 
 /// Who signed, as a certificate of a trusted CA says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signer {
-    /// X issuer of the identity.
+pub(crate) struct Signer {
+    /// The URL of the `OpenID` Connect issuer of the identity.
     pub(crate) issuer: String,
     /// The identity: an e-mail address, or the URI of a workflow.
     pub(crate) subject: String,

@@ -113,11 +113,6 @@ impl ReleaseHelm {
         })
     }
 
-    /// What Helm calls its version.
-    pub(crate) fn version(&self) -> &str {
-        &self.version
-    }
-
     /// Whether it is Helm 3, which sends no hooks to a post-renderer.
     pub(crate) fn is_3(&self) -> bool {
         self.version.starts_with("v3.")

@@ -281,7 +281,7 @@ impl InstallRecord {
     }
 
     /// Evaluates a bundle by what is there, installed or begun.
-    pub fn evaluate(
+    pub(crate) fn evaluate(
         &self,
         bundle: &str,
         version: &Version,

@@ -232,12 +232,6 @@ impl Platforms {
     }
 }
 
-impl BundleManifest {
-    pub(crate) fn image(&self, name: &str) -> Option<&Image> {
-        self.images.iter().find(|image| image.name == name)
-    }
-}
-
 impl Image {
     /// The reference it has in the manifest, wherever it comes from.
     pub(crate) const fn reference(&self) -> &Reference {

@@ -96,10 +96,6 @@ impl Evaluation {
         self
     }
 
-    pub(crate) fn is_clean(&self) -> bool {
-        self.denied().next().is_none()
-    }
-
     /// Gives the evaluation back when nothing is denied.
     pub fn into_result(self) -> Result<Self, PolicyViolation> {
         let denied: Vec<Decision> = self.denied().cloned().collect();

@@ -53,7 +53,7 @@ pub(crate) enum TargetKind {
 
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Target {
+pub(crate) struct Target {
     pub(crate) kind: TargetKind,
     #[serde(serialize_with = "as_text")]
     pub(super) repository: RepositoryName,

@@ -13,7 +13,7 @@ use crate::registry::{Client, RepositoryName};
 use rune_core::{digest::Digest, progress::Progress};
 
 /// What is deleted, in this order.
-pub struct Plan {
+pub(crate) struct Plan {
     pub(crate) bundles: Vec<Fate>,
     pub(crate) targets: Vec<Target>,
     pub(crate) held: Vec<Held>,

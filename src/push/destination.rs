@@ -3,14 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    bundle::Publication,
     oci::{Reference, ReferenceError},
     registry::RepositoryName,
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::failure::{Failure, FailureKind};
 
 /// A registry, a path below it, and how the repositories of a bundle are named there:
 /// `library/postgres` is `rune/library/postgres` in `registry.lan:5000/rune`, or flat
@@ -92,16 +88,6 @@ impl Destination {
 
     pub(crate) fn name(&self, repository: &str) -> RepositoryName {
         RepositoryName::new(&self.registry, &self.repository(repository))
-    }
-
-    /// Under which reference something that a bundle publishes is found there: by its tag, if it
-    /// has one, and the digest.
-    pub(crate) fn reference(&self, publication: &Publication, digest: Digest) -> String {
-        let name = self.name(&publication.repository);
-        match &publication.tag {
-            Some(tag) => format!("{name}:{tag}@{digest}"),
-            None => format!("{name}@{digest}"),
-        }
     }
 }
 

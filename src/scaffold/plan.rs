@@ -90,7 +90,7 @@ pub(super) struct PlannedChart {
 
 /// Everything that the files of a project are written from.
 #[derive(Debug, Clone, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub(super) images: BTreeMap<(String, Option<String>), PlannedImage>,
     pub(super) charts: Vec<PlannedChart>,
     pub(super) exceptions: Exceptions,

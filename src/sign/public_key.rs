@@ -168,12 +168,7 @@ impl PublicKey {
             .unwrap_or_default()
     }
 
-    /// The `SubjectPublicKeyInfo` in DER, always with the uncompressed point.
-    pub(crate) fn spki_der(&self) -> &[u8] {
-        &self.spki
-    }
-
-    /// The SHA-256 of [`PublicKey::spki_der`].
+    /// The SHA-256 of its `SubjectPublicKeyInfo` in DER, always with the uncompressed point.
     pub fn fingerprint(&self) -> Digest {
         Digest::of(&self.spki)
     }

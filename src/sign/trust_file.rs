@@ -170,13 +170,6 @@ impl TrustFile {
             threshold,
         })
     }
-
-    /// Why this key counts no longer, if it is revoked.
-    pub(crate) fn revocation(&self, key: Digest) -> Option<&Revocation> {
-        self.revocations
-            .iter()
-            .find(|revocation| revocation.key == key)
-    }
 }
 
 struct Reader<'f> {

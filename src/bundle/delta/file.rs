@@ -119,7 +119,7 @@ impl Delta {
     }
 
     /// Checks every byte of it behind its head, as the bundle index says.
-    pub fn verify(
+    pub(crate) fn verify(
         &self,
         head: &AuthenticatedHead,
         threads: usize,

@@ -134,7 +134,7 @@ pub(crate) fn run(
 ///
 /// # Errors
 /// When the registry does not have all of it, or something is not as signed.
-pub fn verify(
+pub(crate) fn verify(
     options: &StoredOptions,
     progress: &dyn Progress,
 ) -> Result<VerifyReport, CommandError> {
@@ -165,7 +165,10 @@ pub(crate) fn inspect(options: &StoredOptions) -> Result<InspectReport, CommandE
 ///
 /// # Errors
 /// When one of them cannot be read, or the keys that were given signed not both.
-pub fn compare(options: &StoredOptions, file: &Utf8PathBuf) -> Result<DiffReport, CommandError> {
+pub(crate) fn compare(
+    options: &StoredOptions,
+    file: &Utf8PathBuf,
+) -> Result<DiffReport, CommandError> {
     let trust = ViewOptions {
         parts: Parts::default(),
         signers: options.trust.signers.clone(),

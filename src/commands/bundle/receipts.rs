@@ -221,7 +221,7 @@ pub(crate) fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandE
     })
 }
 
-pub fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, CommandError> {
+pub(crate) fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, CommandError> {
     match list(options) {
         // With a digest to compare with, a directory without receipts has lost them all.
         Err(error) if error.kind() == FailureKind::NotFound && options.head.is_some() => {

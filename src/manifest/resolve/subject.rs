@@ -8,7 +8,7 @@ use crate::{
 
 /// One thing of a manifest that can be locked on its own.
 #[derive(Debug)]
-pub enum Subject<'m> {
+pub(crate) enum Subject<'m> {
     Image(&'m Image),
     Artifact(&'m Artifact),
     Chart(&'m Chart, &'m RemoteChart),
