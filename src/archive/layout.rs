@@ -54,6 +54,9 @@ impl Failure for LayoutError {
 }
 
 impl Layout {
+    /// The two zero blocks at the end of every archive.
+    pub(crate) const TRAILER: &'static [u8] = &ZEROS;
+
     /// Gives every entry its place, in the given order.
     pub fn new(entries: impl IntoIterator<Item = Entry>) -> Result<Self, LayoutError> {
         let mut placed = Vec::new();
@@ -84,11 +87,6 @@ impl Layout {
     /// Where the two zero blocks at the end begin.
     pub(crate) const fn trailer_offset(&self) -> u64 {
         self.end_offset.saturating_sub(END_BYTES)
-    }
-
-    /// The two zero blocks at the end.
-    pub(crate) const fn trailer(&self) -> &'static [u8] {
-        &ZEROS
     }
 }
 

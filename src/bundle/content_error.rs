@@ -152,7 +152,7 @@ impl Located {
     pub(super) fn of_end(error: CheckError, file: &BundleFile, layout: &Layout) -> Self {
         Self {
             problem: error.into(),
-            files: file.files_unlike(layout.trailer_offset(), layout.trailer()),
+            files: file.files_unlike(layout.trailer_offset(), Layout::TRAILER),
         }
     }
 

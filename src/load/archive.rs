@@ -103,7 +103,7 @@ impl ImageArchive {
             }
             take(placed.padding())?;
         }
-        take(self.layout.trailer())
+        take(Layout::TRAILER)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     plan::Content,
     receive::{PIECES_WAITING, receive},
 };
-use crate::registry::Client;
+use crate::{archive::Layout, registry::Client};
 
 /// What [`Plan::send`] sends, to be read.
 pub(in crate::bundle) struct ArchiveStream {
@@ -67,7 +67,7 @@ impl Plan {
                 return Ok(());
             }
         }
-        let _ = sender.send(Bytes::from_static(self.layout.trailer())).await;
+        let _ = sender.send(Bytes::from_static(Layout::TRAILER)).await;
         Ok(())
     }
 }
