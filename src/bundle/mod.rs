@@ -77,8 +77,8 @@ pub(crate) use content_stream::{ContentStream, StreamError};
 pub(crate) use context::{BuiltDigests, context};
 pub(crate) use cosign::{CosignError, FileToSign, Placement};
 pub(crate) use delta::{
-    Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Elsewhere, Held, NodeDelta,
-    RegistryBase, Tally,
+    Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, DeltaView, Elsewhere, Held,
+    NodeDelta, RegistryBase, Tally,
 };
 pub(crate) use evaluate::evaluate;
 pub use file::BundleFile;

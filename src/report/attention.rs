@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::image::Image;
+use super::{delta::DeltaPart, image::Image};
 use crate::bundle::BundleIndex;
 use rune_core::command::counted;
 
@@ -48,9 +48,17 @@ impl Waiver {
     }
 }
 
-pub(super) fn points(index: &BundleIndex, images: &[&Image]) -> Vec<Point> {
+pub(super) fn points(
+    index: &BundleIndex,
+    images: &[&Image],
+    delta: Option<&DeltaPart>,
+) -> Vec<Point> {
     let mut points = Vec::new();
     let mut add = |text: String, section| points.push(Point { text, section });
+    if let Some(delta) = delta.filter(|delta| !delta.entries.is_empty()) {
+        let text = format!("A part of the bundle is elsewhere: {}", delta.needed);
+        add(text, "delta");
+    }
     let waived = index.policy.waived.len();
     if waived > 0 {
         let text = format!("{} of the policy", counted(waived, "waiver"));

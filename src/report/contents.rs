@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::{
     ReportError,
     attention::{self, Point, Waiver},
+    delta::DeltaPart,
     image::Image,
+    subject::Subject,
     unproven,
 };
 use crate::bundle::{BundleIndex, BundleView, ShownAdvisory, SlotState};
@@ -26,7 +28,8 @@ pub(super) struct Contents {
     format: u64,
     predecessor: Option<Digest>,
     bytes: u64,
-    /// How many files the bundle is read from, and how large they may be, when these are volumes.
+    delta: Option<DeltaPart>,
+    /// How many files it is read from, and how large they may be, when these are volumes.
     volumes: Option<(usize, u64)>,
     entries: usize,
     images: Vec<Image>,
@@ -76,8 +79,8 @@ struct File {
 }
 
 impl Contents {
-    pub(super) fn of(view: &BundleView) -> Result<Self, ReportError> {
-        let index = view.index();
+    pub(super) fn of(subject: &Subject<'_>, delta: Option<DeltaPart>) -> Result<Self, ReportError> {
+        let Subject { index, view, .. } = *subject;
         let images = index
             .images
             .iter()
@@ -89,7 +92,7 @@ impl Contents {
             .map(|artifact| Image::of(view, artifact))
             .collect::<Result<Vec<_>, _>>()?;
         let all: Vec<&Image> = images.iter().chain(&artifacts).collect();
-        let hex = view.digest().hex();
+        let hex = subject.digest.hex();
         let charts = index.charts.iter().map(|chart| Chart {
             name: chart.name.clone(),
             version: chart.version.clone(),
@@ -115,15 +118,15 @@ impl Contents {
         Ok(Self {
             name: index.name.clone(),
             version: index.version.to_string(),
-            digest: view.digest(),
+            digest: subject.digest,
             digest_groups: hex
                 .as_bytes()
                 .chunks(GROUP)
                 .map(|group| String::from_utf8_lossy(group).into_owned())
                 .collect(),
-            is_verified: view.is_verified(),
-            signatures: view
-                .signatures()
+            is_verified: subject.is_verified,
+            signatures: subject
+                .signatures
                 .iter()
                 .filter(|state| **state != SlotState::Blank)
                 .cloned()
@@ -131,9 +134,9 @@ impl Contents {
             tool: index.tool.clone(),
             format: index.format,
             predecessor: index.predecessor,
-            bytes: view.total_bytes(),
-            volumes: view
-                .volumes()
+            bytes: subject.bytes,
+            volumes: subject
+                .volumes
                 .map(|volumes| (volumes.files.len(), volumes.volume_bytes)),
             entries: index.entries.len(),
             charts: charts.collect(),
@@ -158,12 +161,13 @@ impl Contents {
                 .iter()
                 .map(|text| Waiver::of(text))
                 .collect(),
-            attention: attention::points(index, &all),
+            attention: attention::points(index, &all, delta.as_ref()),
             is_complete: index.completeness.checked,
             left_out: index.completeness.left_out.clone(),
             exceptions: index.completeness.exceptions(),
-            unproven: unproven::sentences(view, &all),
-            advisories: view.advisories()?,
+            unproven: unproven::sentences(subject, &all),
+            advisories: view.map_or_else(|| Ok(Vec::new()), BundleView::advisories)?,
+            delta,
             image_signatures: index
                 .image_signatures
                 .as_ref()

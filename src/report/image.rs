@@ -19,8 +19,8 @@ pub(super) struct Image {
     component: Option<String>,
     platforms: Vec<String>,
     pub(super) platforms_left_out: Vec<String>,
-    /// Of everything that is included of it, each content once.
-    bytes: u64,
+    /// Of everything that is included of it, each content once; not known of a delta.
+    bytes: Option<u64>,
     /// On which of the included platforms there is a list of packages.
     pub(super) listed_platforms: Vec<String>,
     pub(super) unlisted_platforms: Vec<String>,
@@ -46,7 +46,7 @@ pub(super) struct Referrer {
 }
 
 impl Image {
-    pub(super) fn of(view: &BundleView, image: &ImageRecord) -> Result<Self, ReportError> {
+    pub(super) fn of(view: Option<&BundleView>, image: &ImageRecord) -> Result<Self, ReportError> {
         let (carried, left_out): (Vec<_>, Vec<_>) =
             image.runnable().partition(|manifest| manifest.carried);
         let names = |manifests: &[&ManifestRecord]| {
@@ -56,13 +56,15 @@ impl Image {
                 .collect()
         };
         let (mut listed_platforms, mut unlisted_platforms) = (Vec::new(), Vec::new());
-        for manifest in &carried {
-            let list = if has_package_list(view, image, manifest)? {
-                &mut listed_platforms
-            } else {
-                &mut unlisted_platforms
-            };
-            list.push(manifest.platform_name());
+        if let Some(view) = view {
+            for manifest in &carried {
+                let list = if has_package_list(view, image, manifest)? {
+                    &mut listed_platforms
+                } else {
+                    &mut unlisted_platforms
+                };
+                list.push(manifest.platform_name());
+            }
         }
         Ok(Self {
             name: image.name.clone(),
@@ -73,12 +75,13 @@ impl Image {
             component: image.component.clone(),
             platforms: names(&carried),
             platforms_left_out: names(&left_out),
-            bytes: view.carried_bytes(image),
+            bytes: view.map(|view| view.carried_bytes(image)),
             listed_platforms,
             unlisted_platforms,
             sboms: view
-                .sboms(image)
+                .map(|view| view.sboms(image))
                 .into_iter()
+                .flatten()
                 .map(|platform| Sboms {
                     platform: platform.platform,
                     found: platform.sboms.iter().map(|sbom| sbom.sentence()).collect(),

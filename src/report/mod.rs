@@ -1,5 +1,5 @@
-//! One HTML page about a bundle, for those who decide whether it may be installed: on a screen, on
-//! paper, without this program.
+//! One HTML page about a bundle, or delta of one, for those who decide whether it may be installed:
+//! on a screen, on paper, without this program.
 //!
 //! The page stands alone: no script, no image, no font, nothing is fetched, and a content security
 //! policy in it says so. It is a pure function of the bundles: no clock, no path, no name of a
@@ -8,7 +8,9 @@
 
 mod attention;
 mod contents;
+mod delta;
 mod image;
+mod subject;
 mod unproven;
 
 use minijinja::{
@@ -16,9 +18,9 @@ use minijinja::{
 };
 use serde::Serialize;
 
-use self::contents::Contents;
+use self::{contents::Contents, delta::DeltaPart, subject::Subject};
 use crate::{
-    bundle::{BundleView, ContentError},
+    bundle::{BundleView, ContentError, DeltaContents, DeltaView},
     diff::Diff,
 };
 use rune_core::{
@@ -62,6 +64,19 @@ impl Failure for ReportError {
 
 /// The page about a bundle, with what changes against another one if there is one.
 pub(crate) fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportError> {
+    rendered(&Contents::of(&Subject::of(view), None)?, changes)
+}
+
+/// The page about a delta: what its bundle index says, what it has, and what it needs.
+pub(crate) fn delta_page(
+    delta: &DeltaView,
+    contents: &DeltaContents<'_>,
+) -> Result<String, ReportError> {
+    let part = DeltaPart::of(delta, contents);
+    rendered(&Contents::of(&Subject::of_delta(delta), Some(part))?, None)
+}
+
+fn rendered(contents: &Contents, changes: Option<&Diff>) -> Result<String, ReportError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -82,7 +97,7 @@ pub(crate) fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, 
     let context = minijinja::context! {
         style => Value::from_safe_string(STYLE.to_owned()),
         changes => changes.map(Value::from_safe_string),
-        ..harmless(&Contents::of(view)?)?
+        ..harmless(contents)?
     };
     Ok(environment.get_template("page")?.render(context)?)
 }

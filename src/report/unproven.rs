@@ -1,15 +1,15 @@
 //! What the page must not let anybody believe: everything that nobody has shown.
 
-use super::image::Image;
-use crate::bundle::{BundleView, SlotState};
+use super::{image::Image, subject::Subject};
+use crate::bundle::SlotState;
 
 /// One sentence for each thing that is not proven.
-pub(super) fn sentences(view: &BundleView, images: &[&Image]) -> Vec<String> {
-    let index = view.index();
+pub(super) fn sentences(subject: &Subject<'_>, images: &[&Image]) -> Vec<String> {
+    let index = subject.index;
     let count =
-        |of: fn(&SlotState) -> bool| view.signatures().iter().filter(|state| of(state)).count();
+        |of: fn(&SlotState) -> bool| subject.signatures.iter().filter(|state| of(state)).count();
     let mut sentences = Vec::new();
-    if !view.is_verified() {
+    if !subject.is_verified {
         sentences.push(
             "This bundle is unverified: neither a key nor a bundle digest was given when this \
              page was made. Everything here is only what the file claims."
@@ -22,7 +22,7 @@ pub(super) fn sentences(view: &BundleView, images: &[&Image]) -> Vec<String> {
         );
     }
     let unknown = count(|state| matches!(state, SlotState::Unknown { .. }));
-    if view.is_verified() && unknown > 0 {
+    if subject.is_verified && unknown > 0 {
         sentences.push(format!(
             "Signatures by keys that were not given are not checked: {unknown}."
         ));
@@ -38,6 +38,13 @@ pub(super) fn sentences(view: &BundleView, images: &[&Image]) -> Vec<String> {
          of the bundle. Only rune-bundle verify reads a bundle to its last byte."
             .to_owned(),
     );
+    if subject.view.is_none() {
+        sentences.push(
+            "What the delta was created for is not signed. What it needs from elsewhere is hashed \
+             against the index of the bundle when the bundle is created."
+                .to_owned(),
+        );
+    }
     if !index.completeness.checked {
         sentences.push(
             "Whether the charts need an image that is not inside was not checked when the bundle \

@@ -146,7 +146,7 @@ impl DeltaContents<'_> {
     }
 
     /// A document that it has, if it is as its digest says.
-    pub(super) fn bytes_of(&self, digest: Digest, size: u64) -> Option<Vec<u8>> {
+    pub(crate) fn bytes_of(&self, digest: Digest, size: u64) -> Option<Vec<u8>> {
         let placed = self.places.get(&digest)?;
         if placed.size() != size || size > MAX_DOCUMENT_BYTES {
             return None;

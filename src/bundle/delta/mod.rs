@@ -15,6 +15,7 @@ mod node;
 mod record;
 mod registry;
 mod start;
+mod view;
 
 pub(crate) use base::{Base, Missing};
 pub(crate) use create::{DeltaPlan, Tally};
@@ -28,3 +29,4 @@ pub(crate) use record::BaseRecord;
 pub(super) use record::is_delta_header;
 pub(crate) use registry::RegistryBase;
 pub(super) use start::DeltaStart;
+pub(crate) use view::DeltaView;

@@ -37,10 +37,10 @@ pub(super) struct Diff {
     exit_code: bool,
 }
 
-/// Write an HTML page about a bundle for a change board.
+/// Write an HTML page about a bundle or delta for a change board.
 #[derive(Debug, Args)]
 pub(super) struct Report {
-    /// The bundle
+    /// Bundle or delta
     bundle: Utf8PathBuf,
     /// Current bundle, to show what changes
     #[arg(long, value_name = "BUNDLE")]

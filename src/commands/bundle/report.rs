@@ -1,13 +1,18 @@
-//! `report`: one HTML page about a bundle, for a change board.
+//! `report`: one HTML page about a bundle, or delta of one, for a change board.
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{trust_source::TrustSource, view::ViewOptions};
-use crate::{diff::Diff, report};
+use crate::{
+    bundle::{BundleIndex, DeltaView, Tally},
+    diff::Diff,
+    report,
+};
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
+    failure::{Failure, FailureKind},
     fsx,
     text::shown,
 };
@@ -16,7 +21,8 @@ use rune_core::{
 pub(crate) struct ReportOptions {
     pub(crate) bundle: Utf8PathBuf,
     pub(crate) against: Option<Utf8PathBuf>,
-    /// The file to create; without one, `<name>-<version>.html` in the working directory.
+    /// The file to create; without one, `<name>-<version>.html`, of a delta
+    /// `<name>-<version>.delta.html`, in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
     pub(crate) trust: ViewOptions,
 }
@@ -31,6 +37,27 @@ pub(crate) struct PageReport {
     verified: bool,
     trust: Option<TrustSource>,
     against: Option<Digest>,
+    /// Of a delta: what is elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed: Option<Tally>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is a delta, and --against compares whole bundles")]
+struct AgainstDelta(Utf8PathBuf);
+
+impl Failure for AgainstDelta {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(
+            "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and name \
+             that; without --against, the page is about the delta"
+                .to_owned(),
+        )
+    }
 }
 
 impl Report for PageReport {
@@ -54,9 +81,14 @@ impl Report for PageReport {
         } else {
             "UNVERIFIED: no --key and no --trust was given, and the page says so\n"
         };
+        let needed = self
+            .needed
+            .map(|needed| format!("needed         {needed}, from elsewhere\n"))
+            .unwrap_or_default();
+        let delta = self.needed.map_or("", |_| "the delta of ");
         format!(
-            "{warning}wrote the page about {} {version} to `{output}`\nbundle digest  \
-             {digest}\n{trust}",
+            "{warning}wrote the page about {delta}{} {version} to `{output}`\nbundle digest  \
+             {digest}\n{trust}{needed}",
             shown(name)
         )
     }
@@ -64,6 +96,16 @@ impl Report for PageReport {
 
 /// Writes the page. An existing file is left as it is.
 pub(crate) fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
+    if options.against.is_some() {
+        for bundle in [&options.bundle].into_iter().chain(&options.against) {
+            if options.trust.is_delta(bundle)? {
+                return Err(AgainstDelta(bundle.clone()).into());
+            }
+        }
+    }
+    if let Some(delta) = options.trust.open_delta(&options.bundle)? {
+        return run_delta(options, &delta);
+    }
     let view = options.trust.open(&options.bundle)?;
     let against = options
         .against
@@ -75,12 +117,8 @@ pub(crate) fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
         .map(|old| Diff::between(old, &view))
         .transpose()?;
     let page = report::page(&view, changes.as_ref())?;
-    let index = view.index();
-    let usual = || Utf8PathBuf::from(format!("{}-{}.html", index.name, index.version));
-    let output = options.output.clone().unwrap_or_else(usual);
-    fsx::write_new(&output, page.as_bytes(), 0o644)?;
     Ok(PageReport {
-        output,
+        output: write(options, view.index(), &page, "html")?,
         bytes: page.len() as u64,
         name: view.index().name.clone(),
         version: view.index().version.clone(),
@@ -88,5 +126,40 @@ pub(crate) fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
         verified: view.is_verified(),
         trust: options.trust.trust_source(),
         against: against.map(|old| old.digest()),
+        needed: None,
     })
+}
+
+fn run_delta(options: &ReportOptions, delta: &DeltaView) -> Result<PageReport, CommandError> {
+    let contents = delta.contents().map_err(|error| {
+        CommandError::from(error).context(format!("refusing `{}`", options.bundle))
+    })?;
+    let page = report::delta_page(delta, &contents)?;
+    let index = delta.index();
+    let (_, needed) = contents.tallies(index);
+    Ok(PageReport {
+        output: write(options, index, &page, "delta.html")?,
+        bytes: page.len() as u64,
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: delta.digest(),
+        verified: delta.is_verified(),
+        trust: options.trust.trust_source(),
+        against: None,
+        needed: Some(needed),
+    })
+}
+
+fn write(
+    options: &ReportOptions,
+    index: &BundleIndex,
+    page: &str,
+    extension: &str,
+) -> Result<Utf8PathBuf, CommandError> {
+    // The name of a bundle that nobody verified must not lead into another directory.
+    let name = || index.name.replace('/', "-");
+    let usual = || format!("{}-{}.{extension}", name(), index.version).into();
+    let output = options.output.clone().unwrap_or_else(usual);
+    fsx::write_new(&output, page.as_bytes(), 0o644)?;
+    Ok(output)
 }

@@ -3,10 +3,11 @@
 use camino::Utf8PathBuf;
 
 use super::{
+    delta_destination::open_delta,
     open::{BundleOptions, Parts, SignerOptions},
     trust_source::TrustSource,
 };
-use crate::bundle::{BundleSource, BundleView};
+use crate::bundle::{BundleSource, BundleView, DeltaView};
 use rune_core::{
     command::CommandError,
     digest::Digest,
@@ -43,23 +44,12 @@ impl ViewOptions {
 
     /// Looks into a bundle: after it was authenticated, if there is anything to check it with.
     pub(super) fn open(&self, bundle: &Utf8PathBuf) -> Result<BundleView, CommandError> {
-        let mut options = BundleOptions {
-            bundle: bundle.clone(),
-            parts: self.parts.clone(),
-            signers: self.signers.clone(),
-            digest: None,
-            verified: None,
-        };
+        let mut options = self.of(bundle);
         let (source, head) = options.open()?;
         let BundleSource::File(file) = source else {
             return Err(NoFile(bundle.clone()).into());
         };
-        options.digest = self
-            .digests
-            .iter()
-            .copied()
-            .find(|digest| *digest == head.digest())
-            .or_else(|| self.digests.first().copied());
+        options.digest = self.expected(head.digest());
         if options.has_trust() {
             let head = head
                 .authenticate(&options.trust()?)
@@ -69,5 +59,50 @@ impl ViewOptions {
         }
         let unreadable = |error: CommandError| error.context(format!("cannot read `{bundle}`"));
         BundleView::of_unverified(file, &head).map_err(|error| unreadable(error.into()))
+    }
+
+    /// Looks into a delta in the same way; nothing when the file is not one.
+    pub(super) fn open_delta(
+        &self,
+        bundle: &Utf8PathBuf,
+    ) -> Result<Option<DeltaView>, CommandError> {
+        let mut options = self.of(bundle);
+        let Some(delta) = open_delta(&options)? else {
+            return Ok(None);
+        };
+        let head = delta.head().clone();
+        options.digest = self.expected(head.digest());
+        if options.has_trust() {
+            let head = head
+                .authenticate(&options.trust()?)
+                .map_err(|error| options.refused(error.into()))?;
+            return Ok(Some(DeltaView::of_authenticated(delta, &head)));
+        }
+        let view = DeltaView::of_unverified(delta).map_err(|error| {
+            CommandError::from(error).context(format!("cannot read `{bundle}`"))
+        })?;
+        Ok(Some(view))
+    }
+
+    pub(super) fn is_delta(&self, bundle: &Utf8PathBuf) -> Result<bool, CommandError> {
+        Ok(open_delta(&self.of(bundle))?.is_some())
+    }
+
+    fn of(&self, bundle: &Utf8PathBuf) -> BundleOptions {
+        BundleOptions {
+            bundle: bundle.clone(),
+            parts: self.parts.clone(),
+            signers: self.signers.clone(),
+            digest: None,
+            verified: None,
+        }
+    }
+
+    /// Which of the given digests a bundle with this one must have.
+    fn expected(&self, digest: Digest) -> Option<Digest> {
+        let is_given = self.digests.contains(&digest);
+        is_given
+            .then_some(digest)
+            .or_else(|| self.digests.first().copied())
     }
 }

@@ -111,7 +111,7 @@ impl Delta {
 }
 
 /// A ustar header as bundles have them.
-fn header(name: &str, size: usize) -> [u8; 512] {
+pub(crate) fn header(name: &str, size: usize) -> [u8; 512] {
     let mut block = [0; 512];
     let mut put = |at: usize, text: &[u8]| block[at..at + text.len()].copy_from_slice(text);
     put(0, name.as_bytes());

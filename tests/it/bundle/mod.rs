@@ -14,6 +14,7 @@ mod delta_crash;
 mod delta_have;
 mod delta_hostile;
 mod delta_registry;
+mod delta_report;
 mod delta_support;
 mod delta_verb;
 mod delta_volumes;

@@ -7,7 +7,7 @@ use rune_testkit::{
 };
 use serde_json::Value;
 
-use crate::{bundle::diff_support::Shelf, bundle::report_page::page};
+use crate::{bundle::delta_support, bundle::diff_support::Shelf, bundle::report_page::page};
 
 /// What can be seen of every text: the contrast of its colour with what is behind it, by the
 /// formula of WCAG 2.2.
@@ -148,4 +148,26 @@ fn the_page_can_be_read_on_a_phone_and_a_desk_by_day_and_by_night() {
     assert_eq!(digest.as_str().unwrap().len(), "sha256:".len() + 64);
     let printed = browser.print();
     assert!(printed.starts_with("JVBERi"), "no PDF");
+}
+
+#[test]
+fn the_page_about_a_delta_can_be_read_on_a_phone_and_a_desk() {
+    let pair = delta_support::Pair::new(&[40_000, 30_000], 300_000);
+    pair.delta();
+    let (delta, file) = (pair.file("delta.tar"), pair.file("page.html"));
+    page(&delta, &file, &[]);
+    let mut browser = Browser::start();
+    for screen in [Screen::PHONE, Screen::DESKTOP] {
+        browser.show(&file, screen);
+        let width = browser.evaluate("document.documentElement.scrollWidth");
+        assert!(width.as_u64().unwrap() <= screen.width.into(), "{width}");
+        assert_eq!(
+            browser.evaluate(POOR_CONTRASTS),
+            Value::Array(Vec::new()),
+            "{screen:?}"
+        );
+        assert_eq!(browser.evaluate(POOR_STRUCTURE), Value::Array(Vec::new()));
+        let own = [format!("file://{}", file.display())];
+        assert_eq!(browser.requests(), own, "the page asked for something");
+    }
 }

@@ -660,6 +660,13 @@ fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
         "report",
         0,
     );
+    let delta = ["delta", "--base", old, new, "--output", "delta.tar"];
+    ends_with(
+        &bundle(&sandbox, &[&delta[..], &["--key", "release.pub"]].concat()),
+        0,
+    );
+    let page = ["report", "delta.tar", "--output", "delta.html"];
+    reader.read(&bundle(&sandbox, &page), "report", 0);
     let evidence = ["evidence", new, "--key", "release.pub"];
     reader.read(&bundle(&sandbox, &evidence), "evidence", 0);
     reader.read(
