@@ -247,12 +247,16 @@ impl Sandbox {
         registry.put_manifest(name, Some(&tag), INDEX, list.to_string().as_bytes());
     }
 
-    /// The same with both programs for two platforms in `dist`, here small files, and with the scripts of the project.
+    /// The same with what looks like both programs for two platforms in `dist`, and with the scripts of the project.
     pub(super) fn with_programs(self) -> Self {
         fs::create_dir(self.path("dist/linux-arm64")).unwrap();
-        for directory in ["dist", "dist/linux-arm64"] {
+        let amd64 = fs::read(self.path("dist/rune-db")).unwrap();
+        let mut arm64 = amd64.clone();
+        // The machine that an ELF header names (e_machine): EM_AARCH64.
+        arm64[18..20].copy_from_slice(&183_u16.to_le_bytes());
+        for (directory, program) in [("dist", &amd64), ("dist/linux-arm64", &arm64)] {
             for name in ["rune-bundle", "rune-db"] {
-                fs::write(self.path(directory).join(name), "program").unwrap();
+                fs::write(self.path(directory).join(name), program).unwrap();
             }
         }
         let tools = crate::bundle::project::repository().join("tools");
