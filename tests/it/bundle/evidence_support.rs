@@ -121,8 +121,8 @@ impl Shop {
         self.image.manifests[0].digest()
     }
 
-    /// Signs a digest as cosign does in tags: gives the manifest.
-    pub(crate) fn simple_signing(&self, digest: &str, keys: &[&PrivateKey]) -> Value {
+    /// What cosign signs of a digest in tags.
+    pub(crate) fn simple_signing_payload(digest: &str) -> Vec<u8> {
         let payload = json!({
             "critical": {
                 "identity": {"docker-reference": "docker.io/library/shop"},
@@ -131,7 +131,12 @@ impl Shop {
             },
             "optional": null,
         });
-        let payload = payload.to_string().into_bytes();
+        payload.to_string().into_bytes()
+    }
+
+    /// Signs a digest as cosign does in tags: gives the manifest.
+    pub(crate) fn simple_signing(&self, digest: &str, keys: &[&PrivateKey]) -> Value {
+        let payload = Self::simple_signing_payload(digest);
         let layers: Vec<Value> = keys
             .iter()
             .map(|key| {
@@ -149,8 +154,12 @@ impl Shop {
         })
     }
 
-    /// A statement about a digest in a Sigstore bundle, signed by a key.
-    pub(crate) fn statement(digest: &str, predicate: &str, key: &PrivateKey) -> Vec<u8> {
+    /// An envelope with a statement about a digest; `sign` gives the signature of what is signed.
+    pub(crate) fn envelope(
+        digest: &str,
+        predicate: &str,
+        sign: impl FnOnce(&[u8]) -> Vec<u8>,
+    ) -> Value {
         let (_, hex) = digest.split_once(':').unwrap();
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v1",
@@ -160,15 +169,19 @@ impl Shop {
         });
         let (kind, payload) = ("application/vnd.in-toto+json", statement.to_string());
         let message = format!("DSSEv1 {} {kind} {} {payload}", kind.len(), payload.len());
-        let signature = Base64::encode_string(&key.sign(message.as_bytes()));
+        json!({
+            "payload": Base64::encode_string(payload.as_bytes()),
+            "payloadType": kind,
+            "signatures": [{"sig": Base64::encode_string(&sign(message.as_bytes()))}],
+        })
+    }
+
+    /// A statement about a digest in a Sigstore bundle, signed by a key.
+    pub(crate) fn statement(digest: &str, predicate: &str, key: &PrivateKey) -> Vec<u8> {
         let bundle = json!({
             "mediaType": BUNDLE,
             "verificationMaterial": {"publicKey": {"hint": "any"}, "tlogEntries": []},
-            "dsseEnvelope": {
-                "payload": Base64::encode_string(payload.as_bytes()),
-                "payloadType": kind,
-                "signatures": [{"sig": signature}],
-            },
+            "dsseEnvelope": Self::envelope(digest, predicate, |message| key.sign(message)),
         });
         bundle.to_string().into_bytes()
     }

@@ -229,29 +229,20 @@ impl Instance {
         predicate: &str,
         time: i64,
     ) -> Value {
-        let (_, subject) = digest.split_once(':').unwrap();
-        let statement = json!({
-            "_type": "https://in-toto.io/Statement/v1",
-            "subject": [{"digest": {"sha256": subject}}],
-            "predicateType": predicate,
-            "predicate": {},
-        });
-        let (kind, payload) = ("application/vnd.in-toto+json", statement.to_string());
-        let message = format!("DSSEv1 {} {kind} {} {payload}", kind.len(), payload.len());
-        let signature = base64(signer.key.sign(message.as_bytes()).unwrap());
-        let envelope = json!({
-            "payload": base64(&payload),
-            "payloadType": kind,
-            "signatures": [{"sig": signature}],
-        });
+        let sign = |message: &[u8]| signer.key.sign(message).unwrap();
+        let envelope = Shop::envelope(digest, predicate, sign);
+        let payload = Base64::decode_vec(envelope["payload"].as_str().unwrap()).unwrap();
         let sha256 = |bytes: &[u8]| json!({"algorithm": "sha256", "value": hex(bytes)});
         let body = json!({
             "apiVersion": "0.0.1",
             "kind": "dsse",
             "spec": {
                 "envelopeHash": sha256(envelope.to_string().as_bytes()),
-                "payloadHash": sha256(payload.as_bytes()),
-                "signatures": [{"signature": signature, "verifier": base64(&signer.certificate)}],
+                "payloadHash": sha256(&payload),
+                "signatures": [{
+                    "signature": envelope["signatures"][0]["sig"],
+                    "verifier": base64(&signer.certificate),
+                }],
             },
         });
         let certificate = signer
@@ -275,15 +266,7 @@ impl Instance {
         digest: &str,
         time: i64,
     ) -> (Vec<u8>, Value) {
-        let payload = json!({
-            "critical": {
-                "identity": {"docker-reference": "docker.io/library/shop"},
-                "image": {"docker-manifest-digest": digest},
-                "type": "cosign container image signature",
-            },
-            "optional": null,
-        });
-        let payload = payload.to_string().into_bytes();
+        let payload = Shop::simple_signing_payload(digest);
         let signature = base64(signer.key.sign(&payload).unwrap());
         let body = json!({
             "apiVersion": "0.0.1",
