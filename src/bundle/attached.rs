@@ -7,14 +7,11 @@ use super::{
     provenance,
 };
 use crate::{
-    oci::{Descriptor, Manifest, ManifestKind},
+    oci::{Descriptor, Manifest, ManifestKind, TITLE},
     registry::{Client, RegistryError, RepositoryName},
     sign::{SIGSTORE_BUNDLE, SLOT_BYTES, SLOTS, Slot},
 };
 use rune_core::digest::Digest;
-
-/// The annotation by which a signature says which slot it is from.
-const TITLE: &str = "org.opencontainers.image.title";
 
 /// Something about the manifest of a bundle index, as `push` or `publish` writes it.
 #[derive(Debug)]

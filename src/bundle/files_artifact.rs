@@ -13,7 +13,7 @@ use super::{
     index::blob_path,
     publication::{Publication, PublicationKind},
 };
-use crate::oci::{ArtifactManifest, Descriptor, Manifest};
+use crate::oci::{ArtifactManifest, Descriptor, Manifest, TITLE};
 use rune_core::digest::Digest;
 
 pub(super) const FILES_ARTIFACT: &str = "application/vnd.rune-bundle.files.v1+json";
@@ -47,10 +47,7 @@ pub(super) fn files_artifact(
             size: entry.size,
             platform: None,
             artifact_type: None,
-            annotations: BTreeMap::from([(
-                "org.opencontainers.image.title".to_owned(),
-                entry.path.to_string(),
-            )]),
+            annotations: BTreeMap::from([(TITLE.to_owned(), entry.path.to_string())]),
         })
         .collect();
     let slots = head.signatures();

@@ -15,7 +15,7 @@ use super::{
     index::INDEX_NAME,
 };
 use crate::{
-    oci::{ArtifactManifest, Descriptor, EMPTY_CONFIG, Reference},
+    oci::{ArtifactManifest, Descriptor, EMPTY_CONFIG, Reference, TITLE},
     sign::SIGSTORE_BUNDLE,
 };
 use rune_core::digest::Digest;
@@ -141,10 +141,9 @@ fn artifact(
 ) -> Result<Descriptor, IndexError> {
     let mut described = Descriptor::of(artifact_type, &layer);
     made.insert(described.digest, layer.into());
-    described.annotations.insert(
-        "org.opencontainers.image.title".to_owned(),
-        title.to_owned(),
-    );
+    described
+        .annotations
+        .insert(TITLE.to_owned(), title.to_owned());
     let manifest = ArtifactManifest::new(artifact_type, &described);
     let manifest = match subject {
         Some(subject) => manifest.about(subject),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     canonical_json::{self, CanonicalJsonError},
-    oci::{ArtifactManifest, Descriptor, EMPTY_CONFIG},
+    oci::{ArtifactManifest, Descriptor, EMPTY_CONFIG, TITLE},
     sign::{ForeignSignature, PublicKey, SIGSTORE_BUNDLE, SignError},
 };
 use rune_core::digest::Digest;
@@ -18,7 +18,6 @@ use rune_core::digest::Digest;
 const IN_TOTO: &str = "application/vnd.in-toto+json";
 const STATEMENT_V1: &str = "https://in-toto.io/Statement/v1";
 const STATEMENTS: [&str; 2] = ["https://in-toto.io/Statement/v0.1", STATEMENT_V1];
-const TITLE: &str = "org.opencontainers.image.title";
 
 /// A statement that is to be signed.
 #[derive(Debug, Clone)]

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, Platform, media_type};
 
+/// The annotation that names the file that a content is.
+pub(crate) const TITLE: &str = "org.opencontainers.image.title";
+
 /// A pointer to content: media type, digest and size in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

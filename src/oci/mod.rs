@@ -17,6 +17,7 @@ mod referrer;
 
 pub(crate) use artifact::{ArtifactManifest, EMPTY_CONFIG};
 pub use descriptor::Descriptor;
+pub(crate) use descriptor::TITLE;
 pub(crate) use image_builder::{BuiltImage, ImageBuilderError, ImageConfig, build_image};
 pub(crate) use image_layer::{ImageFile, ImageLayerError};
 pub use layout::REF_NAME;
