@@ -143,13 +143,21 @@ impl Policy {
     /// Reads a policy file and the key files that it names, which lie beside it. Fails when the
     /// file cannot be read; mistakes in it are findings.
     pub(crate) fn load(path: &Utf8Path) -> Result<(Self, Findings), PathError> {
-        let text = fsx::read_to_string(path, MAX_POLICY_BYTES)?;
+        Ok(Self::read_beside(path, &Self::read_text(path)?))
+    }
+
+    pub(crate) fn read_text(path: &Utf8Path) -> Result<String, PathError> {
+        fsx::read_to_string(path, MAX_POLICY_BYTES)
+    }
+
+    /// Reads the text of a policy file, and the key files that it names, which lie beside it.
+    pub(crate) fn read_beside(path: &Utf8Path, text: &str) -> (Self, Findings) {
         let directory = fsx::parent(path);
         let read_key = |file: &str| {
             fsx::read_to_string(&directory.join(file), MAX_KEY_FILE_BYTES)
                 .map_err(|error| format!("{error}: {}", error.source))
         };
-        Ok(Self::read_with(path, &text, &read_key))
+        Self::read_with(path, text, &read_key)
     }
 
     /// Reads the text of a policy file that names no key files. `path` only says where mistakes

@@ -11,7 +11,6 @@ use super::{
     open::{BundleOptions, threads},
     push::read_provenance,
     trust_source::{TrustSource, identity_lines},
-    verify::read_policy,
 };
 use crate::{
     bundle::{
@@ -19,7 +18,7 @@ use crate::{
         ImageRecord, PlatformSboms, Provenance, ReferrerRecord, SBOM_NAME, ShownAdvisory,
         SlotState,
     },
-    policy::{Decision, Evaluation},
+    policy::{Decision, Evaluation, Policy},
     report,
 };
 use rune_core::{
@@ -29,13 +28,11 @@ use rune_core::{
     fsx,
     progress::Progress,
     text::shown,
+    yaml::Diagnostics,
 };
 
 /// The file with the provenance.
 const PROVENANCE: &str = "provenance.sigstore.json";
-
-/// Far above what a person writes.
-const MAX_POLICY_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Clone)]
 pub(crate) struct EvidenceOptions {
@@ -165,7 +162,7 @@ struct ReferrerSummary<'a> {
 
 /// What the policy of the reviewer says.
 struct Review {
-    text: Vec<u8>,
+    text: String,
     evaluation: Evaluation,
 }
 
@@ -234,10 +231,13 @@ fn review(
     let Some(path) = &options.policy else {
         return Ok(None);
     };
-    let policy = read_policy(path)?;
+    // What is written into the directory is what was evaluated.
+    let text = Policy::read_text(path)?;
+    let (policy, findings) = Policy::read_beside(path, &text);
+    Diagnostics::check([findings])?;
     Ok(Some(Review {
-        text: fsx::read(path, MAX_POLICY_BYTES)?,
         evaluation: bundle::evaluate(head.index(), documents, &policy),
+        text,
     }))
 }
 
@@ -270,7 +270,7 @@ fn write(
         directory.add(PROVENANCE, provenance.bytes())?;
     }
     if let Some(review) = review {
-        directory.add("policy.yaml", &review.text)?;
+        directory.add("policy.yaml", review.text.as_bytes())?;
     }
     let mut images = Vec::new();
     for image in &index.images {
@@ -290,7 +290,7 @@ fn write(
         policy: PolicySummary {
             built_by: index.policy.sha256,
             waived: &index.policy.waived,
-            reviewed_by: review.map(|review| Digest::of(&review.text)),
+            reviewed_by: review.map(|review| Digest::of(review.text.as_bytes())),
             decisions: review
                 .map(|review| review.evaluation.decisions.as_slice())
                 .unwrap_or_default(),
