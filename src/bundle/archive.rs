@@ -155,6 +155,13 @@ pub(super) fn read_contents<'a>(
     Err(ContentError::new(problems))
 }
 
+/// The records of the entries that are documents.
+pub(super) fn document_entries(index: &BundleIndex) -> impl Iterator<Item = &EntryRecord> {
+    let wanted = documents_of(index);
+    let entries = index.entries.iter();
+    entries.filter(move |entry| wanted.contains(&entry.path))
+}
+
 /// The entries that are documents: the two OCI indexes, every manifest that the bundle index names,
 /// and what may be a signature of an image, as long as their sizes stay within the limits. What is
 /// left out here is missed by the closure check, which fails.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     BundleFile, BundleIndex, ContentError, Documents, Elsewhere, EntryRecord, OpenError,
-    archive::{At, documents_of},
+    archive::{At, document_entries, documents_of},
     closure,
     content_error::Problem,
     head::placed_entries,
@@ -111,13 +111,8 @@ impl Contents {
         index: &BundleIndex,
         elsewhere: Elsewhere,
     ) -> Result<Self, OpenError> {
-        let wanted = documents_of(index);
         let mut documents = Documents::new();
-        for entry in index
-            .entries
-            .iter()
-            .filter(|entry| wanted.contains(&entry.path))
-        {
+        for entry in document_entries(index) {
             let read = elsewhere.read(entry.sha256, entry.size);
             let bytes = read.map_err(|error| ContentError::fetching(&entry.path, error))?;
             let bytes = bytes.ok_or_else(|| ContentError::not_here(&entry.path))?;

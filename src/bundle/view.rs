@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AuthenticatedHead, BundleFile, BundleIndex, ContentError, Elsewhere, EntryRecord, ImageRecord,
-    OpenError, PlatformSboms, ReferrerRecord, SlotState, UnverifiedHead, contents::Contents,
-    index::blob_path, sboms,
+    AuthenticatedHead, BundleFile, BundleIndex, ContentError, Elsewhere, EntryRecord, HeadView,
+    ImageRecord, OpenError, PlatformSboms, ReferrerRecord, SlotState, UnverifiedHead,
+    contents::Contents, index::blob_path, sboms,
 };
 use crate::{
     archive::{EntryName, Layout},
@@ -36,11 +36,7 @@ pub(crate) struct OwnSignature {
 #[derive(Debug)]
 pub(crate) struct BundleView {
     contents: Contents,
-    index: BundleIndex,
-    digest: Digest,
-    layout: Layout,
-    signatures: Vec<SlotState>,
-    is_verified: bool,
+    head: HeadView,
 }
 
 impl BundleView {
@@ -69,11 +65,7 @@ impl BundleView {
     fn authenticated(contents: Contents, head: &AuthenticatedHead) -> Self {
         Self {
             contents,
-            index: head.index().clone(),
-            digest: head.digest(),
-            layout: head.layout().clone(),
-            signatures: head.slots().to_vec(),
-            is_verified: true,
+            head: HeadView::of_authenticated(head),
         }
     }
 
@@ -102,39 +94,39 @@ impl BundleView {
         head: &UnverifiedHead,
         contents: impl FnOnce(&BundleIndex, &Layout) -> Result<Contents, OpenError>,
     ) -> Result<Self, OpenError> {
-        let (index, signatures) = head.peek()?;
-        let layout = index.layout(head.index_size())?;
+        let head = HeadView::of_unverified(head)?;
         Ok(Self {
-            contents: contents(&index, &layout)?,
-            index,
-            digest: head.digest(),
-            layout,
-            signatures,
-            is_verified: false,
+            contents: contents(head.index(), head.layout())?,
+            head,
         })
     }
 
+    /// What its head says.
+    pub(crate) const fn head(&self) -> &HeadView {
+        &self.head
+    }
+
     pub(crate) const fn index(&self) -> &BundleIndex {
-        &self.index
+        self.head.index()
     }
 
     pub(crate) const fn digest(&self) -> Digest {
-        self.digest
+        self.head.digest()
     }
 
     /// What each signature slot holds, or claims to hold when the bundle is unverified.
     pub(crate) fn signatures(&self) -> &[SlotState] {
-        &self.signatures
+        self.head.signatures()
     }
 
     /// Whether a trusted key or digest authenticates the bundle index.
     pub(crate) const fn is_verified(&self) -> bool {
-        self.is_verified
+        self.head.is_verified()
     }
 
     /// The size of the whole file, in bytes.
     pub(crate) const fn total_bytes(&self) -> u64 {
-        self.layout.total_bytes()
+        self.head.bundle_bytes()
     }
 
     /// The volumes that it is read from, if it is.
@@ -162,7 +154,7 @@ impl BundleView {
         &self,
         is_meant: impl Fn(&EntryRecord) -> bool,
     ) -> Result<Option<Vec<u8>>, ContentError> {
-        let found = self.index.entries.iter().find(|entry| is_meant(entry));
+        let found = self.index().entries.iter().find(|entry| is_meant(entry));
         found
             .filter(|entry| entry.size <= MAX_SHOWN_BYTES)
             .map(|entry| self.contents.entry(entry))
@@ -172,7 +164,7 @@ impl BundleView {
     /// The signatures of images and charts by whoever built the bundle.
     pub(crate) fn own_image_signatures(&self) -> Result<Vec<OwnSignature>, ContentError> {
         let mut found = Vec::new();
-        for record in self.index.image_signatures() {
+        for record in self.index().image_signatures() {
             let content = self.content(record.statement)?;
             let Some(manifest) = self.manifest(record.target.digest) else {
                 continue;
@@ -226,7 +218,7 @@ impl BundleView {
         &self,
         digests: impl Iterator<Item = Digest>,
     ) -> Result<Vec<Shown>, ContentError> {
-        let entries = &self.index.entries;
+        let entries = &self.index().entries;
         let found =
             digests.filter_map(|digest| entries.iter().find(|entry| entry.sha256 == digest));
         found

@@ -80,7 +80,8 @@ struct File {
 
 impl Contents {
     pub(super) fn of(subject: &Subject<'_>, delta: Option<DeltaPart>) -> Result<Self, ReportError> {
-        let Subject { index, view, .. } = *subject;
+        let Subject { head, view, .. } = *subject;
+        let index = head.index();
         let images = index
             .images
             .iter()
@@ -92,7 +93,7 @@ impl Contents {
             .map(|artifact| Image::of(view, artifact))
             .collect::<Result<Vec<_>, _>>()?;
         let all: Vec<&Image> = images.iter().chain(&artifacts).collect();
-        let hex = subject.digest.hex();
+        let hex = head.digest().hex();
         let charts = index.charts.iter().map(|chart| Chart {
             name: chart.name.clone(),
             version: chart.version.clone(),
@@ -118,15 +119,15 @@ impl Contents {
         Ok(Self {
             name: index.name.clone(),
             version: index.version.to_string(),
-            digest: subject.digest,
+            digest: head.digest(),
             digest_groups: hex
                 .as_bytes()
                 .chunks(GROUP)
                 .map(|group| String::from_utf8_lossy(group).into_owned())
                 .collect(),
-            is_verified: subject.is_verified,
-            signatures: subject
-                .signatures
+            is_verified: head.is_verified(),
+            signatures: head
+                .signatures()
                 .iter()
                 .filter(|state| **state != SlotState::Blank)
                 .cloned()
@@ -134,7 +135,7 @@ impl Contents {
             tool: index.tool.clone(),
             format: index.format,
             predecessor: index.predecessor,
-            bytes: subject.bytes,
+            bytes: head.bundle_bytes(),
             volumes: subject
                 .volumes
                 .map(|volumes| (volumes.files.len(), volumes.volume_bytes)),

@@ -45,7 +45,7 @@ struct Catalog<'a> {
 
 impl DeltaPart {
     pub(super) fn of(delta: &DeltaView, contents: &DeltaContents<'_>) -> Self {
-        let index = delta.index();
+        let index = delta.head().index();
         let catalog = Catalog::of(index, contents);
         let needed = index.entries.iter().filter(|entry| !contents.has(entry));
         let entries = needed.map(|entry| NeededEntry {

@@ -5,11 +5,11 @@ use crate::bundle::SlotState;
 
 /// One sentence for each thing that is not proven.
 pub(super) fn sentences(subject: &Subject<'_>, images: &[&Image]) -> Vec<String> {
-    let index = subject.index;
+    let (head, index) = (subject.head, subject.head.index());
     let count =
-        |of: fn(&SlotState) -> bool| subject.signatures.iter().filter(|state| of(state)).count();
+        |of: fn(&SlotState) -> bool| head.signatures().iter().filter(|state| of(state)).count();
     let mut sentences = Vec::new();
-    if !subject.is_verified {
+    if !head.is_verified() {
         sentences.push(
             "This bundle is unverified: neither a key nor a bundle digest was given when this \
              page was made. Everything here is only what the file claims."
@@ -22,7 +22,7 @@ pub(super) fn sentences(subject: &Subject<'_>, images: &[&Image]) -> Vec<String>
         );
     }
     let unknown = count(|state| matches!(state, SlotState::Unknown { .. }));
-    if subject.is_verified && unknown > 0 {
+    if head.is_verified() && unknown > 0 {
         sentences.push(format!(
             "Signatures by keys that were not given are not checked: {unknown}."
         ));

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bundle::{
-        AuthenticatedHead, BundleIndex, Documents, OpenBundle, archive::documents_of,
+        AuthenticatedHead, BundleIndex, Documents, OpenBundle, archive::document_entries,
         materialise::FilePart,
     },
     containerd::Containerd,
@@ -104,13 +104,8 @@ impl NodeDelta {
         let index = head.index();
         let contents = delta.contents(index)?;
         let base = Base::of_containerd(containerd, index)?;
-        let wanted = documents_of(index);
         let mut documents = Documents::new();
-        for entry in index
-            .entries
-            .iter()
-            .filter(|entry| wanted.contains(&entry.path))
-        {
+        for entry in document_entries(index) {
             let bytes = match contents.bytes_of(entry.sha256, entry.size) {
                 Some(bytes) => Some(bytes),
                 None => base.document(entry)?,

@@ -33,11 +33,7 @@ impl DeltaDestination<'_> {
             return Ok(None);
         };
         let BundleOptions { bundle, .. } = options;
-        let trust = options.trust()?;
-        let head = delta.head().clone();
-        let head = head
-            .authenticate(&trust)
-            .map_err(|error| options.refused(error.into()))?;
+        let head = options.authenticate_head(delta.head().clone())?;
         let Self {
             destination,
             access,

@@ -222,11 +222,7 @@ fn open(
     let Some(delta) = open_delta(&options.bundle)? else {
         return Ok((options.bundle.open_in_place()?, None));
     };
-    let trust = options.bundle.trust()?;
-    let head = delta.head().clone();
-    let head = head
-        .authenticate(&trust)
-        .map_err(|error| options.bundle.refused(error.into()))?;
+    let head = options.bundle.authenticate_head(delta.head().clone())?;
     let containerd = Arc::new(Containerd::find(containerd)?);
     let delta = NodeDelta::open(&delta, head, &containerd).map_err(|error| {
         CommandError::from(error)

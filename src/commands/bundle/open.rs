@@ -110,6 +110,15 @@ impl BundleOptions {
         Ok((source, head))
     }
 
+    /// Authenticates a head that is read already, of a delta or volume.
+    pub(super) fn authenticate_head(
+        &self,
+        head: UnverifiedHead,
+    ) -> Result<AuthenticatedHead, CommandError> {
+        head.authenticate(&self.trust()?)
+            .map_err(|error| self.refused(error.into()))
+    }
+
     /// Why the file does not begin as a bundle does, with the command for one that was compressed.
     fn no_head(&self, error: HeadError) -> CommandError {
         let compression = match &error {

@@ -135,15 +135,15 @@ fn run_delta(options: &ReportOptions, delta: &DeltaView) -> Result<PageReport, C
         CommandError::from(error).context(format!("refusing `{}`", options.bundle))
     })?;
     let page = report::delta_page(delta, &contents)?;
-    let index = delta.index();
+    let (head, index) = (delta.head(), delta.head().index());
     let (_, needed) = contents.tallies(index);
     Ok(PageReport {
         output: write(options, index, &page, "delta.html")?,
         bytes: page.len() as u64,
         name: index.name.clone(),
         version: index.version.clone(),
-        digest: delta.digest(),
-        verified: delta.is_verified(),
+        digest: head.digest(),
+        verified: head.is_verified(),
         trust: options.trust.trust_source(),
         against: None,
         needed: Some(needed),

@@ -88,10 +88,7 @@ fn split_delta(
     delta: &Delta,
     progress: &Arc<dyn Progress>,
 ) -> Result<SplitReport, CommandError> {
-    let head = delta.head().clone();
-    let head = head
-        .authenticate(&options.bundle.trust()?)
-        .map_err(|error| options.bundle.refused(error.into()))?;
+    let head = options.bundle.authenticate_head(delta.head().clone())?;
     let plan = Plan::of_delta_file(delta, &head)?;
     let (name, version) = (&head.index().name, &head.index().version);
     let output = options

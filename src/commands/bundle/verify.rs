@@ -80,31 +80,26 @@ impl Failure for Unexpected {
     }
 }
 
+/// A policy is about a whole bundle.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is one volume, and --policy needs the whole bundle")]
-struct PolicyOfVolume(Utf8PathBuf);
-
-impl Failure for PolicyOfVolume {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("add --set to verify the bundle of all volumes".to_owned())
-    }
+enum PolicyOfPart {
+    #[error("`{0}` is one volume, and --policy needs the whole bundle")]
+    Volume(Utf8PathBuf),
+    #[error("`{0}` is a delta, and --policy needs the whole bundle")]
+    Delta(Utf8PathBuf),
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is a delta, and --policy needs the whole bundle")]
-struct PolicyOfDelta(Utf8PathBuf);
-
-impl Failure for PolicyOfDelta {
+impl Failure for PolicyOfPart {
     fn kind(&self) -> FailureKind {
         FailureKind::Usage
     }
 
     fn help(&self) -> Option<String> {
-        Some("create the bundle with `rune-bundle apply`, and verify that".to_owned())
+        let help = match self {
+            Self::Volume(_) => "add --set to verify the bundle of all volumes",
+            Self::Delta(_) => "create the bundle with `rune-bundle apply`, and verify that",
+        };
+        Some(help.to_owned())
     }
 }
 
@@ -332,7 +327,7 @@ impl BundleReport {
     }
 }
 
-pub(super) fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
+fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
     let (policy, findings) = Policy::load(path)?;
     Diagnostics::check([findings])?;
     Ok(policy)
@@ -358,13 +353,9 @@ fn run_volume(
 ) -> Result<VolumeReport, CommandError> {
     let bundle = &options.bundle;
     if options.policy.is_some() {
-        return Err(PolicyOfVolume(bundle.bundle.clone()).into());
+        return Err(PolicyOfPart::Volume(bundle.bundle.clone()).into());
     }
-    let head = volume
-        .head()
-        .clone()
-        .authenticate(&bundle.trust()?)
-        .map_err(|error| bundle.refused(error.into()))?;
+    let head = bundle.authenticate_head(volume.head().clone())?;
     check_expected(options, head.index())?;
     let (number, count) = (volume.number(), volume.count());
     let checked = bundle::verify_volume(volume, &head, threads(), progress).map_err(|error| {
@@ -397,12 +388,9 @@ fn run_delta(
 ) -> Result<DeltaReport, CommandError> {
     let bundle = &options.bundle;
     if options.policy.is_some() {
-        return Err(PolicyOfDelta(bundle.bundle.clone()).into());
+        return Err(PolicyOfPart::Delta(bundle.bundle.clone()).into());
     }
-    let head = delta.head().clone();
-    let head = head
-        .authenticate(&bundle.trust()?)
-        .map_err(|error| bundle.refused(error.into()))?;
+    let head = bundle.authenticate_head(delta.head().clone())?;
     let index = head.index();
     check_expected(options, index)?;
     let refused = |error: DeltaError| bundle.refused(error.into());

@@ -51,9 +51,7 @@ impl ViewOptions {
         };
         options.digest = self.expected(head.digest());
         if options.has_trust() {
-            let head = head
-                .authenticate(&options.trust()?)
-                .map_err(|error| options.refused(error.into()))?;
+            let head = options.authenticate_head(head)?;
             return BundleView::of_authenticated(file, &head)
                 .map_err(|error| options.refused(error.into()));
         }
@@ -73,9 +71,7 @@ impl ViewOptions {
         let head = delta.head().clone();
         options.digest = self.expected(head.digest());
         if options.has_trust() {
-            let head = head
-                .authenticate(&options.trust()?)
-                .map_err(|error| options.refused(error.into()))?;
+            let head = options.authenticate_head(head)?;
             return Ok(Some(DeltaView::of_authenticated(delta, &head)));
         }
         let view = DeltaView::of_unverified(delta).map_err(|error| {
