@@ -9,7 +9,7 @@ use super::{BundleIndex, ImageRecord, Publication, PublicationKind};
 use crate::{
     evidence::{CosignTag, ImagePayload, SignatureArtifact, is_sigstore_bundle},
     oci::Descriptor,
-    sign::{ForeignSignature, PrivateKey, PublicKey, SignError},
+    sign::{ForeignSignature, PrivateKey, PublicKey, SignError, SlotSignature},
 };
 use rune_core::digest::Digest;
 
@@ -67,16 +67,16 @@ impl ImageSigner {
         &self,
         payload: &ImagePayload,
     ) -> Result<Option<SignatureArtifact>, SignError> {
-        let made;
+        let message = payload.message();
         let signature = match self {
-            Self::Key(key) => {
-                made = ForeignSignature::bare(key.sign(&payload.message()));
-                Some(&made)
-            }
-            Self::Finished { signatures, .. } => signatures.get(&payload.subject().digest),
+            Self::Key(key) => Some(SlotSignature::sign(key, &message)),
+            Self::Finished { key, signatures } => signatures
+                .get(&payload.subject().digest)
+                .map(|signature| signature.check(key, &message))
+                .transpose()?,
         };
         signature
-            .map(|signature| payload.signed(self.key(), signature))
+            .map(|signature| payload.signed(&signature).map_err(SignError::SlotForm))
             .transpose()
     }
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     canonical_json::CanonicalJsonError,
     evidence::{SignatureArtifact, SignedStatement, UnsignedStatement},
-    sign::{ForeignSignature, PrivateKey, SignError},
+    sign::{PrivateKey, SlotSignature},
 };
 use rune_core::{
     digest::Digest,
@@ -51,8 +51,6 @@ pub(crate) enum ProvenanceError {
     Form(#[from] CanonicalJsonError),
     #[error(transparent)]
     Index(#[from] IndexError),
-    #[error(transparent)]
-    Sign(#[from] SignError),
 }
 
 impl Failure for ProvenanceError {
@@ -64,7 +62,6 @@ impl Failure for ProvenanceError {
             Self::InUse => FailureKind::Internal,
             Self::Form(error) => error.kind(),
             Self::Index(error) => error.kind(),
-            Self::Sign(error) => error.kind(),
         }
     }
 
@@ -82,7 +79,6 @@ impl Failure for ProvenanceError {
             Self::InUse => return None,
             Self::Form(error) => return error.help(),
             Self::Index(error) => return error.help(),
-            Self::Sign(error) => return error.help(),
         })
     }
 }
@@ -116,8 +112,8 @@ impl Provenance {
                 },
             }),
         )?;
-        let signature = ForeignSignature::bare(key.sign(&statement.message()));
-        Ok(Self(statement.signed(key.public_key(), &signature)?))
+        let signature = SlotSignature::sign(key, &statement.message());
+        Ok(Self(statement.signed(&signature)?))
     }
 
     /// Reads what somebody gave as provenance of a bundle, and verifies it with the keys that are

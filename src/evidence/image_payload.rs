@@ -10,11 +10,7 @@ use super::{
     signature::SIGN_PREDICATE,
     statement::{SignatureArtifact, UnsignedStatement},
 };
-use crate::{
-    canonical_json::CanonicalJsonError,
-    oci::Descriptor,
-    sign::{ForeignSignature, PublicKey, SignError},
-};
+use crate::{canonical_json::CanonicalJsonError, oci::Descriptor, sign::SlotSignature};
 
 /// What is signed about one manifest.
 #[derive(Debug, Clone)]
@@ -47,15 +43,12 @@ impl ImagePayload {
         format!("sha256-{}", self.subject.digest.hex())
     }
 
-    /// Checks a signature of the payload, in whatever form it is, and makes it an artifact, which
-    /// is the same for every form.
+    /// The artifact with a signature over [`ImagePayload::message`].
     pub(crate) fn signed(
         &self,
-        key: &PublicKey,
-        signature: &ForeignSignature,
-    ) -> Result<SignatureArtifact, SignError> {
-        let bundle = self.statement.signed(key, signature)?;
+        signature: &SlotSignature,
+    ) -> Result<SignatureArtifact, CanonicalJsonError> {
+        let bundle = self.statement.signed(signature)?;
         SignatureArtifact::new(bundle, SIGN_PREDICATE, None, &self.subject)
-            .map_err(SignError::SlotForm)
     }
 }

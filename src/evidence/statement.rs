@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     canonical_json::{self, CanonicalJsonError},
     oci::{ArtifactManifest, Descriptor, EMPTY_CONFIG, TITLE},
-    sign::{ForeignSignature, PublicKey, SIGSTORE_BUNDLE, SignError},
+    sign::{ForeignSignature, PublicKey, SIGSTORE_BUNDLE, SlotSignature},
 };
 use rune_core::digest::Digest;
 
@@ -62,24 +62,18 @@ impl UnsignedStatement {
         authenticated(IN_TOTO, &self.0)
     }
 
-    /// Checks a signature of the statement, in whatever form it is, and writes the Sigstore bundle,
-    /// which is the same for every form.
-    pub(crate) fn signed(
-        &self,
-        key: &PublicKey,
-        signature: &ForeignSignature,
-    ) -> Result<Vec<u8>, SignError> {
-        let signature = signature.check(key, &self.message())?;
+    /// The Sigstore bundle with a signature over [`UnsignedStatement::message`].
+    pub(crate) fn signed(&self, signature: &SlotSignature) -> Result<Vec<u8>, CanonicalJsonError> {
         let bundle = json!({
             "mediaType": SIGSTORE_BUNDLE,
-            "verificationMaterial": { "publicKey": { "hint": key.key_id() } },
+            "verificationMaterial": { "publicKey": { "hint": signature.hint() } },
             "dsseEnvelope": {
                 "payload": Base64::encode_string(&self.0),
                 "payloadType": IN_TOTO,
                 "signatures": [{ "sig": Base64::encode_string(signature.signature()) }],
             },
         });
-        canonical_json::to_bytes(&bundle).map_err(SignError::SlotForm)
+        canonical_json::to_bytes(&bundle)
     }
 }
 

@@ -24,7 +24,7 @@ pub struct PrivateKey {
 }
 
 enum Key {
-    P256(p256::SecretKey),
+    P256(p256::ecdsa::SigningKey),
     Ed25519(ed25519_dalek::SigningKey),
 }
 
@@ -83,7 +83,7 @@ impl PrivateKey {
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.key {
             Key::P256(key) => {
-                let signature: EcdsaSignature = p256::ecdsa::SigningKey::from(key).sign(message);
+                let signature: EcdsaSignature = key.sign(message);
                 signature.normalize_s().to_der().as_bytes().to_vec()
             }
             Key::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
@@ -124,7 +124,7 @@ impl PrivateKey {
     fn p256(key: p256::SecretKey) -> Result<Self, SignError> {
         let public = PublicKey::p256(key.public_key().into())?;
         Ok(Self {
-            key: Key::P256(key),
+            key: Key::P256(key.into()),
             public,
         })
     }
