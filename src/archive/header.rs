@@ -1,6 +1,6 @@
 //! The bytes of a tar header.
 
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 use super::EntryName;
 
@@ -33,15 +33,10 @@ impl Mode {
 }
 
 /// The first header is not that of a `bundle.json` of acceptable size.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the file does not begin as a bundle does")]
+#[failure(Input)]
 pub(crate) struct NotABundle;
-
-impl Failure for NotABundle {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-}
 
 /// How many bytes the header of an entry of this size takes: one block, or three with a pax record.
 pub(super) const fn header_bytes(size: u64) -> u64 {

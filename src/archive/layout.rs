@@ -6,7 +6,7 @@ use super::{
     EntryName, Mode,
     header::{BLOCK, BLOCK_BYTES, encode, header_bytes},
 };
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 const END_BYTES: u64 = 2 * BLOCK_BYTES;
 
@@ -37,7 +37,8 @@ pub struct Layout {
     end_offset: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum LayoutError {
     #[error("the entry name `{0}` occurs twice (upper and lower case count as the same)")]
     Duplicate(EntryName),
@@ -45,12 +46,6 @@ pub enum LayoutError {
     FileAndDirectory(EntryName),
     #[error("the entries are too large for one archive")]
     TooLarge,
-}
-
-impl Failure for LayoutError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
 }
 
 impl Layout {

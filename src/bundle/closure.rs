@@ -19,14 +19,11 @@ use crate::{
     evidence::CosignTag,
     oci::{Descriptor, Manifest, ManifestError, ManifestKind, REF_NAME, media_type},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    text::shown,
-};
+use rune_core::{digest::Digest, failure::Failure, text::shown};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("blobs of the bundle are missing or not used:{}", list(.0))]
+#[failure(Policy: "the bundle was built wrongly; ask whoever made it to build it again")]
 pub struct ClosureError(Vec<Gap>);
 
 /// One thing that does not hang together.
@@ -78,16 +75,6 @@ fn list(gaps: &[Gap]) -> String {
         let _ = write!(text, "\n  {gap}");
         text
     })
-}
-
-impl Failure for ClosureError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Policy
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("the bundle was built wrongly; ask whoever made it to build it again".to_owned())
-    }
 }
 
 /// Checks that every descriptor reachable from `index.json` and `artifacts/index.json` is an entry

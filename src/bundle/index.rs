@@ -18,10 +18,7 @@ use crate::{
     policy::SubjectKind,
     sign::{SLOT_BYTES, SLOTS},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
 /// The version of the format that this program writes and reads.
 pub(crate) const FORMAT: u64 = 1;
@@ -220,31 +217,22 @@ pub struct PolicyRecord {
     pub waived: Vec<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum IndexError {
     #[error("`bundle.json` is not an index of this format")]
     Form(#[source] CanonicalJsonError),
     #[error("the bundle has format {0}, this program reads format {FORMAT}")]
+    #[failure(help: "use the version of rune-bundle that came with the bundle, or a newer one")]
     Format(u64),
     #[error("the bundle requires `{0}`, which this program does not know")]
+    #[failure(help: "use the version of rune-bundle that came with the bundle, or a newer one")]
     Requires(String),
     #[error("the entries of the bundle index cannot form an archive")]
     Layout(#[from] LayoutError),
     /// A name of the fixed part is malformed; does not happen.
     #[error("the fixed part of the archive is malformed")]
     Name(#[from] EntryNameError),
-}
-
-impl Failure for IndexError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-
-    fn help(&self) -> Option<String> {
-        matches!(self, Self::Format(_) | Self::Requires(_)).then(|| {
-            "use the version of rune-bundle that came with the bundle, or a newer one".to_owned()
-        })
-    }
 }
 
 /// Only the two fields that decide whether the rest can be understood.

@@ -37,7 +37,7 @@ pub(crate) struct OpenBundle {
     files: Option<Publication>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum OpenError {
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -46,16 +46,6 @@ pub(crate) enum OpenError {
     /// What is published beside the entries has no canonical form; does not happen.
     #[error(transparent)]
     Index(#[from] IndexError),
-}
-
-impl Failure for OpenError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Content(error) => error,
-            Self::Closure(error) => error,
-            Self::Index(error) => error,
-        })
-    }
 }
 
 impl OpenBundle {

@@ -15,21 +15,12 @@ use rune_core::{
     progress::Progress,
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum VerifyError {
     #[error(transparent)]
     Content(#[from] ContentError),
     #[error(transparent)]
     Closure(#[from] ClosureError),
-}
-
-impl Failure for VerifyError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Content(error) => error,
-            Self::Closure(error) => error,
-        })
-    }
 }
 
 /// Checks every byte behind the head: headers, data, padding, the end, and that every blob it

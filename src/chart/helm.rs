@@ -42,9 +42,14 @@ pub(crate) struct Helm {
     scratch: ScratchDirectory,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(NotFound: "set --helm to Helm 3 or 4")]
 pub(crate) enum HelmError {
     #[error("cannot start `{program}`")]
+    #[failure(kind: match .source.kind() {
+        std::io::ErrorKind::PermissionDenied => FailureKind::Access,
+        _ => FailureKind::NotFound,
+    })]
     Start {
         program: Utf8PathBuf,
         source: std::io::Error,
@@ -68,27 +73,6 @@ pub(crate) enum RenderFailure {
     TooMuch,
     #[error("helm printed something that is not UTF-8 text")]
     NotText,
-}
-
-impl Failure for HelmError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Start { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                FailureKind::Access
-            }
-            Self::Start { .. } | Self::Unknown { .. } => FailureKind::NotFound,
-            Self::Path(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Path(error) => error.help(),
-            Self::Start { .. } | Self::Unknown { .. } => {
-                Some("set --helm to Helm 3 or 4".to_owned())
-            }
-        }
-    }
 }
 
 /// Whether a chart is rendered as for a first installation or as for an upgrade: templates may ask.

@@ -10,11 +10,7 @@ use std::{collections::BTreeMap, fmt};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{ChartError, ChartTree, ChartVersion};
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    fsx, yaml,
-};
+use rune_core::{digest::Digest, failure::Failure, fsx, yaml};
 
 /// The file, relative to the project.
 pub(crate) const RELEASED_VERSIONS: &str = "charts/versions.lock";
@@ -38,7 +34,9 @@ pub(crate) struct ChartState {
 }
 
 /// Charts that changed although their version says that they did not.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Drift: "raise `version` in the chart's Chart.yaml, or its template, above every released \
+    one")]
 pub(crate) struct VersionsNotRaised {
     problems: Vec<String>,
 }
@@ -46,19 +44,6 @@ pub(crate) struct VersionsNotRaised {
 impl fmt::Display for VersionsNotRaised {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.problems.join("\n  "))
-    }
-}
-
-impl Failure for VersionsNotRaised {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Drift
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "raise `version` in the chart's Chart.yaml, or its template, above every released one"
-                .to_owned(),
-        )
     }
 }
 

@@ -17,10 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Cluster, ClusterError, Conflict, RunningImages};
 use crate::canonical_json;
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
 /// The name of this program, as labels have it.
 pub(super) const PROGRAM: &str = "rune-bundle";
@@ -103,37 +100,20 @@ pub(crate) struct InstallRecord {
     resource_version: Option<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum InstallRecordError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(
         "the ConfigMap `{name}` in namespace {namespace} is not as this program writes it: {reason}"
     )]
+    #[failure(Input: "a newer rune-bundle may have written it: use that one; or find out who \
+        changed it")]
     Foreign {
         name: String,
         namespace: String,
         reason: String,
     },
-}
-
-impl Failure for InstallRecordError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Cluster(error) => error.kind(),
-            Self::Foreign { .. } => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Cluster(error) => error.help(),
-            Self::Foreign { .. } => Some(
-                "a newer rune-bundle may have written it: use that one; or find out who changed it"
-                    .to_owned(),
-            ),
-        }
-    }
 }
 
 /// What a bundle is to what is installed.

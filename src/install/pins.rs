@@ -21,21 +21,12 @@ use rune_core::{
 /// The value below `global` from which many charts take the registry of their images.
 const REGISTRY_VALUE: &str = "imageRegistry";
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum PinError {
     #[error(transparent)]
     Chart(#[from] ChartError),
     #[error(transparent)]
     Values(#[from] YamlError),
-}
-
-impl Failure for PinError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Chart(error) => error,
-            Self::Values(error) => error,
-        })
-    }
 }
 
 /// What of the images is another at the destination.

@@ -19,7 +19,7 @@ use crate::{
     policy::ImagePlaces,
 };
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError, ScratchDirectory},
 };
 
@@ -52,9 +52,11 @@ pub(crate) struct PostRenderer {
     _scratch: ScratchDirectory,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Internal)]
 pub(crate) enum MapError {
     #[error(transparent)]
+    #[failure(inner: None)]
     File(#[from] PathError),
     #[error("the image map is invalid")]
     Map(#[source] serde_json::Error),
@@ -63,8 +65,10 @@ pub(crate) enum MapError {
     #[error("cannot write the mapped objects")]
     Write(#[source] std::io::Error),
     #[error("the rendered objects are larger than {} MiB", MAX_RENDERED_BYTES >> 20)]
+    #[failure(Space)]
     TooLarge,
     #[error("images cannot be mapped, so nothing is applied:{}", lines(.0))]
+    #[failure(Policy)]
     Obstacles(BTreeSet<Obstacle>),
 }
 
@@ -72,17 +76,6 @@ pub(crate) enum MapError {
 fn lines(obstacles: &BTreeSet<Obstacle>) -> String {
     let line = |Obstacle { place, reason, .. }: &Obstacle| format!("\n  {place}: {reason}");
     obstacles.iter().map(line).collect()
-}
-
-impl Failure for MapError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            Self::Map(_) | Self::Read(_) | Self::Write(_) => FailureKind::Internal,
-            Self::TooLarge => FailureKind::Space,
-            Self::Obstacles(_) => FailureKind::Policy,
-        }
-    }
 }
 
 impl ImageMap {

@@ -7,10 +7,7 @@ use serde::Serialize;
 
 use super::{Lock, LockedChartSource, LockedContent, LockedImage, LockedReferrer};
 use crate::oci::{Platform, Reference};
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
 /// One difference: what it is about, and what it was and is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -29,7 +26,8 @@ pub(crate) struct Change {
 }
 
 /// A lock says something else than the manifest or the files of the project.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Drift: "review what changed, then run `rune-bundle lock`", details: .changes)]
 pub(crate) struct StaleLock {
     pub(super) changes: Vec<Change>,
 }
@@ -262,19 +260,5 @@ impl fmt::Display for StaleLock {
         self.changes
             .iter()
             .try_for_each(|change| write!(formatter, "\n  {change}"))
-    }
-}
-
-impl Failure for StaleLock {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Drift
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("review what changed, then run `rune-bundle lock`".to_owned())
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(&self.changes).ok()
     }
 }

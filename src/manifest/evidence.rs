@@ -32,21 +32,12 @@ enum Builder {
     Key(Digest),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum EvidenceError {
     #[error(transparent)]
     Gone(Box<LockedImageGone>),
     #[error(transparent)]
     Registry(RegistryError),
-}
-
-impl Failure for EvidenceError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Gone(error) => error.as_ref(),
-            Self::Registry(error) => error,
-        })
-    }
 }
 
 impl Evidence {

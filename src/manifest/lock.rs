@@ -172,11 +172,17 @@ pub(crate) struct LockedFile {
     pub(crate) size: u64,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input: "lock files are not edited by hand; run `rune-bundle lock` again")]
 pub enum LockError {
     #[error("cannot use the lock file")]
+    #[failure(inner: match .0.kind() {
+        FailureKind::NotFound => Some("run `rune-bundle lock` first".to_owned()),
+        _ => .0.help(),
+    })]
     File(#[source] PathError),
     #[error("the lock file is malformed")]
+    #[failure(inner)]
     Syntax(#[source] YamlError),
     #[error("`{path}` has lock format {found}, this tool reads format 1 to {LOCK_FORMAT_VERSION}")]
     FormatVersion { path: Utf8PathBuf, found: u32 },
@@ -191,24 +197,6 @@ pub enum LockError {
 #[serde(rename_all = "camelCase")]
 struct FormatProbe {
     format_version: u32,
-}
-
-impl Failure for LockError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            Self::Syntax(error) => error.kind(),
-            Self::FormatVersion { .. } | Self::Contradiction { .. } => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::File(error) if error.kind() != FailureKind::NotFound => error.help(),
-            Self::File(_) => Some("run `rune-bundle lock` first".to_owned()),
-            _ => Some("lock files are not edited by hand; run `rune-bundle lock` again".to_owned()),
-        }
-    }
 }
 
 impl Lock {

@@ -44,21 +44,13 @@ pub enum Programs {
     NotNeeded,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum ManifestError {
     #[error("cannot use the bundle manifest")]
+    #[failure(inner)]
     File(#[source] PathError),
     #[error(transparent)]
     Diagnostics(#[from] Diagnostics),
-}
-
-impl Failure for ManifestError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::File(error) => error,
-            Self::Diagnostics(error) => error,
-        })
-    }
 }
 
 impl Project {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use camino::Utf8PathBuf;
 
 use crate::oci::Reference;
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// A registry, and the prefix of repositories in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,17 +18,12 @@ pub(crate) struct Destination {
     pub(crate) ca_file: Option<Utf8PathBuf>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
 #[error(
     "write REGISTRY[:PORT][/PREFIX] in lower case, such as registry.lan:5000/rune, without https://"
 )]
+#[failure(Usage)]
 pub(crate) struct DestinationError;
-
-impl Failure for DestinationError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-}
 
 impl FromStr for Destination {
     type Err = DestinationError;

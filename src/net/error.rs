@@ -7,20 +7,22 @@ use rustls::AlertDescription;
 
 use super::{AddressClass, ProxyError};
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::PathError,
     tls::{CertificateProblem, PemProblem, handshake_problem},
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum NetError {
     #[error("cannot use the file given with `{option}`")]
+    #[failure(inner)]
     File {
         /// The option, or the place in a configuration file.
         option: String,
         source: PathError,
     },
     #[error("`{path}`, given with `{option}`, {problem}")]
+    #[failure(Input: .problem.help())]
     Pem {
         /// The option, or the place in a configuration file.
         option: String,
@@ -28,6 +30,7 @@ pub enum NetError {
         problem: PemProblem,
     },
     #[error("the certificate `{certificate}` and the key `{key}` cannot be used together")]
+    #[failure(Input: "check that `{key}` is the unencrypted private key of that certificate")]
     Identity {
         certificate: Utf8PathBuf,
         key: Utf8PathBuf,
@@ -36,8 +39,10 @@ pub enum NetError {
     #[error(transparent)]
     Proxy(#[from] ProxyError),
     #[error("cannot set up the HTTP client")]
+    #[failure(Internal)]
     Client(#[source] reqwest::Error),
     #[error("cannot set up TLS")]
+    #[failure(Internal)]
     Tls(#[source] rustls::Error),
 }
 
@@ -50,29 +55,6 @@ impl NetError {
             certificate: certificate.1.clone(),
             key: key.1.clone(),
             source,
-        }
-    }
-}
-
-impl Failure for NetError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File { source, .. } => source.kind(),
-            Self::Pem { .. } | Self::Identity { .. } => FailureKind::Input,
-            Self::Proxy(error) => error.kind(),
-            Self::Client(_) | Self::Tls(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::File { source, .. } => source.help(),
-            Self::Pem { problem, .. } => Some(problem.help()),
-            Self::Identity { key, .. } => Some(format!(
-                "check that `{key}` is the unencrypted private key of that certificate"
-            )),
-            Self::Proxy(error) => error.help(),
-            Self::Client(_) | Self::Tls(_) => None,
         }
     }
 }

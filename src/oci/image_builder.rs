@@ -35,21 +35,14 @@ pub struct BuiltImage {
     pub blobs: Vec<(Descriptor, Vec<u8>)>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum ImageBuilderError {
     #[error("a document of the image has no canonical form")]
+    #[failure(inner)]
     Json(#[from] CanonicalJsonError),
     #[error("the layer of the image cannot be made")]
+    #[failure(inner)]
     Layer(#[from] ImageLayerError),
-}
-
-impl Failure for ImageBuilderError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Json(error) => error,
-            Self::Layer(error) => error,
-        })
-    }
 }
 
 #[derive(Serialize)]

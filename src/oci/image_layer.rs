@@ -13,7 +13,7 @@ use std::{
 use flate2::{Compression, GzBuilder};
 
 use super::{Digest, Sha256};
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// "Unknown" in the operating system byte of a gzip header.
 const GZIP_UNKNOWN_SYSTEM: u8 = 255;
@@ -30,12 +30,14 @@ pub(crate) struct ImageFile {
     pub(crate) content: Option<Vec<u8>>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum ImageLayerError {
     /// The path is absolute, empty, or has an empty, `.` or `..` component.
     #[error("`{0}` is not a path below the root of an image")]
     Path(String),
     #[error("the path `{path}` does not fit into an image layer")]
+    #[failure(help: "give the file a shorter name")]
     LongPath {
         path: String,
         #[source]
@@ -44,20 +46,8 @@ pub enum ImageLayerError {
     #[error("two files of an image are in each other's way at `{0}`")]
     Collision(String),
     #[error("the layer cannot be compressed")]
+    #[failure(Internal)]
     Compress(#[source] io::Error),
-}
-
-impl Failure for ImageLayerError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Path(_) | Self::LongPath { .. } | Self::Collision(_) => FailureKind::Input,
-            Self::Compress(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        matches!(self, Self::LongPath { .. }).then(|| "give the file a shorter name".to_owned())
-    }
 }
 
 pub(super) struct ImageLayer {

@@ -13,7 +13,7 @@ use super::{
     Descriptor, Digest, DigestError,
     go_json::{self, Shape},
 };
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// Media types of the OCI image specification and Docker's image manifest version 2, schema 2.
 pub mod media_type {
@@ -55,7 +55,8 @@ pub enum ManifestKind {
     },
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Content)]
 pub enum ManifestError {
     #[error("not an image manifest or index: {0}")]
     Syntax(String),
@@ -93,12 +94,6 @@ fn shown(error: &serde_json::Error) -> String {
             }
         })
         .collect()
-}
-
-impl Failure for ManifestError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Content
-    }
 }
 
 #[derive(Deserialize)]

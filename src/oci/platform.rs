@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
@@ -29,15 +29,10 @@ pub struct Platform {
     pub(crate) os_version: Option<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` is not a platform of the form os/architecture[/variant]")]
+#[failure(Input)]
 pub struct PlatformError(String);
-
-impl Failure for PlatformError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-}
 
 /// A platform as a document of others has it.
 #[derive(Deserialize)]

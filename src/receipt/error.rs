@@ -3,18 +3,17 @@
 use camino::Utf8PathBuf;
 
 use crate::canonical_json::CanonicalJsonError;
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    fsx::PathError,
-};
+use rune_core::{digest::Digest, failure::Failure, fsx::PathError};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Content: "compare with a copy of the directory; to go on without these receipts, keep \
+    them and name another directory with --receipts")]
 pub enum ReceiptError {
     #[error(transparent)]
     Path(#[from] PathError),
     /// A receipt has no canonical form; does not happen.
     #[error("the receipt cannot be written as JSON")]
+    #[failure(inner: None)]
     Form(#[from] CanonicalJsonError),
     #[error("receipt {number} is missing, and `{after}` exists")]
     Removed {
@@ -53,6 +52,8 @@ pub enum ReceiptError {
         "receipt {number} is not finished: `{path}` is empty, and what belongs into it is in \
          `{path}.partial`"
     )]
+    #[failure(help: "the program that wrote it was killed; the next `push` or `install` with this \
+        directory completes it")]
     Unfinished { number: u64, path: Utf8PathBuf },
     #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there are no receipts".to_owned(), |last| format!("the chain ends with receipt {last}")))]
     Cut {
@@ -64,6 +65,8 @@ pub enum ReceiptError {
     #[error(
         "the digest {expected} is that of receipt {number}, and the chain ends with receipt {last}"
     )]
+    #[failure(help: "receipts were added since that digest was noted; when that is as it should \
+        be, note the new one")]
     Continued {
         /// The digest that the last receipt should have.
         expected: Digest,
@@ -92,44 +95,5 @@ impl Name {
             digest: Digest::from_hex(hex).ok()?,
         };
         (name.number > 0 && name.display_name() == file_name).then_some(name)
-    }
-}
-
-impl Failure for ReceiptError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Path(error) => error.kind(),
-            Self::Form(error) => error.kind(),
-            Self::Removed { .. }
-            | Self::Twice { .. }
-            | Self::Changed { .. }
-            | Self::Replaced { .. }
-            | Self::NoReceipt { .. }
-            | Self::Unfinished { .. }
-            | Self::Cut { .. }
-            | Self::Continued { .. } => FailureKind::Content,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Path(error) => error.help(),
-            Self::Form(_) => None,
-            Self::Unfinished { .. } => Some(
-                "the program that wrote it was killed; the next `push` or `install` with this \
-                 directory completes it"
-                    .to_owned(),
-            ),
-            Self::Continued { .. } => Some(
-                "receipts were added since that digest was noted; when that is as it should be, \
-                 note the new one"
-                    .to_owned(),
-            ),
-            _ => Some(
-                "compare with a copy of the directory; to go on without these receipts, keep them \
-                 and name another directory with --receipts"
-                    .to_owned(),
-            ),
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, io, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 
 /// A SHA-256 digest, written `sha256:<64 lower-case hex digits>`.
 ///
@@ -17,18 +17,13 @@ use crate::failure::{Failure, FailureKind};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum DigestError {
     #[error("`{0}` is not a sha256 digest")]
     Algorithm(String),
     #[error("`{0}` does not have the form sha256:<64 lower-case hex digits>")]
     Form(String),
-}
-
-impl Failure for DigestError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
 }
 
 impl Digest {

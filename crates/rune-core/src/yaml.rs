@@ -22,11 +22,12 @@ pub use scalars::{double_quoted, scalar_ranges};
 pub use serde_yaml::Spanned;
 pub use tree::{Key, Node, Place, Value, parse};
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum YamlError {
     #[error("{path}:{line}:{column}: {message}")]
+    #[failure(Input)]
     Read {
         path: Utf8PathBuf,
         /// Line, from 1; 0 when unknown.
@@ -36,6 +37,7 @@ pub enum YamlError {
         message: String,
     },
     #[error("the value cannot be written as YAML")]
+    #[failure(Internal)]
     Write(#[source] serde_yaml::SerializeError),
 }
 
@@ -46,15 +48,6 @@ impl YamlError {
             line: place.line as u64,
             column: place.column as u64,
             message: message.to_owned(),
-        }
-    }
-}
-
-impl Failure for YamlError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Read { .. } => FailureKind::Input,
-            Self::Write(_) => FailureKind::Internal,
         }
     }
 }

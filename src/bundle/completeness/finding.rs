@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::policy::Declaration;
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// One thing that does not fit, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -50,7 +50,8 @@ fn entries<S: serde::Serializer>(
 }
 
 /// Everything that does not fit.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Policy, details: .findings)]
 pub(crate) struct Incomplete {
     pub(super) findings: Vec<CompletenessFinding>,
 }
@@ -143,15 +144,5 @@ impl fmt::Display for Incomplete {
             }
         }
         Ok(())
-    }
-}
-
-impl Failure for Incomplete {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Policy
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(&self.findings).ok()
     }
 }

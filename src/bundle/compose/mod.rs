@@ -35,10 +35,7 @@ use crate::{
     registry::WebUrl,
     sign::{PrivateKey, SLOTS, SignError, Slot, SlotSignature},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
 pub(super) use images::{ARTIFACT, ARTIFACT_KIND, IMAGE_SIGNATURE, REFERRER};
 pub use images::{ImageIngredient, ImageSource};
@@ -140,19 +137,25 @@ pub enum FileOrigin {
     Web(WebUrl),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum ComposeError {
     #[error(transparent)]
+    #[failure(Input: "entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the \
+        file or chart")]
     Name(#[from] EntryNameError),
     #[error("two parts of the bundle would both be the entry `{0}`")]
+    #[failure(help: "rename one of the files that it is made from")]
     Collision(EntryName),
     #[error("the charts `{one}` and `{other}` would both be published as `{repository}`")]
+    #[failure(help: "put one of them into another bundle")]
     Repositories {
         one: String,
         other: String,
         repository: String,
     },
     #[error(transparent)]
+    #[failure(Input)]
     Json(#[from] CanonicalJsonError),
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -165,6 +168,8 @@ pub enum ComposeError {
         size: u64,
     },
     #[error("the signature of {what} cannot be used")]
+    #[failure(inner: "sign the files that `--emit-image-payloads DIR` writes, with the key that \
+        --image-key names")]
     ImageSignature {
         what: String,
         #[source]
@@ -172,50 +177,15 @@ pub enum ComposeError {
     },
     /// The SBOM would name a part that has no entry: a bug.
     #[error("`{0}` is not an entry of the bundle")]
+    #[failure(Internal)]
     NoEntry(EntryName),
     #[error("there is no signature of:\n  {}", .0.join("\n  "))]
+    #[failure(Signature: "write what is to be signed with `--emit-image-payloads DIR`, and put the \
+        signature of each NAME.payload into NAME.sig")]
     MissingImageSignatures(Vec<String>),
     #[error("a bundle has room for {SLOTS} signatures, {0} keys were given")]
+    #[failure(Usage)]
     TooManyKeys(usize),
-}
-
-impl Failure for ComposeError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Index(error) => error.kind(),
-            Self::Chart(error) => error.kind(),
-            Self::TooManyKeys(_) => FailureKind::Usage,
-            Self::NoEntry(_) => FailureKind::Internal,
-            Self::ImageSignature { source, .. } => source.kind(),
-            Self::MissingImageSignatures(_) => FailureKind::Signature,
-            _ => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Name(_) => Some(
-                "entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the \
-                 file or chart"
-                    .to_owned(),
-            ),
-            Self::Collision(_) => Some("rename one of the files that it is made from".to_owned()),
-            Self::Repositories { .. } => Some("put one of them into another bundle".to_owned()),
-            Self::Index(error) => error.help(),
-            Self::Chart(error) => error.help(),
-            Self::ImageSignature { .. } => Some(
-                "sign the files that `--emit-image-payloads DIR` writes, with the key that \
-                 --image-key names"
-                    .to_owned(),
-            ),
-            Self::MissingImageSignatures(_) => Some(
-                "write what is to be signed with `--emit-image-payloads DIR`, and put the \
-                 signature of each NAME.payload into NAME.sig"
-                    .to_owned(),
-            ),
-            _ => None,
-        }
-    }
 }
 
 /// A composed bundle that nobody has signed yet.

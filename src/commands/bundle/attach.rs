@@ -46,29 +46,16 @@ impl Report for AttachReport {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 enum AttachError {
     #[error("there is nothing to check the signature with: neither --key nor --trust was given")]
+    #[failure(Usage: "give --key FILE with the public key of the signer, or --trust FILE with all \
+        trusted keys")]
     NoKey,
     #[error("no key of the trust file that counts made this signature over this bundle")]
+    #[failure(Signature: "give --key FILE with the public key of the signer, or --trust FILE with \
+        all trusted keys")]
     NoneFits,
-}
-
-impl Failure for AttachError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::NoKey => FailureKind::Usage,
-            Self::NoneFits => FailureKind::Signature,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "give --key FILE with the public key of the signer, or --trust FILE with all trusted \
-             keys"
-                .to_owned(),
-        )
-    }
 }
 
 /// Puts a signature into a bundle, after it was checked against a key and the bundle to its last

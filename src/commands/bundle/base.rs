@@ -13,7 +13,7 @@ use crate::{
 use rune_core::{
     command::{CommandError, block_on, counted},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
     text::shown,
 };
@@ -39,31 +39,18 @@ pub(super) struct BaseAccess<'a> {
     pub(super) containerd: &'a ContainerdOptions,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 pub(crate) enum BaseSourceError {
     #[error("`oci://{0}` does not say which bundle was pushed")]
+    #[failure(help: "write oci://{0}/bundles/NAME:VERSION")]
     NoBundle(String),
     // What stands before `@` is a user, and perhaps a password: it is not repeated.
     #[error("a registry is written without a user or a digest: `oci://…@{0}`")]
+    #[failure(help: "write the host alone; credentials come from `rune-bundle login`")]
     Credentials(String),
     #[error("standard input is not read here; store it in a file first")]
     StandardInput,
-}
-
-impl Failure for BaseSourceError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::NoBundle(text) => format!("write oci://{text}/bundles/NAME:VERSION"),
-            Self::Credentials(_) => {
-                "write the host alone; credentials come from `rune-bundle login`".to_owned()
-            }
-            Self::StandardInput => return None,
-        })
-    }
 }
 
 impl FromStr for BaseSource {

@@ -21,43 +21,20 @@ const MAX_IN_MEMORY_BYTES: u64 = 8 << 20;
 /// The name that the bundle index has in a bundle.
 const INDEX: &str = "bundle.json";
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 enum CatError {
     #[error("the bundle has no entry `{path}`")]
+    #[failure(NotFound: format!("{}; `rune-bundle inspect --entries` lists all", suggestion(.path, .known)))]
     NoEntry { path: String, known: Vec<String> },
     #[error("`{0}` is not text, and standard output is a terminal")]
+    #[failure(Usage: "write it to a file: `> FILE`")]
     Binary(String),
     #[error("cannot write to standard output")]
+    #[failure(kind: match .0.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::Space,
+        _ => FailureKind::Internal,
+    })]
     Output(#[source] io::Error),
-}
-
-impl Failure for CatError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::NoEntry { .. } => FailureKind::NotFound,
-            Self::Binary(_) => FailureKind::Usage,
-            Self::Output(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-                ) =>
-            {
-                FailureKind::Space
-            }
-            Self::Output(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::NoEntry { path, known } => Some(format!(
-                "{}; `rune-bundle inspect --entries` lists all",
-                suggestion(path, known)
-            )),
-            Self::Binary(_) => Some("write it to a file: `> FILE`".to_owned()),
-            Self::Output(_) => None,
-        }
-    }
 }
 
 /// Standard output, and what may be written to it.

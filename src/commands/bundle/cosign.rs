@@ -11,11 +11,7 @@ use crate::{
     sign::{PublicKey, Signer, SlotSignature},
 };
 use rune_core::{
-    command::CommandError,
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    progress::Progress,
-    text::shown,
+    command::CommandError, digest::Digest, failure::Failure, progress::Progress, text::shown,
 };
 
 pub(super) enum Signers {
@@ -69,19 +65,10 @@ enum Outcome {
     Present,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("a signature is written into the bundle file, so the bundle cannot be standard input")]
+#[failure(Usage: "give the path of the bundle")]
 struct NoFile;
-
-impl Failure for NoFile {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("give the path of the bundle".to_owned())
-    }
-}
 
 fn refused(bundle: &Utf8Path) -> impl Fn(CosignError) -> CommandError {
     move |error| {

@@ -90,19 +90,10 @@ impl Report for EvidenceReport {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` already exists, and evidence is written into a new directory")]
+#[failure(Conflict: "choose another directory with --output")]
 struct Exists(Utf8PathBuf);
-
-impl Failure for Exists {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Conflict
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("choose another directory with --output".to_owned())
-    }
-}
 
 /// `evidence.json`: what all the files are about.
 #[derive(Debug, Serialize)]
@@ -387,12 +378,7 @@ fn file_name(name: &str) -> String {
 }
 
 /// The summary has no JSON form; does not happen.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the summary cannot be written")]
+#[failure(Internal)]
 struct SummaryError(#[source] serde_json::Error);
-
-impl Failure for SummaryError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Internal
-    }
-}

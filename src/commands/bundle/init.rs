@@ -37,35 +37,18 @@ pub(crate) struct InitOptions {
     pub(crate) registry: ClientConfig,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 enum InitError {
     #[error("neither a chart nor an image is given")]
+    #[failure(help: "name a chart with --chart, its directory or its .tgz, or an image with --image")]
     Nothing,
     #[error("`{0}` is not a name for a bundle")]
+    #[failure(help: "use 1 to 63 of a-z, 0-9 and -, and no - at either end, with --name")]
     Name(String),
     #[error("the chart {0} is a library, which installs nothing")]
+    #[failure(help: "give the chart that uses it with --chart")]
     Library(String),
-}
-
-impl Failure for InitError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            match self {
-                Self::Nothing => {
-                    "name a chart with --chart, its directory or its .tgz, or an image with --image"
-                }
-                Self::Name(_) => {
-                    "use 1 to 63 of a-z, 0-9 and -, and no - at either end, with --name"
-                }
-                Self::Library(_) => "give the chart that uses it with --chart",
-            }
-            .to_owned(),
-        )
-    }
 }
 
 #[derive(Debug, Serialize)]

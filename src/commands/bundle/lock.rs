@@ -25,7 +25,7 @@ use crate::{
 use rune_core::{
     command::{CommandError, block_on},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     progress::Progress,
     yaml,
@@ -56,21 +56,12 @@ pub enum LockMode {
     Update(String),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the manifest has no image, artifact, chart or file `{name}`")]
+#[failure(NotFound: yaml::suggestion(&.name, &.known))]
 struct NoSuchSubject {
     name: String,
     known: Vec<String>,
-}
-
-impl Failure for NoSuchSubject {
-    fn kind(&self) -> FailureKind {
-        FailureKind::NotFound
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(yaml::suggestion(&self.name, &self.known))
-    }
 }
 
 /// Resolves a manifest and writes or checks its lock. Fails when the manifest has mistakes, the

@@ -10,7 +10,7 @@ use crate::{
 };
 use rune_core::{
     command::{CommandError, Report, block_on},
-    failure::{Failure, FailureKind},
+    failure::Failure,
 };
 
 #[derive(Debug, Serialize)]
@@ -31,19 +31,10 @@ pub(crate) struct LogoutReport {
     authfiles: Vec<Utf8PathBuf>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("no file for credentials is known: neither DOCKER_CONFIG nor HOME is set")]
+#[failure(Usage: "name one with --authfile")]
 struct NoFile;
-
-impl Failure for NoFile {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("name one with --authfile".to_owned())
-    }
-}
 
 impl Report for LoginReport {
     const VERB: &'static str = "login";

@@ -15,7 +15,7 @@ use crate::bundle::{
 use rune_core::{
     command::CommandError,
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, Stamp},
 };
 
@@ -55,19 +55,10 @@ pub enum Origin {
     Site(Utf8PathBuf),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` is not a file, and blobs can be read from a file only")]
+#[failure(Usage: "store the bundle in a file first")]
 struct NotAFile(Utf8PathBuf);
-
-impl Failure for NotAFile {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("store the bundle in a file first".to_owned())
-    }
-}
 
 impl BundleOptions {
     /// Whether anything was given to check the bundle with.

@@ -13,7 +13,7 @@ use crate::{
 };
 use rune_core::{
     command::{CommandError, Report, block_on, counted},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
     text::size,
 };
@@ -56,23 +56,11 @@ struct ClusterUse {
     releases: usize,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("one cluster is named, and another one may use the registry, too")]
+#[failure(Usage: "name every cluster that uses the registry with --kubeconfig or --context, or say \
+    --only-this-cluster")]
 struct OtherClusters;
-
-impl Failure for OtherClusters {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "name every cluster that uses the registry with --kubeconfig or --context, or say \
-             --only-this-cluster"
-                .to_owned(),
-        )
-    }
-}
 
 impl Report for PruneReport {
     const VERB: &'static str = "prune";

@@ -246,23 +246,11 @@ pub(super) fn read_provenance(
         .map_err(|error| CommandError::from(error).context(format!("cannot use `{path}`")))
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the registry took the images and charts, and refused: {}", .0.join("; "))]
+#[failure(Network: "add --no-index-artifact to install without the bundle index and its signatures \
+    in the registry")]
 pub(super) struct ArtifactsRefused(Vec<String>);
-
-impl Failure for ArtifactsRefused {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Network
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "add --no-index-artifact to install without the bundle index and its signatures in \
-             the registry"
-                .to_owned(),
-        )
-    }
-}
 
 impl PushReport {
     /// Where the bundle index is, if the registry has it now and took all that is about it.

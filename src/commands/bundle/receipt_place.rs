@@ -27,19 +27,10 @@ pub struct ReceiptPlace {
     pub(crate) before: Option<Utf8PathBuf>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("no directory for receipts is known: HOME is not set")]
+#[failure(Usage: HELP.to_owned())]
 struct NoPlace;
-
-impl Failure for NoPlace {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(HELP.to_owned())
-    }
-}
 
 const HELP: &str =
     "nothing was done; give --receipts DIR on a disk that can be written, or --no-receipt";

@@ -27,42 +27,27 @@ pub(crate) struct ReceiptsOptions {
 }
 
 /// There is nothing to check.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(NotFound: "name the directory with --receipts; `push` and `install` write one receipt \
+    each")]
 enum NoReceipts {
     #[error("there are no receipts in `{0}`")]
+    #[failure(help: if .0 != RECEIPTS_BEFORE && fsx::is_dir(Utf8Path::new(RECEIPTS_BEFORE)) {
+        format!("`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it with \
+            --receipts")
+    } else {
+        "name the directory with --receipts; `push` and `install` write one receipt each".to_owned()
+    })]
     Here(Utf8PathBuf),
     #[error("no directory for receipts is known: HOME is not set")]
     NoPlace,
     #[error("there is no receipt {number} in `{directory}`: the last one is {last}")]
+    #[failure(help: "list them with `rune-bundle receipts list`")]
     Number {
         directory: Utf8PathBuf,
         number: u64,
         last: u64,
     },
-}
-
-impl Failure for NoReceipts {
-    fn kind(&self) -> FailureKind {
-        FailureKind::NotFound
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Here(directory)
-                if directory != RECEIPTS_BEFORE && fsx::is_dir(Utf8Path::new(RECEIPTS_BEFORE)) =>
-            {
-                format!(
-                    "`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it \
-                     with --receipts"
-                )
-            }
-            Self::Here(_) | Self::NoPlace => {
-                "name the directory with --receipts; `push` and `install` write one receipt each"
-                    .to_owned()
-            }
-            Self::Number { .. } => "list them with `rune-bundle receipts list`".to_owned(),
-        })
-    }
 }
 
 #[derive(Debug, Serialize)]

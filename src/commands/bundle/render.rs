@@ -45,22 +45,10 @@ pub(crate) enum RenderMode {
     Check,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the pinned form is not written into the project")]
+#[failure(Usage: "set --output to another directory; what is committed is the development form")]
 struct NoDestination;
-
-impl Failure for NoDestination {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "set --output to another directory; what is committed is the development form"
-                .to_owned(),
-        )
-    }
-}
 
 /// What was rendered, or what is out of date.
 #[derive(Debug, Serialize)]

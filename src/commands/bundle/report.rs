@@ -12,7 +12,7 @@ use crate::{
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     text::shown,
 };
@@ -42,23 +42,11 @@ pub(crate) struct PageReport {
     needed: Option<Tally>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` is a delta, and --against compares whole bundles")]
+#[failure(Usage: "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and \
+    name that; without --against, the page is about the delta")]
 struct AgainstDelta(Utf8PathBuf);
-
-impl Failure for AgainstDelta {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and name \
-             that; without --against, the page is about the delta"
-                .to_owned(),
-        )
-    }
-}
 
 impl Report for PageReport {
     const VERB: &'static str = "report";

@@ -15,7 +15,7 @@ use crate::{
 use rune_core::{
     command::{CommandError, Report, counted},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     progress::Progress,
 };
@@ -96,35 +96,18 @@ impl Report for ServeReport {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 enum ServiceError {
     #[error("{0} can be reached from other machines, and there is no certificate to talk TLS with")]
+    #[failure(Usage: "give `--tls-cert` and `--tls-key`, or say `--plain-http` if everybody \
+        between here and the clients may read and change it")]
     PlainHttp(SocketAddr),
     #[error("cannot start the runtime")]
+    #[failure(Internal)]
     Start(#[source] io::Error),
     #[error("stopped with Ctrl-C")]
+    #[failure(Interrupted)]
     Interrupted,
-}
-
-impl Failure for ServiceError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::PlainHttp(_) => FailureKind::Usage,
-            Self::Start(_) => FailureKind::Internal,
-            Self::Interrupted => FailureKind::Interrupted,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::PlainHttp(_) => Some(
-                "give `--tls-cert` and `--tls-key`, or say `--plain-http` if everybody between \
-                 here and the clients may read and change it"
-                    .to_owned(),
-            ),
-            Self::Start(_) | Self::Interrupted => None,
-        }
-    }
 }
 
 /// Serves until the process is asked to end; `ready` gets the report when clients may come.

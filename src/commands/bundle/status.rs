@@ -81,24 +81,13 @@ struct SchemaStatus {
     unknown: Option<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("there is no record of release {release} in namespace {namespace}")]
+#[failure(NotFound: "`rune-bundle status --all-namespaces` lists the releases that rune-bundle \
+    installed")]
 pub(super) struct NoRecord {
     pub(super) release: String,
     pub(super) namespace: String,
-}
-
-impl Failure for NoRecord {
-    fn kind(&self) -> FailureKind {
-        FailureKind::NotFound
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "`rune-bundle status --all-namespaces` lists the releases that rune-bundle installed"
-                .to_owned(),
-        )
-    }
 }
 
 /// Shows what is installed.

@@ -17,7 +17,7 @@ use crate::{
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
     text::{exact_size, size},
 };
@@ -49,23 +49,11 @@ pub(crate) struct UnpackReport {
     dry_run: bool,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("no entry of the bundle matches `{0}`")]
+#[failure(NotFound: "`*` stands for anything up to a slash, `**/` for any directories; \
+    `rune-bundle inspect --entries` lists all entries")]
 struct NothingMatches(String);
-
-impl Failure for NothingMatches {
-    fn kind(&self) -> FailureKind {
-        FailureKind::NotFound
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "`*` stands for anything up to a slash, `**/` for any directories; `rune-bundle \
-             inspect --entries` lists all entries"
-                .to_owned(),
-        )
-    }
-}
 
 impl Report for UnpackReport {
     const VERB: &'static str = "unpack";

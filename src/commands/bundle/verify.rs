@@ -19,7 +19,7 @@ use crate::{
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     progress::Progress,
     text::{exact_size, shown},
@@ -63,44 +63,24 @@ impl std::str::FromStr for Expectation {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the bundle is {found}, not {expected}")]
+#[failure(Policy: "it is intact and signed, but another release; check which file was copied")]
 struct Unexpected {
     found: String,
     expected: String,
 }
 
-impl Failure for Unexpected {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Policy
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("it is intact and signed, but another release; check which file was copied".to_owned())
-    }
-}
-
 /// A policy is about a whole bundle.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 enum PolicyOfPart {
     #[error("`{0}` is one volume, and --policy needs the whole bundle")]
+    #[failure(help: "add --set to verify the bundle of all volumes")]
     Volume(Utf8PathBuf),
     #[error("`{0}` is a delta, and --policy needs the whole bundle")]
+    #[failure(help: "create the bundle with `rune-bundle apply`, and verify that")]
     Delta(Utf8PathBuf),
-}
-
-impl Failure for PolicyOfPart {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        let help = match self {
-            Self::Volume(_) => "add --set to verify the bundle of all volumes",
-            Self::Delta(_) => "create the bundle with `rune-bundle apply`, and verify that",
-        };
-        Some(help.to_owned())
-    }
 }
 
 /// A bundle, a delta, or one volume of either, that is what it should be.

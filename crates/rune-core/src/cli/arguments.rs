@@ -17,21 +17,12 @@ use super::{
 };
 use crate::failure::{Failure, FailureKind};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("{message}")]
+#[failure(Usage: .help.clone())]
 struct UsageError {
     message: String,
     help: String,
-}
-
-impl Failure for UsageError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(self.help.clone())
-    }
 }
 
 /// Reads the arguments of the process, or says what is wrong with them, or prints what was asked

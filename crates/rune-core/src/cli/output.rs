@@ -33,16 +33,10 @@ use crate::{
     text::shown_lines,
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("cannot write to standard output")]
+#[failure(Space)]
 struct OutputError(#[source] io::Error);
-
-impl Failure for OutputError {
-    fn kind(&self) -> FailureKind {
-        // A full disk or a terminal that is gone: either way there is no room for it.
-        FailureKind::Space
-    }
-}
 
 /// Writes what a command found or why it failed, and decides the exit code.
 #[expect(

@@ -12,7 +12,7 @@ use crate::transfer::{
 };
 use rune_core::{
     command::{CommandError, Report, block_on},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
 };
 use rune_storage::{PostgresUrl, migrations::Migrations, schema::MigrateSettings, with_session};
@@ -42,24 +42,16 @@ pub(crate) struct MoveReport {
 }
 
 /// A call that cannot be meant.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 enum MoveUsageError {
     #[error("batch_size must be >= 1")]
     BatchSize,
     #[error("source must be a sqlite:// URL")]
+    #[failure(help: "the way back is `rune-db export-sqlite`")]
     Source,
     #[error("target must be a postgresql:// URL")]
     Target,
-}
-
-impl Failure for MoveUsageError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        matches!(self, Self::Source).then(|| "the way back is `rune-db export-sqlite`".to_owned())
-    }
 }
 
 /// Moves. Fails when the move is refused or fails; the target is then as it was before.

@@ -45,17 +45,12 @@ pub(crate) struct TimeRangeOptions {
     pub(crate) until: Option<TimeSpec>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("there is no {what} `{name}`")]
+#[failure(NotFound)]
 pub(super) struct Missing {
     pub(super) what: &'static str,
     pub(super) name: String,
-}
-
-impl Failure for Missing {
-    fn kind(&self) -> FailureKind {
-        FailureKind::NotFound
-    }
 }
 
 impl StoreOptions {

@@ -4,12 +4,7 @@ use std::{fmt, time::Duration};
 
 use camino::Utf8PathBuf;
 
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    fsx,
-    secret::Secret,
-};
+use rune_core::{command::CommandError, failure::Failure, fsx, secret::Secret};
 use rune_storage::{
     Candidate, CandidateForm, DatabaseUrl, PasswordError, Places, PostgresDefaults, PostgresUrl,
     Selection, SqliteUrl, UrlError, migrations::Dialect, select,
@@ -94,17 +89,23 @@ impl Target {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 enum TargetError {
     #[error("`{origin}` names no database that can be used")]
+    #[failure(inner)]
     Url { origin: String, source: UrlError },
     #[error("the environment variable `{0}` is not set")]
+    #[failure(help: "name the database with `--db-url URL`, or set RUNE_DB_URL")]
     Unset(String),
     #[error("`{0}` names no database: it is empty")]
+    #[failure(help: "name the database with `--db-url URL`, or set RUNE_DB_URL")]
     Empty(String),
     #[error("there is no home directory to find the default database in")]
+    #[failure(help: "name the database with `--db-url URL`, or set RUNE_DB_URL")]
     NoDefault,
     #[error("the database is in memory and would be gone when the command ends")]
+    #[failure(help: "give a file: `sqlite:////absolute/path.db`")]
     Memory,
     #[error(transparent)]
     Settings(#[from] UrlError),
@@ -112,32 +113,6 @@ enum TargetError {
     Password(#[from] PasswordError),
     #[error("`--password-file` is for PostgreSQL; a SQLite file has no password")]
     SqlitePassword,
-}
-
-impl Failure for TargetError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Url { source, .. } | Self::Settings(source) => source.kind(),
-            Self::Password(error) => error.kind(),
-            Self::Unset(_)
-            | Self::Empty(_)
-            | Self::NoDefault
-            | Self::Memory
-            | Self::SqlitePassword => FailureKind::Usage,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Url { source, .. } | Self::Settings(source) => source.help(),
-            Self::Password(error) => error.help(),
-            Self::Unset(_) | Self::Empty(_) | Self::NoDefault => {
-                Some("name the database with `--db-url URL`, or set RUNE_DB_URL".to_owned())
-            }
-            Self::Memory => Some("give a file: `sqlite:////absolute/path.db`".to_owned()),
-            Self::SqlitePassword => None,
-        }
-    }
 }
 
 impl DatabaseOptions {

@@ -54,7 +54,8 @@ pub enum ConnectError {
 }
 
 /// Why one server gives no session.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Network)]
 pub enum Refusal {
     /// What it, or the way to it, said.
     #[error(transparent)]
@@ -64,18 +65,24 @@ pub enum Refusal {
     Tls(#[from] TlsError),
     /// There is no connection.
     #[error("cannot reach the server: {}", without_number(&.0.to_string()))]
+    #[failure(help: "check that the server runs and can be reached under this host and \
+        port", may_pass)]
     Unreachable(io::Error),
     /// Nobody answered.
     #[error("no answer within {} s", .0.as_secs())]
+    #[failure(help: "check host, port and firewall; `connect_timeout=SECONDS` in the URL changes \
+        the limit", may_pass)]
     Silence(Duration),
     /// It can write and should not be able to, or the other way round.
     #[error("the session {}", if *.writes { "can write" } else { "only reads" })]
+    #[failure(help: "name another server too, or ask for other `target_session_attrs`", may_pass)]
     WrongKind {
         /// Whether it can write.
         writes: bool,
     },
     /// Its name has no address.
     #[error("the name `{name}` cannot be resolved")]
+    #[failure(help: "check the host in the URL and the name service of this machine", may_pass)]
     Name {
         /// The name.
         name: String,
@@ -133,51 +140,6 @@ impl Failure for ConnectError {
             }
             Self::Ended { source, .. } => source.may_pass(),
             Self::Tls(_) => false,
-        }
-    }
-}
-
-impl Failure for Refusal {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Said(error) => error.kind(),
-            Self::Tls(error) => error.kind(),
-            Self::WrongKind { .. }
-            | Self::Unreachable(_)
-            | Self::Silence(_)
-            | Self::Name { .. } => FailureKind::Network,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Said(error) => error.help(),
-            Self::Tls(error) => error.help(),
-            Self::WrongKind { .. } => {
-                Some("name another server too, or ask for other `target_session_attrs`".to_owned())
-            }
-            Self::Unreachable(_) => Some(
-                "check that the server runs and can be reached under this host and port".to_owned(),
-            ),
-            Self::Silence(_) => Some(
-                "check host, port and firewall; `connect_timeout=SECONDS` in the URL changes the \
-                 limit"
-                    .to_owned(),
-            ),
-            Self::Name { .. } => {
-                Some("check the host in the URL and the name service of this machine".to_owned())
-            }
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Said(error) => error.may_pass(),
-            Self::Tls(_) => false,
-            Self::WrongKind { .. }
-            | Self::Unreachable(_)
-            | Self::Silence(_)
-            | Self::Name { .. } => true,
         }
     }
 }

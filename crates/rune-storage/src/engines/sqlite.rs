@@ -18,7 +18,7 @@ use rune_core::{
 };
 
 /// Why a file cannot be opened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum OpenError {
     /// It is not there, or cannot be that of a database.
     #[error(transparent)]
@@ -31,15 +31,6 @@ pub enum OpenError {
 impl From<PathError> for OpenError {
     fn from(error: PathError) -> Self {
         Self::File(error.into())
-    }
-}
-
-impl Failure for OpenError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::File(error) => error,
-            Self::Sqlite(error) => error,
-        })
     }
 }
 

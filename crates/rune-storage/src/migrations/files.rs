@@ -9,7 +9,7 @@ use super::{
 };
 use rune_core::{
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError},
 };
 
@@ -37,13 +37,15 @@ pub struct Migration {
 pub struct Migrations(Vec<Migration>);
 
 /// Why files are not a set of migrations.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum MigrationFileError {
     /// The files cannot be read.
     #[error(transparent)]
     File(#[from] PathError),
     /// A `.sql` file without a number.
     #[error("the name of `{0}` is not `NNNN_name.sql`")]
+    #[failure(help: "name it like `0007_more.sql`: four digits, `_`, a word, `.sql`")]
     Name(String),
     /// Two files with one number.
     #[error("`{first}` and `{second}` have the same number")]
@@ -55,12 +57,14 @@ pub enum MigrationFileError {
     },
     /// A number is left out.
     #[error("there is no migration {0}")]
+    #[failure(help: "add the file `{0:04}_….sql`; every database was made with it")]
     Missing(u32),
     /// A file is not text.
     #[error("migration file `{0}` is not UTF-8 text")]
     NotText(String),
     /// A marker that names no dialect.
     #[error("line {line} of migration file `{file}` has the unknown marker `migrate:{marker}`")]
+    #[failure(help: "write `-- migrate:sqlite`, `-- migrate:postgres` or `-- migrate:all`")]
     Marker {
         /// The file.
         file: String,
@@ -97,6 +101,7 @@ pub enum MigrationFileError {
         "migration {version} ({file}) has no `-- migrate:` markers, so it is SQLite's SQL and not \
          for PostgreSQL"
     )]
+    #[failure(help: "use the migrations that this program brings along: leave `--migrations` out")]
     Unmarked {
         /// Its number.
         version: u32,
@@ -113,35 +118,6 @@ pub enum MigrationFileError {
         /// Which dialect.
         dialect: Dialect,
     },
-}
-
-impl Failure for MigrationFileError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            _ => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::File(error) => return error.help(),
-            Self::Name(_) => {
-                "name it like `0007_more.sql`: four digits, `_`, a word, `.sql`".to_owned()
-            }
-            Self::Missing(version) => {
-                format!("add the file `{version:04}_….sql`; every database was made with it")
-            }
-            Self::Marker { .. } => {
-                "write `-- migrate:sqlite`, `-- migrate:postgres` or `-- migrate:all`".to_owned()
-            }
-            Self::Unmarked { .. } => {
-                "use the migrations that this program brings along: leave `--migrations` out"
-                    .to_owned()
-            }
-            _ => return None,
-        })
-    }
 }
 
 impl Migration {

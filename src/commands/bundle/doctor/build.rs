@@ -20,7 +20,7 @@ use crate::{
 };
 use rune_core::{
     command::{CommandError, block_on, counted},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     progress::Silent,
     text::{exact_size, size},
@@ -39,15 +39,10 @@ pub(crate) struct DoctorBuildOptions {
     pub(crate) registry: ClientConfig,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the key is encrypted")]
+#[failure(Access)]
 struct Encrypted;
-
-impl Failure for Encrypted {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Access
-    }
-}
 
 /// Checks everything that a build needs. What depends on something that is wrong is not checked.
 pub(crate) fn run(options: &DoctorBuildOptions) -> DoctorReport {

@@ -18,7 +18,7 @@ use crate::{
 };
 use rune_core::{
     command::{CommandError, block_on, counted},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     text::{exact_size, size},
 };
@@ -44,23 +44,11 @@ pub(crate) struct DoctorReceiveOptions {
     pub(crate) access: ClientConfig,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` is not a kubeconfig with a current context")]
+#[failure(Input: "name another file with --kubeconfig, or choose a context with `kubectl config \
+    use-context`")]
 struct NoKubeconfig(Utf8PathBuf);
-
-impl Failure for NoKubeconfig {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "name another file with --kubeconfig, or choose a context with `kubectl config \
-             use-context`"
-                .to_owned(),
-        )
-    }
-}
 
 /// Checks everything that is needed to use a bundle here.
 pub(crate) fn run(options: &DoctorReceiveOptions) -> DoctorReport {

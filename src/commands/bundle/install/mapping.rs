@@ -21,11 +21,7 @@ use crate::{
     oci::Reference,
     policy::ImagePlaces,
 };
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    fsx, yaml,
-};
+use rune_core::{command::CommandError, failure::Failure, fsx, yaml};
 
 /// What is said of an image that Helm applies past the post-renderer.
 const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave --registry out \
@@ -95,8 +91,10 @@ struct Attempt {
     images: RenderedImages,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("images would not come from {registry}:{}", lines(.findings))]
+#[failure(Policy: "nothing was changed; do what the hints say, and run the same command \
+    again", details: .findings)]
 struct Elsewhere {
     registry: String,
     findings: BTreeSet<Finding>,
@@ -111,22 +109,6 @@ fn lines(findings: &BTreeSet<Finding>) -> String {
         format!("\n  {image}{place}\n    hint: {hint}")
     };
     findings.iter().map(line).collect()
-}
-
-impl Failure for Elsewhere {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Policy
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "nothing was changed; do what the hints say, and run the same command again".to_owned(),
-        )
-    }
-
-    fn details(&self) -> Option<Value> {
-        serde_json::to_value(&self.findings).ok()
-    }
 }
 
 /// What the destination has, and what of a chart would not come from there.

@@ -15,11 +15,7 @@ use super::{
     InstallOptions, PUSH_JOBS,
 };
 use crate::bundle::{self, BundleSource, OpenBundle};
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    progress::Progress,
-};
+use rune_core::{command::CommandError, failure::Failure, progress::Progress};
 
 /// The bundle, and how many bytes of it were compared with its index.
 pub(super) struct Opened {
@@ -28,22 +24,11 @@ pub(super) struct Opened {
 }
 
 /// The images of a bundle that is not here are to be pushed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage: "leave out --push where the images are, or get the file: `rune-bundle fetch {0} \
+    --output FILE`")]
 #[error("--push needs the bundle in a file: `{0}` is in a registry")]
 struct PushOfStored(String);
-
-impl Failure for PushOfStored {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        let Self(reference) = self;
-        Some(format!(
-            "leave out --push where the images are, or get the file: `rune-bundle fetch {reference} --output FILE`"
-        ))
-    }
-}
 
 impl Opened {
     pub(super) fn of(

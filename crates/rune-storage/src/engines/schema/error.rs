@@ -10,7 +10,8 @@ use crate::{ServerError, SqliteError};
 use rune_core::failure::{Failure, FailureKind};
 
 /// Why a database cannot be brought up to date.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Conflict)]
 pub enum SchemaError {
     /// The migrations themselves.
     #[error(transparent)]
@@ -29,6 +30,12 @@ pub enum SchemaError {
     Site(#[from] Obstacle),
     /// A statement of a migration; everything the migration did is undone.
     #[error("migration {version} ({file}) failed in the statement of line {line}")]
+    // What the engine calls an error of nobody's is one of the file here.
+    #[failure(inner: if is_of_file(.source) {
+        Some("correct the statement in the file; everything the migration did is undone".to_owned())
+    } else {
+        .source.help()
+    }, kind: if is_of_file(.source) { FailureKind::Input } else { .source.kind() })]
     Failed {
         /// Its number.
         version: u32,
@@ -41,12 +48,15 @@ pub enum SchemaError {
     },
     /// Applied files are not what they were.
     #[error("{}", edited_text(.0))]
+    #[failure(Drift: "put the file back as it was; a change belongs into a new migration")]
     Edited(Vec<Edited>),
     /// Warnings, and the caller is strict.
     #[error("refused by --strict: {}", .0.join("; "))]
+    #[failure(help: "leave `--strict` out to go on regardless")]
     Strict(Vec<String>),
     /// A table that only has a name in common with RUNE's.
     #[error("there is a table `{table}` that is not RUNE's: it has no column `{column}`")]
+    #[failure(help: "use a database, or on PostgreSQL a schema, that is RUNE's alone")]
     Foreign {
         /// The table.
         table: &'static str,
@@ -55,70 +65,13 @@ pub enum SchemaError {
     },
     /// Tables of RUNE on PostgreSQL without a record of how they were made.
     #[error("RUNE's tables are there, but their versions are not on record: {}", .0.join(", "))]
+    #[failure(help: "no version of RUNE leaves them like this; restore the whole database, \
+        `schema_version` included")]
     Unrecorded(Vec<&'static str>),
 }
 
-impl Failure for SchemaError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Files(error) => error.kind(),
-            Self::Sqlite(error) => error.kind(),
-            Self::Server(error) => error.kind(),
-            Self::Role(error) => error.kind(),
-            Self::Site(error) => error.kind(),
-            // What the engine calls an error of nobody's is one of the file here.
-            Self::Failed { source, .. } => match source.kind() {
-                FailureKind::Internal | FailureKind::Drift => FailureKind::Input,
-                kind => kind,
-            },
-            Self::Edited(_) => FailureKind::Drift,
-            Self::Strict(_) | Self::Foreign { .. } | Self::Unrecorded(_) => FailureKind::Conflict,
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Sqlite(error) => error.may_pass(),
-            Self::Server(error) => error.may_pass(),
-            Self::Role(error) => error.may_pass(),
-            Self::Site(error) => error.may_pass(),
-            Self::Failed { source, .. } => source.may_pass(),
-            Self::Files(_)
-            | Self::Edited(_)
-            | Self::Strict(_)
-            | Self::Foreign { .. }
-            | Self::Unrecorded(_) => false,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Files(error) => return error.help(),
-            Self::Sqlite(error) => return error.help(),
-            Self::Server(error) => return error.help(),
-            Self::Role(error) => return error.help(),
-            Self::Failed { source, .. }
-                if matches!(source.kind(), FailureKind::Internal | FailureKind::Drift) =>
-            {
-                "correct the statement in the file; everything the migration did is undone"
-                    .to_owned()
-            }
-            Self::Site(error) => return error.help(),
-            Self::Failed { source, .. } => return source.help(),
-            Self::Edited(_) => {
-                "put the file back as it was; a change belongs into a new migration".to_owned()
-            }
-            Self::Strict(_) => "leave `--strict` out to go on regardless".to_owned(),
-            Self::Foreign { .. } => {
-                "use a database, or on PostgreSQL a schema, that is RUNE's alone".to_owned()
-            }
-            Self::Unrecorded(_) => {
-                "no version of RUNE leaves them like this; restore the whole database, \
-                 `schema_version` included"
-                    .to_owned()
-            }
-        })
-    }
+fn is_of_file(error: &SchemaError) -> bool {
+    matches!(error.kind(), FailureKind::Internal | FailureKind::Drift)
 }
 
 impl Assessment<'_> {

@@ -13,11 +13,22 @@ use super::{
 use crate::ServerError;
 use rune_core::failure::{Failure, FailureKind};
 
-/// Why tables must not be made or changed by this role in this place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why tables must not be made or changed by this role in this place. Some of it somebody who sets
+/// the server up may not have come to yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
+#[failure(Access)]
 pub enum RoleError {
     /// The role of `--owner` cannot be taken on.
     #[error("cannot act as role `{role}`: {reason}")]
+    #[failure(kind: if *.is_denied { FailureKind::Access } else { FailureKind::NotFound }, help: {
+        let role = quoted(.role);
+        if *.is_denied {
+            format!("connect as `{}` itself, or let the role that connects act as it: `GRANT {role} TO … \
+                WITH SET TRUE` (PostgreSQL 15: without WITH)", .role)
+        } else {
+            format!("create it: `CREATE ROLE {role} LOGIN`")
+        }
+    }, may_pass)]
     Owner {
         /// The role.
         role: String,
@@ -28,9 +39,11 @@ pub enum RoleError {
     },
     /// The search path leads nowhere.
     #[error("the search path of role `{0}` names no schema that exists and may be used")]
+    #[failure(NotFound: format!("create the schema, or `ALTER ROLE {} SET search_path = …`", quoted(.0)), may_pass)]
     NoSchema(String),
     /// Tables of another role.
     #[error("table `{table}` belongs to role `{owner}`, not to `{role}`")]
+    #[failure(help: "connect as `{owner}`, or add `--owner {owner}`")]
     OtherOwner {
         /// A table.
         table: String,
@@ -44,6 +57,7 @@ pub enum RoleError {
         "role `{role}` is a superuser and does not own database `{database}`; tables that it \
          makes would not be RUNE's"
     )]
+    #[failure(help: "connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE uses)")]
     Superuser {
         /// Who is acting.
         role: String,
@@ -57,6 +71,7 @@ pub enum RoleError {
         "RUNE's tables exist in schema `{elsewhere}`, but the search path leads to schema \
          `{schema}`"
     )]
+    #[failure(Conflict: other_schema_help(.schema, .elsewhere))]
     TwoSchemas {
         /// Where tables would be made.
         schema: String,
@@ -65,69 +80,13 @@ pub enum RoleError {
     },
     /// No right to make tables.
     #[error("role `{role}` may not create tables in schema `{schema}`")]
+    #[failure(help: format!("as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`", quoted(.schema), quoted(.role)), may_pass)]
     NoCreate {
         /// Who is acting.
         role: String,
         /// The schema.
         schema: String,
     },
-}
-
-impl Failure for RoleError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Owner {
-                is_denied: false, ..
-            }
-            | Self::NoSchema(_) => FailureKind::NotFound,
-            Self::Owner { .. }
-            | Self::OtherOwner { .. }
-            | Self::Superuser { .. }
-            | Self::NoCreate { .. } => FailureKind::Access,
-            Self::TwoSchemas { .. } => FailureKind::Conflict,
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        // What somebody who sets the server up may not have come to yet.
-        matches!(
-            self,
-            Self::Owner { .. } | Self::NoSchema(_) | Self::NoCreate { .. }
-        )
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Owner {
-                role,
-                is_denied: false,
-                ..
-            } => format!("create it: `CREATE ROLE {} LOGIN`", quoted(role)),
-            Self::Owner { role, .. } => format!(
-                "connect as `{role}` itself, or let the role that connects act as it: `GRANT {} \
-                 TO … WITH SET TRUE` (PostgreSQL 15: without WITH)",
-                quoted(role)
-            ),
-            Self::NoSchema(role) => format!(
-                "create the schema, or `ALTER ROLE {} SET search_path = …`",
-                quoted(role)
-            ),
-            Self::OtherOwner { owner, .. } => {
-                format!("connect as `{owner}`, or add `--owner {owner}`")
-            }
-            Self::Superuser { owner, .. } => format!(
-                "connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE uses)"
-            ),
-            Self::TwoSchemas { schema, elsewhere } => other_schema_help(schema, elsewhere),
-            Self::NoCreate { role, schema } => {
-                format!(
-                    "as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`",
-                    quoted(schema),
-                    quoted(role)
-                )
-            }
-        })
-    }
 }
 
 impl RoleError {
