@@ -26,7 +26,6 @@ pub enum CanonicalJsonError {
     Number(serde_json::Number),
 }
 
-/// Encodes a value canonically.
 pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalJsonError> {
     let value = serde_json::to_value(value).map_err(CanonicalJsonError::Syntax)?;
     let mut out = Vec::new();

@@ -32,7 +32,6 @@ impl Mode {
     }
 }
 
-/// The first header is not that of a `bundle.json` of acceptable size.
 #[derive(Debug, thiserror::Error, Failure)]
 #[error("the file does not begin as a bundle does")]
 #[failure(Input)]
@@ -61,7 +60,6 @@ pub(super) fn encode(name: &EntryName, size: u64, mode: Mode) -> Vec<u8> {
     bytes
 }
 
-/// `"<length> size=<n>\n"`, where the length counts itself.
 fn pax_size_record(size: u64) -> String {
     let body = format!(" size={size}\n");
     let with_digits = |digits: usize| body.len().saturating_add(digits);

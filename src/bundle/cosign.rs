@@ -36,7 +36,6 @@ pub(crate) struct FileToSign {
     head: UnverifiedHead,
 }
 
-/// A file with a head in which signatures are put.
 #[derive(Debug)]
 struct HeadFile {
     file: EditableFile,
@@ -136,7 +135,6 @@ impl FileToSign {
         })
     }
 
-    /// The exact bytes that signatures are made over: the bundle index as it stands in the file.
     pub(crate) fn message(&self) -> &[u8] {
         self.head.index_bytes()
     }

@@ -25,7 +25,6 @@ use crate::{
 };
 use rune_core::{digest::Digest, failure::Failure};
 
-/// The head as it stands in the file; nothing in it is trusted.
 #[derive(Debug, Clone)]
 pub struct UnverifiedHead {
     index_bytes: Vec<u8>,
@@ -58,10 +57,8 @@ pub enum HeadError {
     Compressed(Compression),
     #[error("the header of the bundle is damaged")]
     Damaged(#[source] CheckError),
-    /// The fixed part of the archive has no layout; does not happen.
     #[error("the fixed part of the archive is malformed")]
     Layout(#[from] LayoutError),
-    /// A name of the fixed part is malformed; does not happen.
     #[error("the fixed part of the archive is malformed")]
     Name(#[from] EntryNameError),
 }
@@ -133,17 +130,14 @@ impl UnverifiedHead {
         Digest::of(&self.index_bytes)
     }
 
-    /// The size of the bundle index in bytes.
     pub(crate) const fn index_size(&self) -> u64 {
         self.index_bytes.len() as u64
     }
 
-    /// The exact bytes of the bundle index.
     pub(super) fn index_bytes(&self) -> &[u8] {
         &self.index_bytes
     }
 
-    /// The exact bytes of the slots.
     pub(super) fn slots(&self) -> &[Vec<u8>] {
         &self.slots
     }
@@ -210,7 +204,6 @@ impl AuthenticatedHead {
         publications(self).map(|(published, _)| published)
     }
 
-    /// What each signature slot holds.
     pub(crate) fn slots(&self) -> &[SlotState] {
         &self.slots
     }
@@ -219,7 +212,6 @@ impl AuthenticatedHead {
         &self.layout
     }
 
-    /// The exact bytes of the bundle index.
     pub(crate) fn index_bytes(&self) -> &[u8] {
         &self.bytes.index_bytes
     }
@@ -247,7 +239,6 @@ impl AuthenticatedHead {
             .map_or(u64::MAX, Placed::content_offset)
     }
 
-    /// The head as it stands in the file.
     pub(super) const fn unverified(&self) -> &UnverifiedHead {
         &self.bytes
     }

@@ -20,7 +20,6 @@ use crate::{
 };
 use rune_core::{digest::Digest, failure::Failure};
 
-/// The version of the format that this program writes and reads.
 pub(crate) const FORMAT: u64 = 1;
 
 /// The ability to act on exceptions from the check of the charts, such as images that are named by
@@ -58,12 +57,9 @@ pub(crate) const MAX_INDEX_BYTES: u64 = 16 << 20;
 pub struct BundleIndex {
     /// The format version, [`FORMAT`].
     pub(crate) format: u64,
-    /// Abilities that a reader must have beyond the format version; a reader refuses words it does
-    /// not know.
     pub requires: Vec<String>,
     pub name: String,
     pub version: semver::Version,
-    /// Name and version of the program that wrote it.
     pub(crate) tool: String,
     /// The digest of the bundle that this one succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,12 +98,10 @@ pub struct BundleIndex {
 #[serde(deny_unknown_fields)]
 pub struct EntryRecord {
     pub path: EntryName,
-    /// Its size in bytes.
     pub size: u64,
     /// The SHA-256 of its content, 64 hex digits.
     #[serde(with = "hex_digest")]
     pub sha256: Digest,
-    /// Its permission bits, `0644` or `0755`.
     #[serde(with = "octal_mode")]
     pub mode: Mode,
 }
@@ -120,12 +114,10 @@ pub struct ImageRecord {
     pub name: String,
     /// The reference it is known by.
     pub reference: Reference,
-    /// The image index or manifest that the reference resolved to when it was locked.
     pub target: Descriptor,
     /// The optional component it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) component: Option<String>,
-    /// Its licence as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) license: Option<String>,
     /// The manifests that `target` leads to, itself included when it is not an index.

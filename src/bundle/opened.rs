@@ -62,9 +62,6 @@ impl OpenBundle {
 
     /// Opens a bundle that is elsewhere: what is read of it is fetched, and nothing of it can be
     /// given away.
-    ///
-    /// # Errors
-    /// When a document cannot be had, or the documents do not hang together.
     pub(crate) fn elsewhere(
         head: AuthenticatedHead,
         elsewhere: Elsewhere,
@@ -125,7 +122,6 @@ impl OpenBundle {
         self.head.index()
     }
 
-    /// The file, for asking whether it is still the one that was checked.
     pub(crate) const fn file(&self) -> &BundleFile {
         &self.contents.file
     }
@@ -139,7 +135,6 @@ impl OpenBundle {
         &self.publications
     }
 
-    /// What the bundle has besides what is given away, as an artifact about its index.
     pub(crate) const fn files(&self) -> Option<&Publication> {
         self.files.as_ref()
     }
@@ -163,13 +158,11 @@ impl OpenBundle {
         }
     }
 
-    /// The size in bytes of the content with this digest, if the bundle has it.
     pub(crate) fn size(&self, digest: Digest) -> Option<u64> {
         let made = || self.made.get(&digest).map(|bytes| bytes.len() as u64);
         self.contents.place(digest).map(Placed::size).or_else(made)
     }
 
-    /// Begins to read the content with this digest, if the bundle has it.
     pub(crate) fn read(&self, digest: Digest) -> Option<ContentReader> {
         self.reader(digest, self.contents.verified())
     }

@@ -123,7 +123,6 @@ impl Counter {
     }
 }
 
-/// Where parts and volumes are looked for: beside the first file, and where `--part` says.
 #[derive(Debug)]
 pub(super) struct Places<'a> {
     first: &'a Utf8Path,
@@ -139,7 +138,6 @@ impl<'a> Places<'a> {
         Self { first, more }
     }
 
-    /// The one file of this name in all places.
     pub(super) fn find(&self, name: &str) -> Result<Option<Utf8PathBuf>, PartsError> {
         let named = self
             .more
@@ -164,7 +162,6 @@ impl<'a> Places<'a> {
         Ok(found)
     }
 
-    /// The names of all files in all places.
     fn names(&self) -> BTreeSet<String> {
         let directories = self.more.iter().filter(|path| fsx::is_dir(path));
         let beside = fsx::parent(self.first);

@@ -30,7 +30,6 @@ const BUILD_TYPE: &str = "urn:rune-bundle:build:v1";
 /// How the layer is called by which a registry has it.
 pub(super) const TITLE: &str = "provenance.sigstore.json";
 
-/// Provenance as a Sigstore bundle.
 #[derive(Debug, Clone)]
 pub(crate) struct Provenance(Vec<u8>);
 

@@ -115,7 +115,6 @@ impl StoredBundle {
         &self.later
     }
 
-    /// Where the registry has the entries.
     pub(crate) async fn entries(
         &self,
         registry: &RegistryBase<'_>,

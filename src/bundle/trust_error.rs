@@ -19,7 +19,6 @@ pub enum TrustError {
         key found beside or inside the bundle proves nothing")]
     TooFew {
         given: Vec<String>,
-        /// The given keys that signed, each once.
         have: Vec<String>,
         need: usize,
         unknown: Vec<String>,

@@ -37,7 +37,6 @@ pub(crate) enum UnpackError {
     Space {
         directory: Utf8PathBuf,
         needed_bytes: u64,
-        /// How many bytes are free.
         available_bytes: u64,
     },
     #[error(transparent)]
@@ -49,9 +48,7 @@ pub(crate) enum UnpackError {
 }
 
 /// Unpacks a bundle into a directory that must not exist yet; its parent must. Of `only` some
-/// entries, nothing but these and the signed index is checked. Fails when the destination exists,
-/// there is too little room, a byte differs from the bundle index, or a write fails. The
-/// destination then does not exist.
+/// entries, nothing but these and the signed index is checked. After a failure it does not exist.
 pub(crate) fn unpack(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -72,7 +69,6 @@ pub(crate) fn unpack(
     }
 }
 
-/// Checks what can be checked before the first byte is written.
 pub(crate) fn check_destination(
     head: &AuthenticatedHead,
     only: Option<&BTreeSet<EntryName>>,

@@ -24,9 +24,8 @@ pub enum VerifyError {
 }
 
 /// Checks every byte behind the head: headers, data, padding, the end, and that every blob it
-/// refers to is there. Gives the documents among the entries: the two OCI indexes and every
-/// manifest. Fails when anything differs; a file is read to its end, and all differences are in the
-/// error.
+/// refers to is there. Gives the two OCI indexes and every manifest. A file is read to its end, and
+/// all differences are in the error.
 pub fn verify(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -41,9 +40,6 @@ pub fn verify(
 }
 
 /// The same of a bundle that is elsewhere: its archive passes by, and nothing of it is written.
-///
-/// # Errors
-/// As [`verify`], or when a source does not deliver.
 pub(crate) fn verify_plan(
     plan: &Plan,
     client: &Client,

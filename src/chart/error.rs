@@ -41,7 +41,6 @@ pub enum ChartError {
     #[error("{path}: the dependency `{name}` {version} {problem}")]
     #[failure(help: "run `helm dependency update {chart}`, or correct the entry")]
     Dependency {
-        /// The parent's `Chart.yaml`.
         path: Utf8PathBuf,
         chart: Utf8PathBuf,
         name: String,
@@ -70,7 +69,6 @@ pub enum ChartError {
         path: String,
         reason: &'static str,
     },
-    /// A pattern of `.helmignore` that Helm refuses.
     #[error(".helmignore:{line}: `{pattern}` is not a pattern that Helm reads")]
     #[failure(help: "write `*` for `**`, close every `[`, and end no pattern with `\\`")]
     IgnorePattern { line: usize, pattern: String },
@@ -80,7 +78,6 @@ pub enum ChartError {
     #[error("`{0}` is not a packed chart")]
     #[failure(help: "create it with `helm package`")]
     Unpack(Utf8PathBuf, #[source] std::io::Error),
-    /// `values.schema.json` is not JSON.
     #[error("`{0}` is not JSON")]
     Schema(Utf8PathBuf, #[source] serde_json::Error),
     #[error("the chart's metadata cannot be written as JSON")]

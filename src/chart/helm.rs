@@ -21,10 +21,8 @@ use rune_core::{
     fsx::{PathError, ScratchDirectory},
 };
 
-/// The most that is read of what Helm prints, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 
-/// The most that is kept of what Helm complains about, in bytes.
 const MAX_COMPLAINT_BYTES: u64 = 16 << 10;
 
 /// Release and namespace that charts are rendered for. Their images must not depend on either.
@@ -95,7 +93,6 @@ struct Ended {
 }
 
 impl Helm {
-    /// Checks whether a program is Helm 3 or 4.
     pub(crate) async fn find(program: &Utf8Path, time_limit: Duration) -> Result<Self, HelmError> {
         let scratch = ScratchDirectory::create()?;
         let mut helm = Self {

@@ -48,7 +48,6 @@ use rune_core::{
     progress::Progress,
 };
 
-/// What `--version` says after the name: whoever reports an error copies it.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let openpgp = if cfg!(feature = "openpgp") {
         "with"

@@ -50,7 +50,6 @@ enum PassphraseError {
     Interrupted,
 }
 
-/// The passphrase of a key that exists.
 pub(super) fn existing(key: &Utf8Path, attempt: u8) -> Result<Passphrase, CommandError> {
     if let Some(secret) = from_environment()? {
         return Ok(Passphrase {
@@ -84,7 +83,6 @@ pub(super) fn new() -> Result<Secret, CommandError> {
     Ok(passphrase)
 }
 
-/// The password of a user at a registry, typed at the terminal.
 pub(super) fn of_user(user: &str, registry: &str) -> Result<Secret, CommandError> {
     Ok(
         ask(&format!("Password of {user} at {registry}: ")).map_err(|error| match error {

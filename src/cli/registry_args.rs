@@ -170,7 +170,6 @@ fn online(config: ClientConfig) -> ClientConfig {
     }
 }
 
-/// The value of `--plain-http` is not a host.
 #[derive(Debug, thiserror::Error)]
 #[error("expected a host such as registry.lan:5000, without a repository")]
 struct PlainHostError;
@@ -183,7 +182,6 @@ fn plain_host_or_own(text: &str) -> Result<String, PlainHostError> {
     plain_host(text)
 }
 
-/// A host as it stands in references; people also write it as a URL.
 fn plain_host(text: &str) -> Result<String, PlainHostError> {
     let host = text
         .strip_prefix("http://")

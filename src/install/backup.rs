@@ -117,7 +117,6 @@ fn job_of(schedule: CronJob, purpose: &str) -> Job {
     }
 }
 
-/// How a job ended; nothing while it has not.
 fn verdict(job: &Job) -> Option<Result<(), String>> {
     let conditions = job
         .status

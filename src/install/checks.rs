@@ -159,7 +159,6 @@ impl Verdict {
     }
 }
 
-/// Checks everything but rights, which come first.
 pub(crate) async fn check_cluster(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
     let mut checks: Vec<Check> = kubernetes(cluster, demands.kube_version)
         .into_iter()

@@ -15,9 +15,7 @@ use rune_core::{
     fsx,
 };
 
-/// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Default)]
@@ -25,7 +23,6 @@ pub(crate) struct ClusterOptions {
     /// Files with clusters and credentials, as `KUBECONFIG` lists them; none means the account of
     /// the pod that this runs in.
     pub(crate) kubeconfigs: Vec<Utf8PathBuf>,
-    /// The context; without one, the current context.
     pub(crate) context: Option<String>,
     /// The namespace; without one, that of the context.
     pub(crate) namespace: Option<String>,
@@ -185,7 +182,6 @@ impl Cluster {
         Api::namespaced(self.client(), &self.namespace)
     }
 
-    /// What the API server answers to a GET of a path, as it comes.
     pub(crate) async fn get(&self, doing: &str, path: &str) -> Result<Vec<u8>, ClusterError> {
         let refused = |code: u16, message: String| ClusterError::Refused {
             doing: doing.to_owned(),
@@ -299,7 +295,6 @@ fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
     cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
 }
 
-/// A version as clusters give it, `v1.33.1+k3s1`; what cannot be read is version 0.
 fn version(text: &str) -> semver::Version {
     semver::Version::parse(text.trim_start_matches('v'))
         .unwrap_or_else(|_| semver::Version::new(0, 0, 0))

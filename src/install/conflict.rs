@@ -4,7 +4,6 @@ use semver::Version;
 
 use rune_core::failure::Failure;
 
-/// A bundle must not be installed over what is there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
 #[failure(Conflict)]
 pub enum Conflict {
@@ -15,7 +14,6 @@ pub enum Conflict {
         bundle: String,
         version: Version,
         current: Version,
-        /// Whether that one was only begun.
         is_attempt: bool,
     },
     #[error("{bundle} {version} {} with the bundle digest {current}, and this file has {digest}", how(*.is_attempt))]
@@ -24,11 +22,8 @@ pub enum Conflict {
     OtherDigest {
         bundle: String,
         version: Version,
-        /// The present digest.
         current: String,
-        /// The digest of the file.
         digest: String,
-        /// Whether that one was only begun.
         is_attempt: bool,
     },
     #[error("the release is of the bundle {current}, not of {bundle}")]

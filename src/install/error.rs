@@ -39,11 +39,7 @@ pub(crate) enum InstallError {
     NoHelm,
     #[error("helm cannot {doing}: {said}")]
     #[failure(Input: "compare your values with those that `helm show values` prints for the chart")]
-    HelmRefused {
-        /// What it was asked for.
-        doing: String,
-        said: String,
-    },
+    HelmRefused { doing: String, said: String },
     #[error("cannot run `{program}`")]
     #[failure(Internal)]
     Run {

@@ -29,12 +29,10 @@ pub(crate) enum PinError {
     Values(#[from] YamlError),
 }
 
-/// What of the images is another at the destination.
 #[derive(Debug, Default)]
 pub(crate) struct Replaced {
     /// Digests that the bundle pins, and the ones that stand for them there.
     pub(crate) digests: BTreeMap<Digest, Digest>,
-    /// Repositories, and what they are called there.
     pub(crate) repositories: BTreeMap<String, String>,
 }
 

@@ -31,7 +31,6 @@ const PLUGIN: &str = "rune-bundle";
 /// The most that is read of what Helm rendered, in bytes.
 const MAX_RENDERED_BYTES: u64 = 256 << 20;
 
-/// The most that is read of a map, in bytes.
 const MAX_MAP_BYTES: u64 = 16 << 20;
 
 /// Which images are replaced in rendered objects, and where images stand.
@@ -43,12 +42,10 @@ pub struct ImageMap {
     pub places: ImagePlaces,
 }
 
-/// The post-renderer as Helm is to start it.
 #[derive(Debug)]
 pub(crate) struct PostRenderer {
     arguments: Vec<String>,
     plugins: Option<Utf8PathBuf>,
-    /// Removes the map when this value goes.
     _scratch: ScratchDirectory,
 }
 
@@ -136,8 +133,8 @@ impl PostRenderer {
     }
 }
 
-/// What Helm's post-renderer does: reads objects, and writes them with the images of the map. Fails
-/// when one image cannot be replaced: nothing is written then, and Helm applies nothing.
+/// What Helm's post-renderer does: reads objects, and writes them with the images of the map. When
+/// one image cannot be replaced nothing is written, and Helm applies nothing.
 pub(crate) fn map_rendered(
     map: &Utf8Path,
     input: impl Read,

@@ -30,7 +30,6 @@ pub(crate) enum LoadError {
     #[error("the bundle lacks {0}")]
     #[failure(Content)]
     Missing(Digest),
-    /// The list of images has no canonical form; does not happen.
     #[error("the list of images cannot be written")]
     #[failure(inner: None)]
     Index(#[source] CanonicalJsonError),
@@ -58,7 +57,6 @@ pub(crate) enum LoadError {
     Space {
         directory: Utf8PathBuf,
         needed_bytes: u64,
-        /// How many bytes are free.
         available_bytes: u64,
     },
     #[error(transparent)]

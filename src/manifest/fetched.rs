@@ -30,7 +30,6 @@ pub(crate) enum LockedChartError {
         name: String,
         origin: String,
         expected: Digest,
-        /// The digest of what came.
         actual: Digest,
     },
     #[error("cannot fetch the chart `{name}`")]
@@ -42,7 +41,6 @@ pub(crate) enum LockedChartError {
 }
 
 impl FetchedCharts {
-    /// A chart of the manifest, if it comes from elsewhere.
     pub(crate) fn get(&self, chart: &Chart) -> Option<&Package> {
         chart.remote().and_then(|_| self.0.get(&chart.id()))
     }

@@ -7,11 +7,9 @@ use camino::Utf8PathBuf;
 use crate::oci::Reference;
 use rune_core::failure::Failure;
 
-/// A registry, and the prefix of repositories in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Destination {
     pub(crate) host: String,
-    /// What stands before every repository, without slashes around it.
     pub(crate) prefix: Option<String>,
     pub(crate) is_plain: bool,
     /// Where a node has the CA certificate of the registry.

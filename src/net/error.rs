@@ -16,15 +16,10 @@ use rune_core::{
 pub enum NetError {
     #[error("cannot use the file given with `{option}`")]
     #[failure(inner)]
-    File {
-        /// The option, or the place in a configuration file.
-        option: String,
-        source: PathError,
-    },
+    File { option: String, source: PathError },
     #[error("`{path}`, given with `{option}`, {problem}")]
     #[failure(Input: .problem.help())]
     Pem {
-        /// The option, or the place in a configuration file.
         option: String,
         path: Utf8PathBuf,
         problem: PemProblem,
@@ -65,7 +60,6 @@ pub(crate) struct TransportError {
     pub(crate) fault: TransportFault,
     /// What the layers below say, without URLs.
     detail: String,
-    /// Why the certificate of the server is not trusted.
     certificate: Option<Box<CertificateProblem>>,
 }
 
@@ -76,7 +70,6 @@ pub(crate) enum TransportFault {
     /// The name cannot be resolved now.
     Resolve,
     Connect,
-    /// The certificate of the server is not trusted.
     Certificate,
     /// TLS failed otherwise: the server speaks it, and there is no agreement.
     Tls,
@@ -115,7 +108,6 @@ impl fmt::Display for TransportFault {
 }
 
 impl TransportFault {
-    /// Whether trying again may help.
     pub(crate) const fn is_transient(self) -> bool {
         matches!(
             self,
@@ -131,7 +123,6 @@ pub(super) struct ForbiddenAddress {
 }
 
 impl TransportError {
-    /// An error about which there is nothing else to say.
     pub(crate) const fn of(fault: TransportFault) -> Self {
         Self {
             fault,
@@ -147,7 +138,6 @@ impl TransportError {
         }
     }
 
-    /// Why the certificate of the server is not trusted, when that is the fault.
     pub(crate) fn certificate(&self) -> Option<&CertificateProblem> {
         self.certificate.as_deref()
     }

@@ -13,7 +13,6 @@ use rune_core::{failure::Failure, secret::Secret};
 
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
-/// Proxies, as the variables of the same names say it.
 #[derive(Debug, Clone, Default)]
 pub struct ProxySettings {
     /// For `https` URLs, `HTTPS_PROXY`. May contain a password.
@@ -39,7 +38,6 @@ fn other_proxy(scheme: &str) -> String {
     format!("set {name}_PROXY to a URL that begins with {schemes}://")
 }
 
-/// The settings in use. Not printable: they have passwords.
 pub(super) struct Proxies(Arc<Rules>);
 
 struct Rules {
@@ -64,7 +62,6 @@ impl Proxies {
         })))
     }
 
-    /// Whether a request for this URL goes through a proxy.
     pub(super) fn intercept(&self, url: &Url) -> bool {
         self.0.of(url).is_some()
     }

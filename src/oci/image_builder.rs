@@ -26,12 +26,10 @@ pub(crate) struct ImageConfig {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// A finished image: an index of one manifest for each platform.
 #[derive(Debug, Clone)]
 pub struct BuiltImage {
     pub target: Descriptor,
     pub manifests: Vec<(Platform, Digest)>,
-    /// Every blob, the image index included.
     pub blobs: Vec<(Descriptor, Vec<u8>)>,
 }
 

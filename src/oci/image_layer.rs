@@ -23,7 +23,6 @@ const COMPRESSION_LEVEL: u32 = 6;
 
 #[derive(Debug, Clone)]
 pub(crate) struct ImageFile {
-    /// Its path without a leading slash.
     pub(crate) path: String,
     pub(crate) mode: u32,
     /// Its bytes; `None` for an empty directory.
@@ -57,7 +56,6 @@ pub(super) struct ImageLayer {
 }
 
 impl ImageLayer {
-    /// Makes the layer of some files, in whatever order they come.
     pub(super) fn of(files: Vec<ImageFile>) -> Result<Self, ImageLayerError> {
         let files = ordered(files)?;
         let gzip = GzBuilder::new()
@@ -103,7 +101,6 @@ impl ImageLayer {
     }
 }
 
-/// The files by path; a map of strings is in byte order.
 fn ordered(files: Vec<ImageFile>) -> Result<BTreeMap<String, ImageFile>, ImageLayerError> {
     let mut by_path = BTreeMap::new();
     for file in files {

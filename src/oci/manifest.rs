@@ -29,7 +29,6 @@ pub mod media_type {
 /// The annotation by which a layer says what kind of statement it holds.
 pub(crate) const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
-/// A manifest or index: its exact bytes, its descriptor's fields, and its parsed content.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     bytes: Vec<u8>,
@@ -41,14 +40,12 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestKind {
     Index {
-        /// The entries, in the order of the document.
         manifests: Vec<Descriptor>,
         /// The digests of entries that cannot be verified here: of an algorithm other than SHA-256.
         unsupported: Vec<String>,
     },
     Image {
         config: Descriptor,
-        /// The layers, in the order of the document.
         layers: Vec<Descriptor>,
         /// The manifest this one refers to, if any.
         subject: Option<Box<Descriptor>>,
@@ -143,17 +140,14 @@ impl Manifest {
         })
     }
 
-    /// The exact bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Gives the exact bytes away.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// The digest of the bytes, computed here.
     pub const fn digest(&self) -> Digest {
         self.digest
     }

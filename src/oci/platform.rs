@@ -13,7 +13,6 @@ use rune_core::failure::Failure;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
-    /// Operating system, `linux`.
     pub(crate) os: String,
     /// CPU architecture in Go's spelling, `amd64`.
     pub(crate) architecture: String,
@@ -116,7 +115,6 @@ impl Platform {
         })
     }
 
-    /// The placeholder `unknown/unknown` of attestation manifests.
     pub(crate) fn unknown() -> Self {
         Self {
             os: "unknown".to_owned(),

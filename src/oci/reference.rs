@@ -66,7 +66,6 @@ impl Reference {
         self.digest
     }
 
-    /// The reference without tag and digest: `docker.io/library/postgres`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
     }

@@ -10,7 +10,6 @@ use rune_core::failure::Failure;
 pub(crate) enum PruneError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// Where `push` leaves indexes is something else.
     #[error("nothing was deleted: `{reference}` is not a bundle index: {reason}")]
     #[failure(Input: "find out who wrote `{reference}`; once it is elsewhere, run the same command \
         again")]
@@ -33,7 +32,6 @@ pub(crate) enum PruneError {
     #[failure(NotFound: "push this version of {name} again with its index")]
     MissingIndex {
         place: String,
-        /// Name, version and digest.
         bundle: String,
         name: String,
     },

@@ -51,7 +51,6 @@ impl Destination {
         Self { is_flat, ..self }
     }
 
-    /// The registry host, with port if any.
     pub(crate) fn registry(&self) -> &str {
         &self.registry
     }
@@ -62,7 +61,6 @@ impl Destination {
         (self.is_flat && repository.contains('/')).then(|| repository.replace('/', "-"))
     }
 
-    /// What a repository of a bundle is called there, without the registry.
     pub(crate) fn repository(&self, repository: &str) -> String {
         let own = self
             .renamed(repository)

@@ -40,7 +40,6 @@ pub(crate) enum PushError {
     #[failure(Input: "push without --flatten")]
     Collision {
         first: String,
-        /// What would be called so too.
         second: String,
         name: String,
     },
@@ -49,12 +48,10 @@ pub(crate) enum PushError {
     )]
     #[failure(Conflict: "see what pushed the tag `{tag}`, and delete it")]
     ReferrersTag { name: RepositoryName, tag: String },
-    /// The rest of a delta was in another repository, and the registry does not share it.
     #[error("the registry did not mount what the delta lacks:{}", not_mounted(.0))]
     #[failure(NotFound: "create the bundle with `rune-bundle apply DELTA --from BASE --output \
         FILE`, and use that")]
     NotMounted(Vec<(RepositoryName, Digest)>),
-    /// A part of the work came to no end; a bug.
     #[error("a part of the push did not end")]
     #[failure(Internal)]
     Task(#[source] tokio::task::JoinError),
@@ -69,7 +66,6 @@ impl From<StreamError> for PushError {
     }
 }
 
-/// A tag of another digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TakenTag {
     pub(super) reference: String,

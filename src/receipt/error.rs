@@ -16,11 +16,7 @@ pub enum ReceiptError {
     #[failure(inner: None)]
     Form(#[from] CanonicalJsonError),
     #[error("receipt {number} is missing, and `{after}` exists")]
-    Removed {
-        /// The first number that is missing.
-        number: u64,
-        after: String,
-    },
+    Removed { number: u64, after: String },
     #[error("there are two receipts with the number {number}: `{first}` and `{second}`")]
     Twice {
         number: u64,
@@ -56,22 +52,15 @@ pub enum ReceiptError {
         directory completes it")]
     Unfinished { number: u64, path: Utf8PathBuf },
     #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there are no receipts".to_owned(), |last| format!("the chain ends with receipt {last}")))]
-    Cut {
-        /// The digest that the last receipt should have.
-        expected: Digest,
-        /// The number of the last receipt.
-        last: Option<u64>,
-    },
+    Cut { expected: Digest, last: Option<u64> },
     #[error(
         "the digest {expected} is that of receipt {number}, and the chain ends with receipt {last}"
     )]
     #[failure(help: "receipts were added since that digest was noted; when that is as it should \
         be, note the new one")]
     Continued {
-        /// The digest that the last receipt should have.
         expected: Digest,
         number: u64,
-        /// The number of the last receipt.
         last: u64,
     },
 }
@@ -87,7 +76,6 @@ impl Name {
         format!("{:06}-{}.json", self.number, self.digest.hex())
     }
 
-    /// Reads a file name; nothing when it is not the name of a receipt.
     pub(super) fn parse(file_name: &str) -> Option<Self> {
         let (number, hex) = file_name.strip_suffix(".json")?.split_once('-')?;
         let name = Self {

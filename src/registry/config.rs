@@ -8,7 +8,6 @@ use super::RetryPolicy;
 use crate::net::ProxySettings;
 use rune_core::secret::Secret;
 
-/// How registries are reached, and as whom.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
     /// Files with CA certificates to trust besides the built-in ones (`--ca-file`).
@@ -28,11 +27,8 @@ pub struct ClientConfig {
     /// Whether the credential helpers that the file names may be run.
     pub run_credential_helpers: bool,
     pub proxy: ProxySettings,
-    /// How many requests one host may be busy with at a time.
     pub max_connections_per_host: usize,
-    /// When and how often a request is repeated.
     pub retry: RetryPolicy,
-    /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long a server may be silent.
     pub idle_timeout: Duration,

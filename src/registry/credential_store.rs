@@ -41,7 +41,6 @@ pub enum AuthFileError {
     #[error("{place} is not a docker config.json (line {line}, column {column})")]
     Syntax {
         place: String,
-        /// Line of the mistake, from 1.
         line: usize,
         column: usize,
     },
@@ -208,7 +207,6 @@ impl Source {
             .map(String::as_str)
     }
 
-    /// Whether it has credentials of a host, or of a path below it.
     pub(super) fn has(&self, authority: &str) -> bool {
         let names = names_of(authority);
         self.by_key

@@ -10,7 +10,6 @@ const MAX_DETAIL_CHARACTERS: usize = 200;
 
 #[derive(Debug, Default)]
 pub(super) struct ErrorBody {
-    /// One of the words of the distribution specification, such as `NAME_UNKNOWN`.
     pub(super) code: Option<String>,
     /// For people; left out if it repeats our credentials.
     pub(super) text: Option<String>,

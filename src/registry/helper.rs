@@ -35,17 +35,12 @@ pub(crate) enum HelperError {
     #[failure(help: "see what `echo {server} | {program} get` says")]
     Failed {
         program: String,
-        /// What it was asked for.
         server: String,
         status: std::process::ExitStatus,
     },
     #[error("the credential helper `{program}` gave an answer for `{server}` that cannot be read")]
     #[failure(help: "see what `echo {server} | {program} get` says")]
-    Output {
-        program: String,
-        /// What it was asked for.
-        server: String,
-    },
+    Output { program: String, server: String },
 }
 
 #[derive(Deserialize)]
@@ -56,7 +51,6 @@ struct HelperOutput {
     secret: String,
 }
 
-/// Asks a helper for the credentials of a server.
 pub(super) async fn send(helper: &str, server: &str) -> Result<Option<Credentials>, HelperError> {
     let is_name = !helper.is_empty()
         && helper

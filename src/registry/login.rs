@@ -203,8 +203,7 @@ pub(crate) struct StoredLogin {
 }
 
 /// Keeps credentials in a file, after `try_it` said that they are good. `others` are the files that
-/// are read, in their order. Fails when a helper or another file stands in the way, `try_it` fails,
-/// or the file cannot be written; it is then as it was.
+/// are read, in their order. After a failure the file is as it was.
 pub(crate) fn store_login<E: From<LoginError>>(
     file: &Utf8Path,
     others: &[AuthFile],
@@ -266,8 +265,7 @@ fn check_readers(file: &Utf8Path, others: &[AuthFile], host: &str) -> Result<(),
 }
 
 /// Removes the credentials of a registry from every file that is read; gives the files that had
-/// some. Fails when there are none, or some are where they cannot be removed. Nothing is changed
-/// then.
+/// some. When some are where they cannot be removed, nothing is changed.
 pub(crate) fn forget_login(
     files: &[AuthFile],
     registry: &str,

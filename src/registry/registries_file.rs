@@ -157,21 +157,18 @@ impl Registries {
             .or_else(|| self.hosts.get("*"))
     }
 
-    /// Every host with settings, `*` included.
     pub(super) fn hosts(&self) -> impl Iterator<Item = (&str, &HostSettings)> {
         self.hosts
             .iter()
             .map(|(host, settings)| (host.as_str(), settings))
     }
 
-    /// The endpoints of all mirrors.
     pub(super) fn endpoints(&self) -> impl Iterator<Item = &Url> {
         self.mirrors.values().flat_map(|mirrors| &mirrors.endpoints)
     }
 }
 
 impl Mirrors {
-    /// What a repository is called at the mirrors.
     pub(super) fn rewritten(&self, repository: &str) -> String {
         let rule = self
             .rewrite

@@ -25,11 +25,7 @@ pub(crate) enum RemoteError {
     Chart(#[from] ChartError),
     #[error("`{reference}` is not a Helm chart: {found}")]
     #[failure(Input: "name what `helm push` wrote; images belong under `images`")]
-    NotAChart {
-        /// The reference, `oci://…`.
-        reference: String,
-        found: String,
-    },
+    NotAChart { reference: String, found: String },
     #[error("the index of the repository `{repository}` is invalid")]
     #[failure(help: "check that the address is a Helm repository: it has an index.yaml")]
     Index {

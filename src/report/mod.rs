@@ -47,7 +47,6 @@ pub(crate) enum ReportError {
     Form(#[from] serde_json::Error),
 }
 
-/// The page about a bundle, with what changes against another one if there is one.
 pub(crate) fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportError> {
     rendered(&Contents::of(&Subject::of(view), None)?, changes)
 }

@@ -39,10 +39,8 @@ pub(crate) use licence::{License, licenses};
 pub(crate) use plan::{GivenChart, Plan, PlannedImage};
 pub(crate) use suggest::{Suggestion, given};
 
-/// What the release is called when a chart is rendered.
 const RELEASE: &str = "rune-bundle-check";
 const GIVE_HELM: &str = "put Helm 3 or 4 into PATH, or give it with --helm";
-/// The longest text of a chart in a comment.
 const MAX_COMMENT: usize = 160;
 
 #[derive(Debug, thiserror::Error, Failure)]
@@ -56,7 +54,6 @@ pub(crate) enum ScaffoldError {
         chart: String,
         #[source]
         failure: RenderFailure,
-        /// The values that it misses, as far as Helm tells.
         missing: Vec<String>,
         /// Whether it can be rendered as for an installation.
         is_upgrade_only: bool,
@@ -82,7 +79,6 @@ pub(crate) enum ScaffoldError {
     Path(#[from] PathError),
 }
 
-/// How to give a chart the values that it misses.
 fn needed(missing: &[String], is_upgrade_only: bool) -> String {
     let option = if is_upgrade_only {
         "--check-values"

@@ -30,7 +30,20 @@ pub(crate) enum ServeError {
         source: ManifestError,
     },
     #[error("cannot listen on {address}")]
-    #[failure(kind: match .source.kind() { io::ErrorKind::AddrInUse => FailureKind::Conflict, io::ErrorKind::PermissionDenied => FailureKind::Access, _ => FailureKind::Network, }, help: match .source.kind() { io::ErrorKind::AddrInUse => { Some("choose another port with `--listen`; port 0 picks a free one".to_owned()) } io::ErrorKind::PermissionDenied => Some("ports below 1024 need a capability; choose another one with `--listen`" .to_owned()), io::ErrorKind::AddrNotAvailable => { Some("say an address of this machine; `ip address` lists them".to_owned()) } _ => None, })]
+    #[failure(kind: match .source.kind() {
+        io::ErrorKind::AddrInUse => FailureKind::Conflict,
+        io::ErrorKind::PermissionDenied => FailureKind::Access,
+        _ => FailureKind::Network,
+    }, help: match .source.kind() {
+        io::ErrorKind::AddrInUse => Some("choose another port with `--listen`; port 0 picks a free one"),
+        io::ErrorKind::PermissionDenied => {
+            Some("ports below 1024 need a capability; choose another one with `--listen`")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            Some("say an address of this machine; `ip address` lists them")
+        }
+        _ => None,
+    })]
     Listen {
         address: SocketAddr,
         source: io::Error,

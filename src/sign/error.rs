@@ -11,7 +11,6 @@ pub enum SignError {
     #[error("the {what} key is not a PEM file")]
     #[failure(Input: usable_key(.what))]
     Pem {
-        /// `private` or `public`.
         what: &'static str,
         #[source]
         source: pem_rfc7468::Error,
@@ -23,16 +22,10 @@ pub enum SignError {
     } else {
         usable_key(.what)
     })]
-    Label {
-        /// `private` or `public`.
-        what: &'static str,
-        /// What the PEM block says it is.
-        label: String,
-    },
+    Label { what: &'static str, label: String },
     #[error("the {what} key is damaged: {problem}")]
     #[failure(Input: usable_key(.what))]
     MalformedKey {
-        /// `private` or `public`.
         what: &'static str,
         problem: &'static str,
     },
@@ -68,12 +61,7 @@ pub enum SignError {
     #[error("the signature was made by the key `{found}`, not by `{expected}`")]
     #[failure(Signature: "get the public key of whoever signed this bundle from them, not from the \
         bundle")]
-    OtherKey {
-        /// The fingerprint of the key that was given.
-        expected: String,
-        /// The key that the signature names.
-        found: String,
-    },
+    OtherKey { expected: String, found: String },
     #[error("the signature is for other content")]
     #[failure(Signature: DAMAGED)]
     OtherMessage,

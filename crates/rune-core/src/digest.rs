@@ -27,17 +27,14 @@ pub enum DigestError {
 }
 
 impl Digest {
-    /// Computes the digest of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// Wraps the 32 raw bytes of a SHA-256 hash.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The 32 raw bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -64,7 +61,6 @@ impl Digest {
         format!("sha256:{}", groups.join(" "))
     }
 
-    /// Parses the 64 hex digits without the algorithm.
     pub fn from_hex(hex: &str) -> Result<Self, DigestError> {
         let form = || DigestError::Form(hex.to_owned());
         let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
@@ -126,7 +122,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A SHA-256 computation in progress. Writing to it never fails.
+/// Writing to it never fails.
 #[derive(Debug, Clone, Default)]
 pub struct Sha256(sha2::Sha256);
 
@@ -135,7 +131,6 @@ impl Sha256 {
         Self::default()
     }
 
-    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

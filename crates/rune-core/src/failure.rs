@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use crate::remark::Remark;
 
-/// The kinds of failure a command can end with, each with its documented, never renumbered exit
-/// code.
+/// The kinds of failure, each with its documented, never renumbered exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[repr(u8)]
@@ -40,7 +39,6 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Every kind, by exit code.
     pub const ALL: [Self; 14] = [
         Self::Internal,
         Self::Usage,
@@ -63,21 +61,18 @@ impl FailureKind {
     }
 }
 
-/// An error that knows its kind and what a person should do next.
 pub trait Failure: std::error::Error + Send + Sync + 'static {
     /// The failure that this one only passes on: it answers for what is not answered here.
     fn inner(&self) -> Option<&dyn Failure> {
         None
     }
 
-    /// Which kind this is; decides the exit code. Of one that neither says nor passes it on: an
-    /// internal error.
+    /// Decides the exit code; an internal error unless said otherwise.
     fn kind(&self) -> FailureKind {
         self.inner().map_or(FailureKind::Internal, Failure::kind)
     }
 
-    /// What to do next, as one sentence without a trailing period, when there is something useful
-    /// to say.
+    /// What to do next, as one sentence without a trailing period.
     fn help(&self) -> Option<String> {
         self.inner().and_then(Failure::help)
     }
@@ -137,7 +132,7 @@ mod tests {
     enum Inner {
         #[error("`{path}` has {}", .found.join(", "))]
         #[failure(Conflict: "remove `{path}`, in {{0}} `{found:?}`")]
-        Found { path: String, found: Vec<String> },
+        Listed { path: String, found: Vec<String> },
         #[error("`{0}` is missing, and {1}")]
         #[failure(help: "create {1}", may_pass)]
         Missing(String, u8),
@@ -174,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_variant_says_its_kind_and_help_or_has_those_of_its_type() {
-        let found = Inner::Found {
+        let found = Inner::Listed {
             path: "a".to_owned(),
             found: vec!["b".to_owned()],
         };

@@ -27,7 +27,6 @@ pub fn shown_text(text: &str) -> String {
         .join("\t")
 }
 
-/// The text without the numbers of system errors, which the words before them say.
 pub fn without_error_numbers(text: &str) -> String {
     let mut parts = text.split(" (os error ");
     let mut shown = parts.next().unwrap_or_default().to_owned();

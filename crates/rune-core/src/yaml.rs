@@ -64,7 +64,6 @@ pub fn from_large_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Resul
     serde_yaml::from_str_with_options(text, options).map_err(|error| read_error(path, &error))
 }
 
-/// Reads one YAML document. `path` is only used to say where a mistake is.
 pub fn from_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
     serde_yaml::from_str(text).map_err(|error| read_error(path, &error))
 }
@@ -86,7 +85,6 @@ fn read_error(path: &Utf8Path, error: &serde_yaml::Error) -> YamlError {
     }
 }
 
-/// Writes a value as one YAML document that ends with a newline.
 pub fn to_string<T: Serialize>(value: &T) -> Result<String, YamlError> {
     let mut text = serde_yaml::to_string(value).map_err(YamlError::Write)?;
     if !text.ends_with('\n') {

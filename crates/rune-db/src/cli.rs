@@ -218,7 +218,6 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 
-/// What a person typed, with what the process found around it.
 fn database_options(url: Option<Secret>, password_file: Option<Utf8PathBuf>) -> DatabaseOptions {
     let variable =
         |name: &str| std::env::var_os(name).map(|value| Secret::new(value.to_string_lossy()));
@@ -307,7 +306,6 @@ impl From<Wait> for wait::WaitOptions {
     }
 }
 
-/// Runs `rune-db` on the arguments of the process.
 pub fn main() -> ExitCode {
     let arguments: RuneDb = match arguments::parse(&GUIDE) {
         Ok(arguments) => arguments,

@@ -30,13 +30,11 @@ pub(crate) use survey::{Survey, survey};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HelmOptions {
-    /// The program; nothing when none was found.
     pub(crate) program: Option<Utf8PathBuf>,
     /// How long one rendering may take.
     pub(crate) time_limit: Duration,
 }
 
-/// That the check was made, and what it found to be remarked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Complete {
     /// The version of Helm; nothing when there were no charts to render.

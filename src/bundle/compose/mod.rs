@@ -43,14 +43,12 @@ pub(crate) use sbom::SBOM_NAME;
 pub(super) use sbom::purl;
 pub(crate) use signatures::BundlePayload;
 
-/// Everything that goes into a bundle.
 #[derive(Debug)]
 pub struct Ingredients {
     pub name: String,
     pub version: semver::Version,
     /// The digest of the bundle it succeeds.
     pub predecessor: Option<Digest>,
-    /// The images, in the order in which they are listed.
     pub images: Vec<ImageIngredient>,
     /// Artifacts that are not run, in the order in which they are listed.
     pub artifacts: Vec<ImageIngredient>,
@@ -74,7 +72,6 @@ pub struct Ingredients {
     pub image_signer: Option<ImageSigner>,
 }
 
-/// One way to install the charts: rendered values.
 #[derive(Debug)]
 pub struct ProfileIngredient {
     pub name: String,
@@ -94,7 +91,6 @@ impl ProfileIngredient {
 
 #[derive(Debug)]
 pub struct MigrationsIngredient {
-    /// The schema version that they reach.
     pub schema_version: u32,
     /// Version, file name and content of each.
     pub files: Vec<(u32, String, Vec<u8>)>,
@@ -104,7 +100,6 @@ pub struct MigrationsIngredient {
 pub struct BinaryIngredient {
     pub name: String,
     pub platform: Platform,
-    /// Its bytes, or where they are.
     pub content: BinaryContent,
 }
 
@@ -114,9 +109,7 @@ pub enum BinaryContent {
     Bytes(Arc<[u8]>),
     Web {
         url: WebUrl,
-        /// Its size in bytes.
         size: u64,
-        /// The digest that it must have.
         digest: Digest,
     },
 }
@@ -126,7 +119,6 @@ pub struct FileIngredient {
     /// Its path in the bundle, below `files/`.
     pub path: String,
     pub source: FileOrigin,
-    /// Its size in bytes.
     pub size: u64,
     pub digest: Digest,
 }
@@ -162,11 +154,7 @@ pub enum ComposeError {
     #[error(transparent)]
     Chart(#[from] crate::chart::ChartError),
     #[error("the document {digest} has {size} bytes, at most 4 MiB are allowed")]
-    DocumentTooLarge {
-        digest: Digest,
-        /// Its size in bytes.
-        size: u64,
-    },
+    DocumentTooLarge { digest: Digest, size: u64 },
     #[error("the signature of {what} cannot be used")]
     #[failure(inner: "sign the files that `--emit-image-payloads DIR` writes, with the key that \
         --image-key names")]

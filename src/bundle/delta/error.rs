@@ -72,7 +72,6 @@ pub(crate) enum DeltaError {
     Content(#[from] ContentError),
     #[error("the entries cannot form an archive")]
     Layout(#[from] LayoutError),
-    /// A name of the fixed part is malformed; does not happen.
     #[error("the fixed part of the archive is malformed")]
     Name(#[from] EntryNameError),
     #[error("cannot use `{path}` as a base")]
@@ -93,7 +92,6 @@ pub(crate) enum DeltaError {
     Missing {
         missing: Vec<Missing>,
         looked_in: Vec<String>,
-        /// What the delta was created for.
         bases: Vec<BaseRecord>,
     },
     #[error("{}", missing_text(.missing, std::slice::from_ref(.destination)))]

@@ -23,9 +23,7 @@ pub(crate) enum GatherError {
     #[failure(Drift: "restore the file, or run `rune-bundle lock` again if the change is meant")]
     Drift {
         path: Utf8PathBuf,
-        /// The digest in the lock.
         expected: Digest,
-        /// The digest of the file.
         actual: Digest,
     },
     #[error("`{path}` cannot run in the image of {platform}")]

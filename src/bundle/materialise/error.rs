@@ -22,9 +22,7 @@ pub enum MaterialiseError {
         or lock again")]
     Digest {
         source_name: String,
-        /// The digest of the plan.
         expected: Digest,
-        /// The digest of what arrived.
         actual: Digest,
     },
     #[error("entry `{entry}` in `{file}`: expected {expected}, found {actual}")]
@@ -35,11 +33,9 @@ pub enum MaterialiseError {
         expected: Digest,
         actual: Digest,
     },
-    /// A content comes over a network and nobody made a client; a bug.
     #[error("a content is to be fetched without a client")]
     #[failure(Internal)]
     NoClient,
-    /// A download ended in a panic; a bug.
     #[error("a download ended unexpectedly")]
     #[failure(Internal)]
     Task(#[from] tokio::task::JoinError),
@@ -48,7 +44,6 @@ pub enum MaterialiseError {
     Space {
         directory: Utf8PathBuf,
         needed_bytes: u64,
-        /// How many bytes are free.
         available_bytes: u64,
     },
     #[error(

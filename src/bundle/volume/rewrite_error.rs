@@ -37,7 +37,6 @@ pub(crate) enum RewriteError {
     OtherSet(Utf8PathBuf),
 }
 
-/// An entry that several volumes have, each as its own record says, and that is not the signed one.
 #[derive(Debug)]
 pub(crate) struct WrongEntry {
     pub(super) path: EntryName,

@@ -67,7 +67,6 @@ impl From<HelmArgs> for HelmOptions {
     }
 }
 
-/// The Helm that was named, or else the one in `PATH`.
 pub(super) fn helm_program(named: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
     named.map(absolute).or_else(helm_in_path)
 }
@@ -80,7 +79,6 @@ pub(super) fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {
     full.unwrap_or(path)
 }
 
-/// The `helm` that a shell would run.
 pub(super) fn helm_in_path() -> Option<Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;
     let programs = std::env::split_paths(&path)

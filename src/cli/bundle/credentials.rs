@@ -22,7 +22,6 @@ use crate::{
 };
 use rune_core::{command::CommandError, failure::Failure, secret::Secret};
 
-/// Far above any password.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 
 /// Log in to a registry: try a password, and store it where docker, podman, skopeo, crane and Helm

@@ -22,7 +22,6 @@ enum RegistryArgError {
     Swapped(Utf8PathBuf),
 }
 
-/// Whether bundle and registry are in each other's place.
 pub(super) fn check_order(bundle: &Utf8Path, registry: Option<&str>) -> Result<(), CommandError> {
     match registry.map(Utf8Path::new) {
         Some(file) if fsx::is_file(file) && bundle != "-" && !fsx::exists(bundle) => {
@@ -32,12 +31,10 @@ pub(super) fn check_order(bundle: &Utf8Path, registry: Option<&str>) -> Result<(
     }
 }
 
-/// A registry that a command cannot do without.
 pub(super) fn required<T: FromStr<Err: Failure>>(text: Option<String>) -> Result<T, CommandError> {
     read(&text.ok_or(RegistryArgError::Missing)?)
 }
 
-/// A registry, when one was given.
 pub(super) fn optional<T: FromStr<Err: Failure>>(
     text: Option<String>,
 ) -> Result<Option<T>, CommandError> {

@@ -100,7 +100,6 @@ pub(super) struct SignerArgs {
 )]
 pub(super) struct StandardInputError;
 
-/// A file that is read at any position.
 pub(super) fn input_file(text: &str) -> Result<Utf8PathBuf, StandardInputError> {
     match text {
         "-" => Err(StandardInputError),

@@ -28,7 +28,6 @@ pub(crate) struct AttachOptions {
     pub(crate) bundle: Utf8PathBuf,
     pub(crate) parts: Vec<Utf8PathBuf>,
     pub(crate) signature: Utf8PathBuf,
-    /// The file with the public key that it was made with.
     pub(crate) key: Option<Utf8PathBuf>,
     pub(crate) trust_file: Option<Utf8PathBuf>,
     pub(crate) is_dry_run: bool,
@@ -116,7 +115,6 @@ fn find(
         .find_map(|signer| Some((signer.clone(), foreign.check(&signer.key, message).ok()?)))
 }
 
-/// Says what has to be signed.
 fn misfit(bundle: &Utf8Path, digest: Digest, error: CommandError) -> CommandError {
     if error.kind() != FailureKind::Signature {
         return error;

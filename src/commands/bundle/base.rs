@@ -18,13 +18,11 @@ use rune_core::{
     text::shown,
 };
 
-/// What a registry is named with.
 const REGISTRY: &str = "oci://";
 
 /// The containerd of this machine; everything else is a path.
 const CONTAINERD: &str = "containerd";
 
-/// Something that has entries.
 #[derive(Debug, Clone)]
 pub(crate) enum BaseSource {
     Path(Utf8PathBuf),
@@ -33,7 +31,6 @@ pub(crate) enum BaseSource {
     Containerd,
 }
 
-/// How bases that are not files are reached.
 pub(super) struct BaseAccess<'a> {
     pub(super) client: &'a Client,
     pub(super) containerd: &'a ContainerdOptions,
@@ -67,7 +64,6 @@ impl FromStr for BaseSource {
 }
 
 impl BaseSource {
-    /// The host of the registry, with port if any.
     pub(crate) fn host(&self) -> Option<&str> {
         match self {
             Self::Path(_) | Self::Containerd => None,

@@ -18,7 +18,6 @@ use rune_core::{
 /// An entry up to this size is checked in memory; a larger one is read twice.
 const MAX_IN_MEMORY_BYTES: u64 = 8 << 20;
 
-/// The name that the bundle index has in a bundle.
 const INDEX: &str = "bundle.json";
 
 #[derive(Debug, thiserror::Error, Failure)]
@@ -37,16 +36,14 @@ enum CatError {
     Output(#[source] io::Error),
 }
 
-/// Standard output, and what may be written to it.
 pub(crate) struct Output<'a> {
     pub(crate) writer: &'a mut dyn Write,
     /// A terminal gets text only, with control characters escaped.
     pub(crate) is_terminal: bool,
 }
 
-/// Writes an entry. Fails when the bundle is not as signed, or has no such entry. Of one of up to 8
-/// MiB nothing is written then; a larger one was right when it was read first, and its last piece
-/// is withheld when it no longer is.
+/// Of an entry of up to 8 MiB nothing is written when it is not as signed; a larger one was right
+/// when it was read first, and its last piece is withheld when it no longer is.
 pub(crate) fn run(
     options: &BundleOptions,
     path: &str,
@@ -135,7 +132,6 @@ struct TextOrBytes<'a, 'o> {
 }
 
 impl TextOrBytes<'_, '_> {
-    /// Checks whether a piece may be shown.
     fn check(&mut self, piece: &[u8]) -> Result<(), CommandError> {
         if self.output.is_terminal {
             self.text(piece)?;

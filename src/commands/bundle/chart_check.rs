@@ -18,13 +18,11 @@ use rune_core::{
     progress::Progress,
 };
 
-/// Whether the charts are rendered to see which images they need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChartCheck {
     /// By this Helm; nothing when none was found, which is an error as soon as there are charts.
     Helm {
         program: Option<Utf8PathBuf>,
-        /// How long one rendering may take.
         time_limit: Duration,
     },
     /// They are not, and the bundle says so.
@@ -35,7 +33,6 @@ pub enum ChartCheck {
 #[serde(rename_all = "camelCase")]
 pub(super) struct CompletenessReport {
     checked: bool,
-    /// The version of Helm; null when it was not needed.
     helm: Option<String>,
     renderings: usize,
     references: usize,
@@ -50,7 +47,6 @@ pub(super) struct CompletenessReport {
 }
 
 impl CompletenessReport {
-    /// The check was not made.
     pub(super) const fn unchecked() -> Self {
         Self {
             checked: false,
@@ -131,7 +127,6 @@ pub(super) fn check_helm(project: &Project, check: &ChartCheck) -> Result<(), Co
     }
 }
 
-/// Renders the charts and finds what they name, unless the check is to be left out.
 pub(super) fn survey_charts(
     project: &Project,
     charts: &[Package],
@@ -161,7 +156,6 @@ pub(super) fn survey_charts(
     ))?))
 }
 
-/// Holds what the charts name against the images of the lock.
 pub(super) fn check_survey(
     project: &Project,
     survey: Option<&Survey>,

@@ -37,7 +37,6 @@ impl Signers {
     }
 }
 
-/// A bundle has a signature that it may not have had before.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CosignReport {
@@ -76,7 +75,6 @@ fn refused(bundle: &Utf8Path) -> impl Fn(CosignError) -> CommandError {
     }
 }
 
-/// Opens the bundle, or all volumes of its set, for writing.
 pub(super) fn open(bundle: &Utf8Path, parts: &[Utf8PathBuf]) -> Result<FileToSign, CommandError> {
     if bundle == "-" {
         return Err(NoFile.into());

@@ -31,7 +31,6 @@ pub(crate) enum ExportFormat {
     ImageSet,
 }
 
-/// What is locked, for another tool.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExportReport {
@@ -51,7 +50,6 @@ impl Report for ExportReport {
     }
 }
 
-/// A chart that another tool can get.
 struct RemoteChart<'a> {
     name: &'a str,
     version: String,
@@ -125,7 +123,6 @@ fn remote(lock: &Lock) -> impl Iterator<Item = RemoteChart<'_>> {
     })
 }
 
-/// Where a chart is, without its name.
 fn oci_repository(reference: &Reference) -> String {
     let name = reference.name();
     let parent = name
@@ -134,7 +131,6 @@ fn oci_repository(reference: &Reference) -> String {
     format!("oci://{parent}")
 }
 
-/// What the list cannot name.
 fn left_out(lock: &Lock, exported: &[RemoteChart<'_>]) -> Vec<String> {
     let is_built = |image: &&LockedImage| matches!(image.content, LockedContent::Build(_));
     let built = lock.images.iter().filter(is_built);

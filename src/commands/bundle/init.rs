@@ -22,7 +22,6 @@ use rune_core::{
     progress::Progress,
 };
 
-/// Far above what a person writes.
 const MAX_VALUES_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Clone)]
@@ -153,7 +152,6 @@ impl Report for InitReport {
     }
 }
 
-/// Finds the images of charts and writes a project that has them.
 pub(crate) fn run(
     options: &InitOptions,
     progress: &dyn Progress,
@@ -231,7 +229,6 @@ async fn plan(
     Ok(plan)
 }
 
-/// What `lock` would say of the manifest.
 fn mistakes(manifest: &Utf8Path) -> Vec<String> {
     let project = match Project::load(manifest, None, Programs::NotNeeded) {
         Ok(project) => project,
@@ -243,7 +240,6 @@ fn mistakes(manifest: &Utf8Path) -> Vec<String> {
     }
 }
 
-/// The charts with the values files of each.
 fn charts(options: &InitOptions, client: &Client) -> Result<Vec<GivenChart>, CommandError> {
     let packages = options
         .charts

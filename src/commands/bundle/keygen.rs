@@ -18,7 +18,6 @@ pub(crate) struct KeygenOptions {
     pub(crate) is_dry_run: bool,
 }
 
-/// What was made, or would be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeygenReport {

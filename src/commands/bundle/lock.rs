@@ -36,9 +36,7 @@ use rune_storage::migrations::Migrations;
 pub struct LockOptions {
     pub project: ProjectOptions,
     pub mode: LockMode,
-    /// Whether the charts are checked for images that the lock does not have.
     pub chart_check: ChartCheck,
-    /// Whether an artifact about an image that the lock does not have is drift as well.
     pub is_strict: bool,
     pub dry_run: bool,
     pub registry: ClientConfig,
@@ -64,9 +62,7 @@ struct NoSuchSubject {
     known: Vec<String>,
 }
 
-/// Resolves a manifest and writes or checks its lock. Fails when the manifest has mistakes, the
-/// policy denies something, anything cannot be resolved, or the lock cannot be written. Drift is
-/// not an error but the verdict of the report.
+/// Drift is not an error but the verdict of the report.
 pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     let path = project.lock_path();

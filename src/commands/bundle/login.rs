@@ -80,8 +80,6 @@ impl Report for LogoutReport {
     }
 }
 
-/// Tries the credentials of `config.login` and keeps them in `file`, one of those that `config`
-/// reads.
 pub(crate) fn login(
     config: &ClientConfig,
     file: Option<&Utf8Path>,
@@ -116,7 +114,6 @@ pub(crate) fn login(
     })
 }
 
-/// Removes the credentials of a registry from every file that would be read.
 pub(crate) fn logout(files: &[AuthFile], registry: &str) -> Result<LogoutReport, CommandError> {
     Ok(LogoutReport {
         registry: registry.to_owned(),

@@ -25,7 +25,6 @@ pub struct BundleOptions {
     pub parts: Parts,
     pub signers: SignerOptions,
     pub digest: Option<Digest>,
-    /// Where it is on record that the file was verified before; without it, blobs are hashed.
     pub verified: Option<VerifiedFiles>,
 }
 
@@ -66,12 +65,10 @@ impl BundleOptions {
         !self.signers.keys.is_empty() || self.signers.trust_file.is_some() || self.digest.is_some()
     }
 
-    /// What the bundle is checked with, for reports; nothing when nothing was given.
     pub(super) fn trust_source(&self) -> Option<TrustSource> {
         TrustSource::of(&self.signers, self.digest.as_slice())
     }
 
-    /// Opens the bundle and reads its head, trusting nothing.
     pub(super) fn open(&self) -> Result<(BundleSource, UnverifiedHead), CommandError> {
         let mut source = match self.bundle.as_str() {
             "-" => BundleSource::Stream(Box::new(std::io::stdin())),

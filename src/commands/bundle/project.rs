@@ -13,7 +13,6 @@ use rune_core::{command::CommandError, failure::Failure, fsx};
 #[derive(Debug, Clone)]
 pub struct ProjectOptions {
     pub manifest: ManifestChoice,
-    /// The project directory, when it is not where it usually is.
     pub directory: Option<Utf8PathBuf>,
 }
 

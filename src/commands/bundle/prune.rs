@@ -26,7 +26,6 @@ pub(crate) struct PruneOptions {
     pub(crate) keep: usize,
     pub(crate) signers: SignerOptions,
     pub(crate) clusters: Vec<ClusterOptions>,
-    /// Whether it is the only one.
     pub(crate) is_only_cluster: bool,
     /// Where in them bundles are installed; everywhere, when none is named.
     pub(crate) namespaces: BTreeSet<String>,
@@ -49,7 +48,6 @@ pub(crate) struct PruneReport {
     notes: Vec<String>,
 }
 
-/// A cluster that was asked what it uses.
 #[derive(Debug, Serialize)]
 struct ClusterUse {
     address: String,
@@ -219,7 +217,6 @@ impl PruneReport {
     }
 }
 
-/// What the clusters use, each cluster once.
 async fn ask_clusters(
     options: &PruneOptions,
     progress: &dyn Progress,

@@ -34,12 +34,9 @@ pub use crate::push::{IndexChoice, PushSettings};
 pub struct PushOptions {
     pub bundle: BundleOptions,
     pub settings: PushSettings,
-    /// The file with the provenance of the bundle, which is published about its index.
     pub provenance: Option<Utf8PathBuf>,
     /// Where a receipt is written; none without it.
     pub receipts: Option<ReceiptPlace>,
-    /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the
-    /// registry itself need not be one.
     pub registry: ClientConfig,
 }
 
@@ -58,7 +55,6 @@ pub struct PushReport {
     /// What the registry does not take: the bundle index and its signatures, artifacts about
     /// images.
     refused: Vec<RefusedArtifact>,
-    /// What image signatures of the bundle are about that are not published.
     image_signatures_left_off: Vec<String>,
     blobs: BlobTally,
     /// Bytes that went over the network, those that had to be sent twice included.
@@ -172,7 +168,6 @@ const fn presence(reference: &PushedReference) -> &'static str {
     }
 }
 
-/// What a person must know about the index of an image.
 fn remark(reference: &PushedReference) -> Option<String> {
     match reference.index {
         IndexForm::Full => None,
@@ -191,8 +186,7 @@ fn remark(reference: &PushedReference) -> Option<String> {
     }
 }
 
-/// Pushes a bundle. Fails when the bundle is not as signed, a tag is taken, or the registry does
-/// not take something. Running it again goes on from there.
+/// Running it again after a failure goes on from there.
 pub fn run(
     options: &PushOptions,
     progress: &Arc<dyn Progress>,
@@ -235,7 +229,6 @@ pub fn run(
 /// The most that provenance has: a statement with a line for each image and file.
 const MAX_PROVENANCE_BYTES: u64 = 16 << 20;
 
-/// Reads provenance of a bundle, and verifies it with what the bundle is verified with.
 pub(super) fn read_provenance(
     path: &Utf8Path,
     head: &AuthenticatedHead,
@@ -279,7 +272,6 @@ impl PushReport {
     }
 }
 
-/// Pushes a bundle that is open, and writes the receipt.
 pub(super) async fn push_opened(
     bundle: &Arc<OpenBundle>,
     options: &PushOptions,

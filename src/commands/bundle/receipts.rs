@@ -21,12 +21,10 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct ReceiptsOptions {
-    /// The directory; without one, no place is known.
     pub(crate) directory: Option<Utf8PathBuf>,
     pub(crate) head: Option<Digest>,
 }
 
-/// There is nothing to check.
 #[derive(Debug, thiserror::Error, Failure)]
 #[failure(NotFound: "name the directory with --receipts; `push` and `install` write one receipt \
     each")]
@@ -191,7 +189,6 @@ fn describe(text: &mut String, key: &str, value: &Value, depth: usize) {
     };
 }
 
-/// Lists the receipts of a directory, after checking them.
 pub(crate) fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandError> {
     let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
     let chain = Chain::at(&directory).verify(options.head)?;
@@ -221,8 +218,7 @@ pub(crate) fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, Comm
     }
 }
 
-/// Shows one receipt, after checking the whole chain. Fails when there is none with this number, or
-/// the chain is not as it was written.
+/// Shows one receipt, after checking the whole chain.
 pub(crate) fn show(options: &ReceiptsOptions, number: u64) -> Result<ShownReceipt, CommandError> {
     let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
     let chain = Chain::at(&directory).verify(options.head)?;

@@ -21,8 +21,6 @@ use rune_core::{
 pub(crate) struct ReportOptions {
     pub(crate) bundle: Utf8PathBuf,
     pub(crate) against: Option<Utf8PathBuf>,
-    /// The file to create; without one, `<name>-<version>.html`, of a delta
-    /// `<name>-<version>.delta.html`, in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
     pub(crate) trust: ViewOptions,
 }
@@ -82,7 +80,6 @@ impl Report for PageReport {
     }
 }
 
-/// Writes the page. An existing file is left as it is.
 pub(crate) fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
     if options.against.is_some() {
         for bundle in [&options.bundle].into_iter().chain(&options.against) {

@@ -75,9 +75,7 @@ enum RollbackError {
     },
 }
 
-/// Rolls an installation back, or says what would be done. Fails when there is nothing to go back
-/// to, the database must not be used by what was before, or a release does not go back: then the
-/// message says where each release is.
+/// After a failure the message says where each release is.
 pub(crate) fn run(
     options: &RollbackOptions,
     progress: &dyn Progress,

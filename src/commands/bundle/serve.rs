@@ -22,13 +22,11 @@ use rune_core::{
 
 const MAX_HTPASSWD_BYTES: u64 = 1 << 20;
 
-/// How many threads may wait for the disk at the same time.
 const MOST_READING: usize = 16;
 
 #[derive(Debug, Clone)]
 pub(crate) struct ServeOptions {
     pub(crate) bundles: Vec<BundleOptions>,
-    /// The address to listen on; port 0 takes a free one.
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<(Utf8PathBuf, Utf8PathBuf)>,
     pub(crate) htpasswd: Option<Utf8PathBuf>,
@@ -240,7 +238,6 @@ async fn attend(
     first.map_err(CommandError::from)
 }
 
-/// The signals by which a process is asked to end.
 struct Asked {
     interrupt: Signal,
     terminate: Signal,

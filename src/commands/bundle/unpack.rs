@@ -25,9 +25,7 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct UnpackOptions {
     pub(crate) bundle: BundleOptions,
-    /// The directory to create; without one, `<name>-<version>` in the working directory.
     pub(crate) directory: Option<Utf8PathBuf>,
-    /// Patterns of the only entries that are wanted; all without any.
     pub(crate) only: Vec<String>,
     pub(crate) is_dry_run: bool,
 }
@@ -97,8 +95,7 @@ impl Report for UnpackReport {
     }
 }
 
-/// Unpacks a bundle into a new directory. Fails when the bundle is not as signed, the directory
-/// exists, there is too little room, or a pattern matches nothing; nothing is left then.
+/// Nothing is left after a failure.
 pub(crate) fn run(
     options: &UnpackOptions,
     progress: &dyn Progress,

@@ -41,7 +41,6 @@ pub struct Expectation {
     version: semver::Version,
 }
 
-/// A text is not `NAME@VERSION`.
 #[derive(Debug, thiserror::Error)]
 #[error("write NAME@VERSION with a semantic version, for example rune@0.1.0")]
 pub struct ExpectationError;
@@ -232,7 +231,6 @@ struct EntryOrigin {
 }
 
 impl BundleReport {
-    /// Of a bundle that was verified.
     fn of(head: &AuthenticatedHead, trust: Option<TrustSource>) -> Self {
         let index = head.index();
         let origins = index.origins.iter().map(|(path, origin)| EntryOrigin {
@@ -313,7 +311,6 @@ fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
     Ok(policy)
 }
 
-/// Refuses another bundle than the one that was meant.
 fn check_expected(options: &VerifyOptions, index: &BundleIndex) -> Result<(), Unexpected> {
     match &options.expect {
         Some(expected) if index.name != expected.name || index.version != expected.version => {

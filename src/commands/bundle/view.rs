@@ -24,7 +24,6 @@ pub(crate) struct ViewOptions {
 struct NoFile(Utf8PathBuf);
 
 impl ViewOptions {
-    /// What bundles are checked with, for reports; nothing when nothing was given.
     pub(super) fn trust_source(&self) -> Option<TrustSource> {
         TrustSource::of(&self.signers, &self.digests)
     }

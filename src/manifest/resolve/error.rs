@@ -48,7 +48,6 @@ pub(crate) enum ResolveError {
     TooManyIndexes {
         /// How deep they may lie.
         depth: usize,
-        /// How many there may be.
         count: usize,
     },
     #[error("{0} is an index, and is listed as something else")]
@@ -118,15 +117,12 @@ pub(crate) enum ResolveError {
     Task(#[source] tokio::task::JoinError),
 }
 
-/// One thing that cannot be locked, and why.
 #[derive(Debug)]
 pub(crate) struct ResolveProblem {
-    /// What it is: an image, a chart, a program.
     pub(crate) subject: String,
     pub(crate) error: ResolveError,
 }
 
-/// Everything that cannot be locked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) struct ResolveFailures {
     problems: Vec<ResolveProblem>,
@@ -195,7 +191,6 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Keeps the problem, if there is one, and gives the value back otherwise.
     pub(super) fn keep<T>(
         &mut self,
         subject: String,

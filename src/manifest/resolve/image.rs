@@ -28,10 +28,8 @@ const IMAGE_CONFIGS: [&str; 2] = [
     "application/vnd.docker.container.image.v1+json",
 ];
 
-/// Image configurations have a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
-/// An image, and what a person should know about the choice of its platforms.
 pub(super) struct Resolved {
     pub(super) image: PulledImage,
     /// Manifests of what may be signatures.
@@ -39,7 +37,6 @@ pub(super) struct Resolved {
     pub(super) warnings: Vec<String>,
 }
 
-/// Resolves a reference, and fetches every manifest below it that is included.
 pub(super) async fn resolve(
     client: &Client,
     reference: &Reference,

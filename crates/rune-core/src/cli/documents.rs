@@ -79,7 +79,6 @@ impl Man {
     }
 }
 
-/// Writes the page of a tool and of every verb, and lists them.
 fn write_pages(
     directory: &Utf8Path,
     tool: &Command,
@@ -109,7 +108,6 @@ fn write_pages(
     Ok(listed.into_bytes())
 }
 
-/// The page of a tool, or of the verb `verb` of it.
 fn page(tool: &Command, command: &Command, verb: &str, guide: &Guide) -> io::Result<Vec<u8>> {
     // Pages of verbs come from the tool and its version too.
     let source = format!(
@@ -170,7 +168,6 @@ fn page(tool: &Command, command: &Command, verb: &str, guide: &Guide) -> io::Res
     Ok(text)
 }
 
-/// Whether an option of a verb, or of a verb inside it, says that it reads a variable.
 fn names_variable(command: &Command, name: &str) -> bool {
     let says = |argument: &clap::Arg| {
         let help = argument.get_long_help().or_else(|| argument.get_help());

@@ -43,7 +43,6 @@ pub(crate) enum Color {
 }
 
 impl GlobalArgs {
-    /// The printer that these options ask for.
     pub fn printer(&self) -> Printer {
         Printer::new(self.json, self.quiet, self.verbose, self.color)
     }

@@ -38,8 +38,7 @@ pub fn block_on<T, E: Into<CommandError>>(
     result
 }
 
-/// Runs a future to its end, whatever is pressed: it listens for that itself, because it must not
-/// be cut off.
+/// The same for what listens for signals itself, because it must not be cut off.
 pub fn block_on_to_the_end<T, E: Into<CommandError>>(
     future: impl Future<Output = Result<T, E>>,
 ) -> Result<T, CommandError> {

@@ -13,11 +13,9 @@ pub enum CertificateProblem {
     #[failure(help: self.advice("the CA file"))]
     UnknownIssuer {
         subject: String,
-        /// Who issued it, as it says.
         issuer: String,
         /// The last issuer that leads from it towards a CA.
         missing: String,
-        /// The SHA-256 of the certificate.
         fingerprint: String,
     },
     #[error("the CA file rejects the certificate of `{subject}` for servers")]
@@ -27,14 +25,10 @@ pub enum CertificateProblem {
         "it was issued by `{issuer}`, whose certificate in the CA file is not a CA certificate"
     )]
     #[failure(help: self.advice("the CA file"))]
-    NotAnIssuer {
-        /// Who issued it, as it says.
-        issuer: String,
-    },
+    NotAnIssuer { issuer: String },
     #[error("it is for {}, not for `{wanted}`", listed(.names, .common_name.as_deref()))]
     #[failure(help: self.advice("the CA file"))]
     WrongName {
-        /// The host that was asked for.
         wanted: String,
         names: Vec<String>,
         /// The common name of its subject, which is not checked.
@@ -42,20 +36,10 @@ pub enum CertificateProblem {
     },
     #[error("{what} expired: valid until {end}, and this machine's clock says {now}")]
     #[failure(help: self.advice("the CA file"))]
-    Expired {
-        what: String,
-        /// The last moment of its validity.
-        end: Day,
-        now: Day,
-    },
+    Expired { what: String, end: Day, now: Day },
     #[error("{what} is not valid yet: valid from {start}, and this machine's clock says {now}")]
     #[failure(help: self.advice("the CA file"))]
-    NotYetValid {
-        what: String,
-        /// The first moment of its validity.
-        start: Day,
-        now: Day,
-    },
+    NotYetValid { what: String, start: Day, now: Day },
     #[error("its key is not supported: {0}")]
     #[failure(help: self.advice("the CA file"))]
     UnsupportedKey(String),

@@ -22,7 +22,6 @@ use rune_core::{
     secret::Secret,
 };
 
-/// The time, in seconds since 1970.
 fn now() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

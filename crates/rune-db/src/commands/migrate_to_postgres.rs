@@ -30,7 +30,6 @@ pub(crate) struct MoveOptions {
     pub(crate) owner: Option<String>,
 }
 
-/// What was moved, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MoveReport {
@@ -41,7 +40,6 @@ pub(crate) struct MoveReport {
     pub(crate) moved: Moved,
 }
 
-/// A call that cannot be meant.
 #[derive(Debug, thiserror::Error, Failure)]
 #[failure(Usage)]
 enum MoveUsageError {
@@ -54,7 +52,7 @@ enum MoveUsageError {
     Target,
 }
 
-/// Moves. Fails when the move is refused or fails; the target is then as it was before.
+/// When the move is refused or fails, the target is as it was before.
 pub(crate) fn run(
     options: &MoveOptions,
     progress: &Arc<dyn Progress>,
@@ -94,7 +92,6 @@ pub(crate) fn run(
     })
 }
 
-/// Moves a file into a database, or says what that would do.
 pub(super) fn move_file(
     path: &Utf8Path,
     trust: SourceTrust,

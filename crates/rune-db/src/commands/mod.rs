@@ -39,7 +39,6 @@ use rune_storage::migrations::{MigrationFileError, Migrations};
 #[failure(Usage)]
 struct OwnerError;
 
-/// What people have to know about an outcome, a line each.
 fn warning_lines(warnings: &[String]) -> String {
     warnings
         .iter()

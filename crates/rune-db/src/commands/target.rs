@@ -26,7 +26,6 @@ pub(crate) type Variables = Box<dyn Fn(&str) -> Option<Secret> + Send + Sync>;
 /// What a process finds around it: handed in, because only the command line reads it.
 pub(crate) struct Environment {
     pub(crate) variable: Variables,
-    /// The directory that relative paths start at, if it is known; absolute.
     pub(crate) working_directory: Option<Utf8PathBuf>,
 }
 
@@ -42,14 +41,12 @@ impl fmt::Debug for Environment {
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) place: Place,
-    /// The canonical URL, without password.
     pub(super) location: String,
     pub(super) origin: String,
     /// What else is worth knowing about the choice.
     pub(super) notes: Vec<String>,
 }
 
-/// Where a database can be opened.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     File(Utf8PathBuf),
@@ -64,7 +61,6 @@ impl Target {
         }
     }
 
-    /// The same, with no more than some time to connect.
     pub(super) fn limited(&self, limit: Option<Duration>) -> Self {
         let mut target = self.clone();
         if let (Place::Server(url), Some(limit)) = (&mut target.place, limit) {
@@ -203,7 +199,6 @@ impl DatabaseOptions {
         (self.environment.variable)(name).filter(|value| !value.expose().trim().is_empty())
     }
 
-    /// Completes a URL with what the environment and the password files say.
     fn place(&self, url: DatabaseUrl) -> Result<Place, TargetError> {
         let mut url = match url {
             DatabaseUrl::Sqlite(SqliteUrl::Memory) => return Err(TargetError::Memory),

@@ -32,7 +32,6 @@ pub(crate) struct WaitOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WaitReport {
-    /// Where the database is; never with a password.
     pub(crate) location: String,
     pub(crate) selected_by: String,
     /// The version of the server, or of the SQLite library in this program.
@@ -52,7 +51,6 @@ struct Outdated {
     pending: usize,
 }
 
-/// Waits. Fails when the time is up, with the last reason; or when waiting cannot help.
 pub(crate) fn run(
     options: &WaitOptions,
     progress: &dyn Progress,

@@ -97,7 +97,6 @@ pub(crate) fn into_empty_file(
     Ok(tables)
 }
 
-/// Refuses an existing file that must not be filled, before anything is read.
 pub(crate) fn check_destination(
     source: &SqliteFile,
     destination: &Utf8Path,

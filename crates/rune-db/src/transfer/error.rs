@@ -123,9 +123,7 @@ pub enum TransferError {
         run the same command again; without one, check the disks and memory of both machines")]
     Mismatch {
         table: &'static str,
-        /// The digest of the source.
         expected: String,
-        /// The digest of the target.
         actual: String,
     },
     #[error("SQLite's integrity check finds faults in `{path}`: {first}")]

@@ -10,7 +10,6 @@ use tokio_postgres::types::Type;
 use super::{error::TransferError, server::ServerTables};
 use rune_storage::{ServerError, schema::TABLES};
 
-/// What makes the keys and indexes again, in SQL.
 #[derive(Debug, Default)]
 pub(super) struct Keys(Vec<String>);
 

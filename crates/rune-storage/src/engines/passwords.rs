@@ -18,11 +18,10 @@ const DEFAULT_SOCKETS: [&str; 3] = ["/tmp", "/var/run/postgresql", "/run/postgre
 
 /// Why a password could not be read.
 #[derive(Debug, thiserror::Error, Failure)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum PasswordError {
-    /// The file cannot be read.
     #[error(transparent)]
     File(#[from] PathError),
-    /// There is nothing in it.
     #[error("`{0}` holds no password")]
     #[failure(Input)]
     Empty(Utf8PathBuf),

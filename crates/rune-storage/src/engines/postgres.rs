@@ -23,19 +23,16 @@ use rune_core::failure::{Failure, FailureKind};
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum ConnectError {
-    /// The server, or the way to it.
     #[error("cannot connect to `{location}`")]
     Server {
         /// The URL, without password.
         location: String,
-        /// Why not.
         source: Refusal,
     },
-    /// Several servers.
     #[error("cannot connect to any server of `{location}`: {}", listed(.refusals))]
     Servers {
-        /// The URL, without password.
         location: String,
         /// Each address that was tried, and why not.
         refusals: Vec<(String, Refusal)>,
@@ -43,12 +40,9 @@ pub enum ConnectError {
     /// The server ended the session while no statement was waiting for an answer.
     #[error("the server ended the session with `{location}`")]
     Ended {
-        /// The URL, without password.
         location: String,
-        /// What it said.
         source: ServerError,
     },
-    /// TLS cannot even be tried.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -56,19 +50,16 @@ pub enum ConnectError {
 /// Why one server gives no session.
 #[derive(Debug, thiserror::Error, Failure)]
 #[failure(Network)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum Refusal {
-    /// What it, or the way to it, said.
     #[error(transparent)]
     Said(#[from] ServerError),
-    /// TLS cannot be tried with this host.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// There is no connection.
     #[error("cannot reach the server: {}", without_number(&.0.to_string()))]
     #[failure(help: "check that the server runs and can be reached under this host and \
         port", may_pass)]
     Unreachable(io::Error),
-    /// Nobody answered.
     #[error("no answer within {} s", .0.as_secs())]
     #[failure(help: "check host, port and firewall; `connect_timeout=SECONDS` in the URL changes \
         the limit", may_pass)]
@@ -76,19 +67,10 @@ pub enum Refusal {
     /// It can write and should not be able to, or the other way round.
     #[error("the session {}", if *.writes { "can write" } else { "only reads" })]
     #[failure(help: "name another server too, or ask for other `target_session_attrs`", may_pass)]
-    WrongKind {
-        /// Whether it can write.
-        writes: bool,
-    },
-    /// Its name has no address.
+    WrongKind { writes: bool },
     #[error("the name `{name}` cannot be resolved")]
     #[failure(help: "check the host in the URL and the name service of this machine", may_pass)]
-    Name {
-        /// The name.
-        name: String,
-        /// Why not.
-        source: io::Error,
-    },
+    Name { name: String, source: io::Error },
 }
 
 fn listed(refusals: &[(String, Refusal)]) -> String {

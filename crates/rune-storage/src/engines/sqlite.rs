@@ -19,11 +19,10 @@ use rune_core::{
 
 /// Why a file cannot be opened.
 #[derive(Debug, thiserror::Error, Failure)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum OpenError {
-    /// It is not there, or cannot be that of a database.
     #[error(transparent)]
     File(#[from] SqliteFileError),
-    /// SQLite refuses it.
     #[error(transparent)]
     Sqlite(#[from] SqliteError),
 }

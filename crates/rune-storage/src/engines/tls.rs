@@ -44,42 +44,31 @@ const MAX_BYTES: u64 = 16 << 20;
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error, Failure)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum TlsError {
-    /// A file cannot be read.
     #[error("cannot read what `{parameter}` names")]
     #[failure(inner)]
     File {
-        /// The parameter that names it.
         parameter: &'static str,
-        /// What is wrong with the file.
         source: PathError,
     },
-    /// A file does not hold the certificates or the key that it should.
     #[error("`{path}` (`{parameter}`) {problem}")]
     #[failure(Input: .problem.help())]
     Pem {
-        /// The parameter that names it.
         parameter: &'static str,
-        /// The file.
         path: Utf8PathBuf,
-        /// What is wrong with it.
         problem: PemProblem,
     },
-    /// Verification is asked for, but by nothing.
     #[error("the certificate of the server is to be verified, but no root certificates are named")]
     #[failure(Usage: "add `sslrootcert=/path/to/ca.crt`, or `sslrootcert=system` with \
         `sslmode=verify-full` for the public CAs")]
     NoRoots,
-    /// A certificate without its key, or the other way round.
     #[error("`{given}` is named, but not `{missing}`")]
     #[failure(Usage: "add `{missing}=/path/to/file`; a certificate is of no use without its key")]
     HalfClient {
-        /// What is there.
         given: &'static str,
-        /// What is not.
         missing: &'static str,
     },
-    /// The private key is not its owner's alone.
     #[error("the private key `{0}` (`sslkey`) can be read by others")]
     #[failure(Access: "run `chmod 600 {0}`, or `chmod 640` if root owns it")]
     KeyExposed(Utf8PathBuf),
@@ -87,11 +76,9 @@ pub enum TlsError {
     #[error("the private key of `sslkey` cannot be used with the certificate of `sslcert`")]
     #[failure(Input)]
     Client(#[source] rustls::Error),
-    /// The TLS library refuses the settings.
     #[error("cannot set up TLS")]
     #[failure(Internal)]
     Setup(#[source] rustls::Error),
-    /// The host of the URL cannot stand in a certificate.
     #[error("the host `{0}` is neither a DNS name nor an IP address, so TLS cannot be used")]
     #[failure(Usage: "use another name of the server")]
     Host(String),

@@ -26,12 +26,9 @@ use rune_core::{
     text::{exact_size, size},
 };
 
-/// What `build` will be asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct DoctorBuildOptions {
     pub(crate) project: ProjectOptions,
-    /// The file that will be written; without one, `<name>-<version>.bundle.tar` in the working
-    /// directory.
     pub(crate) output: Option<Utf8PathBuf>,
     pub(crate) keys: Vec<Utf8PathBuf>,
     /// Whether the charts will be checked, and with which Helm.
@@ -175,7 +172,6 @@ pub(super) fn version_of_helm(
     Ok(format!("{} in `{program}`", helm.version()))
 }
 
-/// Asks every registry for what is locked, by digest.
 fn registries(lock: &Lock, options: &DoctorBuildOptions) -> Vec<Check> {
     let needed = |what: &str| format!("{what} in the lock, by digest");
     let mut hosts: BTreeMap<&str, Vec<(&LockedImage, &manifest::Blob)>> = BTreeMap::new();
@@ -265,7 +261,6 @@ pub(super) fn in_haste(config: ClientConfig) -> ClientConfig {
     }
 }
 
-/// Lays the bundle out and checks whether it fits where it is to be written.
 fn room(
     project: &Project,
     lock: &Lock,

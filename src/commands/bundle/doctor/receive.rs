@@ -50,7 +50,6 @@ pub(crate) struct DoctorReceiveOptions {
     use-context`")]
 struct NoKubeconfig(Utf8PathBuf);
 
-/// Checks everything that is needed to use a bundle here.
 pub(crate) fn run(options: &DoctorReceiveOptions) -> DoctorReport {
     let mut checks = Vec::new();
     if let Some(bytes) = bundle(&options.bundle, &mut checks) {
@@ -213,7 +212,6 @@ fn cluster(path: Option<&Utf8Path>) -> Check {
     Check::of("kubeconfig", needed, read())
 }
 
-/// The current context and the server that it leads to.
 fn server_of(config: &Kubeconfig) -> Option<(String, String)> {
     let current = config.current_context.clone()?;
     let context = config
@@ -283,7 +281,6 @@ fn reachable(destination: &Destination, access: &ClientConfig) -> Check {
     Check::of("registry", needed, asked())
 }
 
-/// Whether the registry answered that there is no such thing.
 fn is_absence(error: &RegistryError) -> bool {
     let RegistryError::Fetch { failures, .. } = error else {
         return false;

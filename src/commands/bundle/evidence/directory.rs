@@ -43,7 +43,6 @@ impl Directory {
         })
     }
 
-    /// Writes a file; one that was written under this name stays as it is.
     pub(super) fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
         if self.sums.contains_key(name) {
             return Ok(());

@@ -49,7 +49,6 @@ pub(super) enum ChoiceError {
     NotText(EntryName),
 }
 
-/// A release that is installed.
 pub(super) struct Chosen {
     pub(super) name: String,
     /// Its namespace; without one, the one that was named for all.
@@ -61,7 +60,6 @@ pub(super) struct Chosen {
     pub(super) needs: Vec<Needed>,
 }
 
-/// A release that must be installed already.
 pub(super) struct Needed {
     pub(super) release: String,
     pub(super) namespace: Option<String>,

@@ -43,7 +43,6 @@ impl MapMode {
     }
 }
 
-/// The chart as it is installed.
 #[derive(Debug, Default)]
 pub(super) struct Mapped {
     /// Nothing without a registry.
@@ -61,7 +60,6 @@ pub(super) struct Rendering<'r> {
     pub(super) is_upgrade: bool,
 }
 
-/// An image that would not come from the registry, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Finding {
@@ -234,7 +232,6 @@ impl Rendering<'_> {
 }
 
 impl Mapping {
-    /// Nothing without a registry.
     fn read(work: &Work<'_>, images: &Images) -> Result<Option<Self>, CommandError> {
         let Some(destination) = &work.options.registry else {
             return Ok(None);
@@ -288,7 +285,6 @@ impl Mapping {
         meant_image(text, &self.available)
     }
 
-    /// Whether a reference is one of the destination, as the registry was asked for it.
     fn is_there(&self, text: &str) -> bool {
         let Ok(reference) = Reference::parse_like_a_runtime(text) else {
             return false;

@@ -17,13 +17,11 @@ use super::{
 use crate::bundle::{self, BundleSource, OpenBundle};
 use rune_core::{command::CommandError, failure::Failure, progress::Progress};
 
-/// The bundle, and how many bytes of it were compared with its index.
 pub(super) struct Opened {
     pub(super) bundle: Arc<OpenBundle>,
     pub(super) verified_bytes: u64,
 }
 
-/// The images of a bundle that is not here are to be pushed.
 #[derive(Debug, thiserror::Error, Failure)]
 #[failure(Usage: "leave out --push where the images are, or get the file: `rune-bundle fetch {0} \
     --output FILE`")]

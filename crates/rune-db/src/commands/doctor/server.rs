@@ -12,7 +12,6 @@ use rune_storage::{
     migrations::Migrations, schema::on_postgres,
 };
 
-/// What RUNE's pool may open.
 const POOL: i64 = 10;
 const TESTED: std::ops::RangeInclusive<i32> = 15..=18;
 /// A certificate should be renewed when it has less than this left.

@@ -59,18 +59,12 @@ impl Default for PoolLimits {
 /// Why limits of the pool make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
 #[failure(Usage)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum PoolLimitError {
-    /// Not a number, or not one that can be.
     #[error("`{0}` must be a whole number from 1 to 1000")]
     NotANumber(&'static str),
-    /// More are to be kept than there may be.
     #[error("`RUNE_PG_POOL_MAX` is {max}, less than `RUNE_PG_POOL_MIN`, which is {min}")]
-    Crossed {
-        /// The least.
-        min: usize,
-        /// The most.
-        max: usize,
-    },
+    Crossed { min: usize, max: usize },
 }
 
 impl PoolLimits {

@@ -12,20 +12,16 @@ use rune_core::failure::{Failure, FailureKind};
 /// Why a database cannot be brought up to date.
 #[derive(Debug, thiserror::Error, Failure)]
 #[failure(Conflict)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum SchemaError {
-    /// The migrations themselves.
     #[error(transparent)]
     Files(#[from] MigrationFileError),
-    /// SQLite.
     #[error(transparent)]
     Sqlite(#[from] SqliteError),
-    /// The PostgreSQL server.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// Who owns what.
     #[error(transparent)]
     Role(#[from] RoleError),
-    /// What a site put on RUNE's tables.
     #[error(transparent)]
     Site(#[from] Obstacle),
     /// A statement of a migration; everything the migration did is undone.
@@ -37,20 +33,14 @@ pub enum SchemaError {
         .source.help()
     }, kind: if is_of_file(.source) { FailureKind::Input } else { .source.kind() })]
     Failed {
-        /// Its number.
         version: u32,
-        /// The file.
         file: String,
-        /// Where the statement begins, from 1.
         line: usize,
-        /// What the engine said.
         source: Box<SchemaError>,
     },
-    /// Applied files are not what they were.
     #[error("{}", edited_text(.0))]
     #[failure(Drift: "put the file back as it was; a change belongs into a new migration")]
     Edited(Vec<Edited>),
-    /// Warnings, and the caller is strict.
     #[error("refused by --strict: {}", .0.join("; "))]
     #[failure(help: "leave `--strict` out to go on regardless")]
     Strict(Vec<String>),
@@ -58,9 +48,7 @@ pub enum SchemaError {
     #[error("there is a table `{table}` that is not RUNE's: it has no column `{column}`")]
     #[failure(help: "use a database, or on PostgreSQL a schema, that is RUNE's alone")]
     Foreign {
-        /// The table.
         table: &'static str,
-        /// A column that it should have.
         column: &'static str,
     },
     /// Tables of RUNE on PostgreSQL without a record of how they were made.

@@ -46,8 +46,8 @@ pub struct Repaired {
 
 /// Why nothing was repaired.
 #[derive(Debug, thiserror::Error, Failure)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum RepairError {
-    /// The database must not be touched.
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The values of a column differ from those before.
@@ -58,7 +58,6 @@ pub enum RepairError {
     #[error("the tables were changed by another session at the same time; everything is as it was")]
     #[failure(Conflict: "run the same command again", may_pass)]
     Moved,
-    /// It is still not right afterwards.
     #[error("`{0}` would still not be right afterwards; everything is as it was")]
     #[failure(Internal)]
     Unrepaired(String),

@@ -17,8 +17,8 @@ use rune_core::failure::{Failure, FailureKind};
 /// the server up may not have come to yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
 #[failure(Access)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum RoleError {
-    /// The role of `--owner` cannot be taken on.
     #[error("cannot act as role `{role}`: {reason}")]
     #[failure(kind: if *.is_denied { FailureKind::Access } else { FailureKind::NotFound }, help: {
         let role = quoted(.role);
@@ -30,40 +30,29 @@ pub enum RoleError {
         }
     }, may_pass)]
     Owner {
-        /// The role.
         role: String,
-        /// What the server says.
         reason: String,
         /// Whether it is the right that is missing, not the role.
         is_denied: bool,
     },
-    /// The search path leads nowhere.
     #[error("the search path of role `{0}` names no schema that exists and may be used")]
     #[failure(NotFound: format!("create the schema, or `ALTER ROLE {} SET search_path = …`", quoted(.0)), may_pass)]
     NoSchema(String),
-    /// Tables of another role.
     #[error("table `{table}` belongs to role `{owner}`, not to `{role}`")]
     #[failure(help: "connect as `{owner}`, or add `--owner {owner}`")]
     OtherOwner {
-        /// A table.
         table: String,
-        /// Whose it is.
         owner: String,
-        /// Who is acting.
         role: String,
     },
-    /// A superuser in somebody else's database.
     #[error(
         "role `{role}` is a superuser and does not own database `{database}`; tables that it \
          makes would not be RUNE's"
     )]
     #[failure(help: "connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE uses)")]
     Superuser {
-        /// Who is acting.
         role: String,
-        /// The database.
         database: String,
-        /// Who owns it.
         owner: String,
     },
     /// RUNE's tables stand elsewhere, or twice.
@@ -72,21 +61,10 @@ pub enum RoleError {
          `{schema}`"
     )]
     #[failure(Conflict: other_schema_help(.schema, .elsewhere))]
-    TwoSchemas {
-        /// Where tables would be made.
-        schema: String,
-        /// Where there are some.
-        elsewhere: String,
-    },
-    /// No right to make tables.
+    TwoSchemas { schema: String, elsewhere: String },
     #[error("role `{role}` may not create tables in schema `{schema}`")]
     #[failure(help: format!("as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`", quoted(.schema), quoted(.role)), may_pass)]
-    NoCreate {
-        /// Who is acting.
-        role: String,
-        /// The schema.
-        schema: String,
-    },
+    NoCreate { role: String, schema: String },
 }
 
 impl RoleError {
