@@ -32,7 +32,8 @@ pub enum PartsError {
     #[failure(help: "keep one of them")]
     Doubled(Utf8PathBuf, Utf8PathBuf),
     #[error("`{part}` is not a part of `{first}`")]
-    #[failure(help: format!("parts have the name of the first, `{}`, with another number or letters at the end", .first.file_name().unwrap_or_default()))]
+    #[failure(help: format!("parts have the name of the first, `{}`, with another number or letters at \
+        the end", .first.file_name().unwrap_or_default()))]
     Stranger {
         part: Utf8PathBuf,
         first: Utf8PathBuf,

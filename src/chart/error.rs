@@ -28,7 +28,8 @@ pub enum ChartError {
     #[error("`{0}` is not UTF-8 text")]
     NotText(Utf8PathBuf),
     /// A field of `Chart.yaml` holds something that Helm or a registry would not take.
-    #[error("{path}{}: `{field}` is `{value}`, which {reason}", place.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column)))]
+    #[error("{path}{}: `{field}` is `{value}`, which {reason}",
+        place.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column)))]
     Field {
         path: Utf8PathBuf,
         /// Where in it; nothing when the field is missing.

@@ -66,7 +66,8 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// Build, verify and install signed bundles for air-gapped environments.
 #[derive(Debug, Parser)]
-#[command(name = "rune-bundle", version, long_version = LONG_VERSION.as_str(), max_term_width = 100, after_long_help = GUIDE.exit_codes_text())]
+#[command(name = "rune-bundle", version, long_version = LONG_VERSION.as_str(), max_term_width = 100,
+    after_long_help = GUIDE.exit_codes_text())]
 pub struct RuneBundle {
     #[command(subcommand)]
     verb: Verb,

@@ -31,7 +31,8 @@ const VARIABLE: &str = "COSIGN_PASSWORD";
 #[failure(Usage)]
 enum PassphraseError {
     #[error("no passphrase: {VARIABLE} is not set, and there is no terminal to ask at")]
-    #[failure(help: format!("put the passphrase into {VARIABLE}; an empty one must be set to the empty text"))]
+    #[failure(help: format!("put the passphrase into {VARIABLE}; an empty one must be set to the \
+        empty text"))]
     NoTerminal(#[source] io::Error),
     #[error("no password, and no terminal to ask at")]
     #[failure(help: "give it on standard input: `--password-stdin < FILE`")]
@@ -40,7 +41,8 @@ enum PassphraseError {
     #[failure(help: "give a passphrase in UTF-8")]
     NotText,
     #[error("the passphrase is empty")]
-    #[failure(help: format!("type one, or set {VARIABLE} to the empty text for a key without a passphrase"))]
+    #[failure(help: format!("type one, or set {VARIABLE} to the empty text for a key without a \
+        passphrase"))]
     Empty,
     #[error("the two passphrases differ")]
     #[failure(help: "run the same command again and type the same passphrase twice")]

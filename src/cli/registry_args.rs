@@ -56,7 +56,8 @@ pub(super) struct NamedRegistryArgs {
     access: AccessArgs,
     /// Use plain HTTP for this host, or without a host for the registry of the command; may be
     /// repeated
-    #[arg(long, value_name = "HOST", value_parser = plain_host_or_own, num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(long, value_name = "HOST", value_parser = plain_host_or_own, num_args = 0..=1,
+        require_equals = true, default_missing_value = "")]
     plain_http: Vec<String>,
 }
 

@@ -87,7 +87,9 @@ pub(crate) async fn back_up(
         }
     };
     tokio::select! {
-        done = tokio::time::timeout(patience, wait) => done.unwrap_or_else(|_| Err(BackupError::TimeLimit { patience, job: job.clone() })),
+        done = tokio::time::timeout(patience,
+            wait) => done.unwrap_or_else(|_| Err(BackupError::TimeLimit { patience,
+            job: job.clone() })),
         () = interrupt.asked() => Err(BackupError::Interrupted { job: job.clone() }),
     }
 }

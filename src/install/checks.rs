@@ -49,7 +49,8 @@ pub(crate) enum Verdict {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the cluster lacks {}:{}", count(.0.len()), .0.iter().map(|check| format!("\n  {check}")).collect::<String>())]
+#[error("the cluster lacks {}:{}", count(.0.len()),
+    .0.iter().map(|check| format!("\n  {check}")).collect::<String>())]
 pub(crate) struct Problems(Vec<Check>);
 
 fn count(problems: usize) -> String {

@@ -43,7 +43,8 @@ pub(crate) enum ClusterError {
     #[failure(NotFound: "name one with --kubeconfig or KUBECONFIG")]
     Nowhere,
     #[error("the kubeconfig cannot be used: {0}")]
-    #[failure(Input: "`kubectl config view` shows what it says; --context chooses among its contexts")]
+    #[failure(Input: "`kubectl config view` shows what it says; --context chooses among its \
+        contexts")]
     Kubeconfig(String),
     #[error("there is no kubeconfig `{0}`")]
     #[failure(NotFound: "check the path")]
@@ -51,10 +52,12 @@ pub(crate) enum ClusterError {
     #[error(
         "the kubeconfig reaches the cluster through the proxy `{0}`, which this program does not"
     )]
-    #[failure(Input: "run this where the API server can be reached directly, or in a pod of the cluster")]
+    #[failure(Input: "run this where the API server can be reached directly, or in a pod of the \
+        cluster")]
     Proxy(String),
     #[error("cannot {doing}: the API server at {address} does not answer: {reason}")]
-    #[failure(Network: "check the address in the kubeconfig, and whether it can be reached from here")]
+    #[failure(Network: "check the address in the kubeconfig, and whether it can be \
+        reached from here")]
     Unreachable {
         doing: String,
         address: String,

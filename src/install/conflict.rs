@@ -16,9 +16,10 @@ pub enum Conflict {
         current: Version,
         is_attempt: bool,
     },
-    #[error("{bundle} {version} {} with the bundle digest {current}, and this file has {digest}", how(*.is_attempt))]
-    #[failure(help: "two different bundles must not have one version: ask whoever made them which is \
-        right; a rebuilt one needs a version of its own")]
+    #[error("{bundle} {version} {} with the bundle digest {current}, and this file has {digest}",
+        how(*.is_attempt))]
+    #[failure(help: "two different bundles must not have one version: ask whoever made them which \
+        is right; a rebuilt one needs a version of its own")]
     OtherDigest {
         bundle: String,
         version: Version,

@@ -44,7 +44,8 @@ pub(crate) struct Wanted<'a> {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{}{what}: {said}; {state}{}{}", subject(.release, .others), sentences(.pods), places(.others))]
+#[error("{}{what}: {said}; {state}{}{}", subject(.release, .others), sentences(.pods),
+    places(.others))]
 pub(crate) struct RolloutError {
     release: String,
     what: &'static str,
@@ -155,7 +156,8 @@ impl Failure for RolloutError {
 
     fn details(&self) -> Option<serde_json::Value> {
         let failed = serde_json::json!({
-            "release": self.release, "what": self.what, "said": self.said, "left": self.state, "pods": self.pods,
+            "release": self.release, "what": self.what, "said": self.said, "left": self.state,
+                "pods": self.pods,
         });
         let others = self.others.iter().map(|(release, left)| {
             serde_json::to_value(PlaceReport { release, left }).unwrap_or_default()

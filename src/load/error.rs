@@ -63,7 +63,9 @@ pub(crate) enum LoadError {
     Path(#[from] PathError),
     #[error(transparent)]
     #[failure(inner: match .0 {
-        ContainerdError::NoContainerd(_) => .0.help().map(|help| format!("{help}, or give --images-dir")),
+        ContainerdError::NoContainerd(_) => {
+            .0.help().map(|help| format!("{help}, or give --images-dir"))
+        }
         error => error.help(),
     })]
     Containerd(#[from] ContainerdError),

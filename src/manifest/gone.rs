@@ -6,7 +6,8 @@ use rune_core::failure::Failure;
 /// A tag was moved, and the registry has deleted what it named before; or somebody has deleted it.
 #[derive(Debug, thiserror::Error, Failure)]
 #[error("the registry no longer has what the lock pins for `{name}`")]
-#[failure(inner: format!("have it pushed again, or run `rune-bundle lock --update {}` to pin what the registry has now; some registries also say this to those who may not read it", .name))]
+#[failure(inner: "have it pushed again, or run `rune-bundle lock --update {name}` to pin what the \
+    registry has now; some registries also say this to those who may not read it")]
 pub struct LockedImageGone {
     name: String,
     source: RegistryError,

@@ -235,8 +235,14 @@ impl Lock {
         let is_from_elsewhere = self.charts.iter().any(has_remote)
             || self.binaries.iter().any(|binary| binary.url.is_some())
             || !self.files.is_empty();
-        let has_referrers = |image: &LockedImage| matches!(&image.content, LockedContent::Registry(pulled) if !pulled.referrers.is_empty());
-        let has_programs_beside = |image: &LockedImage| matches!(&image.content, LockedContent::Build(built) if built.beside().next().is_some());
+        let has_referrers = |image: &LockedImage| {
+            matches!(&image.content,
+            LockedContent::Registry(pulled) if !pulled.referrers.is_empty())
+        };
+        let has_programs_beside = |image: &LockedImage| {
+            matches!(&image.content,
+            LockedContent::Build(built) if built.beside().next().is_some())
+        };
         self.format_version = if self.images.iter().any(has_programs_beside) {
             LOCK_FORMAT_VERSION
         } else if !self.artifacts.is_empty() || self.images.iter().any(has_referrers) {

@@ -19,7 +19,9 @@ pub(crate) enum PushError {
     #[error(transparent)]
     #[failure(inner: None)]
     Manifest(#[from] ManifestError),
-    #[error("nothing was pushed: {} to different content:{}", if .0.len() == 1 { "this tag exists and points" } else { "these tags exist and point" }, taken(.0))]
+    #[error("nothing was pushed: {} to different content:{}",
+        if .0.len() == 1 { "this tag exists and points" } else { "these tags exist and point" },
+        taken(.0))]
     #[failure(Conflict: "push below another prefix, or overwrite the tags with `rune-bundle push \
         --overwrite-tags`")]
     TagsTaken(Vec<TakenTag>),

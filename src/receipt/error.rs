@@ -51,7 +51,9 @@ pub enum ReceiptError {
     #[failure(help: "the program that wrote it was killed; the next `push` or `install` with this \
         directory completes it")]
     Unfinished { number: u64, path: Utf8PathBuf },
-    #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there are no receipts".to_owned(), |last| format!("the chain ends with receipt {last}")))]
+    #[error("no receipt has the digest {expected}: {}",
+        .last.map_or_else(|| "there are no receipts".to_owned(),
+        |last| format!("the chain ends with receipt {last}")))]
     Cut { expected: Digest, last: Option<u64> },
     #[error(
         "the digest {expected} is that of receipt {number}, and the chain ends with receipt {last}"

@@ -39,6 +39,23 @@ pub struct ClientConfig {
     pub allowed_hosts: Option<BTreeSet<String>>,
 }
 
+impl ClientConfig {
+    /// For a verb that uses one registry: no other host but those that are allowed already.
+    pub(crate) fn confined_to(self, registry: &str, max_connections_per_host: usize) -> Self {
+        let host = registry
+            .rsplit_once(':')
+            .filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit()))
+            .map_or(registry, |(host, _)| host);
+        let mut allowed = self.allowed_hosts.unwrap_or_default();
+        allowed.insert(host.to_owned());
+        Self {
+            allowed_hosts: Some(allowed),
+            max_connections_per_host,
+            ..self
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Login {
     /// The registry, as it stands in references.

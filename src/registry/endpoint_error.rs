@@ -16,7 +16,8 @@ use rune_core::{
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EndpointError {
-    #[error("{}answered {status}{}", via(.redirected_to.as_deref()), in_parentheses(.detail.as_deref()))]
+    #[error("{}answered {status}{}", via(.redirected_to.as_deref()),
+        in_parentheses(.detail.as_deref()))]
     Status {
         status: StatusCode,
         /// What the distribution specification calls it, such as `NAME_UNKNOWN`.

@@ -23,7 +23,8 @@ pub enum RegistryError {
         name: RepositoryName,
         failure: Box<EndpointFailure>,
     },
-    #[error("cannot delete `{name}{}{what}`: {failure}", if .what.contains(':') { "@" } else { ":" })]
+    #[error("cannot delete `{name}{}{what}`: {failure}",
+        if .what.contains(':') { "@" } else { ":" })]
     Delete {
         what: String,
         name: RepositoryName,
@@ -102,17 +103,20 @@ impl RegistryError {
     /// Whether the registry does not take the image index that was to be written because it does
     /// not have all of its manifests.
     pub(crate) fn is_refusal_of_gaps(&self) -> bool {
-        matches!(self, Self::Push { failure, .. } if quirks::refuses_index_with_gaps(&failure.cause))
+        matches!(self, Self::Push { failure, .. }
+            if quirks::refuses_index_with_gaps(&failure.cause))
     }
 
     /// Whether the registry got what was to be written and did not take it.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Push { failure, .. } if !matches!(*failure.cause, EndpointError::Transport { .. }))
+        matches!(self, Self::Push { failure, .. }
+            if !matches!(*failure.cause, EndpointError::Transport { .. }))
     }
 
     /// Whether what was to be written is damaged where it came from.
     pub(crate) fn is_about_source(&self) -> bool {
-        matches!(self, Self::Push { failure, .. } if matches!(*failure.cause, EndpointError::Damaged))
+        matches!(self, Self::Push { failure, .. }
+            if matches!(*failure.cause, EndpointError::Damaged))
     }
 
     /// The failure that a person should see: of several endpoints, one that refused us before one

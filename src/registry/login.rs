@@ -240,7 +240,10 @@ pub(crate) fn store_login<E: From<LoginError>>(
 
 /// Checks that what is written will be what is read.
 fn check_readers(file: &Utf8Path, others: &[AuthFile], host: &str) -> Result<(), LoginError> {
-    let at = |other: &AuthFile| matches!(other, AuthFile::Named(path) | AuthFile::Usual(path) if path == file);
+    let at = |other: &AuthFile| {
+        matches!(other, AuthFile::Named(path) | AuthFile::Usual(path)
+        if path == file)
+    };
     let before = others.iter().take_while(|other| !at(other));
     for other in before.chain([&AuthFile::Usual(file.to_owned())]) {
         let Some(source) = Source::load(other)? else {

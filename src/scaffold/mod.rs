@@ -48,8 +48,10 @@ pub(crate) enum ScaffoldError {
     #[error("`{0}` already exists")]
     #[failure(Conflict: "give the project another name with --name, or remove what is there")]
     Exists(Utf8PathBuf),
-    #[error("the chart {chart} cannot be rendered{}", if *is_upgrade_only { " as for an upgrade" } else { "" })]
-    #[failure(Input: matches!(.failure, RenderFailure::Refused(_)).then(|| needed(.missing, *.is_upgrade_only)))]
+    #[error("the chart {chart} cannot be rendered{}",
+        if *is_upgrade_only { " as for an upgrade" } else { "" })]
+    #[failure(Input: matches!(.failure,
+        RenderFailure::Refused(_)).then(|| needed(.missing, *.is_upgrade_only)))]
     Unrendered {
         chart: String,
         #[source]

@@ -35,7 +35,9 @@ pub(crate) enum ServeError {
         io::ErrorKind::PermissionDenied => FailureKind::Access,
         _ => FailureKind::Network,
     }, help: match .source.kind() {
-        io::ErrorKind::AddrInUse => Some("choose another port with `--listen`; port 0 picks a free one"),
+        io::ErrorKind::AddrInUse => {
+            Some("choose another port with `--listen`; port 0 picks a free one")
+        }
         io::ErrorKind::PermissionDenied => {
             Some("ports below 1024 need a capability; choose another one with `--listen`")
         }

@@ -58,7 +58,8 @@ impl YamlError {
 /// are followed within the limits of the library.
 pub fn from_large_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
     let options = serde_yaml::options! {
-        budget: serde_yaml::budget! { max_events: text.len().saturating_mul(2).max(1024), max_nodes: text.len().max(1024) },
+        budget: serde_yaml::budget! { max_events: text.len().saturating_mul(2).max(1024),
+            max_nodes: text.len().max(1024) },
         duplicate_keys: serde_yaml::DuplicateKeyPolicy::FirstWins,
     };
     serde_yaml::from_str_with_options(text, options).map_err(|error| read_error(path, &error))

@@ -43,7 +43,8 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// Manage RUNE's database on SQLite and PostgreSQL.
 #[derive(Debug, Parser)]
-#[command(name = "rune-db", version, long_version = LONG_VERSION.as_str(), max_term_width = 100, after_long_help = GUIDE.exit_codes_text())]
+#[command(name = "rune-db", version, long_version = LONG_VERSION.as_str(), max_term_width = 100,
+    after_long_help = GUIDE.exit_codes_text())]
 pub struct RuneDb {
     #[command(subcommand)]
     verb: Verb,

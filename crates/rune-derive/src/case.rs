@@ -104,7 +104,8 @@ impl<'a> Case<'a> {
         let (position, field) = self.inner?;
         let name = name_of(position, field);
         let variable = variable(&name);
-        let is_boxed = matches!(&field.ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Box"));
+        let is_boxed = matches!(&field.ty, Type::Path(path)
+            if path.path.segments.last().is_some_and(|last| last.ident == "Box"));
         let passed_on = if is_boxed {
             quote!(&**#variable)
         } else {

@@ -9,8 +9,8 @@ use syn::{Data, DeriveInput, parse_macro_input};
 use answer::Answer;
 use case::Case;
 
-/// Implements `rune_core::failure::Failure` as the attributes `#[failure(…)]` say: words with commas
-/// between them, some with an expression after a colon.
+/// Implements `rune_core::failure::Failure` as the attributes `#[failure(…)]` say: words with
+/// commas between them, some with an expression after a colon.
 ///
 /// - `Conflict`, or another variant of `FailureKind`: the kind. `kind: EXPRESSION` where it is not
 ///   always the same.

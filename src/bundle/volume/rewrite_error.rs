@@ -33,7 +33,8 @@ pub(crate) enum RewriteError {
         from their source and join them again")]
     Shared(Vec<WrongEntry>),
     #[error("volumes of another set are being joined into `{0}`")]
-    #[failure(Conflict: format!("finish that one, choose another name with --output, or delete `{}`", fsx::partial_path(.0)))]
+    #[failure(Conflict: format!("finish that one, choose another name with --output, or delete `{}`",
+        fsx::partial_path(.0)))]
     OtherSet(Utf8PathBuf),
 }
 

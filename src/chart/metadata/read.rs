@@ -303,7 +303,11 @@ fn json(node: &Node) -> serde_json::Value {
 
 /// Helm drops what cannot be printed and turns white space into blanks.
 fn printable(text: &str) -> String {
-    let is_format = |character: char| matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');
+    let is_format = |character: char| {
+        matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}')
+    };
     let kept = text.chars().filter(|character| {
         character.is_whitespace() || !(character.is_control() || is_format(*character))
     });

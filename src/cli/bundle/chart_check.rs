@@ -27,7 +27,8 @@ pub(super) struct HelmArgs {
     )]
     helm: Option<Utf8PathBuf>,
     /// Time limit of one rendering, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+        value_parser = clap::value_parser!(u16).range(1..=3600))]
     helm_timeout: u16,
 }
 

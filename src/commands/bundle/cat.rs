@@ -23,7 +23,8 @@ const INDEX: &str = "bundle.json";
 #[derive(Debug, thiserror::Error, Failure)]
 enum CatError {
     #[error("the bundle has no entry `{path}`")]
-    #[failure(NotFound: format!("{}; `rune-bundle inspect --entries` lists all", suggestion(.path, .known)))]
+    #[failure(NotFound: format!("{}; `rune-bundle inspect --entries` lists all",
+        suggestion(.path, .known)))]
     NoEntry { path: String, known: Vec<String> },
     #[error("`{0}` is not text, and standard output is a terminal")]
     #[failure(Usage: "write it to a file: `> FILE`")]

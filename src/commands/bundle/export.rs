@@ -158,7 +158,10 @@ fn hauler(
     let listed = images.iter().map(|image| json!({"name": image})).collect();
     let mut text = document("Images", "images", listed)?;
     if !charts.is_empty() {
-        let chart = |chart: &RemoteChart<'_>| json!({"name": chart.name, "repoURL": chart.repository, "version": chart.version});
+        let chart = |chart: &RemoteChart<'_>| {
+            json!({"name": chart.name,
+            "repoURL": chart.repository, "version": chart.version})
+        };
         let charts = charts.iter().map(chart).collect();
         text.push_str("---\n");
         text.push_str(&document("Charts", "charts", charts)?);
@@ -181,7 +184,8 @@ fn image_set(images: &[String], charts: &[RemoteChart<'_>]) -> Value {
     } else {
         json!({"additionalImages": images, "helm": {"repositories": repositories}})
     };
-    json!({"apiVersion": "mirror.openshift.io/v2alpha1", "kind": "ImageSetConfiguration", "mirror": mirror})
+    json!({"apiVersion": "mirror.openshift.io/v2alpha1", "kind": "ImageSetConfiguration",
+        "mirror": mirror})
 }
 
 impl RemoteChart<'_> {

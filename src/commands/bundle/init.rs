@@ -40,7 +40,8 @@ pub(crate) struct InitOptions {
 #[failure(Usage)]
 enum InitError {
     #[error("neither a chart nor an image is given")]
-    #[failure(help: "name a chart with --chart, its directory or its .tgz, or an image with --image")]
+    #[failure(help: "name a chart with --chart, its directory or its .tgz, or an image with \
+        --image")]
     Nothing,
     #[error("`{0}` is not a name for a bundle")]
     #[failure(help: "use 1 to 63 of a-z, 0-9 and -, and no - at either end, with --name")]

@@ -298,7 +298,9 @@ impl Installation<'_> {
         else {
             return Ok(());
         };
+        let access = self.options.registry_access.clone();
         let options = PushOptions {
+            registry: access.confined_to(destination.registry(), PUSH_JOBS),
             bundle: self.options.bundle.clone(),
             provenance: None,
             settings: PushSettings {
@@ -316,7 +318,6 @@ impl Installation<'_> {
                 is_dry_run: false,
             },
             receipts: Some(self.options.receipts.clone()),
-            registry: self.options.registry_access.clone(),
         };
         Ok(push_opened(self.bundle, &options, self.progress)
             .await?

@@ -42,7 +42,8 @@ enum KeygenError {
     #[failure(Usage: "give a path such as `keys/cosign`")]
     Prefix(Utf8PathBuf),
     #[error("`{0}` is a directory, and `.key` and `.pub` are put behind a file name")]
-    #[failure(Usage: format!("give a file name in it with --output, such as `{}`", .0.join("cosign")))]
+    #[failure(Usage: format!("give a file name in it with --output, such as `{}`",
+        .0.join("cosign")))]
     Directory(Utf8PathBuf),
 }
 

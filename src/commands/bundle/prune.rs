@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use serde::Serialize;
 
-use super::{open::SignerOptions, push::client_config, trust_source::TrustSource};
+use super::{open::SignerOptions, trust_source::TrustSource};
 use crate::{
     install::{Cluster, ClusterOptions, InstallRecord, Installed},
     prune::{self, Fate, Held, Plan, PruneSettings, Target, TargetKind, Use, UseKind},
@@ -153,11 +153,8 @@ pub(crate) fn run(
             keep: options.keep,
             uses,
         };
-        let client = Client::new(client_config(
-            &options.destination,
-            &options.registry,
-            CONNECTIONS,
-        ))?;
+        let host = options.destination.registry();
+        let client = Client::new(options.registry.clone().confined_to(host, CONNECTIONS))?;
         let mut plan = prune::plan(&client, &settings, &trust, progress.as_ref()).await?;
         if !options.is_dry_run {
             prune::delete(&client, &mut plan, progress.as_ref())

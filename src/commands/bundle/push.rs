@@ -1,6 +1,6 @@
 //! `push`: a bundle into a registry, byte for byte, and proof that it is there.
 
-use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
@@ -196,13 +196,9 @@ pub fn run(
     let delta = if has_everything {
         None
     } else {
-        let PushSettings {
-            destination, jobs, ..
-        } = &options.settings;
-        let access = client_config(destination, &options.registry, *jobs);
         let at = DeltaDestination {
-            destination,
-            access,
+            destination: &options.settings.destination,
+            access: options.registry.clone(),
             reads_releases: false,
         };
         at.open(&options.bundle, progress.as_ref())?
@@ -288,11 +284,7 @@ pub(super) async fn push_opened(
         .map(|place| place.begin(BundleId::of(bundle.head()), deed))
         .transpose()?
         .unwrap_or_default();
-    let client = Client::new(client_config(
-        &settings.destination,
-        &options.registry,
-        settings.jobs,
-    ))?;
+    let client = Client::new(options.registry.clone())?;
     let pushed = push::push(bundle, &client, settings, progress).await?;
     for refused in pushed
         .refused
@@ -342,25 +334,5 @@ fn on_record(reference: &PushedReference) -> crate::receipt::PushedReference {
         reference: reference.destination.clone(),
         source: reference.source_digest,
         destination: reference.digest,
-    }
-}
-
-/// As many connections as jobs, and no host beside the named ones.
-pub(super) fn client_config(
-    destination: &Destination,
-    access: &ClientConfig,
-    connections: usize,
-) -> ClientConfig {
-    let registry = destination.registry();
-    let host = registry
-        .rsplit_once(':')
-        .filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit()))
-        .map_or(registry, |(host, _)| host);
-    let mut allowed: BTreeSet<String> = access.allowed_hosts.clone().unwrap_or_default();
-    allowed.insert(host.to_owned());
-    ClientConfig {
-        allowed_hosts: Some(allowed),
-        max_connections_per_host: connections,
-        ..access.clone()
     }
 }

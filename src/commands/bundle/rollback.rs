@@ -54,7 +54,8 @@ enum RollbackError {
     #[failure(help: "nothing was changed; `rune-bundle install` of {bundle} finishes it, \
         `rune-bundle install` of the earlier bundle with --allow-downgrade goes back")]
     NotFinished { release: String, bundle: String },
-    #[error("{before} works with {}, which the cluster does not serve any more", .missing.join(", "))]
+    #[error("{before} works with {}, which the cluster does not serve any more",
+        .missing.join(", "))]
     #[failure(help: "nothing was changed; custom resource definitions are not rolled back: install \
         a newer bundle instead")]
     Definitions {

@@ -283,7 +283,8 @@ async fn add_artifacts(
 }
 
 fn is_image(manifest: &Manifest) -> bool {
-    matches!(manifest.kind(), ManifestKind::Image { config, .. } if IMAGE_CONFIGS.contains(&config.media_type.as_str()))
+    matches!(manifest.kind(), ManifestKind::Image { config, .. }
+        if IMAGE_CONFIGS.contains(&config.media_type.as_str()))
 }
 
 fn left_out(manifest: Blob, platform: Option<Platform>) -> LockedManifest {
@@ -362,7 +363,8 @@ async fn config_platform(
         variant,
     } = serde_json::from_slice(&bytes).map_err(malformed)?;
     let text = |text: Option<String>| text.unwrap_or_default();
-    let written = serde_json::json!({"os": text(os), "architecture": text(architecture), "variant": text(variant)});
+    let written = serde_json::json!({"os": text(os), "architecture": text(architecture),
+        "variant": text(variant)});
     Platform::from_document(written).map_err(malformed)
 }
 

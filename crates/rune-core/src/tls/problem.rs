@@ -9,7 +9,8 @@ pub enum CertificateProblem {
     #[error("it is malformed, or uses an extension that is not supported: {0}")]
     #[failure(help: self.advice("the CA file"))]
     Malformed(String),
-    #[error("{}, and is not trusted itself (fingerprint {fingerprint})", issued(.subject, .issuer, .missing))]
+    #[error("{}, and is not trusted itself (fingerprint {fingerprint})",
+        issued(.subject, .issuer, .missing))]
     #[failure(help: self.advice("the CA file"))]
     UnknownIssuer {
         subject: String,

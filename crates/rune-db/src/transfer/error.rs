@@ -101,11 +101,13 @@ pub enum TransferError {
         location: String,
         objects: Vec<String>,
     },
-    #[error("some values cannot be transferred exactly: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("some values cannot be transferred exactly: {}",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     #[failure(Input: "change these rows in the source, or delete them, and run the same command \
         again", details: .0)]
     CannotCarry(Vec<Finding>),
-    #[error("the encoding of the target is {encoding}, which cannot hold all texts: {}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("the encoding of the target is {encoding}, which cannot hold all texts: {}",
+        findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     #[failure(Input: "create the target database with `ENCODING 'UTF8'`", details: .findings)]
     NotEncodable {
         encoding: String,

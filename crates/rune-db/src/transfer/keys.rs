@@ -22,7 +22,8 @@ impl Keys {
         const OF_A_TABLE: &str = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', $1, c.conname),
                 format('ALTER TABLE %s ADD CONSTRAINT %I %s', $1, c.conname, pg_get_constraintdef(c.oid))
             FROM pg_constraint c WHERE c.conrelid = $1::regclass AND c.contype = 'p'
-            UNION ALL SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
+            UNION ALL SELECT format('DROP INDEX %s', i.indexrelid::regclass),
+                pg_get_indexdef(i.indexrelid)
             FROM pg_index i WHERE i.indrelid = $1::regclass AND NOT i.indisprimary";
         let mut again = Vec::new();
         for table in TABLES.iter().filter(|table| made.contains(&table.version)) {

@@ -54,8 +54,8 @@ pub enum SqliteFileError {
     Link(Utf8PathBuf),
     /// A log or journal waits for a database that is not there, or has nothing in it.
     #[error("`{path}` {state}, but SQLite would read {} as part of it", listed(.beside))]
-    #[failure(help: format!("they belong to a database that was moved or removed: move {} to where that \
-        database is now, under its name, or choose another name", listed(.beside)))]
+    #[failure(help: format!("they belong to a database that was moved or removed: move {} to where \
+        that database is now, under its name, or choose another name", listed(.beside)))]
     SideFiles {
         path: Utf8PathBuf,
         state: &'static str,
@@ -72,8 +72,8 @@ pub enum SqliteFileError {
         "`{path}` has {links} names (hard links), and SQLite's log and journal lie beside one of \
          them only"
     )]
-    #[failure(help: "remove the other names, or make sure that no other name has a `-wal` or `-journal` \
-        beside it and work on a copy made with `cp`")]
+    #[failure(help: "remove the other names, or make sure that no other name has a `-wal` or \
+        `-journal` beside it and work on a copy made with `cp`")]
     SeveralNames { path: Utf8PathBuf, links: u64 },
     /// A file mounted by itself, as containers do.
     #[error("`{0}` is mounted by itself, and SQLite's log lies beside its other name only")]

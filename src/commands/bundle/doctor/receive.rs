@@ -285,5 +285,8 @@ fn is_absence(error: &RegistryError) -> bool {
     let RegistryError::Fetch { failures, .. } = error else {
         return false;
     };
-    failures.iter().all(|failure| matches!(&*failure.cause, EndpointError::Status { status, .. } if *status == http::StatusCode::NOT_FOUND))
+    failures.iter().all(|failure| {
+        matches!(&*failure.cause, EndpointError::Status { status, .. }
+        if *status == http::StatusCode::NOT_FOUND)
+    })
 }

@@ -23,7 +23,8 @@ pub(super) enum ChoiceError {
         name: String,
         existing: Vec<String>,
     },
-    #[error("the profile `{profile}` is not for the chart `{chart}`, but for {}", .charts.join(", "))]
+    #[error("the profile `{profile}` is not for the chart `{chart}`, but for {}",
+        .charts.join(", "))]
     #[failure(Usage: if .fitting.is_empty() {
         "leave --profile out: the bundle has no profile for this chart".to_owned()
     } else {

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use serde_json::Value;
 
 use super::{
-    super::push::{Destination as Registry, client_config},
+    super::push::Destination as Registry,
     InstallOptions,
     choice::{ChoiceError, chosen_chart, chosen_profile},
 };
@@ -230,7 +230,8 @@ impl Images {
         let Some(destination) = &options.registry else {
             return Ok(images);
         };
-        let client = Client::new(client_config(destination, &options.registry_access, LOOKS))?;
+        let access = options.registry_access.clone();
+        let client = Client::new(access.confined_to(destination.registry(), LOOKS))?;
         // In a dry run they may be still to be pushed.
         let is_to_come = options.push.is_some() && options.is_dry_run;
         let index = bundle.index();

@@ -8,10 +8,7 @@
 use std::sync::Arc;
 
 use super::{
-    super::{
-        delta_destination::DeltaDestination, open::threads, push::client_config,
-        stored::StoredOptions,
-    },
+    super::{delta_destination::DeltaDestination, open::threads, stored::StoredOptions},
     InstallOptions, PUSH_JOBS,
 };
 use crate::bundle::{self, BundleSource, OpenBundle};
@@ -61,9 +58,10 @@ impl Opened {
         let Some(destination) = &options.registry else {
             return Ok(None);
         };
+        let access = options.registry_access.clone();
         let at = DeltaDestination {
             destination,
-            access: client_config(destination, &options.registry_access, PUSH_JOBS),
+            access: access.confined_to(destination.registry(), PUSH_JOBS),
             reads_releases: true,
         };
         at.open(&options.bundle, progress)

@@ -25,7 +25,8 @@ pub enum StoreError {
     #[failure(Space: "set RUNE_PG_POOL_MAX higher, if the server has connections to give")]
     PoolExhausted { seconds: u64, max: usize },
     /// Removing old rows ended early, after whole batches.
-    #[error("stopped; removed so far: {} events, and {} jobs with what belongs to them", done.events, done.jobs)]
+    #[error("stopped; removed so far: {} events, and {} jobs with what belongs to them",
+        done.events, done.jobs)]
     #[failure(inner)]
     PrunedInPart {
         done: PruneCounts,
@@ -52,7 +53,8 @@ pub enum StoreError {
     #[failure(Conflict: "use the release of rune-db that belongs to this RUNE")]
     Newer { version: i64, known: i64 },
     #[error("`{field}` {problem}")]
-    #[failure(kind: if *.problem == Problem::Contended { FailureKind::Conflict } else { FailureKind::Input })]
+    #[failure(kind:
+        if *.problem == Problem::Contended { FailureKind::Conflict } else { FailureKind::Input })]
     Refused {
         field: &'static str,
         problem: Problem,

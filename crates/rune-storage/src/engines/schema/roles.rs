@@ -23,8 +23,8 @@ pub enum RoleError {
     #[failure(kind: if *.is_denied { FailureKind::Access } else { FailureKind::NotFound }, help: {
         let role = quoted(.role);
         if *.is_denied {
-            format!("connect as `{}` itself, or let the role that connects act as it: `GRANT {role} TO … \
-                WITH SET TRUE` (PostgreSQL 15: without WITH)", .role)
+            format!("connect as `{}` itself, or let the role that connects act as it: \
+                `GRANT {role} TO … WITH SET TRUE` (PostgreSQL 15: without WITH)", .role)
         } else {
             format!("create it: `CREATE ROLE {role} LOGIN`")
         }
@@ -36,7 +36,8 @@ pub enum RoleError {
         is_denied: bool,
     },
     #[error("the search path of role `{0}` names no schema that exists and may be used")]
-    #[failure(NotFound: format!("create the schema, or `ALTER ROLE {} SET search_path = …`", quoted(.0)), may_pass)]
+    #[failure(NotFound: format!("create the schema, or `ALTER ROLE {} SET search_path = …`",
+        quoted(.0)), may_pass)]
     NoSchema(String),
     #[error("table `{table}` belongs to role `{owner}`, not to `{role}`")]
     #[failure(help: "connect as `{owner}`, or add `--owner {owner}`")]
@@ -49,7 +50,8 @@ pub enum RoleError {
         "role `{role}` is a superuser and does not own database `{database}`; tables that it \
          makes would not be RUNE's"
     )]
-    #[failure(help: "connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE uses)")]
+    #[failure(help: "connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE \
+        uses)")]
     Superuser {
         role: String,
         database: String,
@@ -63,7 +65,8 @@ pub enum RoleError {
     #[failure(Conflict: other_schema_help(.schema, .elsewhere))]
     TwoSchemas { schema: String, elsewhere: String },
     #[error("role `{role}` may not create tables in schema `{schema}`")]
-    #[failure(help: format!("as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`", quoted(.schema), quoted(.role)), may_pass)]
+    #[failure(help: format!("as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`",
+        quoted(.schema), quoted(.role)), may_pass)]
     NoCreate { role: String, schema: String },
 }
 
@@ -96,12 +99,16 @@ pub(super) struct RoleContext {
 
 impl RoleContext {
     pub(super) async fn read(client: &Client) -> Result<Result<Self, RoleError>, ServerError> {
-        const SQL: &str = "SELECT current_user::text, current_schema()::text, current_database()::text, pg_get_userbyid(d.datdba)::text,
+        const SQL: &str = "SELECT current_user::text, current_schema()::text,
+            current_database()::text, pg_get_userbyid(d.datdba)::text,
                 r.rolsuper, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
                 coalesce(current_setting('rune_db.names_schema', true), '') = 'yes' AND NOT EXISTS (
-                    SELECT FROM unnest($1::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name)
-                    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> current_schema())
-            FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user";
+                    SELECT FROM unnest($1::text[]) AS name
+                        JOIN pg_class c ON c.oid = to_regclass(name)
+                    JOIN pg_namespace n ON n.oid = c.relnamespace
+                        WHERE n.nspname <> current_schema())
+            FROM pg_database d, pg_roles r WHERE d.datname = current_database()
+                AND r.rolname = current_user";
         let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
         let row = client
             .query_typed_one(SQL, &[(&names, Type::TEXT_ARRAY)])
@@ -195,8 +202,10 @@ impl RoleContext {
         &self,
         client: &Client,
     ) -> Result<Option<String>, ServerError> {
-        const SQL: &str = "SELECT n.nspname::text, c.relname::text, array_agg(a.attname::text) FROM pg_class c
-            JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        const SQL: &str = "SELECT n.nspname::text, c.relname::text, array_agg(a.attname::text)
+            FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             WHERE n.nspname <> $1 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
                 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p')
             GROUP BY 1, 2 ORDER BY 1, 2";
