@@ -25,6 +25,7 @@ use crate::{
 };
 use rune_core::{digest::Digest, failure::Failure};
 
+/// The head as it stands in the file; nothing in it is trusted.
 #[derive(Debug, Clone)]
 pub struct UnverifiedHead {
     index_bytes: Vec<u8>,

@@ -25,19 +25,19 @@ pub(crate) enum LoadError {
         and in no nested index, then lock, build and load again")]
     NotRunnable(Vec<NotRunnable>),
     #[error("a manifest of the bundle cannot be read")]
-    #[failure(inner: None)]
+    #[failure(inner)]
     Manifest(#[from] ManifestError),
     #[error("the bundle lacks {0}")]
     #[failure(Content)]
     Missing(Digest),
     #[error("the list of images cannot be written")]
-    #[failure(inner: None)]
+    #[failure(inner)]
     Index(#[source] CanonicalJsonError),
     #[error("the images cannot form an archive")]
-    #[failure(inner: None)]
+    #[failure(inner)]
     Layout(#[from] LayoutError),
     #[error("the images cannot form an archive")]
-    #[failure(inner: None)]
+    #[failure(inner)]
     Name(#[from] EntryNameError),
     #[error("`{0}` is not a file name")]
     #[failure(Input)]

@@ -38,6 +38,7 @@ fn other_proxy(scheme: &str) -> String {
     format!("set {name}_PROXY to a URL that begins with {schemes}://")
 }
 
+/// Not printable: they have passwords.
 pub(super) struct Proxies(Arc<Rules>);
 
 struct Rules {

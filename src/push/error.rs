@@ -17,7 +17,6 @@ pub(crate) enum PushError {
     Content(#[from] ContentError),
     /// A document of the bundle is not a manifest; does not happen once it is open.
     #[error(transparent)]
-    #[failure(inner: None)]
     Manifest(#[from] ManifestError),
     #[error("nothing was pushed: {} to different content:{}",
         if .0.len() == 1 { "this tag exists and points" } else { "these tags exist and point" },

@@ -13,7 +13,7 @@ pub enum ReceiptError {
     Path(#[from] PathError),
     /// A receipt has no canonical form; does not happen.
     #[error("the receipt cannot be written as JSON")]
-    #[failure(inner: None)]
+    #[failure(inner)]
     Form(#[from] CanonicalJsonError),
     #[error("receipt {number} is missing, and `{after}` exists")]
     Removed { number: u64, after: String },

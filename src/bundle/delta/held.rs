@@ -30,6 +30,7 @@ struct HaveList {
 }
 
 impl Held {
+    /// What it says is not trusted.
     pub(crate) fn add_list(&mut self, path: &Utf8Path) -> Result<(), DeltaError> {
         let bytes = fsx::read(path, MAX_LIST_BYTES)?;
         let list: HaveList =

@@ -24,6 +24,7 @@ use crate::{
 };
 use rune_core::fsx::{self, Action, PathError};
 
+/// Only record and head were read; nothing in it is trusted.
 #[derive(Debug)]
 pub struct Volume {
     pub(super) path: Utf8PathBuf,

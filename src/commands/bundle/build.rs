@@ -15,7 +15,7 @@ use self::{
 
 use super::{
     HeldOptions,
-    chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
+    chart_check::{ChartCheck, CompletenessReport, PackedCharts},
     keys::{Passphrase, load_chart_key, load_private_key, signer},
     project::ProjectOptions,
     remarks,
@@ -80,7 +80,7 @@ pub(crate) fn run(
     let provenance = provenance_path(options.has_provenance, &output)?;
     let held = (!options.held.is_empty()).then(|| options.held.read(&[]));
     let held = held.transpose()?;
-    check_helm(&project, &options.chart_check)?;
+    options.chart_check.find_helm(&project)?;
     let lock = Lock::read(&project.lock_path())?;
     // What the policy denies is not even asked for.
     manifest::evaluate(&project, Some(&lock), &FetchedCharts::default(), None)?
@@ -128,7 +128,7 @@ pub(crate) fn run(
     };
     let Gathered {
         mut ingredients,
-        available,
+        mut available,
         check_values,
     } = bundle::gather(
         &project,
@@ -138,15 +138,16 @@ pub(crate) fn run(
         policy,
         &**progress,
     )?;
-    let survey = survey_charts(
-        &project,
-        &ingredients.charts,
-        &ingredients.profiles,
-        &check_values,
-        &options.chart_check,
-        &**progress,
-    )?;
-    let completeness = check_survey(&project, survey.as_ref(), &available)?;
+    let packed = PackedCharts {
+        charts: &ingredients.charts,
+        profiles: &ingredients.profiles,
+        check_values: &check_values,
+        images: &mut available,
+    };
+    // Which tags mean a digest was asked when it was locked.
+    let completeness = options
+        .chart_check
+        .run(&project, packed, |_, _, _| false, &**progress)?;
     ingredients.completeness = completeness
         .record()
         .with_places(&project.policy().image_places);

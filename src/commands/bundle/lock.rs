@@ -8,7 +8,7 @@ use std::time::SystemTime;
 pub(crate) use self::report::LockReport;
 use self::report::{LockOutcome, report};
 use super::{
-    chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
+    chart_check::{ChartCheck, CompletenessReport, PackedCharts},
     project::ProjectOptions,
     remarks,
 };
@@ -74,7 +74,7 @@ struct Locking<'a> {
 pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     if !matches!(options.mode, LockMode::Update(_)) {
-        check_helm(&project, &options.chart_check)?;
+        options.chart_check.find_helm(&project)?;
     }
     // What the policy denies is not even asked for.
     let subjects = manifest::subjects(project.manifest(), None, None);
@@ -235,29 +235,20 @@ impl Locking<'_> {
             mut available,
             check_values,
         } = bundle::pin_charts(project, lock, &fetched)?;
-        let survey = survey_charts(
-            project,
-            &charts,
-            &profiles,
-            &check_values,
-            &options.chart_check,
-            *progress,
-        )?;
-        for (name, reference, digest) in survey
-            .iter()
-            .flat_map(|survey| survey.unconfirmed_tags(&available))
-            .collect::<Vec<_>>()
-        {
-            if self.means(&reference, digest) {
-                let tag = reference.tag().unwrap_or_default();
-                lock.add_other_tag(&name, tag);
-                available
-                    .iter_mut()
-                    .filter(|image| image.name == name)
-                    .for_each(|image| image.other_tags.push(tag.to_owned()));
+        let packed = PackedCharts {
+            charts: &charts,
+            profiles: &profiles,
+            check_values: &check_values,
+            images: &mut available,
+        };
+        let confirm = |name: &str, reference: &Reference, digest| {
+            let is_meant = self.means(reference, digest);
+            if is_meant {
+                lock.add_other_tag(name, reference.tag().unwrap_or_default());
             }
-        }
-        check_survey(project, survey.as_ref(), &available)
+            is_meant
+        };
+        options.chart_check.run(project, packed, confirm, *progress)
     }
 
     /// Whether the registry has a digest under a tag; when it cannot be asked, the tag is not

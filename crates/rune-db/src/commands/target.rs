@@ -41,6 +41,7 @@ impl fmt::Debug for Environment {
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) place: Place,
+    /// Never with a password.
     pub(super) location: String,
     pub(super) origin: String,
     /// What else is worth knowing about the choice.

@@ -15,6 +15,7 @@ const MOST_KEY_CHARACTERS: usize = 120;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
+    /// Never with content.
     pub(crate) problem: String,
     pub(crate) table: Option<&'static str>,
     pub(crate) column: Option<String>,

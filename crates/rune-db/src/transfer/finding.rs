@@ -60,6 +60,7 @@ pub struct Finding {
     pub(crate) column: &'static str,
     pub(crate) kind: FindingKind,
     pub(crate) count: u64,
+    /// Those of the first rows, never any other content.
     pub(crate) keys: Vec<String>,
 }
 
