@@ -8,12 +8,13 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// The largest integer that every JSON reader keeps exactly: 2^53 - 1.
 pub(crate) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum CanonicalJsonError {
     #[error("not the expected JSON")]
     Syntax(#[source] serde_json::Error),
@@ -25,13 +26,6 @@ pub enum CanonicalJsonError {
     Number(serde_json::Number),
 }
 
-impl Failure for CanonicalJsonError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-}
-
-/// Encodes a value canonically.
 pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalJsonError> {
     let value = serde_json::to_value(value).map_err(CanonicalJsonError::Syntax)?;
     let mut out = Vec::new();

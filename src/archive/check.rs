@@ -9,7 +9,6 @@ use super::{EntryName, Placed};
 
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// What an archive has wrong in the headers and padding around its entries.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     #[error("entry `{0}`: the header is not the one that the bundle index demands")]
@@ -44,11 +43,7 @@ impl Default for EntryReader {
 
 impl EntryReader {
     /// Reads one entry, header to padding, from a source that stands at its header, and hands the
-    /// content on in pieces.
-    ///
-    /// # Errors
-    /// A [`CheckError`] when the frame is not as laid out; whatever `sink` returns when it refuses
-    /// a piece.
+    /// content on in pieces. Fails as the [`CheckError`] of its frame, or as `sink` does.
     pub fn read<E: From<CheckError>>(
         &mut self,
         source: &mut impl Read,
@@ -92,7 +87,6 @@ impl Placed {
         }
     }
 
-    /// Fills a buffer from a source that stands within this entry.
     pub(crate) fn fill(&self, source: &mut impl Read, buffer: &mut [u8]) -> Result<(), CheckError> {
         source
             .read_exact(buffer)

@@ -1,6 +1,6 @@
 //! The bytes of a tar header.
 
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 use super::EntryName;
 
@@ -32,16 +32,10 @@ impl Mode {
     }
 }
 
-/// The first header is not that of a `bundle.json` of acceptable size.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the file does not begin as a bundle does")]
+#[failure(Input)]
 pub(crate) struct NotABundle;
-
-impl Failure for NotABundle {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-}
 
 /// How many bytes the header of an entry of this size takes: one block, or three with a pax record.
 pub(super) const fn header_bytes(size: u64) -> u64 {
@@ -66,7 +60,6 @@ pub(super) fn encode(name: &EntryName, size: u64, mode: Mode) -> Vec<u8> {
     bytes
 }
 
-/// `"<length> size=<n>\n"`, where the length counts itself.
 fn pax_size_record(size: u64) -> String {
     let body = format!(" size={size}\n");
     let with_digits = |digits: usize| body.len().saturating_add(digits);

@@ -6,17 +6,15 @@ use super::{
     EntryName, Mode,
     header::{BLOCK, BLOCK_BYTES, encode, header_bytes},
 };
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 const END_BYTES: u64 = 2 * BLOCK_BYTES;
 
 static ZEROS: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-/// One entry before it has a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub name: EntryName,
-    /// The size of its content in bytes.
     pub size: u64,
     pub mode: Mode,
 }
@@ -30,14 +28,14 @@ pub struct Placed {
     end_offset: u64,
 }
 
-/// A list of entries, each with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     placed: Vec<Placed>,
     end_offset: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum LayoutError {
     #[error("the entry name `{0}` occurs twice (upper and lower case count as the same)")]
     Duplicate(EntryName),
@@ -45,12 +43,6 @@ pub enum LayoutError {
     FileAndDirectory(EntryName),
     #[error("the entries are too large for one archive")]
     TooLarge,
-}
-
-impl Failure for LayoutError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
 }
 
 impl Layout {
@@ -74,12 +66,10 @@ impl Layout {
         Ok(Self { placed, end_offset })
     }
 
-    /// The entries, in order.
     pub fn entries(&self) -> &[Placed] {
         &self.placed
     }
 
-    /// The size of the whole archive in bytes.
     pub(crate) const fn total_bytes(&self) -> u64 {
         self.end_offset
     }
@@ -132,7 +122,6 @@ impl Placed {
         &self.entry.name
     }
 
-    /// The size of its content in bytes.
     pub const fn size(&self) -> u64 {
         self.entry.size
     }
@@ -149,7 +138,6 @@ impl Placed {
         self.content_offset
     }
 
-    /// The bytes of its content.
     pub(crate) const fn content(&self) -> Range<u64> {
         self.content_offset..self.content_offset.saturating_add(self.entry.size)
     }
@@ -166,7 +154,6 @@ impl Placed {
         ZEROS.get(..count).unwrap_or(&ZEROS)
     }
 
-    /// The bytes of its header.
     pub fn header(&self) -> Vec<u8> {
         encode(&self.entry.name, self.entry.size, self.entry.mode)
     }

@@ -4,7 +4,7 @@ use std::{borrow::Borrow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// The longest name, in bytes: what fits the name field of a ustar header without its prefix field.
 const MAX_BYTES: usize = 100;
@@ -15,7 +15,8 @@ const MAX_BYTES: usize = 100;
 #[serde(try_from = "String", into = "String")]
 pub struct EntryName(String);
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum EntryNameError {
     #[error("the entry name {0:?} does not have between 1 and 100 bytes")]
     Length(String),
@@ -24,12 +25,6 @@ pub enum EntryNameError {
     /// An empty, `.` or `..` component, or a leading or trailing slash.
     #[error("the entry name {0:?} has an empty, `.` or `..` component")]
     Component(String),
-}
-
-impl Failure for EntryNameError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
 }
 
 impl EntryName {

@@ -58,8 +58,7 @@ pub(super) fn gather(project: &Project) -> Result<Vec<AdvisoryIngredient>, Gathe
 }
 
 impl BundleView {
-    /// The advisories, and what they say. One that another program let in and that cannot be read
-    /// says nothing.
+    /// One that another program let in and that cannot be read says nothing.
     pub(crate) fn advisories(&self) -> Result<Vec<ShownAdvisory>, ContentError> {
         let records = self.index().advisories.iter();
         let shown = records.map(|record| {

@@ -28,10 +28,9 @@ use rune_core::{
     progress::Progress,
 };
 
-/// The largest document that is kept, in bytes.
 pub(super) const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
-/// All documents of a bundle together may not be larger, in bytes.
+/// All documents of a bundle together, in bytes.
 const MAX_DOCUMENTS_BYTES: u64 = 32 << 20;
 
 /// The documents of a bundle: name of the entry, verified content.
@@ -104,9 +103,8 @@ impl BundleSource {
 }
 
 /// Reads the entries of a bundle, checks each against the bundle index and hands it to the sink
-/// that `open` gives. With `only`, entries with other names are not read from a file, and from a
-/// stream for nothing but to come past them. Fails when anything at all does not match, or a sink
-/// fails. All problems of a file are reported together.
+/// that `open` gives. With `only`, other entries are not read from a file, and from a stream only
+/// to come past them. All problems of a file are reported together.
 pub(super) fn read_contents<'a>(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -155,7 +153,6 @@ pub(super) fn read_contents<'a>(
     Err(ContentError::new(problems))
 }
 
-/// The records of the entries that are documents.
 pub(super) fn document_entries(index: &BundleIndex) -> impl Iterator<Item = &EntryRecord> {
     let wanted = documents_of(index);
     let entries = index.entries.iter();

@@ -21,7 +21,6 @@ pub(crate) enum Attached {
     Files(Box<AttachedFiles>),
 }
 
-/// What a bundle has besides its images and charts.
 #[derive(Debug)]
 pub(crate) struct AttachedFiles {
     pub(crate) target: Descriptor,

@@ -19,17 +19,13 @@ use crate::{
     evidence::CosignTag,
     oci::{Descriptor, Manifest, ManifestError, ManifestKind, REF_NAME, media_type},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    text::shown,
-};
+use rune_core::{digest::Digest, failure::Failure, text::shown};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("blobs of the bundle are missing or not used:{}", list(.0))]
+#[failure(Policy: "the bundle was built wrongly; ask whoever made it to build it again")]
 pub struct ClosureError(Vec<Gap>);
 
-/// One thing that does not hang together.
 #[derive(Debug, thiserror::Error)]
 enum Gap {
     #[error("`{0}` is missing")]
@@ -80,20 +76,10 @@ fn list(gaps: &[Gap]) -> String {
     })
 }
 
-impl Failure for ClosureError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Policy
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("the bundle was built wrongly; ask whoever made it to build it again".to_owned())
-    }
-}
-
 /// Checks that every descriptor reachable from `index.json` and `artifacts/index.json` is an entry
-/// of that exact size, manifests of platforms that the bundle index lists as left out excepted,
-/// that no blob is unreachable, and that whatever an artifact is about is in the bundle. Fails when
-/// it is not so; everything that was found is in the error.
+/// of that exact size (platforms that the bundle index lists as left out excepted), that no blob is
+/// unreachable, and that whatever an artifact is about is in the bundle. Reports all that is not
+/// so.
 pub(super) fn check(index: &BundleIndex, documents: &Documents) -> Result<(), ClosureError> {
     let mut walk = Walk::new(index, documents);
     for name in ["index.json", "artifacts/index.json"] {
@@ -271,7 +257,6 @@ fn of_kind<'r>(root: &'r Manifest, kind: &str) -> impl Iterator<Item = &'r Descr
         .filter(move |child| child.annotations.get(ARTIFACT_KIND).map(String::as_str) == Some(kind))
 }
 
-/// Whether a media type is that of a manifest or index.
 pub(super) fn is_manifest(media_type: &str) -> bool {
     [
         media_type::INDEX,

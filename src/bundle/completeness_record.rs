@@ -24,7 +24,6 @@ pub struct Completeness {
     /// References in the charts that are not images to transfer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ignored: Vec<ExceptionRecord>,
-    /// Values that charts were rendered with for this check alone: their keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub check_values: Vec<CheckValuesRecord>,
     /// Names of variables whose value names images, as the policy says.
@@ -38,7 +37,6 @@ pub struct Completeness {
     pub(crate) fields: Vec<ImageField>,
 }
 
-/// The keys of values that a chart was rendered with for the check alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckValuesRecord {

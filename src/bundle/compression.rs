@@ -1,6 +1,5 @@
 //! Recognises files that somebody compressed on the way, and says how to undo that.
 
-/// How a file is compressed, as its first bytes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compression {
     magic: &'static [u8],

@@ -17,14 +17,12 @@ const MAX_LISTED: usize = 10;
 #[error("{}", text(.0))]
 pub struct ContentError(Vec<Located>);
 
-/// A problem, and the files that it is in when the bundle lies in several.
 #[derive(Debug)]
 pub(super) struct Located {
     problem: Problem,
     files: Vec<String>,
 }
 
-/// One thing that does not match.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error(transparent)]
@@ -124,18 +122,15 @@ impl ContentError {
         Self(vec![Located::of_end(error, file, layout)])
     }
 
-    /// An entry could not be fetched.
     pub(super) fn fetching(path: &EntryName, cause: CommandError) -> Self {
         let (path, cause) = (path.clone(), Box::new(cause));
         Self::of_whole(Problem::Fetch { path, cause })
     }
 
-    /// An entry is neither here nor where the rest of the bundle is.
     pub(super) fn not_here(path: &EntryName) -> Self {
         Self::of_whole(Problem::NotHere(path.clone()))
     }
 
-    /// What is wrong with all of the bundle.
     pub(super) fn of_whole(problem: impl Into<Problem>) -> Self {
         Self(vec![Located::of_stream(problem.into())])
     }

@@ -72,7 +72,6 @@ impl ContentReader {
         }
     }
 
-    /// How many bytes the content has.
     pub(crate) fn size(&self) -> u64 {
         match &self.source {
             Source::Archive { placed, .. } => placed.size(),
@@ -81,8 +80,7 @@ impl ContentReader {
     }
 
     /// Reads the next piece into the buffer, whose old content is lost, and says whether there may
-    /// be another; the last piece can be empty. Reads from the bundle that the reader came from.
-    /// Fails when the content is not what the bundle index says. The buffer is empty then.
+    /// be another; the last piece can be empty. The buffer is empty after a failure.
     pub(crate) fn next_piece(
         &mut self,
         bundle: &OpenBundle,

@@ -43,7 +43,6 @@ struct Piece {
 }
 
 impl ContentStream {
-    /// The beginning of the content with this digest, if the bundle has it.
     pub(crate) fn open(bundle: &Arc<OpenBundle>, digest: Digest) -> Option<Self> {
         let reader = bundle.read(digest)?;
         Some(Self {

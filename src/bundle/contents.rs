@@ -104,9 +104,6 @@ impl Contents {
     }
 
     /// All of it is elsewhere, and the documents are read there.
-    ///
-    /// # Errors
-    /// When a document cannot be had, or the documents do not hang together.
     pub(super) fn of_elsewhere(
         index: &BundleIndex,
         elsewhere: Elsewhere,
@@ -123,9 +120,6 @@ impl Contents {
     }
 
     /// Reads an entry into memory, wherever it is.
-    ///
-    /// # Errors
-    /// When its bytes differ from the bundle index, or cannot be had.
     pub(super) fn entry(&self, entry: &EntryRecord) -> Result<Vec<u8>, ContentError> {
         let placed = self.entries.get(&entry.path);
         if let Some(placed) = placed.or_else(|| self.places.get(&entry.sha256)) {
@@ -149,7 +143,6 @@ impl Contents {
         self.verified.is_some()
     }
 
-    /// Where a content lies, if it is there.
     pub(super) fn place(&self, digest: Digest) -> Option<&Placed> {
         self.places.get(&digest)
     }

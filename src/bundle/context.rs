@@ -118,7 +118,6 @@ pub(super) fn charts_of<'c>(
         .map(|(_, known)| known)
 }
 
-/// A packed chart as templates know it.
 pub(super) fn chart_context(name: &str, version: &ChartVersion) -> ChartContext {
     let (name, version) = (name.to_owned(), version.to_string());
     ChartContext {

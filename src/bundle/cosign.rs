@@ -22,7 +22,7 @@ use super::{
 use crate::sign::{SLOTS, Slot, SlotSignature};
 use rune_core::{
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{EditableFile, PathError},
     progress::Progress,
 };
@@ -36,7 +36,6 @@ pub(crate) struct FileToSign {
     head: UnverifiedHead,
 }
 
-/// A file with a head in which signatures are put.
 #[derive(Debug)]
 struct HeadFile {
     file: EditableFile,
@@ -60,7 +59,7 @@ pub(crate) enum Placement {
     Present(usize),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum CosignError {
     #[error(transparent)]
     Path(#[from] PathError),
@@ -73,66 +72,29 @@ pub(crate) enum CosignError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
+    #[failure(Signature: "if somebody else's `sign` or `attach` was cut off, let them run it again \
+        with the same key or signature; else copy the file again from its source")]
     OtherPart(usize),
     #[error("all {SLOTS} signature slots are taken")]
+    #[failure(Conflict: "build the bundle again, which gives the same bundle.json, and `attach` \
+        the signatures that are still wanted")]
     Full,
     #[error("the bundle was changed while it was being checked")]
+    #[failure(Conflict: "see what else writes to this file, and run the same command again")]
     Changed,
     #[error(transparent)]
     Files(#[from] PartsError),
     #[error("`{0}` is the first of several parts, which `split` made of the bundle")]
+    #[failure(Usage: {
+        let stem = .0.with_extension("");
+        format!("join the parts with `cat {stem}.* > {stem}`, sign `{stem}`, and split it again")
+    })]
     Parts(Utf8PathBuf),
 }
 
 impl From<VolumeError> for CosignError {
     fn from(error: VolumeError) -> Self {
         Self::Files(error.into())
-    }
-}
-
-impl Failure for CosignError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Path(error) => error.kind(),
-            Self::Head(error) => error.kind(),
-            Self::Index(error) => error.kind(),
-            Self::Contents(error) => error.kind(),
-            Self::Trust(error) => error.kind(),
-            Self::OtherPart(_) => FailureKind::Signature,
-            Self::Full | Self::Changed => FailureKind::Conflict,
-            Self::Files(error) => error.kind(),
-            Self::Parts(_) => FailureKind::Usage,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Path(error) => error.help(),
-            Self::Head(error) => error.help(),
-            Self::Index(error) => error.help(),
-            Self::Contents(error) => error.help(),
-            Self::Trust(error) => error.help(),
-            Self::OtherPart(_) => Some(
-                "if somebody else's `sign` or `attach` was cut off, let them run it again with \
-                 the same key or signature; else copy the file again from its source"
-                    .to_owned(),
-            ),
-            Self::Full => Some(
-                "build the bundle again, which gives the same bundle.json, and `attach` the \
-                 signatures that are still wanted"
-                    .to_owned(),
-            ),
-            Self::Files(error) => error.help(),
-            Self::Parts(path) => {
-                let stem = path.with_extension("");
-                Some(format!(
-                    "join the parts with `cat {stem}.* > {stem}`, sign `{stem}`, and split it again"
-                ))
-            }
-            Self::Changed => {
-                Some("see what else writes to this file, and run the same command again".to_owned())
-            }
-        }
     }
 }
 
@@ -173,7 +135,6 @@ impl FileToSign {
         })
     }
 
-    /// The exact bytes that signatures are made over: the bundle index as it stands in the file.
     pub(crate) fn message(&self) -> &[u8] {
         self.head.index_bytes()
     }

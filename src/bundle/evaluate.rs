@@ -69,7 +69,6 @@ pub(crate) fn evaluate(index: &BundleIndex, documents: &Documents, policy: &Poli
     )
 }
 
-/// What comes with an image and says that it is a signature of it.
 fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> SignedImage {
     let content = |digest: Digest| documents.get(blob_path(digest).as_str()).cloned();
     let found = image

@@ -25,7 +25,6 @@ use rune_core::{
 /// How much is read at once to find out which of several files is wrong.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// A bundle that lies in files. Clones share them.
 #[derive(Debug, Clone)]
 pub struct BundleFile {
     pieces: Arc<[Piece]>,
@@ -64,9 +63,7 @@ pub(super) enum PieceKind {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Volumes {
-    /// The most bytes that a file of the set has.
     pub(crate) volume_bytes: u64,
-    /// The files in their order.
     pub(crate) files: Vec<Utf8PathBuf>,
 }
 
@@ -77,7 +74,6 @@ impl From<File> for BundleFile {
 }
 
 impl BundleFile {
-    /// One file that has all of the bundle.
     pub(super) fn whole(file: File, path: Utf8PathBuf) -> Self {
         Self::new(vec![Piece {
             file,
@@ -135,7 +131,6 @@ impl BundleFile {
         self
     }
 
-    /// The file, when one has all of the bundle.
     pub(super) fn whole_file(&self) -> Option<&File> {
         match &*self.pieces {
             [piece] if matches!(piece.kind, PieceKind::Whole) => Some(&piece.file),
@@ -152,7 +147,6 @@ impl BundleFile {
         self.pieces.len() > 1
     }
 
-    /// How many bytes of the bundle the files have.
     pub(crate) fn length(&self) -> Result<u64, PathError> {
         let Some(last) = self.pieces.last() else {
             return Ok(0);
@@ -283,7 +277,6 @@ impl BundleFile {
         })
     }
 
-    /// The digest of some bytes; none when they cannot be read.
     pub(super) fn digest_of(&self, range: &Range<u64>) -> Option<Digest> {
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; CHUNK_BYTES];

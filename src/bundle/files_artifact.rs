@@ -27,7 +27,6 @@ pub(super) const SLOT: &str = "io.rune-bundle.slot.";
 /// lead to.
 pub(super) const LAYER_TYPE: &str = "application/octet-stream";
 
-/// The artifact about the bundle index, and its bytes.
 pub(super) fn files_artifact(
     head: &AuthenticatedHead,
     documents: &Documents,

@@ -35,7 +35,6 @@ use rune_core::{
     yaml::parse_rendered,
 };
 
-/// The largest program or packed chart that is read, in bytes.
 const MAX_PROGRAM_BYTES: u64 = 256 << 20;
 
 /// The largest migration or values file that is read, in bytes.
@@ -44,10 +43,8 @@ const MAX_TEXT_BYTES: u64 = 4 << 20;
 /// Far more than Helm reads in a values file of its own limit.
 const MAX_VALUES_NODES: usize = 1_000_000;
 
-/// How much of an included file is hashed at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Which components a bundle has beyond or without what the manifest says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ComponentChoice {
     /// Components to include although they are off by default.
@@ -60,7 +57,6 @@ pub(crate) struct ComponentChoice {
 pub(crate) struct Gathered {
     /// The ingredients. Nothing says yet that the charts were checked.
     pub(crate) ingredients: Ingredients,
-    /// Every image of the lock, those that are left out too.
     pub(crate) available: Vec<AvailableImage>,
     pub(crate) check_values: CheckValues,
 }
@@ -151,7 +147,6 @@ pub(crate) fn gather(
     })
 }
 
-/// Packs the charts and lets the context know them.
 pub(super) fn charts(
     project: &Project,
     fetched: &FetchedCharts,
@@ -206,7 +201,6 @@ pub(super) fn profiles(
     profiles.collect()
 }
 
-/// The releases, by the names of their charts. The context must know the charts.
 fn releases(manifest: &BundleManifest, context: &chart::Context) -> Vec<ReleaseRecord> {
     let charts = manifest.charts.iter().zip(&context.charts);
     let name = |id: &str| {

@@ -23,10 +23,7 @@ use crate::{
     },
     sign::{SLOT_BYTES, SLOTS},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
 /// The head as it stands in the file; nothing in it is trusted.
 #[derive(Debug, Clone)]
@@ -45,58 +42,34 @@ pub struct AuthenticatedHead {
     slots: Vec<SlotState>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input: "check that the path is right and that the file was copied completely")]
 pub enum HeadError {
     #[error("this is not a bundle: the file is empty")]
     Empty,
     #[error("this is not a bundle: the file does not begin with the header of `bundle.json`")]
     NotABundle,
     #[error("this is a delta: it has a part of the bundle, and the rest is elsewhere")]
+    #[failure(help: "create the bundle of it first: `rune-bundle apply DELTA --from BASE --output \
+        FILE`")]
     Delta,
     #[error("this is not a bundle: it is a {} file", .0.name())]
+    #[failure(help: .0.help("FILE"))]
     Compressed(Compression),
     #[error("the header of the bundle is damaged")]
     Damaged(#[source] CheckError),
-    /// The fixed part of the archive has no layout; does not happen.
     #[error("the fixed part of the archive is malformed")]
     Layout(#[from] LayoutError),
-    /// A name of the fixed part is malformed; does not happen.
     #[error("the fixed part of the archive is malformed")]
     Name(#[from] EntryNameError),
 }
 
-impl Failure for HeadError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Compressed(compression) => compression.help("FILE"),
-            Self::Delta => {
-                "create the bundle of it first: `rune-bundle apply DELTA --from BASE --output FILE`"
-                    .to_owned()
-            }
-            _ => "check that the path is right and that the file was copied completely".to_owned(),
-        })
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum AuthenticationError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     #[error(transparent)]
     Index(#[from] IndexError),
-}
-
-impl Failure for AuthenticationError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Trust(error) => error,
-            Self::Index(error) => error,
-        })
-    }
 }
 
 impl UnverifiedHead {
@@ -158,17 +131,14 @@ impl UnverifiedHead {
         Digest::of(&self.index_bytes)
     }
 
-    /// The size of the bundle index in bytes.
     pub(crate) const fn index_size(&self) -> u64 {
         self.index_bytes.len() as u64
     }
 
-    /// The exact bytes of the bundle index.
     pub(super) fn index_bytes(&self) -> &[u8] {
         &self.index_bytes
     }
 
-    /// The exact bytes of the slots.
     pub(super) fn slots(&self) -> &[Vec<u8>] {
         &self.slots
     }
@@ -235,7 +205,6 @@ impl AuthenticatedHead {
         publications(self).map(|(published, _)| published)
     }
 
-    /// What each signature slot holds.
     pub(crate) fn slots(&self) -> &[SlotState] {
         &self.slots
     }
@@ -244,7 +213,6 @@ impl AuthenticatedHead {
         &self.layout
     }
 
-    /// The exact bytes of the bundle index.
     pub(crate) fn index_bytes(&self) -> &[u8] {
         &self.bytes.index_bytes
     }
@@ -272,7 +240,6 @@ impl AuthenticatedHead {
             .map_or(u64::MAX, Placed::content_offset)
     }
 
-    /// The head as it stands in the file.
     pub(super) const fn unverified(&self) -> &UnverifiedHead {
         &self.bytes
     }

@@ -49,7 +49,6 @@ impl HeadView {
         &self.layout
     }
 
-    /// What each signature slot holds, or claims to hold when nothing was verified.
     pub(crate) fn signatures(&self) -> &[SlotState] {
         &self.signatures
     }

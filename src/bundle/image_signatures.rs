@@ -21,14 +21,12 @@ pub struct ImageSignatures {
     pub manifests: Vec<ImageSignatureRecord>,
 }
 
-/// One signature as an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSignatureRecord {
     /// The image, image index or chart that is signed.
     pub subject: Digest,
     pub(crate) target: Descriptor,
-    /// The blob with what was signed and the signature.
     pub(crate) statement: Digest,
 }
 

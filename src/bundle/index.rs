@@ -18,12 +18,8 @@ use crate::{
     policy::SubjectKind,
     sign::{SLOT_BYTES, SLOTS},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
-/// The version of the format that this program writes and reads.
 pub(crate) const FORMAT: u64 = 1;
 
 /// The ability to act on exceptions from the check of the charts, such as images that are named by
@@ -61,12 +57,9 @@ pub(crate) const MAX_INDEX_BYTES: u64 = 16 << 20;
 pub struct BundleIndex {
     /// The format version, [`FORMAT`].
     pub(crate) format: u64,
-    /// Abilities that a reader must have beyond the format version; a reader refuses words it does
-    /// not know.
     pub requires: Vec<String>,
     pub name: String,
     pub version: semver::Version,
-    /// Name and version of the program that wrote it.
     pub(crate) tool: String,
     /// The digest of the bundle that this one succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,12 +98,10 @@ pub struct BundleIndex {
 #[serde(deny_unknown_fields)]
 pub struct EntryRecord {
     pub path: EntryName,
-    /// Its size in bytes.
     pub size: u64,
     /// The SHA-256 of its content, 64 hex digits.
     #[serde(with = "hex_digest")]
     pub sha256: Digest,
-    /// Its permission bits, `0644` or `0755`.
     #[serde(with = "octal_mode")]
     pub mode: Mode,
 }
@@ -123,12 +114,10 @@ pub struct ImageRecord {
     pub name: String,
     /// The reference it is known by.
     pub reference: Reference,
-    /// The image index or manifest that the reference resolved to when it was locked.
     pub target: Descriptor,
     /// The optional component it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) component: Option<String>,
-    /// Its licence as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) license: Option<String>,
     /// The manifests that `target` leads to, itself included when it is not an index.
@@ -220,31 +209,22 @@ pub struct PolicyRecord {
     pub waived: Vec<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum IndexError {
     #[error("`bundle.json` is not an index of this format")]
     Form(#[source] CanonicalJsonError),
     #[error("the bundle has format {0}, this program reads format {FORMAT}")]
+    #[failure(help: "use the version of rune-bundle that came with the bundle, or a newer one")]
     Format(u64),
     #[error("the bundle requires `{0}`, which this program does not know")]
+    #[failure(help: "use the version of rune-bundle that came with the bundle, or a newer one")]
     Requires(String),
     #[error("the entries of the bundle index cannot form an archive")]
     Layout(#[from] LayoutError),
     /// A name of the fixed part is malformed; does not happen.
     #[error("the fixed part of the archive is malformed")]
     Name(#[from] EntryNameError),
-}
-
-impl Failure for IndexError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-
-    fn help(&self) -> Option<String> {
-        matches!(self, Self::Format(_) | Self::Requires(_)).then(|| {
-            "use the version of rune-bundle that came with the bundle, or a newer one".to_owned()
-        })
-    }
 }
 
 /// Only the two fields that decide whether the rest can be understood.

@@ -22,7 +22,6 @@ use rune_core::{
 
 const MAGIC: &str = "rune-bundle journal 1";
 
-/// How much of an entry is in the partial file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progressed {
     /// All of it, with the right digest.
@@ -47,9 +46,8 @@ pub(super) fn path_of(destination: &Utf8Path) -> Utf8PathBuf {
 }
 
 impl Journal {
-    /// Opens the journal of a destination. What an earlier run of the same plan recorded is
-    /// returned by position of the entry; a journal of another plan is emptied. After a reboot
-    /// nothing counts as done without being hashed again.
+    /// What an earlier run of the same plan recorded, by position of the entry; a journal of
+    /// another plan is emptied. After a reboot nothing counts as done without being hashed again.
     pub(super) fn open(
         destination: &Utf8Path,
         plan: Digest,
@@ -104,7 +102,6 @@ impl Journal {
         self.log.append(&[format((position, Progressed::Done))])
     }
 
-    /// Forgets everything but these.
     pub(super) fn keep(
         &mut self,
         plan: Digest,

@@ -43,7 +43,6 @@ impl LengthError {
     }
 }
 
-/// Compares the length of a bundle in files with that of its layout.
 pub(super) fn check_length(file: &BundleFile, layout: &Layout) -> Result<(), ContentError> {
     let expected = layout.total_bytes();
     let Some(whole) = file.whole_file() else {

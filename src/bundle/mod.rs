@@ -61,7 +61,7 @@ pub(crate) use buffers::Buffers;
 pub(crate) use closure::ClosureError;
 pub(crate) use completeness::{
     AvailableImage, CheckValues, Complete, CompletenessError, CompletenessFinding, Exceptions,
-    HelmOptions, Survey, check_completeness, meant_image, survey,
+    HelmOptions, check_completeness, meant_image, survey,
 };
 pub use completeness_record::Completeness;
 pub(crate) use completeness_record::{CheckValuesRecord, ExceptionRecord};

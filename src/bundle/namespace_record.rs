@@ -68,7 +68,6 @@ impl From<&Namespace> for NamespaceRecord {
 }
 
 impl BundleIndex {
-    /// How a namespace is created, if the bundle says it.
     pub(crate) fn namespace(&self, name: &str) -> Option<&NamespaceRecord> {
         let of = |wanted: Option<&str>| {
             let mut records = self.namespaces.iter();

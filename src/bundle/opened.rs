@@ -37,7 +37,7 @@ pub(crate) struct OpenBundle {
     files: Option<Publication>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum OpenError {
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -46,16 +46,6 @@ pub(crate) enum OpenError {
     /// What is published beside the entries has no canonical form; does not happen.
     #[error(transparent)]
     Index(#[from] IndexError),
-}
-
-impl Failure for OpenError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Content(error) => error,
-            Self::Closure(error) => error,
-            Self::Index(error) => error,
-        })
-    }
 }
 
 impl OpenBundle {
@@ -72,9 +62,6 @@ impl OpenBundle {
 
     /// Opens a bundle that is elsewhere: what is read of it is fetched, and nothing of it can be
     /// given away.
-    ///
-    /// # Errors
-    /// When a document cannot be had, or the documents do not hang together.
     pub(crate) fn elsewhere(
         head: AuthenticatedHead,
         elsewhere: Elsewhere,
@@ -135,7 +122,6 @@ impl OpenBundle {
         self.head.index()
     }
 
-    /// The file, for asking whether it is still the one that was checked.
     pub(crate) const fn file(&self) -> &BundleFile {
         &self.contents.file
     }
@@ -149,7 +135,6 @@ impl OpenBundle {
         &self.publications
     }
 
-    /// What the bundle has besides what is given away, as an artifact about its index.
     pub(crate) const fn files(&self) -> Option<&Publication> {
         self.files.as_ref()
     }
@@ -173,13 +158,11 @@ impl OpenBundle {
         }
     }
 
-    /// The size in bytes of the content with this digest, if the bundle has it.
     pub(crate) fn size(&self, digest: Digest) -> Option<u64> {
         let made = || self.made.get(&digest).map(|bytes| bytes.len() as u64);
         self.contents.place(digest).map(Placed::size).or_else(made)
     }
 
-    /// Begins to read the content with this digest, if the bundle has it.
     pub(crate) fn read(&self, digest: Digest) -> Option<ContentReader> {
         self.reader(digest, self.contents.verified())
     }

@@ -14,68 +14,41 @@ use super::{
     volume::{find_set, open_set},
 };
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError},
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 pub enum PartsError {
     #[error(transparent)]
     Path(#[from] PathError),
     #[error(transparent)]
     Volume(#[from] VolumeError),
     #[error("the part `{missing}` is missing: `{later}` exists")]
+    #[failure(NotFound: "copy `{missing}` beside the others, or pass --part")]
     Gap { missing: String, later: String },
     #[error("the same part is in two places: `{0}` and `{1}`")]
+    #[failure(help: "keep one of them")]
     Doubled(Utf8PathBuf, Utf8PathBuf),
     #[error("`{part}` is not a part of `{first}`")]
+    #[failure(help: format!("parts have the name of the first, `{}`, with another number or letters at \
+        the end", .first.file_name().unwrap_or_default()))]
     Stranger {
         part: Utf8PathBuf,
         first: Utf8PathBuf,
     },
     #[error("`{0}` is not the first of several parts")]
+    #[failure(help: "name the first part, such as b.tar.00 or b.tar.aa; --part is for the others")]
     NoParts(Utf8PathBuf),
     #[error("the {count} parts have {found} bytes, the signed bundle has {expected}: {advice}")]
+    #[failure(Content: "compare the sizes of the parts with those at their source")]
     Length {
         count: usize,
         found: u64,
         expected: u64,
         advice: String,
     },
-}
-
-impl Failure for PartsError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Path(error) => error.kind(),
-            Self::Volume(error) => error.kind(),
-            Self::Gap { .. } => FailureKind::NotFound,
-            Self::Doubled(..) | Self::Stranger { .. } | Self::NoParts(_) => FailureKind::Usage,
-            Self::Length { .. } => FailureKind::Content,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Path(error) => return error.help(),
-            Self::Volume(error) => return error.help(),
-            Self::Gap { missing, .. } => {
-                format!("copy `{missing}` beside the others, or pass --part")
-            }
-            Self::Doubled(..) => "keep one of them".to_owned(),
-            Self::Stranger { first, .. } => format!(
-                "parts have the name of the first, `{}`, with another number or letters at the end",
-                first.file_name().unwrap_or_default()
-            ),
-            Self::NoParts(_) => {
-                "name the first part, such as b.tar.00 or b.tar.aa; --part is for the others"
-                    .to_owned()
-            }
-            Self::Length { .. } => {
-                "compare the sizes of the parts with those at their source".to_owned()
-            }
-        })
-    }
 }
 
 /// The counter at the end of the name of a part.
@@ -151,7 +124,6 @@ impl Counter {
     }
 }
 
-/// Where parts and volumes are looked for: beside the first file, and where `--part` says.
 #[derive(Debug)]
 pub(super) struct Places<'a> {
     first: &'a Utf8Path,
@@ -167,7 +139,6 @@ impl<'a> Places<'a> {
         Self { first, more }
     }
 
-    /// The one file of this name in all places.
     pub(super) fn find(&self, name: &str) -> Result<Option<Utf8PathBuf>, PartsError> {
         let named = self
             .more
@@ -192,7 +163,6 @@ impl<'a> Places<'a> {
         Ok(found)
     }
 
-    /// The names of all files in all places.
     fn names(&self) -> BTreeSet<String> {
         let directories = self.more.iter().filter(|path| fsx::is_dir(path));
         let beside = fsx::parent(self.first);

@@ -19,7 +19,6 @@ const TEMPORARY: &str = "tmp";
 /// A user without rights or name; any other user works as well.
 const USER: &str = "65532:65532";
 
-/// A program by the name that it has in the image.
 #[derive(Debug, Clone)]
 pub struct ImageProgram {
     pub name: String,

@@ -20,10 +20,7 @@ use crate::{
     evidence::{SignatureArtifact, SignedStatement, UnsignedStatement},
     sign::{PrivateKey, SlotSignature},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
 const PREDICATE: &str = "https://slsa.dev/provenance/v1";
 
@@ -33,54 +30,30 @@ const BUILD_TYPE: &str = "urn:rune-bundle:build:v1";
 /// How the layer is called by which a registry has it.
 pub(super) const TITLE: &str = "provenance.sigstore.json";
 
-/// Provenance as a Sigstore bundle.
 #[derive(Debug, Clone)]
 pub(crate) struct Provenance(Vec<u8>);
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum ProvenanceError {
     #[error("it is not SLSA provenance v1 in a Sigstore bundle")]
+    #[failure(Input: "give the file that `rune-bundle build --provenance` wrote beside this \
+        bundle")]
     OtherContent,
     #[error("it is about another bundle, not {0}")]
+    #[failure(Content: "give the file that `rune-bundle build --provenance` wrote beside this \
+        bundle")]
     OtherBundle(Digest),
     #[error("it is not signed by a trusted key")]
+    #[failure(Signature: "give the public key of whoever built the bundle with --key, or leave the \
+        provenance out")]
     Untrusted,
     #[error("the open bundle is in use")]
+    #[failure(Internal)]
     InUse,
     #[error(transparent)]
     Form(#[from] CanonicalJsonError),
     #[error(transparent)]
     Index(#[from] IndexError),
-}
-
-impl Failure for ProvenanceError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::OtherContent => FailureKind::Input,
-            Self::OtherBundle(_) => FailureKind::Content,
-            Self::Untrusted => FailureKind::Signature,
-            Self::InUse => FailureKind::Internal,
-            Self::Form(error) => error.kind(),
-            Self::Index(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::OtherContent | Self::OtherBundle(_) => {
-                "give the file that `rune-bundle build --provenance` wrote beside this bundle"
-                    .to_owned()
-            }
-            Self::Untrusted => {
-                "give the public key of whoever built the bundle with --key, or leave the \
-                 provenance out"
-                    .to_owned()
-            }
-            Self::InUse => return None,
-            Self::Form(error) => return error.help(),
-            Self::Index(error) => return error.help(),
-        })
-    }
 }
 
 impl Provenance {

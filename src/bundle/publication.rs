@@ -46,7 +46,6 @@ pub(crate) enum PublicationKind {
         /// `target` is sparse.
         reduced_index: Option<Descriptor>,
     },
-    /// An artifact that is not run.
     Artifact {
         reference: Reference,
     },
@@ -131,7 +130,6 @@ pub(super) fn index_artifact(index: &[u8], made: &mut Made) -> Result<Descriptor
     artifact(INDEX_ARTIFACT, index.to_vec(), INDEX_NAME, None, made)
 }
 
-/// An artifact of one layer.
 fn artifact(
     artifact_type: &str,
     layer: Vec<u8>,

@@ -14,7 +14,6 @@ pub struct ReferrerRecord {
     pub target: Descriptor,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) predicates: Vec<String>,
-    /// The tag under which it was at its source, when it was kept under one of cosign's tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tag: Option<String>,
     /// The layers that may hold a signature.

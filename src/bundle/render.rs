@@ -91,7 +91,6 @@ fn readme(directory: &Utf8Path, chart: &ChartTree) -> Result<Option<String>, Gat
 #[derive(Debug)]
 pub(crate) struct PinnedCharts {
     pub(crate) charts: Vec<Package>,
-    /// The ways to install them.
     pub(crate) profiles: Vec<ProfileIngredient>,
     /// Every image of the lock.
     pub(crate) available: Vec<AvailableImage>,

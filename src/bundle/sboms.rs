@@ -13,7 +13,6 @@ use rune_core::digest::Digest;
 pub(crate) struct PlatformSboms {
     pub(crate) platform: String,
     pub(crate) manifest: Digest,
-    /// Empty when there is none.
     pub(crate) sboms: Vec<FoundSbom>,
 }
 

@@ -21,7 +21,6 @@ pub(crate) enum NotStatic {
     Dynamic,
 }
 
-/// Checks that a program is a static Linux program for a platform.
 pub(crate) fn check_static_program(program: &[u8], platform: &Platform) -> Result<(), NotStatic> {
     let header = program
         .get(..FILE_HEADER_BYTES)

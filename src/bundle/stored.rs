@@ -12,10 +12,7 @@ use crate::{
     oci::{Descriptor, Manifest, ManifestKind, Reference},
     registry::{Client, ReferrerList, RegistryError, RepositoryName},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
 /// What is read first of a bundle in a registry, and where the rest is.
 #[derive(Debug)]
@@ -28,21 +25,27 @@ pub(crate) struct StoredBundle {
     later: Vec<usize>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(NotFound: "publish the bundle again: `rune-bundle publish BUNDLE REGISTRY`")]
 pub(crate) enum StoredError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Delta(#[from] DeltaError),
     #[error("`{0}` was not found, or is not the index of a bundle")]
+    #[failure(help: "write HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle publish` \
+        prints it")]
     NotABundle(String),
     #[error("`{0}` was pushed and not published: the registry has its images and charts alone")]
     NotPublished(String),
     #[error("the signature in slot {slot} of `{reference}` is not in the registry any more")]
     LostSignature { reference: String, slot: usize },
     #[error("`{reference}` has two different signatures for slot {slot}")]
+    #[failure(Conflict: "fetch it without --with-later-signatures, or delete one of them at the \
+        registry")]
     TwoSignatures { reference: String, slot: usize },
     #[error("the bundle of `{reference}` is called {name}, and would be published as {repository}")]
+    #[failure(Input: "write HOST[:PORT][/PREFIX]/{repository}:VERSION")]
     OtherName {
         reference: String,
         name: String,
@@ -50,43 +53,6 @@ pub(crate) enum StoredError {
     },
     #[error("the registry lacks {}", missing_lines(.0))]
     Missing(Vec<Missing>),
-}
-
-impl Failure for StoredError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Registry(error) => error.kind(),
-            Self::Delta(error) => error.kind(),
-            Self::NotABundle(_)
-            | Self::NotPublished(_)
-            | Self::LostSignature { .. }
-            | Self::Missing(_) => FailureKind::NotFound,
-            Self::TwoSignatures { .. } => FailureKind::Conflict,
-            Self::OtherName { .. } => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Registry(error) => return error.help(),
-            Self::Delta(error) => return error.help(),
-            Self::NotABundle(_) => {
-                "write HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle publish` prints \
-                 it"
-                .to_owned()
-            }
-            Self::OtherName { repository, .. } => {
-                format!("write HOST[:PORT][/PREFIX]/{repository}:VERSION")
-            }
-            Self::TwoSignatures { .. } => {
-                "fetch it without --with-later-signatures, or delete one of them at the registry"
-                    .to_owned()
-            }
-            Self::NotPublished(_) | Self::LostSignature { .. } | Self::Missing(_) => {
-                "publish the bundle again: `rune-bundle publish BUNDLE REGISTRY`".to_owned()
-            }
-        })
-    }
 }
 
 impl StoredBundle {
@@ -149,7 +115,6 @@ impl StoredBundle {
         &self.later
     }
 
-    /// Where the registry has the entries.
     pub(crate) async fn entries(
         &self,
         registry: &RegistryBase<'_>,

@@ -16,26 +16,21 @@ pub struct Trust {
 }
 
 /// What a signature slot holds. Programs tell keys by the base64 of the SHA-256 of the public key,
-/// people by the same as a fingerprint, and both by the name in the trust file, or else the key
-/// file.
+/// people by the same as a fingerprint or by a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SlotState {
     Blank,
     Verified {
         key: String,
-        /// The same as people compare it.
         fingerprint: Digest,
-        /// The name of the signer in the trust file, or the key file.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
     },
     /// A signature over this index by a key that the trust file revokes; it counts for nothing and
     /// is not checked.
     Revoked {
-        /// The id of the key, as the signature claims.
         key: String,
-        /// The same as people compare it.
         fingerprint: Digest,
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
@@ -44,9 +39,7 @@ pub enum SlotState {
     /// A signature over this index by a key that was not given, of whatever algorithm; it counts
     /// for nothing and is not checked.
     Unknown {
-        /// The id of the key, as the signature claims.
         key: String,
-        /// The same as people compare it.
         fingerprint: Digest,
     },
     /// Neither blank nor a signature over this index in the one accepted form.
@@ -104,8 +97,8 @@ impl SlotState {
 }
 
 impl Trust {
-    /// Trusts bundles that at least `threshold` distinct keys of `keys` have signed, and, when a
-    /// digest is given, only the bundle of that digest. Without keys the digest alone decides.
+    /// At least `threshold` distinct keys of `keys` must have signed, and with a digest only the
+    /// bundle of that digest counts. Without keys the digest alone decides.
     pub fn new(
         keys: Vec<Signer>,
         threshold: usize,

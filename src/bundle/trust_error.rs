@@ -1,26 +1,32 @@
 //! Why a bundle is not authenticated.
 
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Signature: "do not use this file; copy it again from its source and compare its bundle \
+    digest")]
 pub enum TrustError {
     #[error("no key and no bundle digest was given to check the bundle with")]
+    #[failure(help: "pass --key FILE with the public key that you received out of band, --trust \
+        FILE with all trusted keys, or --bundle-digest sha256:…")]
     NothingGiven,
     #[error("the bundle is not signed")]
+    #[failure(help: "ask for the signed bundle, or pass --bundle-digest if you know the digest out \
+        of band")]
     Unsigned,
     #[error("{}{}", too_few(.given, .have, *.need), signed_by(.have, .unknown, .revoked))]
+    #[failure(help: "check that the keys are those of this release, or ask who has yet to sign; a \
+        key found beside or inside the bundle proves nothing")]
     TooFew {
         given: Vec<String>,
-        /// The given keys that signed, each once.
         have: Vec<String>,
         need: usize,
         unknown: Vec<String>,
         revoked: Vec<String>,
     },
     #[error("the bundle is signed by revoked keys only: {}", .0.join(", "))]
+    #[failure(help: "do not use this file; ask for one that is signed with a key that still \
+        counts")]
     OnlyRevoked(Vec<String>),
     #[error(
         "signature slot {slot} names the given key {key}, but its signature is bad: `bundle.json` \
@@ -32,6 +38,8 @@ pub enum TrustError {
         key: String,
     },
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
+    #[failure(help: "do not use this file: copy it again from its source; where it was being \
+        signed, run the same `sign` or `attach` again")]
     Malformed(usize),
     #[error(
         "signature slot {0} holds a signature over another `bundle.json`: the bundle index was \
@@ -41,10 +49,14 @@ pub enum TrustError {
     #[error("the bundle has the digest {actual}, not {expected}")]
     OtherDigest { expected: Digest, actual: Digest },
     #[error("a threshold of {threshold} is more than the number of distinct keys, {keys}")]
+    #[failure(Usage: "give more keys, or a lower --threshold")]
     Threshold { threshold: usize, keys: usize },
     #[error("the key {key} is revoked: {reason}")]
+    #[failure(help: "sign with a key that still counts")]
     RevokedKey { key: String, reason: String },
     #[error("the trust file does not have the key {0}")]
+    #[failure(help: "nobody would accept the signature; add the public key to the trust file, or \
+        sign with one that is in it")]
     UnknownKey(String),
 }
 
@@ -83,47 +95,4 @@ fn signed_by(have: &[String], unknown: &[String], revoked: &[String]) -> String 
         list("it is signed by revoked keys, which do not count", revoked),
     ]
     .concat()
-}
-
-impl Failure for TrustError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Threshold { .. } => FailureKind::Usage,
-            _ => FailureKind::Signature,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        let text = match self {
-            Self::NothingGiven => {
-                "pass --key FILE with the public key that you received out of band, --trust FILE \
-                 with all trusted keys, or --bundle-digest sha256:…"
-            }
-            Self::Unsigned => {
-                "ask for the signed bundle, or pass --bundle-digest if you know the digest out of \
-                 band"
-            }
-            Self::TooFew { .. } => {
-                "check that the keys are those of this release, or ask who has yet to sign; a key \
-                 found beside or inside the bundle proves nothing"
-            }
-            Self::OnlyRevoked(_) => {
-                "do not use this file; ask for one that is signed with a key that still counts"
-            }
-            Self::Threshold { .. } => "give more keys, or a lower --threshold",
-            Self::Malformed(_) => {
-                "do not use this file: copy it again from its source; where it was being signed, \
-                 run the same `sign` or `attach` again"
-            }
-            Self::Bad { .. } | Self::OtherContent(_) | Self::OtherDigest { .. } => {
-                "do not use this file; copy it again from its source and compare its bundle digest"
-            }
-            Self::RevokedKey { .. } => "sign with a key that still counts",
-            Self::UnknownKey(_) => {
-                "nobody would accept the signature; add the public key to the trust file, or sign \
-                 with one that is in it"
-            }
-        };
-        Some(text.to_owned())
-    }
 }

@@ -16,24 +16,27 @@ use super::{
 };
 use crate::archive::EntryName;
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError},
     progress::Progress,
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum UnpackError {
     #[error("`{directory}` already exists, and a bundle is unpacked into a new directory")]
+    #[failure(Conflict: .inside.as_ref().map(|path| format!(
+        "`{}` is a directory; name a new one in it, such as `{path}`", .directory
+    )))]
     Exists {
         directory: Utf8PathBuf,
         /// A directory in it that could be one; none where it is not a directory.
         inside: Option<Utf8PathBuf>,
     },
     #[error("unpacking into `{directory}` needs {needed_bytes} bytes, {available_bytes} are free")]
+    #[failure(Space: "make room, or name a directory on another disk")]
     Space {
         directory: Utf8PathBuf,
         needed_bytes: u64,
-        /// How many bytes are free.
         available_bytes: u64,
     },
     #[error(transparent)]
@@ -44,43 +47,8 @@ pub(crate) enum UnpackError {
     Closure(#[from] ClosureError),
 }
 
-impl Failure for UnpackError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Exists { .. } => FailureKind::Conflict,
-            Self::Space { .. } => FailureKind::Space,
-            Self::Path(error) => error.kind(),
-            Self::Content(error) => error.kind(),
-            Self::Closure(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Exists {
-                directory,
-                inside: None,
-            } => Some(format!(
-                "choose another directory; `{directory}` is left as it was"
-            )),
-            Self::Exists {
-                directory,
-                inside: Some(path),
-            } => Some(format!(
-                "`{directory}` is a directory; name a new one in it, such as `{path}`"
-            )),
-            Self::Space { .. } => Some("make room, or name a directory on another disk".to_owned()),
-            Self::Path(error) => error.help(),
-            Self::Content(error) => error.help(),
-            Self::Closure(error) => error.help(),
-        }
-    }
-}
-
 /// Unpacks a bundle into a directory that must not exist yet; its parent must. Of `only` some
-/// entries, nothing but these and the signed index is checked. Fails when the destination exists,
-/// there is too little room, a byte differs from the bundle index, or a write fails. The
-/// destination then does not exist.
+/// entries, nothing but these and the signed index is checked. After a failure it does not exist.
 pub(crate) fn unpack(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -101,7 +69,6 @@ pub(crate) fn unpack(
     }
 }
 
-/// Checks what can be checked before the first byte is written.
 pub(crate) fn check_destination(
     head: &AuthenticatedHead,
     only: Option<&BTreeSet<EntryName>>,

@@ -15,7 +15,7 @@ use rune_core::{
     progress::Progress,
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum VerifyError {
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -23,19 +23,9 @@ pub enum VerifyError {
     Closure(#[from] ClosureError),
 }
 
-impl Failure for VerifyError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Content(error) => error,
-            Self::Closure(error) => error,
-        })
-    }
-}
-
 /// Checks every byte behind the head: headers, data, padding, the end, and that every blob it
-/// refers to is there. Gives the documents among the entries: the two OCI indexes and every
-/// manifest. Fails when anything differs; a file is read to its end, and all differences are in the
-/// error.
+/// refers to is there. Gives the two OCI indexes and every manifest. A file is read to its end, and
+/// all differences are in the error.
 pub fn verify(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -50,9 +40,6 @@ pub fn verify(
 }
 
 /// The same of a bundle that is elsewhere: its archive passes by, and nothing of it is written.
-///
-/// # Errors
-/// As [`verify`], or when a source does not deliver.
 pub(crate) fn verify_plan(
     plan: &Plan,
     client: &Client,

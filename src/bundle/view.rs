@@ -26,7 +26,6 @@ const MAX_SHOWN_BYTES: u64 = 128 << 20;
 /// A content with its digest.
 type Shown = (Digest, Vec<u8>);
 
-/// A signature of an image or chart by whoever built a bundle, verified by nobody yet.
 #[derive(Debug)]
 pub(crate) struct OwnSignature {
     pub(crate) subject: Digest,
@@ -40,7 +39,6 @@ pub(crate) struct BundleView {
 }
 
 impl BundleView {
-    /// Looks into a bundle whose header was authenticated.
     pub(crate) fn of_authenticated(
         file: BundleFile,
         head: &AuthenticatedHead,
@@ -49,11 +47,7 @@ impl BundleView {
         Ok(Self::authenticated(contents, head))
     }
 
-    /// Shows a bundle whose head is authenticated and that is
-    /// elsewhere. What is shown is fetched when it is.
-    ///
-    /// # Errors
-    /// When a document cannot be had, or the documents do not hang together.
+    /// Shows a bundle whose head is authenticated and that is elsewhere: fetched when it is shown.
     pub(crate) fn elsewhere_authenticated(
         elsewhere: Elsewhere,
         head: &AuthenticatedHead,
@@ -69,7 +63,6 @@ impl BundleView {
         }
     }
 
-    /// Looks into an unverified bundle: everything is only what the file claims.
     pub(crate) fn of_unverified(
         file: BundleFile,
         head: &UnverifiedHead,
@@ -80,9 +73,6 @@ impl BundleView {
     }
 
     /// The same of a bundle that is elsewhere.
-    ///
-    /// # Errors
-    /// As [`Self::of_unverified`].
     pub(crate) fn elsewhere_unverified(
         elsewhere: Elsewhere,
         head: &UnverifiedHead,
@@ -101,7 +91,6 @@ impl BundleView {
         })
     }
 
-    /// What its head says.
     pub(crate) const fn head(&self) -> &HeadView {
         &self.head
     }
@@ -114,22 +103,18 @@ impl BundleView {
         self.head.digest()
     }
 
-    /// What each signature slot holds, or claims to hold when the bundle is unverified.
     pub(crate) fn signatures(&self) -> &[SlotState] {
         self.head.signatures()
     }
 
-    /// Whether a trusted key or digest authenticates the bundle index.
     pub(crate) const fn is_verified(&self) -> bool {
         self.head.is_verified()
     }
 
-    /// The size of the whole file, in bytes.
     pub(crate) const fn total_bytes(&self) -> u64 {
         self.head.bundle_bytes()
     }
 
-    /// The volumes that it is read from, if it is.
     pub(crate) fn volumes(&self) -> Option<&super::Volumes> {
         self.contents.file.volumes()
     }
@@ -183,7 +168,6 @@ impl BundleView {
         Ok(found)
     }
 
-    /// The SBOMs of each platform of an image that is included.
     pub(crate) fn sboms(&self, image: &ImageRecord) -> Vec<PlatformSboms> {
         sboms::of_image(image, &self.contents.documents)
     }

@@ -35,7 +35,6 @@ impl Budget {
         }
     }
 
-    /// Counts a file of a chart, which errors call `chart`.
     pub(super) fn count(&mut self, chart: &Utf8Path, bytes: u64) -> Result<(), ChartError> {
         let too_large = || ChartError::TooLarge {
             what: chart.to_string(),

@@ -18,25 +18,20 @@ const PROVENANCE_TYPE: &str = "application/vnd.cncf.helm.chart.provenance.v1.pro
 /// Media type of the layer before Helm 3.7.
 const EARLY_LAYER_TYPE: &str = "application/tar+gzip";
 
-/// Whether a media type is that of the configuration of a chart.
 pub(crate) fn is_config_type(media_type: &str) -> bool {
     media_type == CONFIG_TYPE
 }
 
-/// Whether a media type is that of a packed chart.
 pub(crate) fn is_archive_type(media_type: &str) -> bool {
     [LAYER_TYPE, EARLY_LAYER_TYPE].contains(&media_type)
 }
 
-/// Whether a media type is that of the provenance of a chart.
 pub(crate) fn is_provenance_type(media_type: &str) -> bool {
     media_type == PROVENANCE_TYPE
 }
 
-/// Bytes and the descriptor that names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
-    /// Media type, digest and size.
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
 }

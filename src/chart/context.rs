@@ -11,17 +11,14 @@ use serde::Serialize;
 use crate::oci::{Platform, Reference, media_type};
 use rune_core::digest::Digest;
 
-/// Everything a template may name.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Context {
     pub bundle: BundleContext,
     /// The schema version that the packed migrations reach; 0 without migrations.
     pub schema_version: u32,
-    /// Images by the name that the manifest gives them.
     pub images: BTreeMap<String, ImageContext>,
     /// Packed charts. Empty while the charts themselves are rendered.
     pub charts: Vec<ChartContext>,
-    /// Ways in which the charts are meant to be installed.
     pub profiles: Vec<ProfileContext>,
     /// What is installed together, in this order; empty when one chart is, and while the charts
     /// themselves are rendered.
@@ -35,7 +32,6 @@ pub struct BundleContext {
     pub version: String,
 }
 
-/// An image: the parts of its reference, and what is known of it from the lock.
 #[derive(Debug, Clone, Serialize)]
 pub struct ImageContext {
     /// `docker.io`.
@@ -80,11 +76,9 @@ pub(crate) struct PlatformContext {
 pub struct ChartContext {
     pub name: String,
     pub version: String,
-    /// Its path in the bundle, `charts/rune-0.2.0.tgz`.
     pub file: String,
 }
 
-/// One way in which the charts are meant to be installed.
 #[derive(Debug, Clone, Serialize)]
 pub struct ProfileContext {
     pub name: String,
@@ -95,7 +89,6 @@ pub struct ProfileContext {
     pub files: Vec<String>,
 }
 
-/// A release that is installed with others.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReleaseContext {
     pub name: String,

@@ -69,7 +69,6 @@ pub enum Named {
     Unreadable(String),
 }
 
-/// Finds every image in what `helm template` printed.
 pub fn discover(rendered: &str, places: &ImagePlaces) -> Vec<(ImagePlace, Named)> {
     let mut found = Vec::new();
     let mut budget = Budget::default();
@@ -151,7 +150,6 @@ fn objects(root: &Node, each: &mut impl FnMut(&Node)) {
         .for_each(|(_, item)| objects(item, each));
 }
 
-/// The entries of a mapping; none of anything else.
 fn entries(node: &Node) -> impl Iterator<Item = (&str, &Node)> {
     let entries = match &node.value {
         Value::Mapping(entries) => entries.as_slice(),
@@ -162,7 +160,6 @@ fn entries(node: &Node) -> impl Iterator<Item = (&str, &Node)> {
         .map(|(key, value)| (key.text.as_str(), value))
 }
 
-/// The items of a list with their numbers; none of anything else.
 fn items(node: &Node) -> impl Iterator<Item = (usize, &Node)> {
     let items = match &node.value {
         Value::Sequence(items) => items.as_slice(),

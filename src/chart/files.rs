@@ -58,7 +58,6 @@ pub fn render_below<T: Serialize>(
         .collect()
 }
 
-/// A file that is not what its template makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutOfStep {
     pub(crate) path: Utf8PathBuf,
@@ -70,7 +69,6 @@ pub struct OutOfStep {
     pub(crate) found: Option<String>,
 }
 
-/// Compares rendered files with those below a project's directory.
 pub fn compare(
     project: &Utf8Path,
     rendered: &BTreeMap<Utf8PathBuf, String>,

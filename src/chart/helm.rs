@@ -21,10 +21,8 @@ use rune_core::{
     fsx::{PathError, ScratchDirectory},
 };
 
-/// The most that is read of what Helm prints, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 
-/// The most that is kept of what Helm complains about, in bytes.
 const MAX_COMPLAINT_BYTES: u64 = 16 << 10;
 
 /// Release and namespace that charts are rendered for. Their images must not depend on either.
@@ -42,9 +40,14 @@ pub(crate) struct Helm {
     scratch: ScratchDirectory,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(NotFound: "set --helm to Helm 3 or 4")]
 pub(crate) enum HelmError {
     #[error("cannot start `{program}`")]
+    #[failure(kind: match .source.kind() {
+        std::io::ErrorKind::PermissionDenied => FailureKind::Access,
+        _ => FailureKind::NotFound,
+    })]
     Start {
         program: Utf8PathBuf,
         source: std::io::Error,
@@ -70,27 +73,6 @@ pub(crate) enum RenderFailure {
     NotText,
 }
 
-impl Failure for HelmError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Start { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                FailureKind::Access
-            }
-            Self::Start { .. } | Self::Unknown { .. } => FailureKind::NotFound,
-            Self::Path(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Path(error) => error.help(),
-            Self::Start { .. } | Self::Unknown { .. } => {
-                Some("set --helm to Helm 3 or 4".to_owned())
-            }
-        }
-    }
-}
-
 /// Whether a chart is rendered as for a first installation or as for an upgrade: templates may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RenderMode {
@@ -111,7 +93,6 @@ struct Ended {
 }
 
 impl Helm {
-    /// Checks whether a program is Helm 3 or 4.
     pub(crate) async fn find(program: &Utf8Path, time_limit: Duration) -> Result<Self, HelmError> {
         let scratch = ScratchDirectory::create()?;
         let mut helm = Self {

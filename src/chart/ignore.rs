@@ -95,7 +95,6 @@ impl Rule {
     }
 }
 
-/// A pattern in steps; nothing when it is malformed.
 fn tokens(pattern: &str) -> Option<Vec<Token>> {
     let mut tokens = Vec::new();
     let mut characters = pattern.chars().peekable();

@@ -17,7 +17,6 @@ use super::{ChartError, ChartVersion};
 /// Longest name and version together: the chart's files in a bundle are named after both.
 const MAX_NAME_AND_VERSION_BYTES: usize = 80;
 
-/// What `Chart.yaml` says. Fields in Helm's spelling; what is not said is empty.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChartMetadata {
@@ -25,7 +24,6 @@ pub struct ChartMetadata {
     pub(crate) api_version: String,
     pub(crate) name: String,
     pub version: ChartVersion,
-    /// The version of what the chart installs.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) app_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]

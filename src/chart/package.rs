@@ -16,9 +16,7 @@ const GZIP_UNKNOWN_SYSTEM: u8 = 255;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Package {
-    /// What its `Chart.yaml` says.
     pub metadata: ChartMetadata,
-    /// The bytes of the `.tgz`.
     pub bytes: Vec<u8>,
     /// The content of the `.prov` beside it, when it is signed for Helm.
     pub provenance: Option<Vec<u8>>,
@@ -26,7 +24,6 @@ pub struct Package {
     pub(crate) published: Option<ChartArtifact>,
 }
 
-/// Packs a chart, its subcharts included. `name` is what errors call it.
 pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
     let metadata = tree.metadata(name)?;
     let gzip = GzBuilder::new()
@@ -54,7 +51,6 @@ pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
     })
 }
 
-/// Adds a file, which errors call `shown`.
 fn append<W: std::io::Write>(
     archive: &mut tar::Builder<W>,
     chart: &str,

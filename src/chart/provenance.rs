@@ -12,11 +12,7 @@
 //! Source of the form: Helm, `pkg/provenance/sign.go`.
 
 use super::{ChartError, Package};
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    yaml,
-};
+use rune_core::{digest::Digest, failure::Failure, yaml};
 
 #[cfg(feature = "openpgp")]
 mod openpgp;
@@ -24,45 +20,27 @@ mod openpgp;
 #[cfg(feature = "openpgp")]
 pub use openpgp::ChartKey;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum ProvenanceError {
     #[error("this program was built without OpenPGP, which signs charts")]
+    #[failure(Usage: "build it with `cargo build --release --features openpgp`, or leave \
+        --chart-key out")]
     NotBuiltIn,
     #[error("it is not an armored OpenPGP private key{0}")]
+    #[failure(help: "write one with `gpg --armor --export-secret-keys KEY`")]
     NotAKey(String),
     #[error("no part of the key can sign: {0}")]
+    #[failure(help: "export the key, or a subkey that signs, where its secret part is")]
     CannotSign(&'static str),
     #[error("the passphrase is not the one of the key")]
+    #[failure(Access)]
     Passphrase,
     #[error("the chart cannot be signed: {0}")]
     Signing(String),
     #[error(transparent)]
+    #[failure(inner: None)]
     Chart(#[from] ChartError),
-}
-
-impl Failure for ProvenanceError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::NotBuiltIn => FailureKind::Usage,
-            Self::Passphrase => FailureKind::Access,
-            Self::Chart(error) => error.kind(),
-            _ => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::NotBuiltIn => {
-                "build it with `cargo build --release --features openpgp`, or leave --chart-key out"
-                    .to_owned()
-            }
-            Self::NotAKey(_) => "write one with `gpg --armor --export-secret-keys KEY`".to_owned(),
-            Self::CannotSign(_) => {
-                "export the key, or a subkey that signs, where its secret part is".to_owned()
-            }
-            _ => return None,
-        })
-    }
 }
 
 /// What is signed. No line ends with a blank, because signing in the clear would not see it.

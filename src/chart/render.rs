@@ -19,7 +19,6 @@ use super::{ChartError, TemplateError};
 /// Steps of the engine per template; the project's own need a few thousand.
 const FUEL: u64 = 1_000_000;
 
-/// A set of templates, parsed and ready.
 #[derive(Debug)]
 pub struct Renderer {
     environment: Environment<'static>,
@@ -54,7 +53,6 @@ impl Renderer {
         })
     }
 
-    /// The names of the templates, in byte order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.sources.keys().map(String::as_str)
     }

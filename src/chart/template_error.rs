@@ -90,7 +90,6 @@ fn undefined(source: &str, error: &minijinja::Error) -> Option<(String, Option<R
     ))
 }
 
-/// Line and column, both from 1, of a byte offset.
 fn place(source: &str, offset: usize) -> (usize, usize) {
     let before = source.get(..offset).unwrap_or(source);
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);

@@ -61,7 +61,6 @@ impl ChartTree {
         self.files.insert(path.into(), bytes.into());
     }
 
-    /// A file's bytes.
     pub fn get(&self, path: &str) -> Option<&[u8]> {
         self.files.get(Utf8Path::new(path)).map(Vec::as_slice)
     }
@@ -104,7 +103,6 @@ impl ChartTree {
         }
     }
 
-    /// All files, in byte order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&Utf8Path, &[u8])> {
         let mut files: Vec<_> = self
             .files

@@ -10,8 +10,7 @@ use rune_core::yaml::{self, Node, Value};
 /// Far above what values files have, aliases written out.
 const MAX_NODES: usize = 100_000;
 
-/// The keys that lead to something else than a mapping, in the form of `helm --set`. `path` only
-/// says where a mistake is. Fails when the text is not YAML; its values are not shown.
+/// In the form of `helm --set`. The values of a text that is not YAML are not shown.
 pub(crate) fn value_keys(path: &Utf8Path, text: &str) -> Result<BTreeSet<String>, ChartError> {
     let root = yaml::parse_rendered(path, text, MAX_NODES)?;
     let mut keys = BTreeSet::new();

@@ -85,7 +85,6 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Follows a reference into the schema's own definitions.
     fn resolved(&self, schema: &'t Json) -> Option<&'t Json> {
         match schema.get("$ref").and_then(Json::as_str) {
             Some(reference) => self.schema.pointer(reference.strip_prefix('#')?),

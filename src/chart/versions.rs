@@ -10,13 +10,8 @@ use std::{collections::BTreeMap, fmt};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{ChartError, ChartTree, ChartVersion};
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    fsx, yaml,
-};
+use rune_core::{digest::Digest, failure::Failure, fsx, yaml};
 
-/// The file, relative to the project.
 pub(crate) const RELEASED_VERSIONS: &str = "charts/versions.lock";
 
 /// Far above what it ever holds.
@@ -24,21 +19,20 @@ const MAX_BYTES: u64 = 1 << 20;
 
 const HEAD: &str = "# written by rune-bundle render --release; do not edit\n";
 
-/// The released versions of every chart, by the chart's directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ReleasedVersions(BTreeMap<Utf8PathBuf, BTreeMap<ChartVersion, Digest>>);
 
-/// A chart as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChartState {
     pub(crate) directory: Utf8PathBuf,
     pub(crate) version: ChartVersion,
-    /// The digest of its files.
     pub(crate) content: Digest,
 }
 
 /// Charts that changed although their version says that they did not.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Drift: "raise `version` in the chart's Chart.yaml, or its template, above every released \
+    one")]
 pub(crate) struct VersionsNotRaised {
     problems: Vec<String>,
 }
@@ -49,21 +43,7 @@ impl fmt::Display for VersionsNotRaised {
     }
 }
 
-impl Failure for VersionsNotRaised {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Drift
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "raise `version` in the chart's Chart.yaml, or its template, above every released one"
-                .to_owned(),
-        )
-    }
-}
-
 impl ChartState {
-    /// The state of a chart and of each of its unpacked subcharts.
     pub(crate) fn of(directory: &Utf8Path, tree: &ChartTree) -> Result<Vec<Self>, ChartError> {
         let mut states = Vec::new();
         for root in tree.chart_roots() {
@@ -95,7 +75,6 @@ fn content(chart: &ChartTree) -> Digest {
 }
 
 impl ReleasedVersions {
-    /// Reads the file of a project, which need not have one.
     pub(crate) fn read(project: &Utf8Path) -> Result<Self, ChartError> {
         let path = project.join(RELEASED_VERSIONS);
         if !fsx::exists(&path) {
@@ -136,7 +115,6 @@ impl ReleasedVersions {
         }
     }
 
-    /// The text of the file with these charts as released.
     pub(crate) fn with_release(mut self, charts: &[ChartState]) -> Result<String, ChartError> {
         for ChartState {
             directory,

@@ -55,7 +55,6 @@ enum Annotate {
     Gitlab,
 }
 
-/// Annotates what a verb says about a file and the files that belong to it.
 pub(super) struct Annotator {
     /// For whom, and the file that a failure without a line is shown at; nothing without
     /// --annotate.
@@ -69,7 +68,6 @@ enum Dialect {
 }
 
 impl Annotator {
-    /// Prints the outcome of a verb, and its annotations.
     pub(super) fn finish<R: Report>(
         self,
         printer: Printer,
@@ -114,8 +112,7 @@ impl Annotate {
     }
 }
 
-/// What is to be seen of an outcome. A failure that is about no line of a file is shown at the
-/// beginning of the file that the verb was about.
+/// A failure that is about no line of a file is shown at the beginning of the verb's file.
 fn remarks<R: Report>(file: &Utf8Path, outcome: &Result<R, CommandError>) -> Vec<Remark> {
     let error = match outcome {
         Ok(report) => return report.remarks(),
@@ -138,7 +135,6 @@ fn message(remark: &Remark) -> String {
     }
 }
 
-/// A path as it stands in a change.
 fn shown_path(path: &Utf8PathBuf) -> &str {
     path.as_str().strip_prefix("./").unwrap_or(path.as_str())
 }

@@ -48,7 +48,6 @@ use rune_core::{
     progress::Progress,
 };
 
-/// What `--version` says after the name: whoever reports an error copies it.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let openpgp = if cfg!(feature = "openpgp") {
         "with"
@@ -67,7 +66,8 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// Build, verify and install signed bundles for air-gapped environments.
 #[derive(Debug, Parser)]
-#[command(name = "rune-bundle", version, long_version = LONG_VERSION.as_str(), max_term_width = 100, after_long_help = GUIDE.exit_codes_text())]
+#[command(name = "rune-bundle", version, long_version = LONG_VERSION.as_str(), max_term_width = 100,
+    after_long_help = GUIDE.exit_codes_text())]
 pub struct RuneBundle {
     #[command(subcommand)]
     verb: Verb,

@@ -7,7 +7,6 @@ use rune_core::{
     failure::FailureKind,
 };
 
-/// The help of `rune-bundle`.
 pub const GUIDE: Guide = Guide {
     groups: GROUPS,
     examples: EXAMPLES,

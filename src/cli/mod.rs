@@ -16,7 +16,6 @@ use std::process::ExitCode;
 pub use bundle::RuneBundle;
 pub use guide::GUIDE;
 
-/// Runs `rune-bundle` on the arguments of the process.
 pub fn rune_bundle() -> ExitCode {
     bundle::main()
 }

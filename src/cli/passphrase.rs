@@ -23,61 +23,35 @@ use rustix::{
 use zeroize::Zeroizing;
 
 use crate::commands::bundle::Passphrase;
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    secret::Secret,
-};
+use rune_core::{command::CommandError, failure::Failure, secret::Secret};
 
 const VARIABLE: &str = "COSIGN_PASSWORD";
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 enum PassphraseError {
     #[error("no passphrase: {VARIABLE} is not set, and there is no terminal to ask at")]
+    #[failure(help: format!("put the passphrase into {VARIABLE}; an empty one must be set to the \
+        empty text"))]
     NoTerminal(#[source] io::Error),
     #[error("no password, and no terminal to ask at")]
+    #[failure(help: "give it on standard input: `--password-stdin < FILE`")]
     NoTerminalForPassword(#[source] io::Error),
     #[error("the passphrase is not UTF-8 text")]
+    #[failure(help: "give a passphrase in UTF-8")]
     NotText,
     #[error("the passphrase is empty")]
+    #[failure(help: format!("type one, or set {VARIABLE} to the empty text for a key without a \
+        passphrase"))]
     Empty,
     #[error("the two passphrases differ")]
+    #[failure(help: "run the same command again and type the same passphrase twice")]
     Mismatch,
     #[error("interrupted")]
+    #[failure(Interrupted)]
     Interrupted,
 }
 
-impl Failure for PassphraseError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Interrupted => FailureKind::Interrupted,
-            _ => FailureKind::Usage,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::NoTerminal(_) => {
-                format!(
-                    "put the passphrase into {VARIABLE}; an empty one must be set to the empty text"
-                )
-            }
-            Self::NoTerminalForPassword(_) => {
-                "give it on standard input: `--password-stdin < FILE`".to_owned()
-            }
-            Self::NotText => "give a passphrase in UTF-8".to_owned(),
-            Self::Empty => format!(
-                "type one, or set {VARIABLE} to the empty text for a key without a passphrase"
-            ),
-            Self::Mismatch => {
-                "run the same command again and type the same passphrase twice".to_owned()
-            }
-            Self::Interrupted => return None,
-        })
-    }
-}
-
-/// The passphrase of a key that exists.
 pub(super) fn existing(key: &Utf8Path, attempt: u8) -> Result<Passphrase, CommandError> {
     if let Some(secret) = from_environment()? {
         return Ok(Passphrase {
@@ -111,7 +85,6 @@ pub(super) fn new() -> Result<Secret, CommandError> {
     Ok(passphrase)
 }
 
-/// The password of a user at a registry, typed at the terminal.
 pub(super) fn of_user(user: &str, registry: &str) -> Result<Secret, CommandError> {
     Ok(
         ask(&format!("Password of {user} at {registry}: ")).map_err(|error| match error {

@@ -56,7 +56,8 @@ pub(super) struct NamedRegistryArgs {
     access: AccessArgs,
     /// Use plain HTTP for this host, or without a host for the registry of the command; may be
     /// repeated
-    #[arg(long, value_name = "HOST", value_parser = plain_host_or_own, num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(long, value_name = "HOST", value_parser = plain_host_or_own, num_args = 0..=1,
+        require_equals = true, default_missing_value = "")]
     plain_http: Vec<String>,
 }
 
@@ -170,7 +171,6 @@ fn online(config: ClientConfig) -> ClientConfig {
     }
 }
 
-/// The value of `--plain-http` is not a host.
 #[derive(Debug, thiserror::Error)]
 #[error("expected a host such as registry.lan:5000, without a repository")]
 struct PlainHostError;
@@ -183,7 +183,6 @@ fn plain_host_or_own(text: &str) -> Result<String, PlainHostError> {
     plain_host(text)
 }
 
-/// A host as it stands in references; people also write it as a URL.
 fn plain_host(text: &str) -> Result<String, PlainHostError> {
     let host = text
         .strip_prefix("http://")

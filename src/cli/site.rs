@@ -28,10 +28,8 @@ pub(super) struct SiteArgs {
     site: Option<Utf8PathBuf>,
 }
 
-/// What environment and site file say.
 #[derive(Debug, Default)]
 pub(super) struct Site {
-    /// Where the site file is.
     path: Utf8PathBuf,
     file: SiteFile,
 }
@@ -44,7 +42,6 @@ pub(super) struct ReceiptDirectory {
 }
 
 impl Site {
-    /// Reads the site file, if there is one.
     pub(super) fn load(args: &SiteArgs) -> Result<Self, CommandError> {
         let path = args.site.clone().or_else(|| path_in("RUNE_BUNDLE_SITE"));
         let path = match path {
@@ -58,7 +55,6 @@ impl Site {
         })
     }
 
-    /// The trust file, when no option says what is trusted.
     pub(super) fn trust(&self) -> (Option<Utf8PathBuf>, Origin) {
         const VARIABLE: &str = "RUNE_BUNDLE_TRUST";
         match (path_in(VARIABLE), &self.file.trust) {
@@ -68,14 +64,12 @@ impl Site {
         }
     }
 
-    /// The registry of the site.
     pub(super) fn registry(&self, option: Option<String>) -> Option<String> {
         option
             .or_else(|| variable("RUNE_BUNDLE_REGISTRY"))
             .or_else(|| self.file.registry.clone())
     }
 
-    /// CA certificates.
     pub(super) fn ca_files(&self, options: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
         if !options.is_empty() {
             return options;
@@ -86,14 +80,12 @@ impl Site {
             .collect()
     }
 
-    /// The file with credentials.
     pub(super) fn authfile(&self, option: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
         option
             .or_else(|| path_in("RUNE_BUNDLE_AUTHFILE"))
             .or_else(|| self.file.authfile.clone())
     }
 
-    /// The namespace of a release.
     pub(super) fn namespace(&self, option: Option<String>) -> Option<String> {
         option
             .or_else(|| variable("RUNE_BUNDLE_NAMESPACE"))
@@ -124,7 +116,6 @@ pub(super) fn verified_files() -> Option<VerifiedFiles> {
     })
 }
 
-/// The time by the clock of the machine.
 pub(super) fn now() -> SystemTime {
     SystemTime::now()
 }
@@ -146,7 +137,6 @@ fn state_home() -> Option<Utf8PathBuf> {
     path_in("XDG_STATE_HOME").filter(|path| path.is_absolute())
 }
 
-/// A variable that says something.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -50,7 +50,6 @@ pub(crate) struct ContainerdOptions {
 /// What containerd has under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContentStatus {
-    /// The digest of the image index or manifest, as text.
     pub(crate) digest: String,
     /// Whether everything is there that this machine needs of it, and unpacked.
     pub(crate) is_complete: bool,
@@ -180,7 +179,6 @@ impl Containerd {
         self.check(DOING, child.wait(), stderr)
     }
 
-    /// Lets containerd import an archive for a platform, and unpack it.
     pub(crate) fn import(&self, platform: &Platform) -> Result<Import<'_>, ContainerdError> {
         let platform = platform.to_string();
         let mut command = self.ctr(&["images", "import", "--platform", &platform, "-"]);
@@ -243,7 +241,6 @@ impl fmt::Display for Containerd {
     }
 }
 
-/// An archive on its way into containerd.
 pub(crate) struct Import<'a> {
     containerd: &'a Containerd,
     child: Child,

@@ -72,13 +72,11 @@ fn tree(view: &BundleView, chart: &ChartRecord) -> Result<ChartTree, DiffError> 
     )?)
 }
 
-/// What `Chart.yaml` says; nothing when it cannot be compared.
 fn metadata(old: &ChartTree, new: &ChartTree) -> Option<Vec<Difference>> {
     let paths = |tree: &ChartTree| values::paths("Chart.yaml", tree.get("Chart.yaml")?);
     Some(values::differences(&paths(old)?, &paths(new)?))
 }
 
-/// The paths of both charts, in byte order.
 fn paths(old: &ChartTree, new: &ChartTree) -> Vec<Utf8PathBuf> {
     let files = |tree: &ChartTree| {
         tree.iter()

@@ -33,7 +33,6 @@ pub(crate) struct Carry {
     pub(crate) total_bytes: u64,
 }
 
-/// Blobs by digest, each once.
 fn contents(index: &BundleIndex) -> BTreeMap<Digest, u64> {
     index
         .entries
@@ -63,7 +62,6 @@ fn entry<'a>(index: &'a BundleIndex, path: Option<&EntryName>) -> Option<&'a Ent
     index.entries.iter().find(|entry| path == Some(&entry.path))
 }
 
-/// What became of an entry that may have another name in each bundle.
 fn file(old: Option<&EntryRecord>, new: Option<&EntryRecord>) -> Option<FileDiff> {
     let change = Change::between(
         old.map(|entry| &entry.sha256),
@@ -78,7 +76,6 @@ fn file(old: Option<&EntryRecord>, new: Option<&EntryRecord>) -> Option<FileDiff
     })
 }
 
-/// The migrations, by the version that they reach.
 pub(super) fn migrations(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> {
     let files = |index: &BundleIndex| {
         index

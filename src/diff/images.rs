@@ -53,7 +53,6 @@ pub(crate) enum PlatformState {
     Carried,
 }
 
-/// The layers of the included platforms of an image, each distinct one once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Layers {
@@ -66,7 +65,6 @@ pub(crate) struct Layers {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Tally {
     pub(crate) count: usize,
-    /// Their bytes as they are included.
     pub(crate) bytes: u64,
 }
 
@@ -189,7 +187,6 @@ fn platforms<'a>(
     changed.collect()
 }
 
-/// The distinct layers of what is included of an image.
 fn layers(view: &BundleView, image: Option<&ImageRecord>) -> BTreeMap<Digest, u64> {
     let manifests = image.into_iter().flat_map(|image| &image.manifests);
     let layers = manifests

@@ -38,33 +38,26 @@ pub(crate) struct Diff {
     /// What the bundles say about themselves: name, version, tool, schema version and so on.
     pub(crate) bundle: Vec<Difference>,
     pub(crate) signers: ListDiff,
-    /// What the policy denies and a waiver lets through, one sentence each.
     pub(crate) waivers: ListDiff,
     /// What the charts need in some profile and was left out with its component, one sentence each.
     pub(crate) left_out: ListDiff,
-    /// What the policy let through when the charts were checked, one sentence each.
     pub(crate) exceptions: ListDiff,
     pub(crate) images: Vec<ImageDiff>,
     pub(crate) artifacts: Vec<ImageDiff>,
     pub(crate) charts: Vec<ChartDiff>,
     /// The profiles that changed, with the names of their values files.
     pub(crate) profiles: Vec<Difference>,
-    /// What is installed together, when that changed, by the name of the release.
     pub(crate) releases: Vec<Difference>,
-    /// How namespaces are created, when that changed.
     pub(crate) namespaces: Vec<Difference>,
     pub(crate) values: Vec<ValuesDiff>,
     /// The migrations that changed. One that exists should not.
     pub(crate) migrations: Vec<FileDiff>,
     pub(crate) programs: Vec<FileDiff>,
-    /// Where charts, programs and files come from, when that changed, by entry.
     pub(crate) origins: Vec<Difference>,
     pub(crate) files: Vec<FileDiff>,
-    /// What has to be transferred to where the old bundle is.
     pub(crate) carry: Carry,
 }
 
-/// One thing that was something else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Difference {
     /// What it is about: a property, or a path in a file.
@@ -78,9 +71,7 @@ pub(crate) struct Difference {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Change {
-    /// The old bundle does not have it.
     Added,
-    /// The new bundle does not have it.
     Removed,
     /// Both have it, and it is not the same.
     Changed,

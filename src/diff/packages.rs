@@ -24,7 +24,6 @@ const ROOT: &str = "SPDXRef-DocumentRoot";
 pub(crate) struct PackagesDiff {
     pub(crate) platforms: Vec<String>,
     pub(crate) known: bool,
-    /// Why it is not known.
     pub(crate) why: Option<String>,
     /// The packages with their versions; several versions of one package are separated by commas.
     pub(crate) differences: Vec<Difference>,
@@ -113,7 +112,6 @@ pub(crate) fn has_package_list(
     Ok(packages(view, image, manifest)?.is_some())
 }
 
-/// The packages of a manifest; nothing when the bundle has no list of them.
 fn packages(
     view: &BundleView,
     image: &ImageRecord,

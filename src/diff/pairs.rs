@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-/// An item of the old list, one of the new, or both.
 pub(super) type Pair<'a, T> = (Option<&'a T>, Option<&'a T>);
 
 /// Pairs the items of two lists by a key, in the order of the keys. Items of the same key pair in

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::Difference;
 use crate::bundle::BundleIndex;
 
-/// The releases that changed, and their order when that did.
 pub(super) fn between(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
     let names = |index: &BundleIndex| -> Vec<String> {
         let releases = index.releases.iter();

@@ -18,7 +18,6 @@ pub(crate) struct Side {
     pub(crate) version: String,
     pub(crate) digest: Digest,
     pub(crate) bytes: u64,
-    /// Whether a trusted key or digest authenticates it.
     pub(crate) verified: bool,
     /// Who signed, by name if there is one and key; of an unverified bundle, what the signatures
     /// claim.
@@ -45,7 +44,6 @@ impl Side {
     }
 }
 
-/// What the indexes say about the bundles as a whole.
 pub(super) fn between(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
     let facts = |index: &BundleIndex| {
         [
@@ -90,7 +88,6 @@ pub(super) fn between(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
         .collect()
 }
 
-/// Where entries come from, when that changed.
 pub(super) fn origins(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
     let paths: BTreeSet<&EntryName> = old.origins.keys().chain(new.origins.keys()).collect();
     let origin = |index: &BundleIndex, path: &EntryName| index.origins.get(path).cloned();

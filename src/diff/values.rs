@@ -32,7 +32,6 @@ pub(crate) struct ValuesDiff {
     pub(crate) note: Option<String>,
 }
 
-/// The profiles that changed, with their charts and the names of their values files.
 pub(super) fn profiles(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
     let files = |profile: Option<&ProfileRecord>| {
         profile.map(|profile| {
@@ -109,7 +108,6 @@ pub(super) fn file(
     })
 }
 
-/// A value as it is compared, and as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Leaf {
     exact: String,
@@ -253,7 +251,6 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::file;
 
-    /// The differences of two texts, `path: old -> new`.
     fn changed(old: &str, new: &str) -> Vec<String> {
         let diff = file(
             "x.yaml",

@@ -83,7 +83,6 @@ impl AdvisoryStatement {
     }
 }
 
-/// A text that is not empty, at a JSON pointer; `place` says where the value itself is.
 fn text<'v>(value: &'v Value, pointer: &str, place: &str) -> Result<&'v str, AdvisoryError> {
     let found = value.pointer(pointer).and_then(Value::as_str);
     found
@@ -91,7 +90,6 @@ fn text<'v>(value: &'v Value, pointer: &str, place: &str) -> Result<&'v str, Adv
         .ok_or_else(|| AdvisoryError::Field(format!("{place}{pointer}")))
 }
 
-/// A list that is not empty.
 fn list<'v>(value: &'v Value, pointer: &str, place: &str) -> Result<&'v [Value], AdvisoryError> {
     let found = value.pointer(pointer).and_then(Value::as_array);
     found
@@ -100,7 +98,6 @@ fn list<'v>(value: &'v Value, pointer: &str, place: &str) -> Result<&'v [Value],
         .ok_or_else(|| AdvisoryError::Field(format!("{place}{pointer}")))
 }
 
-/// A list that may be missing.
 fn items<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     let found = value.pointer(pointer).and_then(Value::as_array);
     found.map(Vec::as_slice).unwrap_or_default()

@@ -38,7 +38,6 @@ const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 const PROMISED: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
 const TIMESTAMPED: &str = "application/vnd.dev.sigstore.bundle+json;version=0.2";
 
-/// The trusted CAs, logs and TSAs.
 #[derive(Clone)]
 pub(crate) struct TrustedRoot {
     digest: Digest,
@@ -59,15 +58,11 @@ pub(crate) struct Signer {
     pub(crate) subject: String,
     /// When it was signed at the latest, in seconds since 1970.
     pub(crate) seconds: i64,
-    /// The same in RFC 3339.
     pub(crate) time: String,
 }
 
 impl TrustedRoot {
     /// Reads a trusted root of Sigstore (`trusted_root.json`).
-    ///
-    /// # Errors
-    /// When it is not a trusted root, or names no CA.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         provider::install();
         let root = sigstore_verify::trust_root::TrustedRoot::from_json(text)
@@ -126,7 +121,6 @@ impl Certified {
         (!by_key).then(|| Self::parse(&String::from_utf8_lossy(bytes)))
     }
 
-    /// What the annotations of simple signing have, if there is a certificate among them.
     pub(super) fn in_annotations(
         annotations: &BTreeMap<String, String>,
         signature: &str,

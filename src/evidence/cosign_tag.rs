@@ -24,7 +24,6 @@ impl CosignTag {
         Self::ALL.into_iter().find(|kind| kind.suffix() == suffix)
     }
 
-    /// Whether a tag is one of those for an image.
     pub(crate) fn is_for(tag: &str, image: Digest) -> bool {
         Self::parse(tag).is_some_and(|kind| kind.of(image) == tag)
     }

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{canonical_json::CanonicalJsonError, oci::Descriptor, sign::SlotSignature};
 
-/// What is signed about one manifest.
 #[derive(Debug, Clone)]
 pub(crate) struct ImagePayload {
     subject: Descriptor,
@@ -33,12 +32,10 @@ impl ImagePayload {
         &self.subject
     }
 
-    /// The bytes that a key signs.
     pub(crate) fn message(&self) -> Vec<u8> {
         self.statement.message()
     }
 
-    /// What files about it are called, without an ending.
     pub(crate) fn file_stem(&self) -> String {
         format!("sha256-{}", self.subject.digest.hex())
     }

@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::CosignTag;
 use rune_core::digest::Digest;
 
-/// The predicate types of SBOMs, without a version.
 const PREDICATES: [(&str, SbomFormat); 2] = [
     ("https://spdx.dev/Document", SbomFormat::Spdx),
     ("https://cyclonedx.org/bom", SbomFormat::CycloneDx),
@@ -45,7 +44,6 @@ pub(crate) enum SbomSource {
     Tag,
 }
 
-/// An SBOM that comes with an image. Nobody has read or verified it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct FoundSbom {
     pub(crate) source: SbomSource,

@@ -21,7 +21,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// The type of a layer that says which image was signed.
 pub(super) const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 
 /// The predicate type by which a statement says that it is a signature.
@@ -33,10 +32,8 @@ const SIMPLE_SIGNING_KIND: &str = "cosign container image signature";
 /// A statement that is a signature has a few kilobytes; what is larger says something else.
 const MAX_STATEMENT_BYTES: u64 = 256 << 10;
 
-/// A signature that says it is of an image, not verified yet.
 #[derive(Debug, Clone)]
 pub struct ImageSignature {
-    /// The images that the signed bytes name.
     images: Vec<Digest>,
     message: Vec<u8>,
     signature: ForeignSignature,
@@ -45,7 +42,6 @@ pub struct ImageSignature {
 }
 
 impl ImageSignature {
-    /// Whether the signed bytes name this image.
     pub(crate) fn is_of(&self, image: Digest) -> bool {
         self.images.contains(&image)
     }
@@ -59,9 +55,6 @@ impl ImageSignature {
     }
 
     /// Who signed this image, by a certificate; nothing for a signature without one.
-    ///
-    /// # Errors
-    /// When certificate, log entry, timestamp or signature do not verify, or cannot be verified.
     pub(crate) fn signer(
         &self,
         image: Digest,

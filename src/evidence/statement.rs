@@ -19,7 +19,6 @@ const IN_TOTO: &str = "application/vnd.in-toto+json";
 const STATEMENT_V1: &str = "https://in-toto.io/Statement/v1";
 const STATEMENTS: [&str; 2] = ["https://in-toto.io/Statement/v0.1", STATEMENT_V1];
 
-/// A statement that is to be signed.
 #[derive(Debug, Clone)]
 pub(crate) struct UnsignedStatement(Vec<u8>);
 
@@ -27,7 +26,6 @@ pub(crate) struct UnsignedStatement(Vec<u8>);
 #[derive(Debug)]
 pub(crate) struct SignedStatement {
     pub(crate) predicate_type: String,
-    /// What it is about.
     pub(crate) subjects: Vec<Digest>,
     pub(super) message: Vec<u8>,
     pub(super) signatures: Vec<ForeignSignature>,
@@ -57,7 +55,6 @@ impl UnsignedStatement {
         canonical_json::to_bytes(&statement).map(Self)
     }
 
-    /// The bytes that a key signs.
     pub(crate) fn message(&self) -> Vec<u8> {
         authenticated(IN_TOTO, &self.0)
     }
@@ -174,7 +171,6 @@ impl SignedStatement {
         })
     }
 
-    /// Whether a signature of it is by this key.
     pub(crate) fn is_by(&self, key: &PublicKey) -> bool {
         let mut signatures = self.signatures.iter();
         signatures.any(|signature| signature.check(key, &self.message).is_ok())

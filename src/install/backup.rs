@@ -7,56 +7,29 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 
 use super::{Cluster, ClusterError};
-use rune_core::{
-    failure::{Failure, FailureKind},
-    interrupt::Interrupt,
-    progress::Progress,
-};
+use rune_core::{failure::Failure, interrupt::Interrupt, progress::Progress};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum BackupError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(
         "release {release} in namespace {namespace} has no CronJob for backups, or more than one"
     )]
+    #[failure(NotFound: "turn backups on with postgres.backup.enabled, or make one by hand with \
+        `rune-db backup` and leave --backup-first out")]
     NoSchedule { release: String, namespace: String },
     #[error("the backup failed: {reason}; nothing was changed")]
+    #[failure(Rollout: "`kubectl logs job/{job}` says more")]
     Failed { reason: String, job: String },
     #[error("the backup was not done after {} seconds; nothing was changed", .patience.as_secs())]
+    #[failure(Rollout: "`kubectl logs job/{job}` says more")]
     TimeLimit { patience: Duration, job: String },
     #[error("interrupted while the backup job {job} was running; nothing was changed")]
+    #[failure(Interrupted: "run the same command again; it makes a backup of its own")]
     Interrupted { job: String },
-}
-
-impl Failure for BackupError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Cluster(error) => error.kind(),
-            Self::NoSchedule { .. } => FailureKind::NotFound,
-            Self::Failed { .. } | Self::TimeLimit { .. } => FailureKind::Rollout,
-            Self::Interrupted { .. } => FailureKind::Interrupted,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Cluster(error) => return error.help(),
-            Self::NoSchedule { .. } => {
-                "turn backups on with postgres.backup.enabled, or make one by hand with `rune-db \
-                 backup` and leave --backup-first out"
-                    .to_owned()
-            }
-            Self::Failed { job, .. } | Self::TimeLimit { job, .. } => {
-                format!("`kubectl logs job/{job}` says more")
-            }
-            Self::Interrupted { .. } => {
-                "run the same command again; it makes a backup of its own".to_owned()
-            }
-        })
-    }
 }
 
 /// Makes a backup with the release's own job and waits for it. Gives the name of the job.
@@ -114,7 +87,9 @@ pub(crate) async fn back_up(
         }
     };
     tokio::select! {
-        done = tokio::time::timeout(patience, wait) => done.unwrap_or_else(|_| Err(BackupError::TimeLimit { patience, job: job.clone() })),
+        done = tokio::time::timeout(patience,
+            wait) => done.unwrap_or_else(|_| Err(BackupError::TimeLimit { patience,
+            job: job.clone() })),
         () = interrupt.asked() => Err(BackupError::Interrupted { job: job.clone() }),
     }
 }
@@ -144,7 +119,6 @@ fn job_of(schedule: CronJob, purpose: &str) -> Job {
     }
 }
 
-/// How a job ended; nothing while it has not.
 fn verdict(job: &Job) -> Option<Result<(), String>> {
     let conditions = job
         .status

@@ -49,7 +49,8 @@ pub(crate) enum Verdict {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the cluster lacks {}:{}", count(.0.len()), .0.iter().map(|check| format!("\n  {check}")).collect::<String>())]
+#[error("the cluster lacks {}:{}", count(.0.len()),
+    .0.iter().map(|check| format!("\n  {check}")).collect::<String>())]
 pub(crate) struct Problems(Vec<Check>);
 
 fn count(problems: usize) -> String {
@@ -159,7 +160,6 @@ impl Verdict {
     }
 }
 
-/// Checks everything but rights, which come first.
 pub(crate) async fn check_cluster(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
     let mut checks: Vec<Check> = kubernetes(cluster, demands.kube_version)
         .into_iter()

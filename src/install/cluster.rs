@@ -15,9 +15,7 @@ use rune_core::{
     fsx,
 };
 
-/// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Default)]
@@ -25,7 +23,6 @@ pub(crate) struct ClusterOptions {
     /// Files with clusters and credentials, as `KUBECONFIG` lists them; none means the account of
     /// the pod that this runs in.
     pub(crate) kubeconfigs: Vec<Utf8PathBuf>,
-    /// The context; without one, the current context.
     pub(crate) context: Option<String>,
     /// The namespace; without one, that of the context.
     pub(crate) namespace: Option<String>,
@@ -40,25 +37,34 @@ pub(crate) struct Cluster {
     id: Option<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum ClusterError {
     #[error("there is no kubeconfig, and this is not a pod of a cluster")]
+    #[failure(NotFound: "name one with --kubeconfig or KUBECONFIG")]
     Nowhere,
     #[error("the kubeconfig cannot be used: {0}")]
+    #[failure(Input: "`kubectl config view` shows what it says; --context chooses among its \
+        contexts")]
     Kubeconfig(String),
     #[error("there is no kubeconfig `{0}`")]
+    #[failure(NotFound: "check the path")]
     Missing(Utf8PathBuf),
     #[error(
         "the kubeconfig reaches the cluster through the proxy `{0}`, which this program does not"
     )]
+    #[failure(Input: "run this where the API server can be reached directly, or in a pod of the \
+        cluster")]
     Proxy(String),
     #[error("cannot {doing}: the API server at {address} does not answer: {reason}")]
+    #[failure(Network: "check the address in the kubeconfig, and whether it can be \
+        reached from here")]
     Unreachable {
         doing: String,
         address: String,
         reason: String,
     },
     #[error("cannot {doing}: the API server says {code}: {message}")]
+    #[failure(kind: refusal(*.code).0, help: refusal(*.code).1)]
     Refused {
         doing: String,
         code: u16,
@@ -66,53 +72,24 @@ pub(crate) enum ClusterError {
     },
 }
 
-impl Failure for ClusterError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Nowhere | Self::Missing(_) | Self::Refused { code: 404, .. } => {
-                FailureKind::NotFound
-            }
-            Self::Kubeconfig(_)
-            | Self::Proxy(_)
-            | Self::Refused {
-                code: 400 | 422, ..
-            } => FailureKind::Input,
-            Self::Refused {
-                code: 401 | 403, ..
-            } => FailureKind::Access,
-            Self::Refused { code: 409, .. } => FailureKind::Conflict,
-            Self::Unreachable { .. } | Self::Refused { .. } => FailureKind::Network,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            match self {
-                Self::Nowhere => "name one with --kubeconfig or KUBECONFIG",
-                Self::Missing(_) => "check the path",
-                Self::Kubeconfig(_) => {
-                    "`kubectl config view` shows what it says; --context chooses among its contexts"
-                }
-                Self::Proxy(_) => {
-                    "run this where the API server can be reached directly, or in a pod of the \
-                     cluster"
-                }
-                Self::Unreachable { .. } => {
-                    "check the address in the kubeconfig, and whether it can be reached from here"
-                }
-                Self::Refused { code: 401, .. } => {
-                    "the credentials in the kubeconfig are unknown to the cluster, or have run out"
-                }
-                Self::Refused { code: 403, .. } => {
-                    "ask for the right, or use another context with --context"
-                }
-                Self::Refused { code: 409, .. } => {
-                    "somebody else changed it at the same time; run the command again"
-                }
-                Self::Refused { .. } => return None,
-            }
-            .to_owned(),
-        )
+/// What an HTTP status of the API server means.
+const fn refusal(code: u16) -> (FailureKind, Option<&'static str>) {
+    match code {
+        400 | 422 => (FailureKind::Input, None),
+        401 => (
+            FailureKind::Access,
+            Some("the credentials in the kubeconfig are unknown to the cluster, or have run out"),
+        ),
+        403 => (
+            FailureKind::Access,
+            Some("ask for the right, or use another context with --context"),
+        ),
+        404 => (FailureKind::NotFound, None),
+        409 => (
+            FailureKind::Conflict,
+            Some("somebody else changed it at the same time; run the command again"),
+        ),
+        _ => (FailureKind::Network, None),
     }
 }
 
@@ -208,7 +185,6 @@ impl Cluster {
         Api::namespaced(self.client(), &self.namespace)
     }
 
-    /// What the API server answers to a GET of a path, as it comes.
     pub(crate) async fn get(&self, doing: &str, path: &str) -> Result<Vec<u8>, ClusterError> {
         let refused = |code: u16, message: String| ClusterError::Refused {
             doing: doing.to_owned(),
@@ -322,7 +298,6 @@ fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
     cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
 }
 
-/// A version as clusters give it, `v1.33.1+k3s1`; what cannot be read is version 0.
 fn version(text: &str) -> semver::Version {
     semver::Version::parse(text.trim_start_matches('v'))
         .unwrap_or_else(|_| semver::Version::new(0, 0, 0))

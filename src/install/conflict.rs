@@ -2,31 +2,33 @@
 
 use semver::Version;
 
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
-/// A bundle must not be installed over what is there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
+#[failure(Conflict)]
 pub enum Conflict {
     #[error("{version} of {bundle} is older than {current}, which {}", how(*.is_attempt))]
+    #[failure(help: "an older RUNE may not know the schema of the database; with a backup at hand, \
+        --allow-downgrade does it")]
     Downgrade {
         bundle: String,
         version: Version,
         current: Version,
-        /// Whether that one was only begun.
         is_attempt: bool,
     },
-    #[error("{bundle} {version} {} with the bundle digest {current}, and this file has {digest}", how(*.is_attempt))]
+    #[error("{bundle} {version} {} with the bundle digest {current}, and this file has {digest}",
+        how(*.is_attempt))]
+    #[failure(help: "two different bundles must not have one version: ask whoever made them which \
+        is right; a rebuilt one needs a version of its own")]
     OtherDigest {
         bundle: String,
         version: Version,
-        /// The present digest.
         current: String,
-        /// The digest of the file.
         digest: String,
-        /// Whether that one was only begun.
         is_attempt: bool,
     },
     #[error("the release is of the bundle {current}, not of {bundle}")]
+    #[failure(help: "give this one a release of its own with --release")]
     OtherBundle { bundle: String, current: String },
 }
 
@@ -35,28 +37,5 @@ fn how(is_attempt: bool) -> &'static str {
         "was begun to be installed and not finished"
     } else {
         "is installed"
-    }
-}
-
-impl Failure for Conflict {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Conflict
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            match self {
-                Self::Downgrade { .. } => {
-                    "an older RUNE may not know the schema of the database; with a backup at \
-                     hand, --allow-downgrade does it"
-                }
-                Self::OtherDigest { .. } => {
-                    "two different bundles must not have one version: ask whoever made them which \
-                     is right; a rebuilt one needs a version of its own"
-                }
-                Self::OtherBundle { .. } => "give this one a release of its own with --release",
-            }
-            .to_owned(),
-        )
     }
 }

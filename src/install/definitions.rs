@@ -37,7 +37,6 @@ pub(crate) struct Definitions {
     pub(crate) versions: BTreeMap<String, Vec<String>>,
 }
 
-/// Finds out what applying definitions would change, and what would be lost.
 pub(crate) async fn plan_definitions(
     cluster: &Cluster,
     definitions: &[&Object],
@@ -145,7 +144,6 @@ impl Definitions {
         Ok(())
     }
 
-    /// Applies what was planned.
     pub(crate) async fn apply(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         for (definition, from_helm) in &self.apply {
             let name = text(definition, "/metadata/name");
@@ -222,7 +220,6 @@ fn manager(message: &str) -> &str {
     message.split('"').nth(1).unwrap_or_default()
 }
 
-/// Removes a field, `.spec.a.b`.
 fn remove(definition: &mut Value, field: &str) {
     let mut names: Vec<&str> = field.trim_start_matches('.').split('.').collect();
     let last = names.pop().unwrap_or_default();

@@ -14,12 +14,10 @@ pub(super) const MAX_PATHS: usize = 12;
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Change {
     Added,
-    /// It is removed, unless its chart says that it is to be kept.
     Removed,
     Changed,
 }
 
-/// An object that an installation would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ObjectChange {
     /// `Kind/name`.

@@ -9,7 +9,6 @@ use super::{
     parse_objects, rollout, running,
 };
 
-/// Something that is not as it was installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Drift {
     pub(crate) about: DriftKind,
@@ -48,7 +47,6 @@ impl DriftKind {
     }
 }
 
-/// What Helm has done to the release since it was installed.
 pub(super) async fn of_release(
     helm: &ReleaseHelm,
     installed: &Installed,

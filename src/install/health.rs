@@ -28,7 +28,6 @@ pub(crate) enum WorkloadState {
     Ready,
     /// Too few of its pods are ready, or not of the newest template.
     NotReady,
-    /// The cluster does not have it.
     Missing,
 }
 

@@ -68,7 +68,6 @@ pub(crate) struct ReleaseHelm {
     interrupt: Interrupt,
 }
 
-/// A revision of the release, as Helm remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Revision {
     #[serde(rename = "revision")]
@@ -79,7 +78,6 @@ pub(crate) struct Revision {
     pub(crate) chart: String,
 }
 
-/// How a call of Helm ended.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) is_success: bool,
@@ -127,7 +125,6 @@ impl ReleaseHelm {
         &self.interrupt
     }
 
-    /// Writes a file that Helm is to read; it goes with this value.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<Utf8PathBuf, InstallError> {
         Ok(self.scratch.write(name, bytes)?)
     }
@@ -199,7 +196,6 @@ impl ReleaseHelm {
         Ok(format!("{manifest}\n---\n{hooks}"))
     }
 
-    /// The values that a revision was installed with, beside those of its chart.
     pub(crate) async fn values(&self, revision: u64) -> Result<serde_json::Value, InstallError> {
         let doing = "say with which values the release was installed";
         let number = revision.to_string();

@@ -5,7 +5,6 @@ use super::{
     Revision, Workload, WorkloadState, ask_schema, drift, health, parse_objects, pods, rollout,
 };
 
-/// A release as it is now.
 #[derive(Debug, Clone)]
 pub(crate) struct Inspection {
     /// The revision that Helm has deployed, if any.
@@ -86,7 +85,6 @@ fn drift_of_schema(record: &InstallRecord, schema: Option<&DatabaseSchema>) -> O
     Some(Drift::new(DriftKind::Schema, what))
 }
 
-/// The objects that Helm has deployed for a release.
 pub(crate) async fn deployed_objects(
     helm: &ReleaseHelm,
     history: &[Revision],

@@ -17,12 +17,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Cluster, ClusterError, Conflict, RunningImages};
 use crate::canonical_json;
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
-/// The name of this program, as labels have it.
 pub(super) const PROGRAM: &str = "rune-bundle";
 /// The key under which it says what is installed.
 const INSTALLED: &str = "installed.json";
@@ -82,7 +78,6 @@ pub(crate) struct Attempt {
     pub(crate) bundle: String,
     pub(crate) version: Version,
     pub(crate) digest: Digest,
-    /// The schema version that its migrations reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schema_version: Option<u32>,
     /// The revision that runs again when it fails, 0 when nothing did.
@@ -95,45 +90,26 @@ pub(crate) struct InstallRecord {
     pub(crate) installed: Option<Installed>,
     /// What is being installed, or was when somebody was cut off.
     pub(crate) attempt: Option<Attempt>,
-    /// What was installed before, the last first.
     pub(crate) earlier: Vec<Installed>,
-    /// What was rolled back last.
     pub(crate) left: Option<Installed>,
     /// By which the API server knows that nobody else has written it meanwhile.
     resource_version: Option<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum InstallRecordError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(
         "the ConfigMap `{name}` in namespace {namespace} is not as this program writes it: {reason}"
     )]
+    #[failure(Input: "a newer rune-bundle may have written it: use that one; or find out who \
+        changed it")]
     Foreign {
         name: String,
         namespace: String,
         reason: String,
     },
-}
-
-impl Failure for InstallRecordError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Cluster(error) => error.kind(),
-            Self::Foreign { .. } => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Cluster(error) => error.help(),
-            Self::Foreign { .. } => Some(
-                "a newer rune-bundle may have written it: use that one; or find out who changed it"
-                    .to_owned(),
-            ),
-        }
-    }
 }
 
 /// What a bundle is to what is installed.
@@ -148,12 +124,10 @@ pub(crate) enum InstallKind {
 }
 
 impl InstallRecord {
-    /// The name of the `ConfigMap`.
     pub(crate) fn name(release: &str) -> String {
         format!("{PROGRAM}.{release}")
     }
 
-    /// Reads what is kept about a release; nothing when there is nothing.
     pub(crate) async fn read(cluster: &Cluster, release: &str) -> Result<Self, InstallRecordError> {
         let name = Self::name(release);
         let doing = format!("read what is installed from the ConfigMap `{name}`");
@@ -346,8 +320,7 @@ impl InstallRecord {
         })
     }
 
-    /// Writes it, unless somebody else has written it since it was read. Fails when somebody else
-    /// has (`Conflict`), or the API server refuses.
+    /// Writes it, unless somebody else has written it since it was read (`Conflict`).
     pub(crate) async fn write(
         &mut self,
         cluster: &Cluster,

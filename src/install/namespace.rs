@@ -19,7 +19,6 @@ use super::{
     Change, Cluster, ClusterError, Object, ObjectChange, differences, install_record::PROGRAM,
 };
 
-/// The label by which a namespace is known to be ours.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The label by which the Pod Security level is enforced.
 const LEVEL: &str = "pod-security.kubernetes.io/enforce";
@@ -30,7 +29,6 @@ pub(crate) struct NamespaceSettings {
     pub(crate) quota: BTreeMap<String, String>,
     /// The types of traffic, `Ingress` and `Egress`, of which nothing passes that no policy allows.
     pub(crate) default_deny: Vec<String>,
-    /// All of this in words.
     pub(crate) description: String,
 }
 
@@ -40,7 +38,6 @@ pub(crate) struct NamespacePlan {
     /// Whether the first of them does not exist yet.
     is_new: bool,
     pub(crate) changes: Vec<ObjectChange>,
-    /// What a person has to know.
     pub(crate) note: Option<String>,
 }
 

@@ -39,7 +39,6 @@ impl Object {
         self.text("/kind")
     }
 
-    /// `metadata.name`.
     pub(crate) fn name(&self) -> &str {
         self.text("/metadata/name")
     }

@@ -21,7 +21,7 @@ use rune_core::{
 /// The value below `global` from which many charts take the registry of their images.
 const REGISTRY_VALUE: &str = "imageRegistry";
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum PinError {
     #[error(transparent)]
     Chart(#[from] ChartError),
@@ -29,21 +29,10 @@ pub(crate) enum PinError {
     Values(#[from] YamlError),
 }
 
-impl Failure for PinError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Chart(error) => error,
-            Self::Values(error) => error,
-        })
-    }
-}
-
-/// What of the images is another at the destination.
 #[derive(Debug, Default)]
 pub(crate) struct Replaced {
     /// Digests that the bundle pins, and the ones that stand for them there.
     pub(crate) digests: BTreeMap<Digest, Digest>,
-    /// Repositories, and what they are called there.
     pub(crate) repositories: BTreeMap<String, String>,
 }
 

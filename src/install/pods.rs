@@ -47,7 +47,6 @@ fn what_a_pod_says(pod: &Pod) -> Vec<String> {
     unscheduled.chain(containers).collect()
 }
 
-/// All containers of a pod, those that prepare it first.
 pub(super) fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
     let init = status.init_container_statuses.iter().flatten();
     init.chain(status.container_statuses.iter().flatten())

@@ -19,7 +19,7 @@ use crate::{
     policy::ImagePlaces,
 };
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError, ScratchDirectory},
 };
 
@@ -31,7 +31,6 @@ const PLUGIN: &str = "rune-bundle";
 /// The most that is read of what Helm rendered, in bytes.
 const MAX_RENDERED_BYTES: u64 = 256 << 20;
 
-/// The most that is read of a map, in bytes.
 const MAX_MAP_BYTES: u64 = 16 << 20;
 
 /// Which images are replaced in rendered objects, and where images stand.
@@ -43,18 +42,18 @@ pub struct ImageMap {
     pub places: ImagePlaces,
 }
 
-/// The post-renderer as Helm is to start it.
 #[derive(Debug)]
 pub(crate) struct PostRenderer {
     arguments: Vec<String>,
     plugins: Option<Utf8PathBuf>,
-    /// Removes the map when this value goes.
     _scratch: ScratchDirectory,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Internal)]
 pub(crate) enum MapError {
     #[error(transparent)]
+    #[failure(inner: None)]
     File(#[from] PathError),
     #[error("the image map is invalid")]
     Map(#[source] serde_json::Error),
@@ -63,8 +62,10 @@ pub(crate) enum MapError {
     #[error("cannot write the mapped objects")]
     Write(#[source] std::io::Error),
     #[error("the rendered objects are larger than {} MiB", MAX_RENDERED_BYTES >> 20)]
+    #[failure(Space)]
     TooLarge,
     #[error("images cannot be mapped, so nothing is applied:{}", lines(.0))]
+    #[failure(Policy)]
     Obstacles(BTreeSet<Obstacle>),
 }
 
@@ -72,17 +73,6 @@ pub(crate) enum MapError {
 fn lines(obstacles: &BTreeSet<Obstacle>) -> String {
     let line = |Obstacle { place, reason, .. }: &Obstacle| format!("\n  {place}: {reason}");
     obstacles.iter().map(line).collect()
-}
-
-impl Failure for MapError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            Self::Map(_) | Self::Read(_) | Self::Write(_) => FailureKind::Internal,
-            Self::TooLarge => FailureKind::Space,
-            Self::Obstacles(_) => FailureKind::Policy,
-        }
-    }
 }
 
 impl ImageMap {
@@ -143,8 +133,8 @@ impl PostRenderer {
     }
 }
 
-/// What Helm's post-renderer does: reads objects, and writes them with the images of the map. Fails
-/// when one image cannot be replaced: nothing is written then, and Helm applies nothing.
+/// What Helm's post-renderer does: reads objects, and writes them with the images of the map. When
+/// one image cannot be replaced nothing is written, and Helm applies nothing.
 pub(crate) fn map_rendered(
     map: &Utf8Path,
     input: impl Read,

@@ -38,23 +38,21 @@ pub(crate) struct Wanted<'a> {
     pub(crate) running: &'a RunningImages,
     /// The names of tests that the bundle leaves out.
     pub(crate) left_out_tests: &'a [String],
-    /// How long it may take to run.
     pub(crate) patience: Duration,
     /// The revision that runs again when it fails; none when there was none.
     pub(crate) before: Option<u64>,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{}{what}: {said}; {state}{}{}", subject(.release, .others), sentences(.pods), places(.others))]
+#[error("{}{what}: {said}; {state}{}{}", subject(.release, .others), sentences(.pods),
+    places(.others))]
 pub(crate) struct RolloutError {
     release: String,
     what: &'static str,
     said: String,
-    /// The state in which it was left.
     state: State,
     pods: Vec<String>,
     namespace: String,
-    /// The other releases of the same installation, and the states in which they are.
     others: Vec<(String, State)>,
 }
 
@@ -66,7 +64,6 @@ struct PlaceReport<'a> {
 }
 
 impl RolloutError {
-    /// The state in which the release was left.
     pub(crate) const fn state(&self) -> &State {
         &self.state
     }
@@ -89,7 +86,6 @@ impl RolloutError {
         }
     }
 
-    /// Says where the other releases of the same installation are.
     #[must_use]
     pub(crate) fn with_others(mut self, others: Vec<(String, State)>) -> Self {
         self.others = others;
@@ -160,7 +156,8 @@ impl Failure for RolloutError {
 
     fn details(&self) -> Option<serde_json::Value> {
         let failed = serde_json::json!({
-            "release": self.release, "what": self.what, "said": self.said, "left": self.state, "pods": self.pods,
+            "release": self.release, "what": self.what, "said": self.said, "left": self.state,
+                "pods": self.pods,
         });
         let others = self.others.iter().map(|(release, left)| {
             serde_json::to_value(PlaceReport { release, left }).unwrap_or_default()
@@ -192,9 +189,8 @@ fn sentences(pods: &[String]) -> String {
 }
 
 /// Installs or upgrades the release, waits until it runs, compares the images that run with those
-/// of the bundle, and runs its tests. On failure it goes back to the revision before. Fails when
-/// the release does not become ready, with other images, or its tests fail: says in which state it
-/// was left.
+/// of the bundle, and runs its tests. On failure it goes back to the revision before, and says in
+/// which state the release was left.
 pub(crate) async fn roll_out(
     cluster: &Cluster,
     helm: &ReleaseHelm,
@@ -291,8 +287,7 @@ pub(crate) async fn roll_out(
 }
 
 /// Brings the release back to a revision and runs the tests of its chart; without a revision, what
-/// was installed is removed. Nothing is done for a release that is gone already. Fails when that
-/// fails: says in which state the release was left.
+/// was installed is removed. Nothing is done for a release that is gone already.
 pub(crate) async fn return_to(
     cluster: &Cluster,
     helm: &ReleaseHelm,

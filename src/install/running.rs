@@ -19,7 +19,6 @@ const PAGE: u32 = 500;
 /// Images as pods name them, without a digest, and as what each may run.
 pub(crate) type RunningImages = BTreeMap<String, RunningImage>;
 
-/// By which digests an image may run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunningImage {
     pub(crate) digest: Digest,

@@ -34,14 +34,12 @@ const MAX_LOG_BYTES: i64 = 1 << 20;
 /// The variable by which containers of `rune-db` know their database.
 const DATABASE: &str = "RUNE_DB_URL";
 
-/// What is known about the schema of a release's database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DatabaseSchema {
     /// The release has no container of `rune-db`, so no database of ours.
     NoDatabase,
     /// The highest version that is applied; nothing in an empty database.
     Version(Option<u32>),
-    /// It could not be asked, and why.
     Unknown(String),
 }
 

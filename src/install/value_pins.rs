@@ -29,7 +29,6 @@ pub(crate) struct PlacedImage {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ValuePins {
-    /// The values with which they name those of the destination.
     pub(crate) values: Map<String, Value>,
     /// For each image by its number, the values that name it: keys separated by dots, and what
     /// they are to be.
@@ -37,7 +36,6 @@ pub(crate) struct ValuePins {
 }
 
 impl PlacedImage {
-    /// What the image is called there.
     pub(crate) fn target(&self) -> String {
         format!("{}/{}@{}", self.registry, self.repository, self.digest)
     }

@@ -47,7 +47,6 @@ pub(super) async fn watch(
     }
 }
 
-/// Workloads, and what was said about them.
 struct Watched<'a> {
     workloads: Vec<&'a Object>,
     lines: BTreeMap<usize, String>,
@@ -148,7 +147,6 @@ fn pod_state(pod: &Pod) -> String {
         .unwrap_or_else(|| READY.to_owned())
 }
 
-/// What a container does that keeps its pod from being ready.
 fn container_state(container: &ContainerStatus, must_be_ready: bool) -> Option<String> {
     let state = container.state.as_ref()?;
     if let Some(waiting) = &state.waiting {

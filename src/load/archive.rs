@@ -68,7 +68,6 @@ impl ImageArchive {
         })
     }
 
-    /// Its size in bytes.
     pub(crate) const fn total_bytes(&self) -> u64 {
         self.layout.total_bytes()
     }

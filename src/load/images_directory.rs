@@ -12,7 +12,6 @@ use rune_core::{
     progress::Progress,
 };
 
-/// The file, and whether it was there.
 #[derive(Debug)]
 pub(crate) struct ImagesFile {
     pub(crate) path: Utf8PathBuf,
@@ -21,8 +20,7 @@ pub(crate) struct ImagesFile {
 }
 
 /// Writes the selected images into a directory that must exist, as
-/// `<name>-<version>-<os>-<architecture>.tar` of the bundle. Fails when another file has that name,
-/// there is too little room, or a content is wrong. Nothing is written then.
+/// `<name>-<version>-<os>-<architecture>.tar` of the bundle; nothing after a failure.
 pub(crate) fn write_images_file(
     bundle: &OpenBundle,
     selection: &Selection,
@@ -82,7 +80,6 @@ fn write(
     Ok(file.finish()?)
 }
 
-/// Whether the existing file is the one that would be written.
 fn compare(
     archive: &ImageArchive,
     bundle: &OpenBundle,

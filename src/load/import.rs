@@ -8,9 +8,8 @@ use crate::{
 };
 use rune_core::progress::Progress;
 
-/// Lets containerd import an archive for a platform, and unpack it. Fails when containerd refuses,
-/// or a content of the bundle is not what its index says. There are no new names then, unless
-/// everything arrived and only unpacking failed.
+/// Lets containerd import an archive for a platform, and unpack it. After a failure there are no
+/// new names, unless everything arrived and only unpacking failed.
 pub(crate) fn import(
     archive: &ImageArchive,
     bundle: &OpenBundle,
@@ -34,7 +33,6 @@ pub(crate) fn import(
     }
 }
 
-/// Why an archive did not go through to its end.
 enum Interruption {
     Content(ContentError),
     Pipe,

@@ -12,7 +12,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// The images that can run on a platform, with what they need, and those that cannot.
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) platform: Platform,
@@ -27,7 +26,6 @@ pub(crate) struct Selection {
     pub(crate) unread: BTreeSet<Digest>,
 }
 
-/// An image of which containerd would run nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct NotRunnable {
     pub(crate) reference: Reference,
@@ -50,7 +48,6 @@ impl fmt::Display for NotRunnable {
     }
 }
 
-/// One image, and what of it goes to the node.
 #[derive(Debug)]
 pub(crate) struct SelectedImage {
     /// The reference it is known by in charts.
@@ -144,7 +141,6 @@ impl Selection {
         })
     }
 
-    /// What is for another architecture than the node, in words.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let others = self
             .images

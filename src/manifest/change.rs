@@ -7,20 +7,14 @@ use serde::Serialize;
 
 use super::{Lock, LockedChartSource, LockedContent, LockedImage, LockedReferrer};
 use crate::oci::{Platform, Reference};
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
-/// One difference: what it is about, and what it was and is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Change {
-    /// What it is about: an image, a chart, a file.
     pub(crate) subject: String,
     /// Its reference, when it is an image or artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reference: Option<Reference>,
-    /// Which of its properties: `digest`, `version`.
     pub(crate) property: &'static str,
     /// What the lock says; nothing when the lock does not have it.
     pub(crate) old: Option<String>,
@@ -28,14 +22,13 @@ pub(crate) struct Change {
     pub(crate) new: Option<String>,
 }
 
-/// A lock says something else than the manifest or the files of the project.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Drift: "review what changed, then run `rune-bundle lock`", details: .changes)]
 pub(crate) struct StaleLock {
     pub(super) changes: Vec<Change>,
 }
 
 impl Lock {
-    /// What is different in `new`, sorted by subject.
     pub(crate) fn changes(&self, new: &Self) -> Vec<Change> {
         let both = self
             .images_and_artifacts()
@@ -262,19 +255,5 @@ impl fmt::Display for StaleLock {
         self.changes
             .iter()
             .try_for_each(|change| write!(formatter, "\n  {change}"))
-    }
-}
-
-impl Failure for StaleLock {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Drift
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("review what changed, then run `rune-bundle lock`".to_owned())
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(&self.changes).ok()
     }
 }

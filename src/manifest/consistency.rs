@@ -12,7 +12,6 @@ use rune_core::digest::Digest;
 /// The largest size that every JSON reader keeps exactly; the bundle's index is JSON.
 const MAX_SIZE: u64 = (1 << 53) - 1;
 
-/// What does not fit within one lock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
     #[error("{0} is there twice")]

@@ -11,10 +11,8 @@ use crate::{
 };
 use rune_core::{digest::Digest, failure::Failure};
 
-/// No layer that may hold a signature is larger.
 const MAX_STATEMENT_BYTES: u64 = 1 << 20;
 
-/// Manifests of signatures, and what was signed.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     documents: BTreeMap<Digest, Vec<u8>>,
@@ -22,7 +20,6 @@ pub struct Evidence {
     locked_at: Option<SystemTime>,
 }
 
-/// Who signs the images when the bundle is built.
 #[derive(Debug, Clone, Default)]
 enum Builder {
     /// A bundle is not built, or not yet.
@@ -32,7 +29,7 @@ enum Builder {
     Key(Digest),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum EvidenceError {
     #[error(transparent)]
     Gone(Box<LockedImageGone>),
@@ -40,24 +37,13 @@ pub(crate) enum EvidenceError {
     Registry(RegistryError),
 }
 
-impl Failure for EvidenceError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Gone(error) => error.as_ref(),
-            Self::Registry(error) => error,
-        })
-    }
-}
-
 impl Evidence {
-    /// Says with which key, if any, the builder signs the images when the bundle is built.
     #[must_use]
     pub(crate) fn with_builder(mut self, fingerprint: Option<Digest>) -> Self {
         self.builder = fingerprint.map_or(Builder::Nobody, Builder::Key);
         self
     }
 
-    /// Has the age of signatures checked, as of a time.
     #[must_use]
     pub(crate) const fn locked_at(mut self, now: SystemTime) -> Self {
         self.locked_at = Some(now);

@@ -8,64 +8,39 @@ use crate::{
     registry::Client,
     remote::{FetchedChart, RemoteChart, RemoteError, Repositories, fetch_artifact, fetch_chart},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    progress::Progress,
-};
+use rune_core::{digest::Digest, failure::Failure, progress::Progress};
 
 #[derive(Debug, Default)]
 pub struct FetchedCharts(BTreeMap<String, Package>);
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Drift)]
 pub(crate) enum LockedChartError {
     #[error("the chart `{name}` that the lock pins is no longer available")]
+    #[failure(help: "give the chart a `version` that is available, or its .tgz as `path`, then \
+        lock again")]
     Gone { name: String, source: RemoteError },
     #[error(
         "the chart `{name}` of `{origin}` has changed since it was locked: expected {expected}, \
          found {actual}"
     )]
+    #[failure(help: "find out why; to pin what is there now, run `rune-bundle lock --update \
+        {name}`")]
     Changed {
         name: String,
         origin: String,
         expected: Digest,
-        /// The digest of what came.
         actual: Digest,
     },
     #[error("cannot fetch the chart `{name}`")]
+    #[failure(inner)]
     Fetch { name: String, source: RemoteError },
     #[error("the lock has no chart `{0}`")]
+    #[failure(help: "run `rune-bundle lock`")]
     NotLocked(String),
 }
 
-impl Failure for LockedChartError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Gone { .. } | Self::Changed { .. } | Self::NotLocked(_) => FailureKind::Drift,
-            Self::Fetch { source, .. } => source.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Gone { .. } => {
-                "give the chart a `version` that is available, or its .tgz as `path`, then lock \
-                 again"
-                    .to_owned()
-            }
-            Self::Changed { name, .. } => {
-                format!(
-                    "find out why; to pin what is there now, run `rune-bundle lock --update {name}`"
-                )
-            }
-            Self::NotLocked(_) => "run `rune-bundle lock`".to_owned(),
-            Self::Fetch { source, .. } => return source.help(),
-        })
-    }
-}
-
 impl FetchedCharts {
-    /// A chart of the manifest, if it comes from elsewhere.
     pub(crate) fn get(&self, chart: &Chart) -> Option<&Package> {
         chart.remote().and_then(|_| self.0.get(&chart.id()))
     }

@@ -1,11 +1,13 @@
 //! What a lock pins and the registry does not have any more.
 
 use crate::registry::RegistryError;
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// A tag was moved, and the registry has deleted what it named before; or somebody has deleted it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the registry no longer has what the lock pins for `{name}`")]
+#[failure(inner: "have it pushed again, or run `rune-bundle lock --update {name}` to pin what the \
+    registry has now; some registries also say this to those who may not read it")]
 pub struct LockedImageGone {
     name: String,
     source: RegistryError,
@@ -23,19 +25,5 @@ impl LockedImageGone {
         } else {
             Err(error)
         }
-    }
-}
-
-impl Failure for LockedImageGone {
-    fn kind(&self) -> FailureKind {
-        self.source.kind()
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(format!(
-            "have it pushed again, or run `rune-bundle lock --update {}` to pin what the registry \
-             has now; some registries also say this to those who may not read it",
-            self.name
-        ))
     }
 }

@@ -26,12 +26,10 @@ use rune_core::{
 /// there is to say.
 pub(crate) const LOCK_FORMAT_VERSION: u32 = 4;
 
-/// A lock of a few hundred images has well below a megabyte.
 const MAX_LOCK_BYTES: u64 = 16 << 20;
 
 const HEADER: &str = "# written by rune-bundle lock; do not edit\n";
 
-/// Everything a bundle consists of, pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lock {
@@ -40,19 +38,14 @@ pub struct Lock {
     pub(crate) format_version: u32,
     pub(crate) bundle: BundleIdentity,
     pub(crate) platforms: Platforms,
-    /// Images, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) images: Vec<LockedImage>,
-    /// Other artifacts of registries, sorted by name; all of each is included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) artifacts: Vec<LockedImage>,
-    /// Charts, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) charts: Vec<LockedChart>,
-    /// The SQL migrations, if the manifest has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) migrations: Option<LockedMigrations>,
-    /// Programs, sorted by platform and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) binaries: Vec<LockedBinary>,
     /// Other files that come from web servers, sorted by path. Those of the project are read when a
@@ -71,9 +64,7 @@ pub(crate) struct BundleIdentity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct LockedChart {
-    /// Name in `Chart.yaml`.
     pub(crate) name: String,
-    /// Version in `Chart.yaml`.
     pub(crate) version: ChartVersion,
     pub(crate) source: LockedChartSource,
 }
@@ -86,36 +77,24 @@ pub(crate) struct LockedChart {
 )]
 pub(crate) enum LockedChartSource {
     /// A directory of the project. Its files are the project's own and versioned with it.
-    Directory {
-        /// Path relative to the project directory.
-        path: Utf8PathBuf,
-    },
+    Directory { path: Utf8PathBuf },
     /// A packed chart, pinned byte by byte.
     Archive {
-        /// Path relative to the project directory.
         path: Utf8PathBuf,
-        /// Digest of its bytes.
         digest: Digest,
-        /// Its size in bytes.
         size: u64,
     },
     /// A chart of an OCI registry, pinned by its manifest.
     Registry {
-        /// Registry and repository, with the tag of the version.
         reference: Reference,
         manifest: Blob,
-        /// Digest of the packed chart.
         digest: Digest,
-        /// Size of the packed chart in bytes.
         size: u64,
     },
-    /// A chart of a Helm repository, pinned byte by byte.
     Repository {
         /// Where the index of the repository is, without a query.
         repository: String,
-        /// Digest of the packed chart.
         digest: Digest,
-        /// Its size in bytes.
         size: u64,
     },
 }
@@ -123,11 +102,9 @@ pub(crate) enum LockedChartSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct LockedMigrations {
-    /// Directory relative to the project directory.
     pub(crate) path: Utf8PathBuf,
     /// The version of the schema after the last of them.
     pub(crate) schema_version: u32,
-    /// The files in the order in which they are applied.
     pub(crate) files: Vec<LockedMigration>,
 }
 
@@ -136,9 +113,7 @@ pub(crate) struct LockedMigrations {
 pub(crate) struct LockedMigration {
     pub(crate) version: u32,
     pub(crate) file: String,
-    /// Digest of its bytes.
     pub(crate) digest: Digest,
-    /// Its size in bytes.
     pub(crate) size: u64,
 }
 
@@ -154,9 +129,7 @@ pub(crate) struct LockedBinary {
     /// Where one from a web server is, without a query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) url: Option<String>,
-    /// Digest of its bytes.
     pub(crate) digest: Digest,
-    /// Its size in bytes.
     pub(crate) size: u64,
 }
 
@@ -166,17 +139,21 @@ pub(crate) struct LockedFile {
     pub(crate) path: Utf8PathBuf,
     /// Where it is, without a query.
     pub(crate) url: String,
-    /// Digest of its bytes.
     pub(crate) digest: Digest,
-    /// Its size in bytes.
     pub(crate) size: u64,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input: "lock files are not edited by hand; run `rune-bundle lock` again")]
 pub enum LockError {
     #[error("cannot use the lock file")]
+    #[failure(inner: match .0.kind() {
+        FailureKind::NotFound => Some("run `rune-bundle lock` first".to_owned()),
+        _ => .0.help(),
+    })]
     File(#[source] PathError),
     #[error("the lock file is malformed")]
+    #[failure(inner)]
     Syntax(#[source] YamlError),
     #[error("`{path}` has lock format {found}, this tool reads format 1 to {LOCK_FORMAT_VERSION}")]
     FormatVersion { path: Utf8PathBuf, found: u32 },
@@ -193,24 +170,6 @@ struct FormatProbe {
     format_version: u32,
 }
 
-impl Failure for LockError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            Self::Syntax(error) => error.kind(),
-            Self::FormatVersion { .. } | Self::Contradiction { .. } => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::File(error) if error.kind() != FailureKind::NotFound => error.help(),
-            Self::File(_) => Some("run `rune-bundle lock` first".to_owned()),
-            _ => Some("lock files are not edited by hand; run `rune-bundle lock` again".to_owned()),
-        }
-    }
-}
-
 impl Lock {
     /// The format of locks that say nothing of what came later.
     pub(super) const FIRST_FORMAT: u32 = 1;
@@ -225,7 +184,6 @@ impl Lock {
         Self::parse(path, &text)
     }
 
-    /// Reads the text of a lock file. `path` only says where a mistake is.
     pub fn parse(path: &Utf8Path, text: &str) -> Result<Self, LockError> {
         // The version first: a later format may have keys that this one does not know.
         let probe: FormatProbe = yaml::from_str(path, text).map_err(LockError::Syntax)?;
@@ -251,8 +209,6 @@ impl Lock {
         ))
     }
 
-    /// Replaces or creates the lock file. Fails when it cannot be written; an old file is then
-    /// untouched.
     pub(crate) fn write(&self, path: &Utf8Path) -> Result<(), LockError> {
         fsx::write_atomic(path, self.to_text()?.as_bytes()).map_err(LockError::File)
     }
@@ -268,7 +224,6 @@ impl Lock {
         self.set_format();
     }
 
-    /// The oldest format that holds what the lock says.
     pub(super) fn set_format(&mut self) {
         let has_other_tags = self.images.iter().any(|image| !image.other_tags.is_empty());
         let has_remote = |chart: &LockedChart| {
@@ -280,8 +235,14 @@ impl Lock {
         let is_from_elsewhere = self.charts.iter().any(has_remote)
             || self.binaries.iter().any(|binary| binary.url.is_some())
             || !self.files.is_empty();
-        let has_referrers = |image: &LockedImage| matches!(&image.content, LockedContent::Registry(pulled) if !pulled.referrers.is_empty());
-        let has_programs_beside = |image: &LockedImage| matches!(&image.content, LockedContent::Build(built) if built.beside().next().is_some());
+        let has_referrers = |image: &LockedImage| {
+            matches!(&image.content,
+            LockedContent::Registry(pulled) if !pulled.referrers.is_empty())
+        };
+        let has_programs_beside = |image: &LockedImage| {
+            matches!(&image.content,
+            LockedContent::Build(built) if built.beside().next().is_some())
+        };
         self.format_version = if self.images.iter().any(has_programs_beside) {
             LOCK_FORMAT_VERSION
         } else if !self.artifacts.is_empty() || self.images.iter().any(has_referrers) {

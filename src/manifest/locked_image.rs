@@ -17,7 +17,6 @@ pub(crate) struct LockedImage {
     pub(crate) reference: Reference,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) component: Option<String>,
-    /// Licence as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) license: Option<String>,
     /// Whether it is included although no chart refers to it.
@@ -36,7 +35,6 @@ pub(crate) enum LockedContent {
     Build(BuiltImage),
 }
 
-/// What a registry has under a reference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PulledImage {
@@ -109,7 +107,6 @@ pub(crate) struct LockedManifest {
     /// Its configuration; not read unless it is included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) config: Option<Blob>,
-    /// Its layers, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) layers: Vec<Blob>,
 }
@@ -128,7 +125,6 @@ pub(crate) struct LockedAttestation {
     /// Its configuration; not read unless it is included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) config: Option<Blob>,
-    /// Its layers, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) layers: Vec<Blob>,
 }
@@ -148,9 +144,7 @@ pub(crate) struct BuiltBinary {
     pub(crate) platform: Platform,
     /// Path relative to the project directory.
     pub(crate) path: Utf8PathBuf,
-    /// Digest of its bytes.
     pub(crate) digest: Digest,
-    /// Its size in bytes.
     pub(crate) size: u64,
 }
 
@@ -162,7 +156,6 @@ impl BuiltBinary {
 }
 
 impl BuiltImage {
-    /// The programs beside the first one of their platform.
     pub(crate) fn beside(&self) -> impl Iterator<Item = &BuiltBinary> {
         let pairs = self.binaries.iter().zip(self.binaries.iter().skip(1));
         pairs
@@ -171,14 +164,11 @@ impl BuiltImage {
     }
 }
 
-/// A blob in a registry: what it is, which digest it has, how large it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Blob {
     pub(crate) media_type: String,
-    /// Digest of its bytes.
     pub(crate) digest: Digest,
-    /// Its size in bytes.
     pub(crate) size: u64,
 }
 
@@ -188,7 +178,6 @@ pub(crate) struct ManifestContent<'a> {
     pub(crate) carried: bool,
     pub(crate) manifest: &'a Blob,
     pub(crate) config: Option<&'a Blob>,
-    /// Its layers, in order.
     pub(crate) layers: &'a [Blob],
 }
 
@@ -216,7 +205,6 @@ pub(super) fn carried(platforms: &Platforms, images: &[Option<&Platform>]) -> Ve
 }
 
 impl PulledImage {
-    /// Whether the reference resolves to an image index, not to a single image.
     pub(crate) fn is_index(&self) -> bool {
         matches!(
             self.root.media_type.as_str(),
@@ -229,7 +217,6 @@ impl PulledImage {
         self.unsupported.is_empty() && self.contents().all(|content| content.carried)
     }
 
-    /// What kind of artifact it is, when it is a single one.
     pub(crate) fn artifact_type(&self) -> Option<&str> {
         match self.artifacts.as_slice() {
             [only] if only.manifest == self.root => only.artifact_type.as_deref(),
@@ -337,7 +324,6 @@ impl PulledImage {
         *platforms == Platforms::All || self.carries(manifest)
     }
 
-    /// Whether an image manifest of this digest is included.
     pub(crate) fn carries(&self, manifest: Digest) -> bool {
         self.manifests
             .iter()

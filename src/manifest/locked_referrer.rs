@@ -11,7 +11,6 @@ use rune_core::digest::Digest;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct LockedReferrer {
     pub(crate) subject: Digest,
-    /// Its type, as its manifest says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) artifact_type: Option<String>,
     /// The predicate types that it states, sorted.
@@ -27,7 +26,6 @@ pub(crate) struct LockedReferrer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) omitted: Option<String>,
     pub(crate) manifest: Blob,
-    /// Its configuration and layers, when it is included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) blobs: Vec<Blob>,
     /// The layers that may hold a signature.

@@ -17,22 +17,17 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// Everything a person says about one bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleManifest {
     pub(crate) name: String,
     pub(crate) version: Version,
-    /// Which platforms of each image are included.
     pub(crate) platforms: Platforms,
     /// Parts that a site may leave out, by name.
     pub(crate) components: BTreeMap<String, Component>,
-    /// Images, in the order of the manifest.
     pub(crate) images: Vec<Image>,
     /// Other artifacts of registries, such as vulnerability databases.
     pub(crate) artifacts: Vec<Artifact>,
-    /// Helm charts; subcharts are found inside them.
     pub(crate) charts: Vec<Chart>,
-    /// Every way the charts are meant to be installed.
     pub(crate) profiles: Vec<Profile>,
     /// What `install` installs together, in this order; empty when it installs one chart.
     pub releases: Vec<Release>,
@@ -47,7 +42,6 @@ pub struct BundleManifest {
     pub(crate) predecessor: Option<Digest>,
 }
 
-/// Which platforms are included, written `all` or as a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Platforms {
     /// Every platform of every image.
@@ -55,17 +49,14 @@ pub(crate) enum Platforms {
     Only(Vec<Platform>),
 }
 
-/// A part of the bundle that a site may leave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Component {
-    /// Whether it is in the bundle unless it is left out by name.
     pub(crate) default: bool,
     pub(crate) description: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Image {
-    /// Name within the manifest, the lock and the templates.
     pub(crate) name: String,
     pub(crate) source: ImageSource,
     /// The component it belongs to; without one it is always included.
@@ -73,7 +64,6 @@ pub(crate) struct Image {
     /// Its licence as an SPDX expression; an image that the packager builds has the packager's own
     /// unless the manifest says otherwise.
     pub(crate) license: Option<String>,
-    /// Whether it is included although no chart refers to it.
     pub(crate) extra: bool,
 }
 
@@ -86,7 +76,6 @@ pub enum ImageSource {
 /// An image that is built: static programs, CA roots and the migrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildImage {
-    /// What it is called; nothing is fetched from there.
     pub(crate) reference: Reference,
     /// The programs for each platform; several have the same names for all. The first one is what a
     /// container runs.
@@ -114,14 +103,11 @@ pub(crate) struct Chart {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ChartSource {
-    /// A directory that holds `Chart.yaml`.
     Directory(Utf8PathBuf),
-    /// A packed chart, `.tgz`.
     Archive(Utf8PathBuf),
     Remote(RemoteChart),
 }
 
-/// A way to install the charts: value templates that are applied in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Profile {
     pub(crate) name: String,
@@ -131,7 +117,6 @@ pub(crate) struct Profile {
     pub(crate) values: Vec<Utf8PathBuf>,
 }
 
-/// A release that is installed with others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     pub name: String,
@@ -186,11 +171,9 @@ pub(crate) enum FileSource {
     Url(Download),
 }
 
-/// A file on a web server, and what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Download {
     pub(crate) url: WebUrl,
-    /// The digest that it must have.
     pub(crate) sha256: Digest,
 }
 
@@ -271,7 +254,6 @@ impl Chart {
 }
 
 impl Profile {
-    /// Whether it installs a chart.
     pub(crate) fn is_for(&self, chart: &Chart) -> bool {
         self.charts.is_empty() || self.charts.contains(&chart.id())
     }

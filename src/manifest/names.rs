@@ -16,7 +16,6 @@ pub(super) fn is_binary_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && is_bundle_component(name)
 }
 
-/// A path below the project directory that says plainly where it leads.
 pub(super) fn is_project_path(text: &str) -> bool {
     let is_readable = !text.contains(|c: char| c == '\\' || c.is_control());
     is_readable

@@ -19,7 +19,6 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         .map_err(de::Error::custom)
 }
 
-/// The same for a platform that may be absent.
 pub(super) mod option {
     use serde::{Deserializer, Serializer};
 

@@ -141,7 +141,6 @@ pub(super) enum ManifestProblem {
     Sha256(String),
 }
 
-/// What images are commonly made for.
 const KNOWN_PLATFORMS: &[(&str, &[&str])] = &[
     (
         "linux",
@@ -168,7 +167,6 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("ppc64el", "ppc64le"),
 ];
 
-/// Whether a platform is one of those that images and programs are commonly made for.
 pub(super) fn is_known_platform(os: &str, architecture: &str) -> bool {
     KNOWN_PLATFORMS
         .iter()

@@ -17,13 +17,11 @@ use rune_core::{
     yaml::{Diagnostics, Findings, Place},
 };
 
-/// Far above what a person writes.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// The directory that manifests lie in; its parent is then the project directory.
 const MANIFEST_DIRECTORY: &str = "bundle-manifests";
 
-/// A manifest that was read and checked, and what belongs to it.
 #[derive(Debug, Clone)]
 pub struct Project {
     directory: Utf8PathBuf,
@@ -38,34 +36,21 @@ pub struct Project {
 /// Whether the programs that a manifest names must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Programs {
-    /// They must: they are about to be read.
     Required,
     /// They need not: nothing reads them, and a fresh clone has none.
     NotNeeded,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum ManifestError {
     #[error("cannot use the bundle manifest")]
+    #[failure(inner)]
     File(#[source] PathError),
     #[error(transparent)]
     Diagnostics(#[from] Diagnostics),
 }
 
-impl Failure for ManifestError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::File(error) => error,
-            Self::Diagnostics(error) => error,
-        })
-    }
-}
-
 impl Project {
-    /// Reads a manifest and its policy. Paths in it are relative to `directory`; without one, to
-    /// the parent of the `bundle-manifests` directory that the manifest lies in, or else to the
-    /// manifest's own directory. Fails when the manifest cannot be read, or anything in it, in its
-    /// policy, or about the files it names is wrong: all mistakes at once.
     pub fn load(
         manifest_path: &Utf8Path,
         directory: Option<&Utf8Path>,

@@ -46,7 +46,6 @@ const KEYS: &[&str] = &[
     "predecessor",
 ];
 
-/// What was read, and where what needs more checks stands.
 pub(super) struct Draft {
     /// The manifest; nothing when a key that it cannot do without is missing or wrong.
     pub(super) manifest: Option<BundleManifest>,
@@ -55,7 +54,6 @@ pub(super) struct Draft {
     pub(super) references: Vec<NamedReference>,
     /// The charts from elsewhere, as policy and lock call them.
     pub(super) charts: Vec<(String, Place)>,
-    /// The policy file, known even when the rest is wrong.
     pub(super) policy: Option<(Place, Utf8PathBuf)>,
 }
 
@@ -85,7 +83,6 @@ pub(super) enum Role {
     Advisory,
 }
 
-/// Reads the text of a manifest. `path` only says where mistakes are.
 pub(super) fn read(path: &Utf8Path, text: &str) -> Draft {
     let mut reader = Reader {
         findings: Findings::new(path),

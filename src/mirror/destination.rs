@@ -5,30 +5,23 @@ use std::str::FromStr;
 use camino::Utf8PathBuf;
 
 use crate::oci::Reference;
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
-/// A registry, and the prefix of repositories in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Destination {
     pub(crate) host: String,
-    /// What stands before every repository, without slashes around it.
     pub(crate) prefix: Option<String>,
     pub(crate) is_plain: bool,
     /// Where a node has the CA certificate of the registry.
     pub(crate) ca_file: Option<Utf8PathBuf>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
 #[error(
     "write REGISTRY[:PORT][/PREFIX] in lower case, such as registry.lan:5000/rune, without https://"
 )]
+#[failure(Usage)]
 pub(crate) struct DestinationError;
-
-impl Failure for DestinationError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-}
 
 impl FromStr for Destination {
     type Err = DestinationError;

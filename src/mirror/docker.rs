@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::{Configuration, ConfigurationFile, Destination, MirrorError, containers::certificate};
 
-/// What Docker calls Docker Hub.
 const HUB: &str = "docker.io";
 
 pub(super) fn configuration(

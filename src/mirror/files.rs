@@ -10,13 +10,11 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileState {
     Written,
-    /// It was there, with this very content.
     Unchanged,
 }
 
-/// Writes the files beneath a directory, which is made if need be; the states are in the order of
-/// the files. Fails when a file is there with other content (then nothing is written), or one
-/// cannot be written.
+/// The states are in the order of the files. Nothing is written when a file is there with other
+/// content.
 pub(crate) fn write_files(
     configuration: &Configuration,
     directory: &Utf8Path,

@@ -40,12 +40,10 @@ pub(crate) enum Format {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Configuration {
-    /// The directory on a node in which they belong; empty when it is not for a node.
     pub(crate) place: &'static str,
     pub(crate) files: Vec<ConfigurationFile>,
     /// The source registries for which the runtime cannot be told another place.
     pub(crate) left_out: Vec<String>,
-    /// What is to be done or known besides.
     pub(crate) notes: Vec<String>,
 }
 
@@ -56,7 +54,6 @@ pub(crate) struct ConfigurationFile {
 }
 
 impl Format {
-    /// Makes the configuration that sends nodes to `destination` for the images of a bundle.
     pub(crate) fn configuration(
         self,
         bundle: &str,

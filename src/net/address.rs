@@ -22,7 +22,6 @@ pub(crate) enum AddressClass {
 }
 
 impl AddressClass {
-    /// Classifies an address. IPv6 forms that hold an IPv4 address are what that address is.
     pub(crate) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::of_v4(address),
@@ -98,7 +97,6 @@ pub(crate) enum Reach {
 }
 
 impl Reach {
-    /// Whether an address of this class may be connected to.
     pub(crate) fn allows(self, target: AddressClass) -> bool {
         match (self, target) {
             (Self::Anywhere, _) => true,

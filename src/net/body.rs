@@ -18,7 +18,6 @@ pub(crate) enum RequestBody {
     /// Bytes that come while they are sent. An error ends the connection, so that nobody takes what
     /// was sent for the whole.
     Stream {
-        /// How many bytes they will be.
         bytes: u64,
         stream: BoxStream<'static, io::Result<Bytes>>,
     },
@@ -87,7 +86,6 @@ impl Watch {
         )
     }
 
-    /// Ends when there was no sign of life for too long.
     pub(super) async fn silence(&self) {
         while let Some(deadline) = self.deadline() {
             if deadline <= Instant::now() {

@@ -7,27 +7,25 @@ use rustls::AlertDescription;
 
 use super::{AddressClass, ProxyError};
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::PathError,
     tls::{CertificateProblem, PemProblem, handshake_problem},
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum NetError {
     #[error("cannot use the file given with `{option}`")]
-    File {
-        /// The option, or the place in a configuration file.
-        option: String,
-        source: PathError,
-    },
+    #[failure(inner)]
+    File { option: String, source: PathError },
     #[error("`{path}`, given with `{option}`, {problem}")]
+    #[failure(Input: .problem.help())]
     Pem {
-        /// The option, or the place in a configuration file.
         option: String,
         path: Utf8PathBuf,
         problem: PemProblem,
     },
     #[error("the certificate `{certificate}` and the key `{key}` cannot be used together")]
+    #[failure(Input: "check that `{key}` is the unencrypted private key of that certificate")]
     Identity {
         certificate: Utf8PathBuf,
         key: Utf8PathBuf,
@@ -36,8 +34,10 @@ pub enum NetError {
     #[error(transparent)]
     Proxy(#[from] ProxyError),
     #[error("cannot set up the HTTP client")]
+    #[failure(Internal)]
     Client(#[source] reqwest::Error),
     #[error("cannot set up TLS")]
+    #[failure(Internal)]
     Tls(#[source] rustls::Error),
 }
 
@@ -54,36 +54,12 @@ impl NetError {
     }
 }
 
-impl Failure for NetError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File { source, .. } => source.kind(),
-            Self::Pem { .. } | Self::Identity { .. } => FailureKind::Input,
-            Self::Proxy(error) => error.kind(),
-            Self::Client(_) | Self::Tls(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::File { source, .. } => source.help(),
-            Self::Pem { problem, .. } => Some(problem.help()),
-            Self::Identity { key, .. } => Some(format!(
-                "check that `{key}` is the unencrypted private key of that certificate"
-            )),
-            Self::Proxy(error) => error.help(),
-            Self::Client(_) | Self::Tls(_) => None,
-        }
-    }
-}
-
 #[derive(Debug, thiserror::Error)]
 #[error("{fault}{}{detail}", if .detail.is_empty() { "" } else { ": " })]
 pub(crate) struct TransportError {
     pub(crate) fault: TransportFault,
     /// What the layers below say, without URLs.
     detail: String,
-    /// Why the certificate of the server is not trusted.
     certificate: Option<Box<CertificateProblem>>,
 }
 
@@ -94,7 +70,6 @@ pub(crate) enum TransportFault {
     /// The name cannot be resolved now.
     Resolve,
     Connect,
-    /// The certificate of the server is not trusted.
     Certificate,
     /// TLS failed otherwise: the server speaks it, and there is no agreement.
     Tls,
@@ -133,7 +108,6 @@ impl fmt::Display for TransportFault {
 }
 
 impl TransportFault {
-    /// Whether trying again may help.
     pub(crate) const fn is_transient(self) -> bool {
         matches!(
             self,
@@ -149,7 +123,6 @@ pub(super) struct ForbiddenAddress {
 }
 
 impl TransportError {
-    /// An error about which there is nothing else to say.
     pub(crate) const fn of(fault: TransportFault) -> Self {
         Self {
             fault,
@@ -165,7 +138,6 @@ impl TransportError {
         }
     }
 
-    /// Why the certificate of the server is not trusted, when that is the fault.
     pub(crate) fn certificate(&self) -> Option<&CertificateProblem> {
         self.certificate.as_deref()
     }

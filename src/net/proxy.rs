@@ -9,14 +9,10 @@ use std::sync::Arc;
 use url::Url;
 
 use super::no_proxy::NoProxy;
-use rune_core::{
-    failure::{Failure, FailureKind},
-    secret::Secret,
-};
+use rune_core::{failure::Failure, secret::Secret};
 
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
-/// Proxies, as the variables of the same names say it.
 #[derive(Debug, Clone, Default)]
 pub struct ProxySettings {
     /// For `https` URLs, `HTTPS_PROXY`. May contain a password.
@@ -28,7 +24,8 @@ pub struct ProxySettings {
 }
 
 /// A proxy setting that cannot be used. Says which, not what: it may hold a password.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input: other_proxy(.scheme))]
 pub enum ProxyError {
     #[error("the proxy setting for {scheme} is not a URL such as http://proxy.example:3128")]
     Url { scheme: &'static str },
@@ -36,22 +33,12 @@ pub enum ProxyError {
     Kind { scheme: &'static str, kind: String },
 }
 
-impl Failure for ProxyError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-
-    fn help(&self) -> Option<String> {
-        let (Self::Url { scheme } | Self::Kind { scheme, .. }) = self;
-        Some(format!(
-            "set {}_PROXY to a URL that begins with {}://",
-            scheme.to_uppercase(),
-            SCHEMES.join("://, ")
-        ))
-    }
+fn other_proxy(scheme: &str) -> String {
+    let (name, schemes) = (scheme.to_uppercase(), SCHEMES.join("://, "));
+    format!("set {name}_PROXY to a URL that begins with {schemes}://")
 }
 
-/// The settings in use. Not printable: they have passwords.
+/// Not printable: they have passwords.
 pub(super) struct Proxies(Arc<Rules>);
 
 struct Rules {
@@ -76,7 +63,6 @@ impl Proxies {
         })))
     }
 
-    /// Whether a request for this URL goes through a proxy.
     pub(super) fn intercept(&self, url: &Url) -> bool {
         self.0.of(url).is_some()
     }

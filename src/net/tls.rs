@@ -29,15 +29,13 @@ pub(crate) struct TlsFiles {
     pub(crate) identity: Option<[(String, Utf8PathBuf); 2]>,
 }
 
-/// TLS settings, ready to use.
 #[derive(Debug, Clone)]
 pub(crate) struct Tls {
     config: ClientConfig,
 }
 
 impl Tls {
-    /// Loads the files and joins them with the public CAs. Fails when a file cannot be read or does
-    /// not hold what it should; the error names option and file.
+    /// Joins them with the public CAs; the error names option and file.
     pub(crate) fn load(files: &TlsFiles) -> Result<Self, NetError> {
         let mut given: Vec<GivenCertificate> = Vec::new();
         for (option, path) in &files.authorities {
@@ -87,7 +85,6 @@ pub(crate) fn server_config(
     Ok(Arc::new(config))
 }
 
-/// A certificate with those that lead from it to a CA, and its key.
 fn identity(
     [certificate, key]: &[(String, Utf8PathBuf); 2],
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), NetError> {

@@ -32,7 +32,6 @@ pub(crate) struct Timeouts {
     pub(crate) commit: Duration,
 }
 
-/// A request without credentials of its own making: what is in the headers is what is sent.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
@@ -77,7 +76,6 @@ impl Request {
     }
 }
 
-/// A response whose body is still to be read.
 #[derive(Debug)]
 pub(crate) struct Response {
     inner: reqwest::Response,
@@ -266,7 +264,6 @@ impl Response {
         self.origin
     }
 
-    /// The next bytes of the body, or `None` at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
         let chunk = tokio::time::timeout(self.idle, self.inner.chunk()).await;
         chunk

@@ -12,7 +12,6 @@ use url::Url;
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebUrl(Url);
 
-/// A text is not such an address. Says nothing of what the text holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WebUrlError {
     #[error("it is not a URL such as https://host/path")]
@@ -54,7 +53,6 @@ impl WebUrl {
             .to_owned()
     }
 
-    /// The last part of the path.
     pub(crate) fn file_name(&self) -> &str {
         self.0.path().rsplit('/').next().unwrap_or_default()
     }

@@ -45,7 +45,6 @@ impl<'a> ArtifactManifest<'a> {
         }
     }
 
-    /// The descriptor of [`EMPTY_CONFIG`].
     pub(crate) fn empty_config() -> Descriptor {
         Descriptor::of(EMPTY_TYPE, EMPTY_CONFIG)
     }
@@ -71,7 +70,6 @@ impl<'a> ArtifactManifest<'a> {
         }
     }
 
-    /// The manifest, and the descriptor of it with its type.
     pub(crate) fn write(&self) -> Result<(Descriptor, Vec<u8>), CanonicalJsonError> {
         let bytes = canonical_json::to_bytes(self)?;
         let descriptor = Descriptor {

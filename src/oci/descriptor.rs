@@ -18,9 +18,7 @@ pub(crate) const TITLE: &str = "org.opencontainers.image.title";
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     pub media_type: String,
-    /// Which digest the content must have.
     pub digest: Digest,
-    /// How many bytes the content has.
     pub size: u64,
     /// Which platform an entry of an image index is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,7 +26,6 @@ pub struct Descriptor {
     /// What kind of artifact the manifest behind this descriptor describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Annotations, sorted by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
@@ -69,7 +66,6 @@ impl Descriptor {
         })
     }
 
-    /// Whether this is of an image index or Docker's manifest list.
     pub(crate) fn is_index(&self) -> bool {
         matches!(
             self.media_type.as_str(),
@@ -77,7 +73,6 @@ impl Descriptor {
         )
     }
 
-    /// Describes bytes in memory.
     pub fn of(media_type: impl Into<String>, bytes: &[u8]) -> Self {
         Self {
             media_type: media_type.into(),

@@ -26,30 +26,21 @@ pub(crate) struct ImageConfig {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// A finished image: an index of one manifest for each platform.
 #[derive(Debug, Clone)]
 pub struct BuiltImage {
     pub target: Descriptor,
     pub manifests: Vec<(Platform, Digest)>,
-    /// Every blob, the image index included.
     pub blobs: Vec<(Descriptor, Vec<u8>)>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum ImageBuilderError {
     #[error("a document of the image has no canonical form")]
+    #[failure(inner)]
     Json(#[from] CanonicalJsonError),
     #[error("the layer of the image cannot be made")]
+    #[failure(inner)]
     Layer(#[from] ImageLayerError),
-}
-
-impl Failure for ImageBuilderError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Json(error) => error,
-            Self::Layer(error) => error,
-        })
-    }
 }
 
 #[derive(Serialize)]

@@ -13,7 +13,7 @@ use std::{
 use flate2::{Compression, GzBuilder};
 
 use super::{Digest, Sha256};
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// "Unknown" in the operating system byte of a gzip header.
 const GZIP_UNKNOWN_SYSTEM: u8 = 255;
@@ -23,19 +23,20 @@ const COMPRESSION_LEVEL: u32 = 6;
 
 #[derive(Debug, Clone)]
 pub(crate) struct ImageFile {
-    /// Its path without a leading slash.
     pub(crate) path: String,
     pub(crate) mode: u32,
     /// Its bytes; `None` for an empty directory.
     pub(crate) content: Option<Vec<u8>>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum ImageLayerError {
     /// The path is absolute, empty, or has an empty, `.` or `..` component.
     #[error("`{0}` is not a path below the root of an image")]
     Path(String),
     #[error("the path `{path}` does not fit into an image layer")]
+    #[failure(help: "give the file a shorter name")]
     LongPath {
         path: String,
         #[source]
@@ -44,20 +45,8 @@ pub enum ImageLayerError {
     #[error("two files of an image are in each other's way at `{0}`")]
     Collision(String),
     #[error("the layer cannot be compressed")]
+    #[failure(Internal)]
     Compress(#[source] io::Error),
-}
-
-impl Failure for ImageLayerError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Path(_) | Self::LongPath { .. } | Self::Collision(_) => FailureKind::Input,
-            Self::Compress(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        matches!(self, Self::LongPath { .. }).then(|| "give the file a shorter name".to_owned())
-    }
 }
 
 pub(super) struct ImageLayer {
@@ -67,7 +56,6 @@ pub(super) struct ImageLayer {
 }
 
 impl ImageLayer {
-    /// Makes the layer of some files, in whatever order they come.
     pub(super) fn of(files: Vec<ImageFile>) -> Result<Self, ImageLayerError> {
         let files = ordered(files)?;
         let gzip = GzBuilder::new()
@@ -113,7 +101,6 @@ impl ImageLayer {
     }
 }
 
-/// The files by path; a map of strings is in byte order.
 fn ordered(files: Vec<ImageFile>) -> Result<BTreeMap<String, ImageFile>, ImageLayerError> {
     let mut by_path = BTreeMap::new();
     for file in files {

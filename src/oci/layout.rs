@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::{Descriptor, media_type};
 use crate::canonical_json::{self, CanonicalJsonError};
 
-/// The content of the file `oci-layout`.
 pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// The annotation under which an OCI layout names an image.

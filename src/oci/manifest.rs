@@ -13,7 +13,7 @@ use super::{
     Descriptor, Digest, DigestError,
     go_json::{self, Shape},
 };
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// Media types of the OCI image specification and Docker's image manifest version 2, schema 2.
 pub mod media_type {
@@ -29,7 +29,6 @@ pub mod media_type {
 /// The annotation by which a layer says what kind of statement it holds.
 pub(crate) const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
-/// A manifest or index: its exact bytes, its descriptor's fields, and its parsed content.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     bytes: Vec<u8>,
@@ -41,21 +40,20 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestKind {
     Index {
-        /// The entries, in the order of the document.
         manifests: Vec<Descriptor>,
         /// The digests of entries that cannot be verified here: of an algorithm other than SHA-256.
         unsupported: Vec<String>,
     },
     Image {
         config: Descriptor,
-        /// The layers, in the order of the document.
         layers: Vec<Descriptor>,
         /// The manifest this one refers to, if any.
         subject: Option<Box<Descriptor>>,
     },
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Content)]
 pub enum ManifestError {
     #[error("not an image manifest or index: {0}")]
     Syntax(String),
@@ -93,12 +91,6 @@ fn shown(error: &serde_json::Error) -> String {
             }
         })
         .collect()
-}
-
-impl Failure for ManifestError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Content
-    }
 }
 
 #[derive(Deserialize)]
@@ -148,17 +140,14 @@ impl Manifest {
         })
     }
 
-    /// The exact bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Gives the exact bytes away.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// The digest of the bytes, computed here.
     pub const fn digest(&self) -> Digest {
         self.digest
     }

@@ -9,11 +9,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
-    /// Operating system, `linux`.
     pub(crate) os: String,
     /// CPU architecture in Go's spelling, `amd64`.
     pub(crate) architecture: String,
@@ -29,15 +28,10 @@ pub struct Platform {
     pub(crate) os_version: Option<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` is not a platform of the form os/architecture[/variant]")]
+#[failure(Input)]
 pub struct PlatformError(String);
-
-impl Failure for PlatformError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-}
 
 /// A platform as a document of others has it.
 #[derive(Deserialize)]
@@ -121,7 +115,6 @@ impl Platform {
         })
     }
 
-    /// The placeholder `unknown/unknown` of attestation manifests.
     pub(crate) fn unknown() -> Self {
         Self {
             os: "unknown".to_owned(),

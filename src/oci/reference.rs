@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// An image reference: registry, repository, and a tag or a digest or both.
 ///
@@ -26,39 +26,25 @@ pub struct Reference {
     digest: Option<Digest>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum ReferenceError {
     #[error("`{0}` is not an image reference")]
+    #[failure(help: "write registry/repository:tag, for example \
+        docker.io/library/postgres:17-alpine")]
     Form(String),
     #[error("`{0}` does not start with a registry host")]
+    #[failure(help: {
+        let library = if .0.contains('/') { "" } else { "library/" };
+        format!("write docker.io/{library}{} if Docker Hub is meant", .0)
+    })]
     NoRegistry(String),
     #[error("`{0}` has neither a tag nor a digest")]
+    #[failure(help: "write {0}:<tag>; the lock pins what the tag means")]
     NoTagOrDigest(String),
     #[error("`{0}` has a digest that is not sha256")]
+    #[failure(help: "only sha256 digests are supported")]
     Digest(String),
-}
-
-impl Failure for ReferenceError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Form(_) => {
-                "write registry/repository:tag, for example docker.io/library/postgres:17-alpine"
-                    .to_owned()
-            }
-            Self::NoRegistry(text) => match text.split_once('/') {
-                None => format!("write docker.io/library/{text} if Docker Hub is meant"),
-                Some(_) => format!("write docker.io/{text} if Docker Hub is meant"),
-            },
-            Self::NoTagOrDigest(text) => {
-                format!("write {text}:<tag>; the lock pins what the tag means")
-            }
-            Self::Digest(_) => "only sha256 digests are supported".to_owned(),
-        })
-    }
 }
 
 impl Reference {
@@ -80,7 +66,6 @@ impl Reference {
         self.digest
     }
 
-    /// The reference without tag and digest: `docker.io/library/postgres`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
     }

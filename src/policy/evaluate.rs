@@ -11,7 +11,6 @@ use crate::{evidence::FoundSbom, oci::Reference};
 /// What was checked of an image whose licence nobody stated.
 pub(super) const UNSTATED: &str = "no licence is stated";
 
-/// Something that a policy has to evaluate.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "there are few of them")]
 pub enum Subject {
@@ -37,7 +36,6 @@ pub enum SubjectKind {
     Artifact,
 }
 
-/// What a policy has to know of an image or artifact.
 #[derive(Debug, Clone)]
 pub struct ImageSubject {
     pub kind: SubjectKind,
@@ -47,11 +45,9 @@ pub struct ImageSubject {
     /// Why the charts of a bundle may name it by its tag alone, as the bundle says; nothing when
     /// they do not.
     pub tag_pin: Option<String>,
-    /// What is known of its content.
     pub content: ImageContent,
 }
 
-/// What is known of an image's content.
 #[derive(Debug, Clone)]
 pub enum ImageContent {
     /// It is about to be locked: pins and attestations are not checked.

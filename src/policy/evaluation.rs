@@ -10,7 +10,6 @@ use rune_core::{
     remark::Remark,
 };
 
-/// Every decision about one bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Evaluation {
@@ -18,11 +17,9 @@ pub struct Evaluation {
     pub decisions: Vec<Decision>,
 }
 
-/// What one rule says about one subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Decision {
-    /// What it is about: the name of an image, or of a chart and its dependency.
     pub(crate) subject: String,
     /// Its source: `registry/repository`.
     pub(crate) source: String,
@@ -56,7 +53,6 @@ impl Evaluation {
             .filter(|decision| decision.verdict == Verdict::Denied)
     }
 
-    /// The decisions that would deny, but that a waiver lets through.
     pub(crate) fn waived(&self) -> impl Iterator<Item = &Decision> {
         self.decisions
             .iter()

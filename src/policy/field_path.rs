@@ -14,7 +14,6 @@ pub(crate) enum FieldStep<'p> {
     Item(&'p str),
 }
 
-/// The steps of a path; nothing when it is not well formed.
 pub(crate) fn field_steps(path: &str) -> Option<Vec<FieldStep<'_>>> {
     let mut steps = Vec::new();
     let mut rest = path;

@@ -11,7 +11,6 @@ use regex::Regex;
 use super::SignedImage;
 use crate::evidence::{ImageSignature, Signer, TrustedRoot};
 
-/// Who must have signed, as a certificate says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdentityRule {
     /// The `OpenID` Connect issuer of the identity, exactly.
@@ -22,7 +21,6 @@ pub(crate) struct IdentityRule {
     pub(crate) min_age: Option<MinAge>,
 }
 
-/// Which identities may sign.
 #[derive(Debug, Clone)]
 pub(crate) enum SubjectMatch {
     Exact(String),
@@ -36,15 +34,11 @@ pub(crate) enum SubjectMatch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MinAge {
     pub(crate) age: Duration,
-    /// As it is written in the policy.
     pub(crate) text: String,
 }
 
 impl SubjectMatch {
     /// A regular expression that has to match from the first to the last character.
-    ///
-    /// # Errors
-    /// When it is not a regular expression.
     pub(crate) fn pattern(text: &str) -> Result<Self, regex::Error> {
         // Alone first: `a)|(b` would be one between the anchors only.
         Regex::new(text)?;

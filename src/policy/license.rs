@@ -37,7 +37,6 @@ pub enum LicenseError {
 }
 
 impl LicenseError {
-    /// The SPDX identifiers that a text in other words means, in backticks.
     pub(crate) fn meant(&self) -> Option<&'static str> {
         match self {
             Self::Unexpected { expression, .. } => license_names::meant(expression),

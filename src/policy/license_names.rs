@@ -62,7 +62,6 @@ const MEANT: &[(&str, &str)] = &[
     ("sspl", "`SSPL-1.0`"),
 ];
 
-/// The identifiers that are meant by a text in other words, in backticks.
 pub(super) fn meant(text: &str) -> Option<&'static str> {
     let name: String = text
         .chars()

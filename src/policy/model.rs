@@ -9,7 +9,6 @@ use super::{Glob, ImagePlaces, ReferrerRules, SignatureRule, TagPin, glob::compo
 use crate::{evidence::SbomFormat, oci::Reference};
 use rune_core::{digest::Digest, yaml::Place};
 
-/// What may be in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The SHA-256 of the text it was read from.
@@ -21,13 +20,11 @@ pub struct Policy {
     pub(crate) denied_licenses: Vec<DeniedLicense>,
     /// Whether an image may have no stated licence; such an image is reported as not reviewed.
     pub(crate) allows_unstated_licenses: bool,
-    /// Where content may come from.
     pub(crate) allowed_sources: Vec<Glob>,
     /// Where content may not come from, whatever is allowed.
     pub(crate) denied_sources: Vec<DeniedSource>,
     /// Tags that are moved often; `*` stands for any characters.
     pub(crate) denied_tags: Vec<String>,
-    /// Which attestations must come with an image.
     pub(crate) attestations: Vec<AttestationRule>,
     /// By whom images must be signed.
     pub(crate) signatures: Vec<SignatureRule>,
@@ -70,7 +67,6 @@ pub(crate) enum AttestationKind {
     Provenance,
 }
 
-/// An exception that ends with a version of the bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiver {
     pub(crate) rule: Rule,
@@ -84,17 +80,11 @@ pub(crate) struct Waiver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
-    /// The licence must be allowed.
     Licenses,
-    /// The source must be allowed.
     Sources,
-    /// The tag must not be one that floats by design.
     Tags,
-    /// The lock must hold a digest.
     Pins,
-    /// Attestations must come with it.
     Attestations,
-    /// It must be signed.
     Signatures,
     /// There must be a list of what is in it.
     Sboms,
@@ -130,7 +120,6 @@ impl Policy {
 }
 
 impl Rule {
-    /// Every rule, in the order in which they are checked.
     pub(crate) const ALL: [Self; 7] = [
         Self::Licenses,
         Self::Sources,

@@ -20,7 +20,6 @@ pub struct ImagePlaces {
     /// Options of programs whose value names images, with their dashes; `*` stands for any
     /// characters.
     pub(crate) options: Vec<String>,
-    /// Fields of objects of some kind.
     pub(crate) fields: Vec<ImageField>,
     /// References outside containers that are not images to transfer.
     pub(crate) ignored: Vec<Exception>,
@@ -28,7 +27,6 @@ pub struct ImagePlaces {
     pub(crate) left_out_tests: Vec<Exception>,
 }
 
-/// A field of objects of some kind that names images.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageField {
@@ -70,7 +68,6 @@ pub(crate) struct Apart {
     pub(crate) digest: Option<String>,
 }
 
-/// An exception from the check of charts, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Exception {
@@ -104,21 +101,18 @@ pub enum Declaration {
 }
 
 impl ImagePlaces {
-    /// Whether the value of such an environment variable names images.
     pub(crate) fn has_variable(&self, name: &str) -> bool {
         self.variables
             .iter()
             .any(|pattern| component_matches(pattern, name))
     }
 
-    /// Whether the value of such an option names images.
     pub(crate) fn has_option(&self, name: &str) -> bool {
         self.options
             .iter()
             .any(|pattern| component_matches(pattern, name))
     }
 
-    /// The exception for a reference that is not an image to transfer.
     pub(crate) fn ignores(&self, reference: &str) -> Option<&Exception> {
         Exception::among(&self.ignored, reference)
     }
@@ -147,7 +141,6 @@ impl TagPin {
 }
 
 impl Declaration {
-    /// The list of the policy that it belongs to.
     pub(crate) const fn list(&self) -> &'static str {
         match self {
             Self::Variable(_) => "images.variables",

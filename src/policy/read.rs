@@ -30,7 +30,6 @@ const MAX_POLICY_BYTES: u64 = 1 << 20;
 /// Far more than a public key has.
 const MAX_KEY_FILE_BYTES: u64 = 64 << 10;
 
-/// What can be wrong with a policy beside its shape.
 #[derive(Debug, thiserror::Error)]
 enum PolicyProblem<'a> {
     #[error("unknown {what} `{found}`")]
@@ -127,7 +126,6 @@ impl Problem for PolicyProblem<'_> {
 }
 
 impl Policy {
-    /// The built-in policy, which holds when a manifest names none.
     pub fn built_in() -> Result<Self, Diagnostics> {
         let (policy, findings) = Self::read_built_in();
         Diagnostics::check([findings])?;
@@ -140,8 +138,7 @@ impl Policy {
         Self::read(Utf8Path::new("the built-in policy"), BUILT_IN)
     }
 
-    /// Reads a policy file and the key files that it names, which lie beside it. Fails when the
-    /// file cannot be read; mistakes in it are findings.
+    /// Reads a policy file and the key files beside it that it names; mistakes in it are findings.
     pub(crate) fn load(path: &Utf8Path) -> Result<(Self, Findings), PathError> {
         Ok(Self::read_beside(path, &Self::read_text(path)?))
     }
@@ -150,7 +147,6 @@ impl Policy {
         fsx::read_to_string(path, MAX_POLICY_BYTES)
     }
 
-    /// Reads the text of a policy file, and the key files that it names, which lie beside it.
     pub(crate) fn read_beside(path: &Utf8Path, text: &str) -> (Self, Findings) {
         let directory = fsx::parent(path);
         let read_key = |file: &str| {
@@ -301,7 +297,6 @@ impl Reader<'_> {
         policy.waivers = self.list(&map, "waivers", Self::waiver);
     }
 
-    /// What becomes of images without a licence.
     fn unstated(&mut self, licenses: &Mapping<'_>) -> bool {
         let Some(node) = licenses.optional("unstated") else {
             return false;

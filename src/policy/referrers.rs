@@ -12,7 +12,6 @@ pub(crate) struct ReferrerRules {
     pub(crate) is_new_drift: bool,
 }
 
-/// A repository in which artifacts about the images of some sources are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EvidenceRepository {
     pub(crate) pattern: Glob,

@@ -6,14 +6,12 @@ use super::{Decision, Glob, IdentityRule, Rule, evaluate::Evaluator};
 use crate::{evidence::ImageSignature, sign::PublicKey};
 use rune_core::digest::Digest;
 
-/// By whom the images of some sources must be signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SignatureRule {
     pub(crate) pattern: Glob,
     pub(crate) signers: Signers,
 }
 
-/// Who must have signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signers {
     Keys {
@@ -24,10 +22,8 @@ pub(crate) enum Signers {
     Identity(Box<IdentityRule>),
 }
 
-/// A key that may sign images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SignatureKey {
-    /// The file it was read from; none for one within the policy.
     pub(crate) name: Option<String>,
     pub(crate) key: PublicKey,
 }
@@ -35,7 +31,6 @@ pub(crate) struct SignatureKey {
 /// What comes with an image and says that it is a signature.
 #[derive(Debug, Clone)]
 pub struct SignedImage {
-    /// What its reference resolved to; not known yet of one that is about to be built.
     pub digest: Option<Digest>,
     /// Nothing when they were not looked for.
     pub signatures: Option<Vec<ImageSignature>>,

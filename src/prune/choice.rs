@@ -18,7 +18,6 @@ pub(super) struct Choice<'a> {
     settings: &'a PruneSettings,
     bundles: &'a [PublishedBundle],
     why: BTreeMap<usize, Vec<String>>,
-    /// What a person has to know.
     pub(super) notes: Vec<String>,
 }
 

@@ -37,7 +37,6 @@ use rune_core::progress::Progress;
 #[derive(Debug, Clone)]
 pub(crate) struct PruneSettings {
     pub(crate) destination: Destination,
-    /// How many of each name.
     pub(crate) keep: usize,
     pub(crate) uses: Vec<Use>,
 }
@@ -53,8 +52,6 @@ pub(crate) async fn plan(
     Plan::new(client, settings, &bundles, progress).await
 }
 
-/// Deletes what a plan says, and writes into it what was deleted and what is held after all. Fails
-/// when the registry does not delete; the plan then says how far it came.
 pub(crate) async fn delete(
     client: &Client,
     plan: &mut Plan,

@@ -31,7 +31,6 @@ pub(crate) struct Fate {
     pub(crate) name: String,
     pub(crate) version: Version,
     pub(crate) digest: Digest,
-    /// Why it stays; nothing when it goes.
     pub(crate) kept: Vec<String>,
 }
 
@@ -39,7 +38,6 @@ pub(crate) struct Fate {
 #[serde(rename_all = "camelCase")]
 pub(crate) enum TargetKind {
     Image,
-    /// An artifact that is not run.
     Artifact,
     Chart,
     /// An artifact about an image: a signature, an attestation, an SBOM.

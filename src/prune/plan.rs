@@ -12,12 +12,10 @@ use super::{
 use crate::registry::{Client, RepositoryName};
 use rune_core::{digest::Digest, progress::Progress};
 
-/// What is deleted, in this order.
 pub(crate) struct Plan {
     pub(crate) bundles: Vec<Fate>,
     pub(crate) targets: Vec<Target>,
     pub(crate) held: Vec<Held>,
-    /// What a person has to know.
     pub(crate) notes: Vec<String>,
     pub(super) rooms: BTreeMap<RepositoryName, Room>,
 }

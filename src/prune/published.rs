@@ -18,7 +18,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// A bundle whose index is in the registry and verified.
 pub(super) struct PublishedBundle {
     pub(super) head: AuthenticatedHead,
     /// `bundles/<name>`.
@@ -40,7 +39,6 @@ fn artifact_of(publications: &[Publication]) -> Option<&Publication> {
         .find(|publication| matches!(publication.kind, PublicationKind::Index))
 }
 
-/// Every bundle of a destination.
 pub(super) async fn read_all(
     client: &Client,
     destination: &Destination,
@@ -137,7 +135,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// What is about the manifest of a bundle index and in the form of `push` and `publish`.
     async fn attached(
         &self,
         snapshot: &Snapshot,

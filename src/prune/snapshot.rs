@@ -10,7 +10,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// Tags and manifests of a repository at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
     tags: BTreeMap<String, Digest>,
@@ -24,7 +23,6 @@ pub(super) struct Snapshot {
 #[derive(Debug, Clone)]
 struct Document {
     bytes: Vec<u8>,
-    /// Every digest that it names: manifests of an index, entries of a list, a subject.
     names: BTreeSet<Digest>,
 }
 
@@ -144,7 +142,6 @@ impl Snapshot {
         Ok(now)
     }
 
-    /// Finds lists of which a run that was cut off left nothing else.
     pub(super) async fn find_dead_lists(
         &mut self,
         writer: &RepositoryWriter,
@@ -164,7 +161,6 @@ impl Snapshot {
         self.dead.contains(&subject)
     }
 
-    /// Notes that a manifest is deleted.
     pub(super) fn forget(&mut self, digest: Digest) {
         self.documents.remove(&digest);
     }
@@ -173,7 +169,6 @@ impl Snapshot {
         self.tags.iter().map(|(tag, digest)| (tag, *digest))
     }
 
-    /// The manifest of this digest, if it was there and is one.
     pub(super) fn manifest(&self, digest: Digest) -> Option<Manifest> {
         let document = self.documents.get(&digest)?;
         Manifest::parse(document.bytes.clone(), None).ok()
@@ -230,7 +225,6 @@ impl Snapshot {
             .is_some_and(|manifest| matches!(manifest.kind(), ManifestKind::Index { .. }))
     }
 
-    /// Every digest that a document names; nothing when it is not there.
     pub(super) fn names(&self, digest: Digest) -> impl Iterator<Item = Digest> {
         let document = self.documents.get(&digest).into_iter();
         document.flat_map(|document| document.names.iter().copied())

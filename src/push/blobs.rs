@@ -26,7 +26,6 @@ pub(super) enum BlobOutcome {
     Lacking,
 }
 
-/// A blob and the repositories that need it, in the order of the plan.
 struct Errand {
     blob: Descriptor,
     repositories: Vec<RepositoryName>,

@@ -6,7 +6,7 @@ use crate::{
     oci::{Reference, ReferenceError},
     registry::RepositoryName,
 };
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// A registry, a path below it, and how the repositories of a bundle are named there:
 /// `library/postgres` is `rune/library/postgres` in `registry.lan:5000/rune`, or flat
@@ -18,41 +18,29 @@ pub struct Destination {
     is_flat: bool,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 pub enum DestinationError {
     #[error("`{0}` is a URL")]
+    #[failure(help: {
+        let bare = .0.split("://").nth(1).unwrap_or_default();
+        format!("write `{bare}`, and allow plain HTTP with --plain-http")
+    })]
     Url(String),
     #[error("`{0}` does not begin with a registry host")]
+    #[failure(help: {
+        let (host, prefix) = .0.split_once('/').unwrap_or((.0, ""));
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        format!("write a host with a dot or a port, such as `{host}:443{slash}{prefix}`")
+    })]
     NoHost(String),
     #[error("`{0}` is not a registry with a path below it")]
+    #[failure(help: if .0.rsplit('.').next() == Some("tar") {
+        "that is a file: write the bundle first, and the registry after it"
+    } else {
+        "write HOST[:PORT][/PREFIX], such as registry.lan:5000/rune; lower case, no tag"
+    })]
     Form(String),
-}
-
-impl Failure for DestinationError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Url(text) => {
-                let bare = text.split("://").nth(1).unwrap_or_default();
-                format!("write `{bare}`, and allow plain HTTP with --plain-http")
-            }
-            Self::NoHost(text) => {
-                let (host, prefix) = text.split_once('/').unwrap_or((text, ""));
-                let slash = if prefix.is_empty() { "" } else { "/" };
-                format!("write a host with a dot or a port, such as `{host}:443{slash}{prefix}`")
-            }
-            Self::Form(text) if text.rsplit('.').next() == Some("tar") => {
-                "that is a file: write the bundle first, and the registry after it".to_owned()
-            }
-            Self::Form(_) => {
-                "write HOST[:PORT][/PREFIX], such as registry.lan:5000/rune; lower case, no tag"
-                    .to_owned()
-            }
-        })
-    }
 }
 
 impl Destination {
@@ -63,7 +51,6 @@ impl Destination {
         Self { is_flat, ..self }
     }
 
-    /// The registry host, with port if any.
     pub(crate) fn registry(&self) -> &str {
         &self.registry
     }
@@ -74,7 +61,6 @@ impl Destination {
         (self.is_flat && repository.contains('/')).then(|| repository.replace('/', "-"))
     }
 
-    /// What a repository of a bundle is called there, without the registry.
     pub(crate) fn repository(&self, repository: &str) -> String {
         let own = self
             .renamed(repository)

@@ -7,12 +7,9 @@ use crate::{
     oci::ManifestError,
     registry::{RegistryError, RepositoryName},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum PushError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -21,33 +18,43 @@ pub(crate) enum PushError {
     /// A document of the bundle is not a manifest; does not happen once it is open.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("nothing was pushed: {} to different content:{}", if .0.len() == 1 { "this tag exists and points" } else { "these tags exist and point" }, taken(.0))]
+    #[error("nothing was pushed: {} to different content:{}",
+        if .0.len() == 1 { "this tag exists and points" } else { "these tags exist and point" },
+        taken(.0))]
+    #[failure(Conflict: "push below another prefix, or overwrite the tags with `rune-bundle push \
+        --overwrite-tags`")]
     TagsTaken(Vec<TakenTag>),
     #[error("nothing was pushed: platforms were left out of {}", named(.0))]
+    #[failure(Policy: "use `rune-bundle push --index auto`, `sparse` or `reduced`, or a bundle of \
+        all platforms")]
     Incomplete(Vec<String>),
     #[error(
         "`{name}` would hold an index that lacks platforms, and the registry does not take one"
     )]
+    #[failure(inner: "use `rune-bundle push --index reduced`, or `auto`, which does so when it has \
+        to")]
     SparseRefused {
         name: RepositoryName,
         source: Box<RegistryError>,
     },
     #[error("nothing was pushed: `{first}` and `{second}` would both be `{name}`")]
+    #[failure(Input: "push without --flatten")]
     Collision {
         first: String,
-        /// What would be called so too.
         second: String,
         name: String,
     },
     #[error(
         "`{name}:{tag}` is not a list of referrers, but should be by the distribution specification"
     )]
+    #[failure(Conflict: "see what pushed the tag `{tag}`, and delete it")]
     ReferrersTag { name: RepositoryName, tag: String },
-    /// The rest of a delta was in another repository, and the registry does not share it.
     #[error("the registry did not mount what the delta lacks:{}", not_mounted(.0))]
+    #[failure(NotFound: "create the bundle with `rune-bundle apply DELTA --from BASE --output \
+        FILE`, and use that")]
     NotMounted(Vec<(RepositoryName, Digest)>),
-    /// A part of the work came to no end; a bug.
     #[error("a part of the push did not end")]
+    #[failure(Internal)]
     Task(#[source] tokio::task::JoinError),
 }
 
@@ -60,7 +67,6 @@ impl From<StreamError> for PushError {
     }
 }
 
-/// A tag of another digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TakenTag {
     pub(super) reference: String,
@@ -98,50 +104,4 @@ fn named(references: &[String]) -> String {
         .map(|reference| format!("`{reference}`"))
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-impl Failure for PushError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Registry(error) => error.kind(),
-            Self::Content(error) => error.kind(),
-            Self::Manifest(error) => error.kind(),
-            Self::TagsTaken(_) | Self::ReferrersTag { .. } => FailureKind::Conflict,
-            Self::Incomplete(_) => FailureKind::Policy,
-            Self::SparseRefused { source, .. } => source.kind(),
-            Self::Collision { .. } => FailureKind::Input,
-            Self::NotMounted(_) => FailureKind::NotFound,
-            Self::Task(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Registry(error) => return error.help(),
-            Self::Content(error) => return error.help(),
-            Self::Manifest(_) | Self::Task(_) => return None,
-            Self::TagsTaken(_) => {
-                "push below another prefix, or overwrite the tags with `rune-bundle push \
-                 --overwrite-tags`"
-                    .to_owned()
-            }
-            Self::Incomplete(_) => {
-                "use `rune-bundle push --index auto`, `sparse` or `reduced`, or a bundle of all \
-                 platforms"
-                    .to_owned()
-            }
-            Self::SparseRefused { .. } => {
-                "use `rune-bundle push --index reduced`, or `auto`, which does so when it has to"
-                    .to_owned()
-            }
-            Self::NotMounted(_) => {
-                "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and use that"
-                    .to_owned()
-            }
-            Self::Collision { .. } => "push without --flatten".to_owned(),
-            Self::ReferrersTag { tag, .. } => {
-                format!("see what pushed the tag `{tag}`, and delete it")
-            }
-        })
-    }
 }

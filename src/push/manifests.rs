@@ -15,9 +15,7 @@ use rune_core::digest::Digest;
 #[derive(Default)]
 pub(super) struct Roots {
     by_position: BTreeMap<usize, Written>,
-    /// What the registry does not take, and why.
     refused: BTreeMap<usize, String>,
-    /// Everything that was written, to be checked again.
     written: BTreeSet<(RepositoryName, Digest)>,
 }
 
@@ -30,19 +28,16 @@ struct Written {
 }
 
 impl Roots {
-    /// The manifest that the publication at this position of the plan became.
     pub(super) fn of(&self, position: usize) -> Option<&Document> {
         self.by_position
             .get(&position)
             .map(|written| &written.document)
     }
 
-    /// Why the registry did not take the publication at this position.
     pub(super) fn refusal(&self, position: usize) -> Option<&str> {
         self.refused.get(&position).map(String::as_str)
     }
 
-    /// Whether it was already present.
     pub(super) fn was_there(&self, position: usize) -> bool {
         self.by_position
             .get(&position)
@@ -72,7 +67,6 @@ impl Roots {
 
 type Present = BTreeSet<(RepositoryName, Digest)>;
 
-/// Writes all manifests by digest.
 pub(super) async fn push(
     shared: &Shared,
     plan: &Plan,
@@ -237,7 +231,6 @@ async fn push_one(
     })
 }
 
-/// What a root may be.
 struct Choice {
     first: Document,
     is_sparse: bool,

@@ -42,17 +42,14 @@ use rune_core::progress::Progress;
 pub struct PushSettings {
     pub destination: Destination,
     pub index: IndexChoice,
-    /// Whether a tag of another digest may be overwritten.
     pub overwrites_tags: bool,
     pub artifacts: BundleArtifacts,
     pub image_signatures: ImageSignatureChoice,
     pub jobs: usize,
-    /// The most bytes of a blob in one request.
     pub chunk_bytes: Option<u64>,
     pub is_dry_run: bool,
 }
 
-/// What is pushed of a bundle besides its images and charts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BundleArtifacts {
     Nothing,
@@ -61,7 +58,6 @@ pub enum BundleArtifacts {
     Everything,
 }
 
-/// What all steps of a push share.
 #[derive(Clone)]
 struct Shared {
     bundle: Arc<OpenBundle>,
@@ -78,9 +74,8 @@ impl Shared {
     }
 }
 
-/// Pushes everything that a bundle publishes. Fails when a tag is taken, an image is too incomplete
-/// for what was chosen, the content is damaged, or the registry does not take something or does not
-/// have it afterwards. No tag was moved then, unless it is the last of these.
+/// Pushes everything that a bundle publishes. After a failure no tag was moved, unless it is a
+/// check at the end that failed.
 pub(crate) async fn push(
     bundle: &Arc<OpenBundle>,
     client: &Client,

@@ -17,7 +17,6 @@ use rune_core::digest::Digest;
 pub(crate) struct Pushed {
     pub(crate) references: Vec<PushedReference>,
     pub(crate) refused: Vec<RefusedArtifact>,
-    /// The image signatures that are not published, by what they are about there.
     pub(crate) left_off: Vec<String>,
     /// Bytes of blobs that were sent, whatever was sent twice included; in a dry run, that would be
     /// sent.
@@ -37,17 +36,14 @@ pub(crate) struct RefusedArtifact {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PushedReference {
     pub(crate) kind: PushedKind,
-    /// The reference that the image is known by in charts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Reference>,
-    /// The digest in the bundle: what the source resolved to when it was locked.
     pub(crate) source_digest: Digest,
     /// Registry, repository and tag there; without a tag, the digest.
     pub destination: String,
     /// The digest there; in a dry run, the one that is tried first.
     pub(crate) digest: Digest,
     pub(crate) index: IndexForm,
-    /// Whether exactly this was already present.
     pub(crate) was_there: bool,
     /// Its blobs. What several references share counts for the first.
     pub(crate) blobs: BlobTally,
@@ -57,12 +53,9 @@ pub(crate) struct PushedReference {
 #[serde(rename_all = "camelCase")]
 pub(crate) enum PushedKind {
     Image,
-    /// An artifact that is not run.
     Artifact,
     Chart,
-    /// An artifact about an image: a signature, an attestation, an SBOM.
     Referrer,
-    /// A signature of an image or chart by whoever built the bundle.
     ImageSignature,
     Index,
     Signature,
@@ -70,7 +63,6 @@ pub(crate) enum PushedKind {
     Files,
 }
 
-/// Which index of an image was pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum IndexForm {
@@ -105,7 +97,6 @@ impl BlobTally {
 }
 
 impl RefusedArtifact {
-    /// Whether it is the bundle index or about that, and not about an image.
     pub(crate) fn is_of_bundle(&self) -> bool {
         matches!(
             self.kind,

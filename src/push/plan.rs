@@ -12,7 +12,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// Which index of an image that lacks platforms is pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexChoice {
     /// The one that was locked; where a registry does not take it without all its manifests, the
@@ -27,7 +26,6 @@ pub enum IndexChoice {
 
 pub(super) struct Plan {
     pub(super) items: Vec<Item>,
-    /// The image signatures that are not published, by what they are about there.
     pub(super) left_off: Vec<String>,
 }
 
@@ -59,7 +57,6 @@ pub(super) struct Document {
     pub(super) children: Vec<Digest>,
     /// What it is about, and its entry in the list of referrers of that.
     pub(super) referrer: Option<(Digest, Descriptor)>,
-    /// Whether it refers to what the bundle does not have.
     lacks_children: bool,
 }
 
@@ -135,7 +132,6 @@ impl Plan {
     }
 }
 
-/// Whether it is the bundle index or about it.
 const fn is_of_bundle(kind: &PublicationKind) -> bool {
     matches!(
         kind,

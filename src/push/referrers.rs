@@ -41,7 +41,6 @@ pub(super) async fn check(shared: &Shared, plan: &Plan, roots: &Roots) -> Result
     .map(|_| ())
 }
 
-/// Adds every referrer that was pushed to the list of its subject, where the registry does not.
 pub(super) async fn list(shared: &Shared, plan: &Plan, roots: &Roots) -> Result<(), PushError> {
     let mut lists: BTreeMap<(&RepositoryName, Digest), Vec<&Descriptor>> = BTreeMap::new();
     for (position, document) in roots.unlisted() {

@@ -20,7 +20,6 @@ pub(super) struct BundlePieces {
 }
 
 impl BundlePieces {
-    /// The beginning of a content, if the bundle has it.
     pub(super) fn open(bundle: &Arc<OpenBundle>, digest: Digest) -> Option<Self> {
         Some(Self {
             stream: ContentStream::open(bundle, digest)?,
@@ -28,7 +27,6 @@ impl BundlePieces {
         })
     }
 
-    /// Where it will be said what is wrong with the content.
     pub(super) fn problem(&self) -> Arc<Mutex<Option<StreamError>>> {
         Arc::clone(&self.problem)
     }

@@ -24,22 +24,17 @@ pub struct Chain {
     directory: Utf8PathBuf,
 }
 
-/// A receipt of a chain as it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
     pub(crate) number: u64,
-    /// Its SHA-256.
     pub(crate) digest: Digest,
     pub(crate) path: Utf8PathBuf,
-    /// What it says, also when a newer program wrote it.
     pub(crate) content: Value,
 }
 
-/// A receipt that was just written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Appended {
     pub number: u64,
-    /// Its SHA-256.
     pub digest: Digest,
     pub path: Utf8PathBuf,
 }
@@ -58,9 +53,7 @@ impl fmt::Display for Appended {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Earlier {
     pub(crate) directory: Utf8PathBuf,
-    /// The number of its last receipt.
     pub(crate) number: u64,
-    /// The SHA-256 of that receipt.
     pub(crate) digest: Digest,
 }
 
@@ -86,7 +79,6 @@ struct Link {
 }
 
 impl Chain {
-    /// The chain in a directory, which need not exist yet.
     pub fn at(directory: impl Into<Utf8PathBuf>) -> Self {
         Self {
             directory: directory.into(),
@@ -97,8 +89,7 @@ impl Chain {
         &self.directory
     }
 
-    /// Makes sure that a receipt can be added: before something is done that needs one. Fails when
-    /// the directory cannot be made or written, or the chain in it is not as it was written.
+    /// Makes sure that a receipt can be added: before something is done that needs one.
     pub fn prepare(&self) -> Result<(), ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         fsx::check_writable(&self.directory)?;
@@ -132,8 +123,7 @@ impl Chain {
 
     /// Adds a receipt: whole and durable, or not at all. Several programs may add to the same
     /// chain. The first receipt of a chain names the `earlier` one, if there is one, and every
-    /// receipt what was done without one before it. Fails when the chain is not as it was written,
-    /// or the file cannot be written.
+    /// receipt what was done without one before it.
     pub fn append(
         &self,
         statement: &Statement,
@@ -193,9 +183,6 @@ impl Chain {
     /// Reads the chain from its beginning and checks every link. `head` is the digest that the last
     /// receipt must have: without it nobody can tell that the end was cut off. Files with other
     /// names than receipts have are not read.
-    ///
-    /// # Errors
-    /// At the first receipt that was changed, removed, replaced or moved.
     pub fn verify(&self, head: Option<Digest>) -> Result<Vec<Stored>, ReceiptError> {
         let mut chain: Vec<Stored> = Vec::new();
         for name in self.names()? {
@@ -271,7 +258,6 @@ impl Chain {
         }
     }
 
-    /// The names of the receipts, in the order of their numbers.
     fn names(&self) -> Result<Vec<Name>, ReceiptError> {
         if !fsx::exists(&self.directory) {
             return Ok(Vec::new());

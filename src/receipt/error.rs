@@ -3,25 +3,20 @@
 use camino::Utf8PathBuf;
 
 use crate::canonical_json::CanonicalJsonError;
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    fsx::PathError,
-};
+use rune_core::{digest::Digest, failure::Failure, fsx::PathError};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Content: "compare with a copy of the directory; to go on without these receipts, keep \
+    them and name another directory with --receipts")]
 pub enum ReceiptError {
     #[error(transparent)]
     Path(#[from] PathError),
     /// A receipt has no canonical form; does not happen.
     #[error("the receipt cannot be written as JSON")]
+    #[failure(inner)]
     Form(#[from] CanonicalJsonError),
     #[error("receipt {number} is missing, and `{after}` exists")]
-    Removed {
-        /// The first number that is missing.
-        number: u64,
-        after: String,
-    },
+    Removed { number: u64, after: String },
     #[error("there are two receipts with the number {number}: `{first}` and `{second}`")]
     Twice {
         number: u64,
@@ -53,22 +48,21 @@ pub enum ReceiptError {
         "receipt {number} is not finished: `{path}` is empty, and what belongs into it is in \
          `{path}.partial`"
     )]
+    #[failure(help: "the program that wrote it was killed; the next `push` or `install` with this \
+        directory completes it")]
     Unfinished { number: u64, path: Utf8PathBuf },
-    #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there are no receipts".to_owned(), |last| format!("the chain ends with receipt {last}")))]
-    Cut {
-        /// The digest that the last receipt should have.
-        expected: Digest,
-        /// The number of the last receipt.
-        last: Option<u64>,
-    },
+    #[error("no receipt has the digest {expected}: {}",
+        .last.map_or_else(|| "there are no receipts".to_owned(),
+        |last| format!("the chain ends with receipt {last}")))]
+    Cut { expected: Digest, last: Option<u64> },
     #[error(
         "the digest {expected} is that of receipt {number}, and the chain ends with receipt {last}"
     )]
+    #[failure(help: "receipts were added since that digest was noted; when that is as it should \
+        be, note the new one")]
     Continued {
-        /// The digest that the last receipt should have.
         expected: Digest,
         number: u64,
-        /// The number of the last receipt.
         last: u64,
     },
 }
@@ -84,7 +78,6 @@ impl Name {
         format!("{:06}-{}.json", self.number, self.digest.hex())
     }
 
-    /// Reads a file name; nothing when it is not the name of a receipt.
     pub(super) fn parse(file_name: &str) -> Option<Self> {
         let (number, hex) = file_name.strip_suffix(".json")?.split_once('-')?;
         let name = Self {
@@ -92,44 +85,5 @@ impl Name {
             digest: Digest::from_hex(hex).ok()?,
         };
         (name.number > 0 && name.display_name() == file_name).then_some(name)
-    }
-}
-
-impl Failure for ReceiptError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Path(error) => error.kind(),
-            Self::Form(error) => error.kind(),
-            Self::Removed { .. }
-            | Self::Twice { .. }
-            | Self::Changed { .. }
-            | Self::Replaced { .. }
-            | Self::NoReceipt { .. }
-            | Self::Unfinished { .. }
-            | Self::Cut { .. }
-            | Self::Continued { .. } => FailureKind::Content,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Path(error) => error.help(),
-            Self::Form(_) => None,
-            Self::Unfinished { .. } => Some(
-                "the program that wrote it was killed; the next `push` or `install` with this \
-                 directory completes it"
-                    .to_owned(),
-            ),
-            Self::Continued { .. } => Some(
-                "receipts were added since that digest was noted; when that is as it should be, \
-                 note the new one"
-                    .to_owned(),
-            ),
-            _ => Some(
-                "compare with a copy of the directory; to go on without these receipts, keep them \
-                 and name another directory with --receipts"
-                    .to_owned(),
-            ),
-        }
     }
 }

@@ -30,7 +30,6 @@ pub struct Statement {
     pub time: String,
     /// Name and version of the program that did it.
     pub tool: String,
-    /// The bundle that it was done with.
     pub bundle: VerifiedBundle,
     pub act: Act,
 }
@@ -47,7 +46,6 @@ pub(crate) struct WithoutReceipt {
     pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) version: semver::Version,
-    /// The SHA-256 of its index.
     pub(crate) digest: Digest,
     pub(crate) destination: String,
 }
@@ -58,12 +56,10 @@ pub(crate) struct WithoutReceipt {
 pub struct VerifiedBundle {
     pub name: String,
     pub version: semver::Version,
-    /// The SHA-256 of its index.
     pub digest: Digest,
     /// The keys whose signatures were verified: base64 of the SHA-256 of each. None when it was
     /// trusted by its digest.
     pub signers: Vec<String>,
-    /// How many bytes were compared with the bundle index.
     pub verified_bytes: u64,
 }
 
@@ -110,7 +106,6 @@ impl VerifiedBundle {
     }
 }
 
-/// What was done with a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -118,7 +113,6 @@ impl VerifiedBundle {
     rename_all_fields = "camelCase"
 )]
 pub enum Act {
-    /// It was pushed to a registry.
     Push {
         /// The registry, with the prefix if there is one.
         registry: String,
@@ -127,7 +121,6 @@ pub enum Act {
         /// How many bytes of blobs and manifests were sent.
         sent_bytes: u64,
     },
-    /// A chart of it was installed in a cluster.
     Install {
         cluster: String,
         /// The unique id of the cluster's namespace `kube-system`, which stays when its address
@@ -147,9 +140,7 @@ pub enum Act {
         /// The unique id of the cluster's namespace `kube-system`.
         #[serde(skip_serializing_if = "Option::is_none")]
         cluster_id: Option<String>,
-        /// The releases, in the order of installation.
         releases: Vec<InstalledRelease>,
-        /// The registry that the images come from, when it was named.
         #[serde(skip_serializing_if = "Option::is_none")]
         registry: Option<String>,
         outcome: Outcome,
@@ -160,7 +151,6 @@ pub enum Act {
         /// The unique id of the cluster's namespace `kube-system`.
         #[serde(skip_serializing_if = "Option::is_none")]
         cluster_id: Option<String>,
-        /// The releases that were begun with, in that order.
         releases: Vec<RolledBackRelease>,
         outcome: Outcome,
     },
@@ -191,7 +181,6 @@ pub struct InstalledRelease {
 pub struct RolledBackRelease {
     pub(crate) namespace: String,
     pub(crate) release: String,
-    /// The bundle that was installed.
     pub(crate) from: BundleId,
     /// The bundle of before; none when the release was removed, because there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,7 +195,6 @@ pub struct RolledBackRelease {
 pub(crate) struct BundleId {
     pub(crate) name: String,
     pub(crate) version: semver::Version,
-    /// The SHA-256 of its index.
     pub(crate) digest: Digest,
 }
 
@@ -214,7 +202,6 @@ pub(crate) struct BundleId {
 #[serde(rename_all = "camelCase")]
 pub struct PushedReference {
     pub reference: String,
-    /// The digest in the bundle.
     pub source: Digest,
     /// The digest at the destination: another one when a reduced index was pushed.
     pub destination: Digest,

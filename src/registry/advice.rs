@@ -117,7 +117,6 @@ pub(super) fn about_web(failure: &EndpointFailure) -> Option<String> {
     })
 }
 
-/// Advice about an endpoint that does not have what was asked for by its digest.
 pub(super) fn about_missing_digest(failure: &EndpointFailure) -> Option<String> {
     match &*failure.cause {
         EndpointError::Status {
@@ -148,7 +147,6 @@ pub(super) fn about_lacking_mirror(mirror: &str, registry: &str) -> String {
     )
 }
 
-/// Advice about what an endpoint did when somebody wanted to log in.
 pub(super) fn about_login(failure: &EndpointFailure) -> Option<String> {
     let (cause, host) = (&*failure.cause, failure.host());
     match cause {

@@ -31,7 +31,6 @@ pub(super) struct ApiResponse {
 }
 
 impl ApiResponse {
-    /// A header, if it is text.
     pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.response
             .headers()
@@ -66,7 +65,6 @@ struct Followed {
     redirected_to: Option<String>,
 }
 
-/// Everything that requests share.
 #[derive(Debug)]
 pub(super) struct ApiClient {
     pub(super) hosts: Hosts,
@@ -253,7 +251,6 @@ impl ApiClient {
         })
     }
 
-    /// Asks the endpoint itself, and proves who we are when it wants to know.
     async fn ask_home(
         &self,
         endpoint: &Endpoint,

@@ -12,7 +12,6 @@ use rune_core::digest::Digest;
 /// Makes the body anew for each time that a request is sent.
 pub(super) type MakeBody<'a> = &'a (dyn Fn() -> RequestBody + Send + Sync);
 
-/// A request, as often as it has to be sent.
 #[derive(Clone)]
 pub(super) struct ApiRequest<'a> {
     pub(super) method: Method,
@@ -22,7 +21,6 @@ pub(super) struct ApiRequest<'a> {
     pub(super) access: Access,
     /// Whether a redirect is an answer: that there is something elsewhere.
     pub(super) keeps_redirects: bool,
-    /// The number of the attempt, from 1, for the log.
     pub(super) attempt: u32,
 }
 
@@ -60,7 +58,6 @@ pub(super) enum Access {
         from: String,
     },
     Delete,
-    /// Listing all repositories.
     Catalog,
 }
 

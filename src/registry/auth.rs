@@ -259,7 +259,6 @@ async fn send(
     transport.send(request, reach).await
 }
 
-/// The URL of the token server, if credentials may go there at all, and how far away it may be.
 fn token_server(
     hosts: &Hosts,
     realm: &str,

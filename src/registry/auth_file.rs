@@ -60,7 +60,6 @@ pub(super) struct AuthDocument {
 }
 
 impl AuthDocument {
-    /// Reads it; an empty file has nothing.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Members>();
         let members = values.next().transpose()?.unwrap_or_default();

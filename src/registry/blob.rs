@@ -126,7 +126,6 @@ impl BlobStream {
         Ok(self)
     }
 
-    /// The next bytes, or `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
             let Some(source) = self.source.as_mut() else {
@@ -170,7 +169,6 @@ impl BlobStream {
         }
     }
 
-    /// Asks for what is still missing until somebody gives it.
     async fn reopen(&mut self) -> Result<(), RegistryError> {
         loop {
             let range = (self.position > 0).then(|| (self.position, self.size.saturating_sub(1)));

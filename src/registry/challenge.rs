@@ -27,7 +27,6 @@ impl Challenge {
     }
 }
 
-/// All challenges of a response that this client knows.
 pub(super) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
     headers
         .get_all(header::WWW_AUTHENTICATE)

@@ -8,7 +8,6 @@ use super::RetryPolicy;
 use crate::net::ProxySettings;
 use rune_core::secret::Secret;
 
-/// How registries are reached, and as whom.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
     /// Files with CA certificates to trust besides the built-in ones (`--ca-file`).
@@ -28,11 +27,8 @@ pub struct ClientConfig {
     /// Whether the credential helpers that the file names may be run.
     pub run_credential_helpers: bool,
     pub proxy: ProxySettings,
-    /// How many requests one host may be busy with at a time.
     pub max_connections_per_host: usize,
-    /// When and how often a request is repeated.
     pub retry: RetryPolicy,
-    /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long a server may be silent.
     pub idle_timeout: Duration,
@@ -41,6 +37,23 @@ pub struct ClientConfig {
     /// The only hosts that a registry may send us to: its token server, its storage. Each with or
     /// without a port; `None` for any.
     pub allowed_hosts: Option<BTreeSet<String>>,
+}
+
+impl ClientConfig {
+    /// For a verb that uses one registry: no other host but those that are allowed already.
+    pub(crate) fn confined_to(self, registry: &str, max_connections_per_host: usize) -> Self {
+        let host = registry
+            .rsplit_once(':')
+            .filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit()))
+            .map_or(registry, |(host, _)| host);
+        let mut allowed = self.allowed_hosts.unwrap_or_default();
+        allowed.insert(host.to_owned());
+        Self {
+            allowed_hosts: Some(allowed),
+            max_connections_per_host,
+            ..self
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

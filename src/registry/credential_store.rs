@@ -20,7 +20,7 @@ use super::{
     quirks::{credential_key, names_of},
 };
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError},
     secret::Secret,
 };
@@ -28,38 +28,24 @@ use rune_core::{
 pub(super) const MAX_AUTH_FILE_BYTES: u64 = 4 << 20;
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input: "correct it, or name another file with --authfile")]
 pub enum AuthFileError {
     #[error("cannot use the file with registry credentials")]
+    #[failure(inner)]
     Read(#[source] PathError),
     #[error("cannot use the file of --password-file")]
+    #[failure(inner)]
     Password(#[source] PathError),
     /// It is not what docker writes. Says where, not what: it is full of secrets.
     #[error("{place} is not a docker config.json (line {line}, column {column})")]
     Syntax {
         place: String,
-        /// Line of the mistake, from 1.
         line: usize,
         column: usize,
     },
     #[error("{place} is not a docker config.json: `{key}` is not a mapping")]
     Type { place: String, key: &'static str },
-}
-
-impl Failure for AuthFileError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Read(error) | Self::Password(error) => error.kind(),
-            Self::Syntax { .. } | Self::Type { .. } => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Password(error) => error.help(),
-            _ => Some("correct it, or name another file with --authfile".to_owned()),
-        }
-    }
 }
 
 impl AuthFileError {
@@ -72,34 +58,16 @@ impl AuthFileError {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum CredentialError {
     #[error(transparent)]
     Helper(#[from] HelperError),
     #[error(
         "the entry for `{key}` in {place} is neither the base64 form of user:password nor a token"
     )]
+    #[failure(Input: "name another file with --authfile, or write the entry anew with `rune-bundle \
+        login`")]
     Entry { place: String, key: String },
-}
-
-impl Failure for CredentialError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Helper(error) => error.kind(),
-            Self::Entry { .. } => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Helper(error) => error.help(),
-            Self::Entry { .. } => Some(
-                "name another file with --authfile, or write the entry anew with `rune-bundle \
-                 login`"
-                    .to_owned(),
-            ),
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,7 +207,6 @@ impl Source {
             .map(String::as_str)
     }
 
-    /// Whether it has credentials of a host, or of a path below it.
     pub(super) fn has(&self, authority: &str) -> bool {
         let names = names_of(authority);
         self.by_key

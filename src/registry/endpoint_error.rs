@@ -14,10 +14,10 @@ use rune_core::{
     failure::{Failure as _, FailureKind},
 };
 
-/// What an endpoint did instead of giving what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EndpointError {
-    #[error("{}answered {status}{}", via(.redirected_to.as_deref()), in_parentheses(.detail.as_deref()))]
+    #[error("{}answered {status}{}", via(.redirected_to.as_deref()),
+        in_parentheses(.detail.as_deref()))]
     Status {
         status: StatusCode,
         /// What the distribution specification calls it, such as `NAME_UNKNOWN`.
@@ -27,7 +27,6 @@ pub(crate) enum EndpointError {
         is_about_space: bool,
         /// The server it redirected to, when that one answered.
         redirected_to: Option<String>,
-        /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
     },
     #[error("{}failed: {error}", via(.redirected_to.as_deref()))]
@@ -61,7 +60,6 @@ pub(crate) enum EndpointError {
     PlainHttp { host: String, is_named: bool },
     #[error("{0}")]
     ProtocolViolation(&'static str),
-    /// What was to be written is damaged where it came from; nothing of the kind was finished
     /// there.
     #[error("was not sent to its end, because the content is damaged here")]
     Damaged,
@@ -72,26 +70,15 @@ pub(crate) enum EndpointError {
     #[error("sent content with the digest {actual} instead of {expected}")]
     WrongDigest { expected: Digest, actual: Digest },
     #[error("sent, or announced, {actual} bytes instead of {expected}")]
-    WrongSize {
-        expected: u64,
-        /// What came, or was announced.
-        actual: u64,
-    },
+    WrongSize { expected: u64, actual: u64 },
     #[error("was asked for `{asked}` and sent `{sent}`")]
-    WrongRange {
-        /// The range that was asked for.
-        asked: String,
-        /// The `Content-Range` of the answer.
-        sent: String,
-    },
+    WrongRange { asked: String, sent: String },
     #[error("offers more than the {max} bytes that are accepted")]
     TooLarge { max: u64 },
     #[error("sent something else than a manifest ({what}): {error}")]
     NoManifest {
-        /// Status, type of the content, and what can be told of it.
         what: String,
         is_page: bool,
-        /// Why it is not valid.
         #[source]
         error: ManifestError,
     },
@@ -107,7 +94,6 @@ pub(crate) enum TokenProblem {
     Status {
         status: StatusCode,
         user: Option<String>,
-        /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
     },
     #[error("a host that was not named")]

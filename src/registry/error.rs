@@ -12,23 +12,20 @@ use rune_core::failure::{Failure, FailureKind};
 pub enum RegistryError {
     #[error("cannot fetch {what}: {}", listed(.failures))]
     Fetch {
-        /// What was asked for, in words.
         what: String,
         /// Whether it was asked for by its digest.
         is_by_digest: bool,
-        /// What each endpoint that was tried did, in the order they were tried.
         failures: Vec<EndpointFailure>,
     },
     #[error("cannot push {what} to `{name}`: {failure}")]
     Push {
-        /// What was to be written, in words.
         what: String,
         name: RepositoryName,
         failure: Box<EndpointFailure>,
     },
-    #[error("cannot delete `{name}{}{what}`: {failure}", if .what.contains(':') { "@" } else { ":" })]
+    #[error("cannot delete `{name}{}{what}`: {failure}",
+        if .what.contains(':') { "@" } else { ":" })]
     Delete {
-        /// A tag or digest.
         what: String,
         name: RepositoryName,
         failure: Box<EndpointFailure>,
@@ -40,7 +37,6 @@ pub enum RegistryError {
     },
     #[error("cannot fetch {what}: {failure}")]
     Web {
-        /// What was asked for, in words.
         what: String,
         failure: Box<EndpointFailure>,
     },
@@ -48,14 +44,12 @@ pub enum RegistryError {
     Login { failure: EndpointFailure },
     #[error("{what} has {bytes} bytes, and at most {max_bytes} are accepted")]
     TooLarge {
-        /// What was asked for, in words.
         what: String,
         bytes: u64,
         max_bytes: u64,
     },
     #[error(transparent)]
     Net(#[from] NetError),
-    /// The `registries.yaml` cannot be used.
     #[error(transparent)]
     RegistriesFile(#[from] RegistriesFileError),
     #[error(transparent)]
@@ -67,21 +61,17 @@ pub enum RegistryError {
 /// Why one endpoint did not give what was asked for.
 #[derive(Debug)]
 pub struct EndpointFailure {
-    /// The endpoint, as a URL.
     pub(crate) endpoint: String,
     pub(crate) is_mirror: bool,
     /// The repository that it was asked for, when a rewrite made it another one.
     pub(crate) asked_for: Option<String>,
     /// Whether the client keeps to the hosts that it was given, without proxies and mirrors.
     pub(crate) is_confined: bool,
-    /// How often it was tried.
     pub(crate) attempts: u32,
-    /// What happened the last time.
     pub(crate) cause: Box<EndpointError>,
 }
 
 impl EndpointFailure {
-    /// The host of the endpoint, with port if any.
     pub(super) fn host(&self) -> &str {
         let host = self.endpoint.split("://").nth(1);
         host.unwrap_or(&self.endpoint)
@@ -113,17 +103,20 @@ impl RegistryError {
     /// Whether the registry does not take the image index that was to be written because it does
     /// not have all of its manifests.
     pub(crate) fn is_refusal_of_gaps(&self) -> bool {
-        matches!(self, Self::Push { failure, .. } if quirks::refuses_index_with_gaps(&failure.cause))
+        matches!(self, Self::Push { failure, .. }
+            if quirks::refuses_index_with_gaps(&failure.cause))
     }
 
     /// Whether the registry got what was to be written and did not take it.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Push { failure, .. } if !matches!(*failure.cause, EndpointError::Transport { .. }))
+        matches!(self, Self::Push { failure, .. }
+            if !matches!(*failure.cause, EndpointError::Transport { .. }))
     }
 
     /// Whether what was to be written is damaged where it came from.
     pub(crate) fn is_about_source(&self) -> bool {
-        matches!(self, Self::Push { failure, .. } if matches!(*failure.cause, EndpointError::Damaged))
+        matches!(self, Self::Push { failure, .. }
+            if matches!(*failure.cause, EndpointError::Damaged))
     }
 
     /// The failure that a person should see: of several endpoints, one that refused us before one

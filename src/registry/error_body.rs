@@ -10,7 +10,6 @@ const MAX_DETAIL_CHARACTERS: usize = 200;
 
 #[derive(Debug, Default)]
 pub(super) struct ErrorBody {
-    /// One of the words of the distribution specification, such as `NAME_UNKNOWN`.
     pub(super) code: Option<String>,
     /// For people; left out if it repeats our credentials.
     pub(super) text: Option<String>,
@@ -89,7 +88,8 @@ fn harmless(text: &str) -> String {
 /// Neither a control character nor one that changes the direction of text.
 fn is_harmless(character: char) -> bool {
     !character.is_control()
-        && !matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        && !matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -13,60 +13,34 @@ use tokio::{
 };
 
 use super::credentials::Credentials;
-use rune_core::{
-    failure::{Failure, FailureKind},
-    secret::Secret,
-};
+use rune_core::{failure::Failure, secret::Secret};
 
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
 /// What helpers say, with exit code 1, when they have nothing.
 const NOT_FOUND: &str = "credentials not found";
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Access)]
 pub(crate) enum HelperError {
     #[error("`{0}` is not the name of a credential helper")]
+    #[failure(help: "correct credHelpers or credsStore in the docker config.json")]
     Name(String),
     #[error("cannot run the credential helper `{program}`")]
+    #[failure(help: "install `{program}`, or remove it from the docker config.json")]
     Run {
         program: String,
         source: std::io::Error,
     },
     #[error("the credential helper `{program}` failed for `{server}` ({status})")]
+    #[failure(help: "see what `echo {server} | {program} get` says")]
     Failed {
         program: String,
-        /// What it was asked for.
         server: String,
         status: std::process::ExitStatus,
     },
     #[error("the credential helper `{program}` gave an answer for `{server}` that cannot be read")]
-    Output {
-        program: String,
-        /// What it was asked for.
-        server: String,
-    },
-}
-
-impl Failure for HelperError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Access
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Name(_) => {
-                "correct credHelpers or credsStore in the docker config.json".to_owned()
-            }
-            Self::Run { program, .. } => {
-                format!("install `{program}`, or remove it from the docker config.json")
-            }
-            Self::Failed {
-                program, server, ..
-            }
-            | Self::Output { program, server } => {
-                format!("see what `echo {server} | {program} get` says")
-            }
-        })
-    }
+    #[failure(help: "see what `echo {server} | {program} get` says")]
+    Output { program: String, server: String },
 }
 
 #[derive(Deserialize)]
@@ -77,7 +51,6 @@ struct HelperOutput {
     secret: String,
 }
 
-/// Asks a helper for the credentials of a server.
 pub(super) async fn send(helper: &str, server: &str) -> Result<Option<Credentials>, HelperError> {
     let is_name = !helper.is_empty()
         && helper

@@ -47,13 +47,10 @@ pub(super) struct Host {
     pub(super) first_seen: OnceLock<AddressClass>,
 }
 
-/// One place where a repository may be found.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     pub(super) host: Arc<Host>,
-    /// The path of the API, `/v2`.
     api: String,
-    /// What the repository is called there.
     pub(super) repository: String,
     /// Whether that is another name than in the reference.
     is_rewritten: bool,
@@ -376,7 +373,6 @@ impl Endpoint {
         Some(url)
     }
 
-    /// Why it did not give what was asked for.
     pub(super) fn failure(&self, attempts: u32, cause: EndpointError) -> EndpointFailure {
         EndpointFailure {
             endpoint: self.label(),
@@ -430,7 +426,6 @@ pub(super) fn canonical(authority: &str) -> String {
     )
 }
 
-/// Host and port of a URL, as it stands in a reference.
 pub(super) fn authority_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port()

@@ -23,7 +23,6 @@ pub(super) struct Limiter {
 #[derive(Debug)]
 struct State {
     limit: usize,
-    /// Permits still to be removed when they come back.
     excess: usize,
     successes: usize,
     quiet_until: Option<Instant>,

@@ -64,7 +64,6 @@ impl Client {
 }
 
 impl RepositoryWriter {
-    /// The tags of the repository; none when there is no such repository.
     pub(crate) async fn tags(&self) -> Result<BTreeSet<String>, RegistryError> {
         let listing = Listing {
             place: |query| Place::Below {

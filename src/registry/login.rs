@@ -19,7 +19,7 @@ use super::{
 };
 use crate::net::{Reach, Request, RequestOrigin, Response};
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError, ReplaceableFile},
     secret::Secret,
 };
@@ -32,26 +32,32 @@ pub(crate) enum LoginProof {
     NotAsked,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum LoginError {
     #[error(
         "{place} keeps the credentials of `{host}` in the helper `{helper}`, and nothing is \
          written past it"
     )]
+    #[failure(Conflict: "pass a file without a helper for it with --authfile, and use that option \
+        afterwards")]
     Helper {
         host: String,
         place: String,
         helper: String,
     },
     #[error("{place} has credentials of `{host}`, and is read before `{file}`")]
+    #[failure(Conflict: "remove them first (`rune-bundle logout {host}`, or unset the variable), \
+        or name another file with --authfile")]
     Shadowed {
         host: String,
         place: String,
         file: Utf8PathBuf,
     },
     #[error("the name of a user is empty, or has a colon or a control character")]
+    #[failure(Usage)]
     User,
     #[error("the password is empty")]
+    #[failure(Usage)]
     Empty,
     #[error(transparent)]
     File(#[from] AuthFileError),
@@ -59,62 +65,16 @@ pub(crate) enum LoginError {
     Path(#[from] PathError),
 }
 
-impl Failure for LoginError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Helper { .. } | Self::Shadowed { .. } => FailureKind::Conflict,
-            Self::User | Self::Empty => FailureKind::Usage,
-            Self::File(error) => error.kind(),
-            Self::Path(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Helper { .. } => Some(
-                "pass a file without a helper for it with --authfile, and use that option \
-                 afterwards"
-                    .to_owned(),
-            ),
-            Self::Shadowed { host, .. } => Some(format!(
-                "remove them first (`rune-bundle logout {host}`, or unset the variable), or name \
-                 another file with --authfile"
-            )),
-            Self::User | Self::Empty => None,
-            Self::File(error) => error.help(),
-            Self::Path(error) => error.help(),
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum LogoutError {
     #[error("there are no credentials of `{host}` in {places}")]
+    #[failure(NotFound: "check the spelling of the host, or name the file with --authfile")]
     None { host: String, places: String },
     #[error("{place} has credentials of `{host}`")]
+    #[failure(Conflict: "remove them there: {place}")]
     Fixed { host: String, place: String },
     #[error(transparent)]
     Login(#[from] LoginError),
-}
-
-impl Failure for LogoutError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::None { .. } => FailureKind::NotFound,
-            Self::Fixed { .. } => FailureKind::Conflict,
-            Self::Login(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::None { .. } => {
-                Some("check the spelling of the host, or name the file with --authfile".to_owned())
-            }
-            Self::Fixed { place, .. } => Some(format!("remove them there: {place}")),
-            Self::Login(error) => error.help(),
-        }
-    }
 }
 
 /// Tries the credentials of `config.login` at its registry: once, at nobody but the registry and
@@ -243,8 +203,7 @@ pub(crate) struct StoredLogin {
 }
 
 /// Keeps credentials in a file, after `try_it` said that they are good. `others` are the files that
-/// are read, in their order. Fails when a helper or another file stands in the way, `try_it` fails,
-/// or the file cannot be written; it is then as it was.
+/// are read, in their order. After a failure the file is as it was.
 pub(crate) fn store_login<E: From<LoginError>>(
     file: &Utf8Path,
     others: &[AuthFile],
@@ -281,7 +240,10 @@ pub(crate) fn store_login<E: From<LoginError>>(
 
 /// Checks that what is written will be what is read.
 fn check_readers(file: &Utf8Path, others: &[AuthFile], host: &str) -> Result<(), LoginError> {
-    let at = |other: &AuthFile| matches!(other, AuthFile::Named(path) | AuthFile::Usual(path) if path == file);
+    let at = |other: &AuthFile| {
+        matches!(other, AuthFile::Named(path) | AuthFile::Usual(path)
+        if path == file)
+    };
     let before = others.iter().take_while(|other| !at(other));
     for other in before.chain([&AuthFile::Usual(file.to_owned())]) {
         let Some(source) = Source::load(other)? else {
@@ -306,8 +268,7 @@ fn check_readers(file: &Utf8Path, others: &[AuthFile], host: &str) -> Result<(),
 }
 
 /// Removes the credentials of a registry from every file that is read; gives the files that had
-/// some. Fails when there are none, or some are where they cannot be removed. Nothing is changed
-/// then.
+/// some. When some are where they cannot be removed, nothing is changed.
 pub(crate) fn forget_login(
     files: &[AuthFile],
     registry: &str,

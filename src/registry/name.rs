@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::oci::{Reference, ReferenceError};
 
-/// A repository: registry and path, without tag and digest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RepositoryName {

@@ -17,7 +17,6 @@ use super::{
 /// Far more pages than a list has anywhere.
 const MAX_PAGES: usize = 1000;
 
-/// A list, as it is asked for.
 pub(super) struct Listing<P> {
     pub(super) place: P,
     pub(super) access: Access,

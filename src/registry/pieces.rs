@@ -81,7 +81,6 @@ impl<P: Pieces> Cursor<P> {
     }
 }
 
-/// A part of a content that is sent as one body.
 #[derive(Clone)]
 pub(super) struct Part<P> {
     /// Where reading begins: at the part or before it.

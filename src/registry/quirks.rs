@@ -101,7 +101,8 @@ pub(super) fn cannot_delete(cause: &EndpointError) -> bool {
 ///   `MANIFEST_UNKNOWN`, `BLOB_UNKNOWN`
 ///   (<https://github.com/distribution/distribution/issues/2168>).
 pub(super) fn lacks_a_part(cause: &EndpointError) -> bool {
-    matches!(cause, EndpointError::Status { code: Some(code), .. } if matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"))
+    matches!(cause, EndpointError::Status { code: Some(code), .. }
+        if matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"))
 }
 
 /// Whether a registry that answers so may do it because nobody said who asks.
@@ -249,7 +250,8 @@ pub(super) fn is_about_upload(cause: &EndpointError) -> bool {
 ///
 /// - Artifactory of 2019: 404 `BLOB_UNKNOWN` (<https://github.com/docker/buildx/issues/196>).
 pub(super) fn refuses_whole_blob(cause: &EndpointError) -> bool {
-    matches!(cause, EndpointError::Status { status: StatusCode::NOT_FOUND, code: Some(code), .. } if code == "BLOB_UNKNOWN")
+    matches!(cause, EndpointError::Status { status: StatusCode::NOT_FOUND, code: Some(code), .. }
+        if code == "BLOB_UNKNOWN")
 }
 
 /// Whether smaller requests may arrive.

@@ -26,7 +26,6 @@ use rune_core::digest::Digest;
 /// By what a registry says that it left out what was not asked for.
 const FILTERS_APPLIED: &str = "oci-filters-applied";
 
-/// What a registry lists as referrers of a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ReferrerList {
     pub(crate) manifests: Vec<Descriptor>,

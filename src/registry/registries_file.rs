@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{Credentials, credentials::decoded, hosts::canonical, quirks::names_of};
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError},
     secret::Secret,
     yaml::{self, Spanned, YamlError},
@@ -23,13 +23,17 @@ use rune_core::{
 
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum RegistriesFileError {
     #[error("cannot use the file given with `--registry-config`")]
+    #[failure(inner)]
     Read(#[source] PathError),
     #[error(transparent)]
+    #[failure(Input)]
     Syntax(YamlError),
     #[error("{path}:{line}: `insecure_skip_verify` of `{host}` is not supported")]
+    #[failure(help: "pass the CA certificate as `ca_file` of `{host}`, or with --ca-file")]
     SkipVerify {
         path: Utf8PathBuf,
         line: u64,
@@ -58,25 +62,6 @@ pub enum RegistriesFileError {
     Auth { path: Utf8PathBuf, host: String },
     #[error("{path}: the `tls` of `{host}` needs both `cert_file` and `key_file`, or neither")]
     Identity { path: Utf8PathBuf, host: String },
-}
-
-impl Failure for RegistriesFileError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Read(error) => error.kind(),
-            _ => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Read(error) => error.help(),
-            Self::SkipVerify { host, .. } => Some(format!(
-                "pass the CA certificate as `ca_file` of `{host}`, or with --ca-file"
-            )),
-            _ => None,
-        }
-    }
 }
 
 #[derive(Deserialize, Default)]
@@ -172,21 +157,18 @@ impl Registries {
             .or_else(|| self.hosts.get("*"))
     }
 
-    /// Every host with settings, `*` included.
     pub(super) fn hosts(&self) -> impl Iterator<Item = (&str, &HostSettings)> {
         self.hosts
             .iter()
             .map(|(host, settings)| (host.as_str(), settings))
     }
 
-    /// The endpoints of all mirrors.
     pub(super) fn endpoints(&self) -> impl Iterator<Item = &Url> {
         self.mirrors.values().flat_map(|mirrors| &mirrors.endpoints)
     }
 }
 
 impl Mirrors {
-    /// What a repository is called at the mirrors.
     pub(super) fn rewritten(&self, repository: &str) -> String {
         let rule = self
             .rewrite

@@ -7,10 +7,8 @@ use http::{HeaderMap, header};
 use super::{EndpointError, EndpointFailure, hosts::Endpoint};
 use rune_core::text::without_error_numbers;
 
-/// When and how often a request is repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How often a request is made at most.
     pub max_attempts: u32,
     /// The longest pause before the second attempt; doubled for each further one.
     pub base_delay: Duration,

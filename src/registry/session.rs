@@ -8,13 +8,11 @@ use crate::net::AddressClass;
 /// The least that a registry wants in each part but the last.
 const MIN_CHUNK: &str = "oci-chunk-min-length";
 
-/// An upload that was begun: where it goes on, and from which byte.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     pub(super) url: Url,
     /// How far away the server is that said where it goes on.
     pub(super) from: AddressClass,
-    /// How many bytes the registry has.
     pub(super) offset: u64,
     /// The least that it wants in each part but the last.
     pub(super) min_chunk_bytes: u64,

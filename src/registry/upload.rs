@@ -32,9 +32,7 @@ const MIN_CHUNK_BYTES: u64 = 256 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// Out of another repository of the registry.
     Mounted,
-    /// Its bytes were sent.
     Uploaded,
 }
 
@@ -42,7 +40,6 @@ pub(super) struct Upload<'a, P> {
     writer: &'a RepositoryWriter,
     blob: &'a Descriptor,
     mount_from: Option<String>,
-    /// At the first byte.
     start: Cursor<P>,
     /// At a byte that the registry has not confirmed, or before it.
     cursor: Cursor<P>,
@@ -218,7 +215,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
         Ok(None)
     }
 
-    /// Sends the last `bytes` bytes and finishes the upload.
     async fn put(&mut self, session: &Session, bytes: u64) -> Result<Delivery, EndpointError> {
         let place = Place::Given {
             url: session.end(&self.blob.digest.to_string()),
@@ -315,7 +311,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
         is_worth_it
     }
 
-    /// The most bytes that may go into one request.
     fn most_bytes(&self, session: &Session) -> u64 {
         let shown = self
             .writer
@@ -357,7 +352,6 @@ impl<'a, P: Pieces> Upload<'a, P> {
     }
 }
 
-/// Asks for a blob out of another repository of the registry.
 pub(super) fn mount_request(digest: Digest, from: String) -> ApiRequest<'static> {
     let query = vec![
         ("mount".into(), digest.to_string()),

@@ -31,7 +31,6 @@ pub(crate) struct WebSource {
     named_from: Option<AddressClass>,
 }
 
-/// A document that may name other places.
 #[derive(Debug, Clone)]
 pub(crate) struct WebDocument {
     pub(crate) bytes: Vec<u8>,

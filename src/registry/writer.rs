@@ -31,7 +31,6 @@ pub(crate) struct RepositoryWriter {
     name: RepositoryName,
 }
 
-/// What a registry said when it took a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Accepted {
     /// Whether it puts the manifest into the list of referrers of its subject.
@@ -79,8 +78,7 @@ impl RepositoryWriter {
     }
 
     /// Brings a blob into the repository: mounted from another one that has it, or sent, in
-    /// requests of at most `chunk_bytes`. Fails when the registry does not take it, or the content
-    /// is damaged: then nothing under its digest was finished.
+    /// requests of at most `chunk_bytes`. After a failure nothing under its digest was finished.
     pub(crate) async fn put_blob<P: Pieces>(
         &self,
         blob: &Descriptor,
@@ -95,9 +93,6 @@ impl RepositoryWriter {
     }
 
     /// Mounts a blob out of another repository of the registry, and says whether that was done.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked.
     pub(crate) async fn mount_blob(
         &self,
         digest: Digest,
@@ -241,7 +236,6 @@ impl RepositoryWriter {
             .map_err(|failure| self.error(what.to_owned(), failure))
     }
 
-    /// Compares the digest that a registry states, if it states one.
     #[expect(clippy::unused_self, reason = "reads as what it belongs to")]
     pub(super) fn check_stated(
         &self,

@@ -29,7 +29,6 @@ pub(crate) enum RemoteChart {
 
 #[derive(Debug, Clone)]
 pub(crate) struct FetchedChart {
-    /// The archive as it came, and its metadata.
     pub package: Package,
     /// The manifest, when it comes from an OCI registry.
     pub(crate) manifest: Option<Descriptor>,
@@ -38,7 +37,6 @@ pub(crate) struct FetchedChart {
 }
 
 impl RemoteChart {
-    /// A chart of an OCI registry; `place` is `oci://host/path/chart` without a tag.
     pub(crate) fn in_registry(place: &str, version: ChartVersion) -> Option<Self> {
         let place = place.strip_prefix("oci://")?;
         let tag = ChartArtifact::tag_of(&version);
@@ -59,7 +57,6 @@ impl RemoteChart {
         }
     }
 
-    /// The version that was asked for.
     pub(crate) const fn version(&self) -> &ChartVersion {
         match self {
             Self::Registry { version, .. } | Self::Repository { version, .. } => version,
@@ -92,7 +89,6 @@ impl RemoteChart {
 }
 
 impl FetchedChart {
-    /// The digest of the archive.
     pub(crate) fn digest(&self) -> Digest {
         Digest::of(&self.package.bytes)
     }

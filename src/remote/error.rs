@@ -10,32 +10,48 @@ use rune_core::{
     yaml::{YamlError, suggestion},
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Content: "tell the operators of the repository; or fetch the chart otherwise and give \
+    its .tgz as `path`")]
 pub(crate) enum RemoteError {
     #[error(transparent)]
     Server(#[from] RegistryError),
     #[error(transparent)]
+    // What a server sends is not what a person wrote.
+    #[failure(kind: match .0.kind() {
+        FailureKind::Input => FailureKind::Content,
+        kind => kind,
+    }, help: .0.help())]
     Chart(#[from] ChartError),
     #[error("`{reference}` is not a Helm chart: {found}")]
-    NotAChart {
-        /// The reference, `oci://…`.
-        reference: String,
-        found: String,
-    },
+    #[failure(Input: "name what `helm push` wrote; images belong under `images`")]
+    NotAChart { reference: String, found: String },
     #[error("the index of the repository `{repository}` is invalid")]
+    #[failure(help: "check that the address is a Helm repository: it has an index.yaml")]
     Index {
         repository: String,
         source: YamlError,
     },
     #[error("the index of the repository `{0}` is not UTF-8 text")]
+    #[failure(help: "check that the address is a Helm repository: it has an index.yaml")]
     IndexText(String),
     #[error("the repository `{repository}` has no chart `{name}`")]
+    #[failure(NotFound: if .known.is_empty() {
+        "check the name and the address of the repository".to_owned()
+    } else {
+        suggestion(.name, .known)
+    })]
     NoChart {
         repository: String,
         name: String,
         known: Vec<String>,
     },
     #[error("the repository `{repository}` has no version {version} of the chart `{name}`")]
+    #[failure(NotFound: if .newest.is_empty() {
+        "every version was removed".to_owned()
+    } else {
+        format!("the newest versions there are {}", .newest.join(", "))
+    })]
     NoVersion {
         repository: String,
         name: String,
@@ -64,12 +80,15 @@ pub(crate) enum RemoteError {
         actual: Digest,
     },
     #[error("{place} is the chart {found}, not {asked}")]
+    #[failure(help: "correct name and version, or tell the operators of the server")]
     OtherChart {
         place: String,
         asked: String,
         found: String,
     },
     #[error("`{0}` is not the place of a chart")]
+    #[failure(Usage: "write oci://host/path/chart:VERSION, or the URL of a packed chart, \
+        https://host/path/chart-VERSION.tgz")]
     Place(String),
 }
 
@@ -77,57 +96,5 @@ impl RemoteError {
     /// Whether what was asked for does not exist, or not any more.
     pub(crate) fn is_gone(&self) -> bool {
         self.kind() == FailureKind::NotFound
-    }
-}
-
-impl Failure for RemoteError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Server(error) => error.kind(),
-            // What a server sends is not what a person wrote.
-            Self::Chart(error) if error.kind() == FailureKind::Input => FailureKind::Content,
-            Self::Chart(error) => error.kind(),
-            Self::NoChart { .. } | Self::NoVersion { .. } => FailureKind::NotFound,
-            Self::Place(_) => FailureKind::Usage,
-            Self::NotAChart { .. } => FailureKind::Input,
-            Self::Index { .. }
-            | Self::IndexText(_)
-            | Self::NoUrl { .. }
-            | Self::Url { .. }
-            | Self::IndexDigest { .. }
-            | Self::OtherChart { .. } => FailureKind::Content,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Server(error) => return error.help(),
-            Self::Chart(error) => return error.help(),
-            Self::NotAChart { .. } => {
-                "name what `helm push` wrote; images belong under `images`".to_owned()
-            }
-            Self::Index { .. } | Self::IndexText(_) => {
-                "check that the address is a Helm repository: it has an index.yaml".to_owned()
-            }
-            Self::NoChart { name, known, .. } if !known.is_empty() => suggestion(name, known),
-            Self::NoChart { .. } => "check the name and the address of the repository".to_owned(),
-            Self::NoVersion { newest, .. } if newest.is_empty() => {
-                "every version was removed".to_owned()
-            }
-            Self::NoVersion { newest, .. } => {
-                format!("the newest versions there are {}", newest.join(", "))
-            }
-            Self::NoUrl { .. } | Self::Url { .. } | Self::IndexDigest { .. } => {
-                "tell the operators of the repository; or fetch the chart otherwise and give its \
-                 .tgz as `path`"
-                    .to_owned()
-            }
-            Self::OtherChart { .. } => {
-                "correct name and version, or tell the operators of the server".to_owned()
-            }
-            Self::Place(_) => "write oci://host/path/chart:VERSION, or the URL of a packed chart, \
-                               https://host/path/chart-VERSION.tgz"
-                .to_owned(),
-        })
     }
 }

@@ -90,7 +90,6 @@ impl RepositoryIndex {
             .or_else(|| find(&|found| found.is_release_of(version)))
     }
 
-    /// The newest versions of a chart, the newest first.
     pub(super) fn newest(&self, name: &str) -> Vec<String> {
         let mut versions: Vec<ChartVersion> = self
             .versions(name)
@@ -107,7 +106,6 @@ impl RepositoryIndex {
             .collect()
     }
 
-    /// The names of all charts.
     pub(super) fn names(&self) -> Vec<String> {
         self.entries.keys().cloned().collect()
     }
@@ -137,7 +135,6 @@ impl Entry {
         .ok()
     }
 
-    /// Whether nobody maintains the chart any more.
     pub(super) fn is_deprecated(&self) -> bool {
         self.deprecated.is_true()
     }

@@ -103,7 +103,6 @@ async fn read_index(
     Ok((document, index))
 }
 
-/// Fetches a packed chart, and compares it with the digest that was announced.
 pub(super) async fn fetch_archive(
     client: &Client,
     source: &WebSource,

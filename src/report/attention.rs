@@ -7,7 +7,6 @@ use super::{delta::DeltaPart, image::Image};
 use crate::bundle::BundleIndex;
 use rune_core::command::counted;
 
-/// Something that needs attention, and the section that has more about it.
 #[derive(Debug, Serialize)]
 pub(super) struct Point {
     text: String,

@@ -69,7 +69,6 @@ struct Profile {
     values: Vec<String>,
 }
 
-/// A migration or program, with what the archive knows of it.
 #[derive(Debug, Serialize)]
 struct File {
     label: String,

@@ -34,7 +34,6 @@ pub(super) struct NeededEntry {
 #[derive(Debug, Default)]
 struct Uses(BTreeSet<String>);
 
-/// What entries are for, by name and by digest.
 #[derive(Debug, Default)]
 struct Catalog<'a> {
     names: BTreeMap<&'a str, Uses>,

@@ -28,7 +28,6 @@ pub(super) struct Image {
     pub(super) sboms: Vec<Sboms>,
 }
 
-/// The SBOMs of one platform, one sentence each.
 #[derive(Debug, Serialize)]
 pub(super) struct Sboms {
     pub(super) platform: String,

@@ -26,7 +26,7 @@ use crate::{
 use rune_core::{
     command::counted,
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     text::{shown, size},
 };
 
@@ -34,7 +34,8 @@ const PAGE: &str = include_str!("../../templates/report/page.html");
 const CHANGES: &str = include_str!("../../templates/report/changes.html");
 const STYLE: &str = include_str!("../../templates/report/style.css");
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Internal)]
 pub(crate) enum ReportError {
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -46,23 +47,6 @@ pub(crate) enum ReportError {
     Form(#[from] serde_json::Error),
 }
 
-impl Failure for ReportError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Content(error) => error.kind(),
-            Self::Template(_) | Self::Form(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Content(error) => error.help(),
-            Self::Template(_) | Self::Form(_) => None,
-        }
-    }
-}
-
-/// The page about a bundle, with what changes against another one if there is one.
 pub(crate) fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportError> {
     rendered(&Contents::of(&Subject::of(view), None)?, changes)
 }

@@ -9,7 +9,6 @@ use super::{
     tree::{Leaf, Step, Tree},
 };
 
-/// The most candidates of a chart.
 const MAX_CANDIDATES: usize = 2000;
 
 /// How a value could take a digest, in the order of preference.
@@ -22,7 +21,6 @@ pub(super) enum Role {
     Tag,
 }
 
-/// A value that may decide an image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Candidate {
     pub(super) role: Role,
@@ -45,7 +43,6 @@ impl Mark {
         format!("rbq{}q", self.0)
     }
 
-    /// A digest that no image has.
     pub(super) fn hex(&self) -> String {
         format!("5eed{:060x}", self.0)
     }
@@ -84,7 +81,6 @@ impl Candidate {
     }
 }
 
-/// The candidates of a chart whose rendering names these images.
 pub(super) fn candidates(values: &Tree, found: &FoundImages) -> Vec<Candidate> {
     let texts: BTreeSet<&str> = found
         .values()
@@ -176,7 +172,6 @@ fn candidate(role: Role, is_added: bool, path: Vec<Step>, before: &str) -> Candi
     }
 }
 
-/// The whole references in a value, each a candidate.
 fn whole(leaf: &Leaf, texts: &BTreeSet<&str>) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     let is_word =

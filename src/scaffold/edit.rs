@@ -9,7 +9,6 @@ use rune_core::yaml::{self, Node, Place, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotEditable;
 
-/// An entry of a list, as it is written in lines of its own and within brackets.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     /// Lines without indentation; the first one that is not a comment begins with `- `.
@@ -26,7 +25,6 @@ impl Entry {
     }
 }
 
-/// Adds an entry at the end of the list under these keys.
 pub(super) fn add_to_list(text: &str, keys: &[&str], entry: &Entry) -> Result<String, NotEditable> {
     let root = read(text)?;
     match find(&root, keys) {
@@ -107,7 +105,6 @@ fn is_flow(text: &str, at: usize) -> bool {
         .is_some_and(|rest| rest.starts_with(['[', '{']))
 }
 
-/// The byte offset of a place.
 fn offset(text: &str, place: Place) -> Option<usize> {
     let start: usize = text
         .split_inclusive('\n')

@@ -10,7 +10,6 @@ use rune_core::yaml::quoted;
 
 const NO_VALUE: &str = "no value of the chart takes its digest";
 
-/// What a policy that exists says already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Given {
     places: ImagePlaces,
@@ -26,7 +25,6 @@ pub(super) struct Exceptions {
     ignored: BTreeMap<String, String>,
     /// Images that charts name by their tag alone: repository and tag.
     tag_pins: BTreeSet<(String, String)>,
-    /// What a policy that exists says already.
     given: Given,
     pub(super) sources: BTreeSet<String>,
 }
@@ -80,7 +78,6 @@ impl Exceptions {
         places
     }
 
-    /// What a policy that exists says already.
     pub(super) fn of_policy(policy: &Policy) -> Self {
         let given = Given {
             places: policy.image_places.clone(),
@@ -106,7 +103,6 @@ impl Exceptions {
         !(self.declarations.is_empty() && self.ignored.is_empty() && self.tag_pins.is_empty())
     }
 
-    /// The images that may be named by their tag.
     pub(super) fn tag_pins(&self) -> Vec<TagPin> {
         let pin = |(name, tag): &(String, String)| {
             let image = format!("{name}:{tag}").parse().ok()?;
@@ -124,7 +120,6 @@ impl Exceptions {
             .collect()
     }
 
-    /// The entries of `pins`.
     pub(super) fn pin_entries(&self) -> Vec<String> {
         let entry = |(name, tag): &(String, String)| {
             format!(

@@ -11,7 +11,6 @@ use rune_core::fsx::{Action, PathError, StagingDirectory};
 
 const POLICY: &str = "bundle-manifests/policy.yaml";
 
-/// The paths of what belongs to a chart, and the name of its profile.
 #[derive(Debug, Clone)]
 pub(super) struct ChartFiles {
     pub(super) chart: Utf8PathBuf,
@@ -20,7 +19,6 @@ pub(super) struct ChartFiles {
     pub(super) check_values: Vec<String>,
 }
 
-/// A new project: its files by their path in it.
 #[derive(Debug, Clone)]
 pub(crate) struct NewProject {
     files: BTreeMap<Utf8PathBuf, File>,
@@ -145,7 +143,6 @@ impl NewProject {
     }
 }
 
-/// Checks that a new project can get this name.
 pub(crate) fn check_free(directory: &Utf8Path) -> Result<(), ScaffoldError> {
     if rune_core::fsx::exists(directory) || rune_core::fsx::is_link(directory) {
         return Err(ScaffoldError::Exists(directory.to_owned()));
@@ -153,7 +150,6 @@ pub(crate) fn check_free(directory: &Utf8Path) -> Result<(), ScaffoldError> {
     Ok(())
 }
 
-/// A template of values with what it is for.
 pub(super) fn template(body: &str) -> String {
     format!(
         "# Pins the images of the chart by the digests of the lock, which `rune-bundle build` \

@@ -19,7 +19,6 @@ pub(super) struct PlaceKey {
     number: usize,
 }
 
-/// The images of a rendering as they are written there.
 pub(super) type FoundImages = BTreeMap<PlaceKey, String>;
 
 pub(super) fn collect(named: Vec<(ImagePlace, Named)>) -> FoundImages {

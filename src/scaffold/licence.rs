@@ -19,7 +19,6 @@ const MAX_CONFIG_BYTES: u64 = 4 << 20;
 const MAX_LABEL_BYTES: usize = 200;
 const AT_ONCE: usize = 4;
 
-/// What is known of the licence of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum License {
     Stated(String),
@@ -31,7 +30,6 @@ pub(crate) enum License {
     Unasked(String),
 }
 
-/// Asks for the licences of images. A registry that cannot be reached is asked once.
 pub(crate) async fn licenses(
     client: &Client,
     references: Vec<Reference>,

@@ -32,32 +32,30 @@ use crate::{
     manifest,
     oci::Reference,
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    fsx::PathError,
-};
+use rune_core::{digest::Digest, failure::Failure, fsx::PathError};
 
 pub(crate) use files::{NewProject, check_free};
 pub(crate) use licence::{License, licenses};
 pub(crate) use plan::{GivenChart, Plan, PlannedImage};
 pub(crate) use suggest::{Suggestion, given};
 
-/// What the release is called when a chart is rendered.
 const RELEASE: &str = "rune-bundle-check";
-/// The longest text of a chart in a comment.
+const GIVE_HELM: &str = "put Helm 3 or 4 into PATH, or give it with --helm";
 const MAX_COMMENT: usize = 160;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum ScaffoldError {
     #[error("`{0}` already exists")]
+    #[failure(Conflict: "give the project another name with --name, or remove what is there")]
     Exists(Utf8PathBuf),
-    #[error("the chart {chart} cannot be rendered{}", if *is_upgrade_only { " as for an upgrade" } else { "" })]
+    #[error("the chart {chart} cannot be rendered{}",
+        if *is_upgrade_only { " as for an upgrade" } else { "" })]
+    #[failure(Input: matches!(.failure,
+        RenderFailure::Refused(_)).then(|| needed(.missing, *.is_upgrade_only)))]
     Unrendered {
         chart: String,
         #[source]
         failure: RenderFailure,
-        /// The values that it misses, as far as Helm tells.
         missing: Vec<String>,
         /// Whether it can be rendered as for an installation.
         is_upgrade_only: bool,
@@ -65,51 +63,24 @@ pub(crate) enum ScaffoldError {
     #[error(transparent)]
     Chart(#[from] ChartError),
     #[error(transparent)]
+    #[failure(inner: match .0 {
+        HelmError::Path(error) => error.help(),
+        _ => Some(GIVE_HELM.to_owned()),
+    })]
     Helm(#[from] HelmError),
     #[error("no Helm was found")]
+    #[failure(NotFound: GIVE_HELM)]
     NoHelm,
     #[error(transparent)]
+    #[failure(kind: .0.kind(), help: match .0 {
+        CompletenessError::Incomplete(error) => error.help(),
+        _ => Some(GIVE_HELM.to_owned()),
+    })]
     Completeness(#[from] CompletenessError),
     #[error(transparent)]
     Path(#[from] PathError),
 }
 
-impl Failure for ScaffoldError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Exists(_) => FailureKind::Conflict,
-            Self::Unrendered { .. } => FailureKind::Input,
-            Self::NoHelm => FailureKind::NotFound,
-            Self::Chart(error) => error.kind(),
-            Self::Helm(error) => error.kind(),
-            Self::Completeness(error) => error.kind(),
-            Self::Path(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Exists(_) => Some(
-                "give the project another name with --name, or remove what is there".to_owned(),
-            ),
-            Self::Unrendered {
-                failure: RenderFailure::Refused(_),
-                missing,
-                is_upgrade_only,
-                ..
-            } => Some(needed(missing, *is_upgrade_only)),
-            Self::Unrendered { .. } => None,
-            Self::Chart(error) => error.help(),
-            Self::Helm(HelmError::Path(error)) | Self::Path(error) => error.help(),
-            Self::Completeness(CompletenessError::Incomplete(error)) => error.help(),
-            Self::NoHelm | Self::Helm(_) | Self::Completeness(_) => {
-                Some("put Helm 3 or 4 into PATH, or give it with --helm".to_owned())
-            }
-        }
-    }
-}
-
-/// How to give a chart the values that it misses.
 fn needed(missing: &[String], is_upgrade_only: bool) -> String {
     let option = if is_upgrade_only {
         "--check-values"

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 const MAX_BYTES: usize = 63;
 
-/// A name made of a text; `otherwise` when nothing is left of it.
 pub(super) fn label(text: &str, otherwise: &str) -> String {
     let mut label = String::new();
     for character in text.chars().map(|character| character.to_ascii_lowercase()) {

@@ -182,7 +182,6 @@ impl From<&Tree> for Overlay {
     }
 }
 
-/// A scalar as the text of a template.
 fn scalar(pieces: &[Piece]) -> String {
     match pieces {
         [Piece::Text(text)] if text.is_empty() => "\"\"".to_owned(),

@@ -37,7 +37,6 @@ const TIME_LIMITS: u32 = 10;
 /// The name of the template while it is tried.
 const TEMPLATE: &str = "values.yaml.j2";
 
-/// A chart, and what it is to be installed with.
 #[derive(Debug, Clone)]
 pub(crate) struct GivenChart {
     pub package: Package,
@@ -46,7 +45,6 @@ pub(crate) struct GivenChart {
     pub(crate) check_values: Vec<(String, String)>,
 }
 
-/// An image that is to be in the bundle.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct PlannedImage {
@@ -94,7 +92,6 @@ pub(crate) struct Plan {
     pub(super) images: BTreeMap<(String, Option<String>), PlannedImage>,
     pub(super) charts: Vec<PlannedChart>,
     pub(super) exceptions: Exceptions,
-    /// What only a person can mend.
     pub(super) problems: Vec<String>,
 }
 
@@ -151,7 +148,6 @@ impl Plan {
         self.images.values()
     }
 
-    /// What only a person can mend, one sentence each.
     pub(crate) fn problems(&self) -> &[String] {
         &self.problems
     }
@@ -200,7 +196,6 @@ impl Plan {
         self.images.retain(|_, image| !is_none(image));
     }
 
-    /// Finds the values that pin the images, and what the policy has to let through.
     pub(crate) async fn pin(
         &mut self,
         helm: &Helm,
@@ -221,7 +216,6 @@ impl Plan {
         self.decide(options).await
     }
 
-    /// Pins what is not pinned yet when a chart is installed with these values.
     async fn pin_profile(
         &mut self,
         number: usize,

@@ -112,7 +112,6 @@ fn write_tags(text: &mut String, plan: &Plan, version: &Version) {
         .for_each(|name| _ = writeln!(text, "  - {}", waiver(name, version)));
 }
 
-/// What lets an image through that is named by a tag that is moved by design.
 pub(super) fn waiver(name: &str, version: &Version) -> String {
     let until = Version::new(version.major.saturating_add(1), 0, 0);
     format!(

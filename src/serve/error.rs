@@ -8,9 +8,10 @@ use rune_core::{
     failure::{Failure, FailureKind},
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum ServeError {
     #[error("`{name}` is {} in {} and {} in {}", .first.1, .first.0, .second.1, .second.0)]
+    #[failure(Conflict: "serve them one by one, each with a `--listen` of its own")]
     Conflict {
         name: String,
         /// A bundle, as messages call it, and what it is in it.
@@ -21,6 +22,7 @@ pub(crate) enum ServeError {
     /// A manifest that the bundle includes cannot be read; opening the bundle checks it, so this
     /// does not happen.
     #[error("manifest {digest} in {bundle} cannot be read")]
+    #[failure(inner)]
     Manifest {
         /// The bundle, as messages call it.
         bundle: String,
@@ -28,44 +30,24 @@ pub(crate) enum ServeError {
         source: ManifestError,
     },
     #[error("cannot listen on {address}")]
+    #[failure(kind: match .source.kind() {
+        io::ErrorKind::AddrInUse => FailureKind::Conflict,
+        io::ErrorKind::PermissionDenied => FailureKind::Access,
+        _ => FailureKind::Network,
+    }, help: match .source.kind() {
+        io::ErrorKind::AddrInUse => {
+            Some("choose another port with `--listen`; port 0 picks a free one")
+        }
+        io::ErrorKind::PermissionDenied => {
+            Some("ports below 1024 need a capability; choose another one with `--listen`")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            Some("say an address of this machine; `ip address` lists them")
+        }
+        _ => None,
+    })]
     Listen {
         address: SocketAddr,
         source: io::Error,
     },
-}
-
-impl Failure for ServeError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Conflict { .. } => FailureKind::Conflict,
-            Self::Manifest { source, .. } => source.kind(),
-            Self::Listen { source, .. } => match source.kind() {
-                io::ErrorKind::AddrInUse => FailureKind::Conflict,
-                io::ErrorKind::PermissionDenied => FailureKind::Access,
-                _ => FailureKind::Network,
-            },
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Conflict { .. } => {
-                Some("serve them one by one, each with a `--listen` of its own".to_owned())
-            }
-            Self::Manifest { source, .. } => source.help(),
-            Self::Listen { source, .. } => match source.kind() {
-                io::ErrorKind::AddrInUse => {
-                    Some("choose another port with `--listen`; port 0 picks a free one".to_owned())
-                }
-                io::ErrorKind::PermissionDenied => Some(
-                    "ports below 1024 need a capability; choose another one with `--listen`"
-                        .to_owned(),
-                ),
-                io::ErrorKind::AddrNotAvailable => {
-                    Some("say an address of this machine; `ip address` lists them".to_owned())
-                }
-                _ => None,
-            },
-        }
-    }
 }

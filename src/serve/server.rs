@@ -64,7 +64,6 @@ struct Resettable {
 }
 
 impl Listener {
-    /// Listens on an address; port 0 stands for any free one. Runs within a runtime.
     pub(crate) async fn bind(address: SocketAddr) -> Result<Self, ServeError> {
         let failed = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;

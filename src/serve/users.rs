@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use rune_core::{
     digest::{Digest, Sha256},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     secret::Secret,
 };
 
@@ -27,35 +27,21 @@ pub(crate) struct Users {
     turns: Semaphore,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub(crate) enum UsersError {
     #[error("line {line} is not `user:hash` with a bcrypt hash")]
+    #[failure(help: "make it with `htpasswd -B -c FILE USER`")]
     Line { line: usize },
     #[error("line {line} has a user that an earlier line has too")]
+    #[failure(help: "leave one line for each user")]
     Twice { line: usize },
     #[error("there is no user in it")]
+    #[failure(help: "make it with `htpasswd -B -c FILE USER`")]
     Empty,
     #[error("the system gives no random numbers")]
+    #[failure(Internal)]
     Random,
-}
-
-impl Failure for UsersError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Random => FailureKind::Internal,
-            Self::Line { .. } | Self::Twice { .. } | Self::Empty => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Line { .. } | Self::Empty => {
-                Some("make it with `htpasswd -B -c FILE USER`".to_owned())
-            }
-            Self::Twice { .. } => Some("leave one line for each user".to_owned()),
-            Self::Random => None,
-        }
-    }
 }
 
 impl Users {

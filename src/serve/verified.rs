@@ -9,7 +9,6 @@ use super::catalog::Origin;
 use crate::bundle::{BundleFile, OpenBundle, StreamError};
 use rune_core::{digest::Digest, fsx::Stamp};
 
-/// What is known to be right, and as of when.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
     known: Mutex<HashMap<Digest, Arc<[Stamp]>>>,

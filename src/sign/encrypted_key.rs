@@ -32,7 +32,6 @@ const COST: Cost = Cost {
 const MAX_SCRYPT_MEMORY: u64 = 256 << 20;
 const MAX_PARALLELISM: u32 = 4;
 
-/// The JSON inside the PEM block. Binary fields are standard base64.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Envelope {
@@ -73,7 +72,6 @@ pub(super) fn parse(json: &[u8]) -> Result<Envelope, SignError> {
     serde_json::from_slice(json).map_err(SignError::Envelope)
 }
 
-/// Encrypts a PKCS#8 key into a PEM file.
 pub(super) fn seal(pkcs8: &[u8], passphrase: &Secret) -> Result<String, SignError> {
     let (salt, nonce) = (random(SALT_BYTES)?, random(NONCE_BYTES)?);
     let secretbox = XSalsa20Poly1305::new(COST.derive(passphrase, &salt)?.as_slice().into());
@@ -102,7 +100,6 @@ pub(super) fn seal(pkcs8: &[u8], passphrase: &Secret) -> Result<String, SignErro
 }
 
 impl Envelope {
-    /// Decrypts to the PKCS#8 key.
     pub(super) fn open(&self, passphrase: &Secret) -> Result<Zeroizing<Vec<u8>>, SignError> {
         if self.kdf.name != KDF_NAME
             || self.cipher.name != CIPHER_NAME

@@ -21,7 +21,6 @@ pub(crate) const SIGSTORE_BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
 #[derive(Debug, Clone)]
 pub struct ForeignSignature {
     signature: Vec<u8>,
-    /// The key that it says it was made with, when it says so.
     hint: Option<String>,
     /// What it says it was made over, when it says so.
     message: Option<Digest>,

@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 use super::{Algorithm, PublicKey, SignError, encrypted_key};
 use rune_core::secret::Secret;
 
-/// Which PEM blocks hold a key that can be read.
 const PKCS8_LABEL: &str = "PRIVATE KEY";
 const SEC1_LABEL: &str = "EC PRIVATE KEY";
 

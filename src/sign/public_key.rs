@@ -97,7 +97,6 @@ pub(crate) fn fingerprint_of_key_id(id: &str) -> Option<Digest> {
 }
 
 impl PublicKey {
-    /// Reads a PEM file with one `PUBLIC KEY` block.
     pub fn from_pem(text: &str) -> Result<Self, SignError> {
         let (label, der) =
             pem_rfc7468::decode_vec(text.trim().as_bytes()).map_err(|source| SignError::Pem {
@@ -113,7 +112,6 @@ impl PublicKey {
         Self::from_spki_der(&der)
     }
 
-    /// Reads a `SubjectPublicKeyInfo`.
     pub(crate) fn from_spki_der(der: &[u8]) -> Result<Self, SignError> {
         let malformed = |problem| SignError::MalformedKey {
             what: "public",

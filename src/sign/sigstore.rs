@@ -80,7 +80,6 @@ impl SlotSignature {
         }
     }
 
-    /// Reads the canonical form.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, SignError> {
         let document: Document = canonical_json::from_bytes(bytes).map_err(SignError::SlotForm)?;
         let Document {
@@ -156,7 +155,6 @@ impl SlotSignature {
         &self.signature
     }
 
-    /// Checks the signature against a key from outside and the message.
     pub fn verify(&self, key: &PublicKey, message: &[u8]) -> Result<(), SignError> {
         if !self.is_by(key.fingerprint()) {
             return Err(SignError::OtherKey {

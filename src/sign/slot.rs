@@ -14,7 +14,6 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// Reads the bytes of a slot.
     pub fn parse(bytes: &[u8]) -> Result<Self, SignError> {
         if bytes.len() != SLOT_BYTES {
             return Err(SignError::SlotSize(bytes.len()));
@@ -29,7 +28,6 @@ impl Slot {
         }
     }
 
-    /// The bytes of the slot, always [`SLOT_BYTES`] of them.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = match self {
             Self::Blank => Vec::new(),

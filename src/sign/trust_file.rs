@@ -22,11 +22,8 @@ const MAX_NAME_BYTES: usize = 64;
 
 #[derive(Debug, Clone)]
 pub struct TrustFile {
-    /// Everybody who is named, the revoked ones too.
     pub(crate) signers: Vec<Signer>,
-    /// The keys that were revoked.
     pub(crate) revocations: Vec<Revocation>,
-    /// How many different signers it takes.
     pub(crate) threshold: usize,
 }
 
@@ -49,17 +46,13 @@ impl fmt::Display for Signer {
     }
 }
 
-/// A revoked key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Revocation {
-    /// The SHA-256 of the key.
     pub(crate) key: Digest,
-    /// Its name, when it is one of the signers.
     pub(crate) name: Option<String>,
     pub(crate) reason: String,
 }
 
-/// What can be wrong with a trust file beside its shape.
 #[derive(Debug, thiserror::Error)]
 enum TrustProblem<'a> {
     #[error("{0} is empty")]

@@ -12,7 +12,6 @@ const MAX_OBJECTS: usize = 500;
 const MAX_LOG_LINES: usize = 5000;
 /// Most bytes of a log that are kept, the last ones.
 const MAX_LOG_BYTES: usize = 1 << 20;
-/// Most bytes of all logs.
 const MAX_LOGS_BYTES: usize = 64 << 20;
 
 /// A kind of objects: in which file it comes, where it is, and which fields of it are kept.
@@ -111,8 +110,6 @@ struct Collector<'a> {
     logs_bytes: usize,
 }
 
-/// Collects what is known about namespaces. `tool` is the version of this program. Fails when the
-/// API server does not answer; what it refuses is part of the result.
 pub(crate) async fn collect(
     cluster: &Cluster,
     namespaces: &[String],
@@ -286,7 +283,6 @@ impl Collector<'_> {
         })
     }
 
-    /// What the API server answers; nothing, and a note, when it refuses.
     async fn get(&mut self, doing: &str, url: &str) -> Result<Option<Vec<u8>>, SupportError> {
         match self.cluster.get(doing, url).await {
             Ok(bytes) => Ok(Some(bytes)),
@@ -305,7 +301,6 @@ impl Collector<'_> {
     }
 }
 
-/// The name of an object and the fields of it that are kept.
 fn kept(object: &Value, fields: &[&str]) -> Value {
     let mut shown = Map::new();
     for field in ["metadata/name", "metadata/creationTimestamp"]

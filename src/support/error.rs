@@ -1,9 +1,10 @@
 //! Why there are no diagnostics.
 
 use crate::install::{ClusterError, InstallRecordError};
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Internal)]
 pub(crate) enum SupportError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -13,22 +14,4 @@ pub(crate) enum SupportError {
     Archive(std::io::Error),
     #[error("a rule of redaction is invalid: {0}")]
     Redaction(#[from] regex::Error),
-}
-
-impl Failure for SupportError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Cluster(error) => error.kind(),
-            Self::Record(error) => error.kind(),
-            Self::Archive(_) | Self::Redaction(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Cluster(error) => error.help(),
-            Self::Record(error) => error.help(),
-            Self::Archive(_) | Self::Redaction(_) => None,
-        }
-    }
 }

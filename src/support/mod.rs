@@ -25,13 +25,10 @@ password in URLs; bearer tokens and tokens of known kinds; private keys; random 
 environment variables.
 ";
 
-/// What was collected.
 #[derive(Debug, Default)]
 pub(crate) struct Collection {
     pub(crate) files: Vec<CollectedFile>,
-    /// What could not be read, and why.
     pub(crate) refused: Vec<String>,
-    /// What is not there because of a limit.
     pub(crate) left_out: Vec<String>,
 }
 
@@ -71,7 +68,6 @@ impl Collection {
         archive.into_inner().map_err(SupportError::Archive)
     }
 
-    /// What is inside, what was redacted and what is missing.
     fn listing(&self) -> String {
         let mut text = format!("{ABOUT}\n     bytes  redacted  file\n");
         for file in &self.files {

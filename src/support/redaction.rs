@@ -13,7 +13,6 @@ const KEY: &str = r"(?i-u:[a-z0-9_.-]*(?:passw|pwd|passphrase|secret|token|crede
 /// The shortest value of an environment variable that is looked for elsewhere.
 const MIN_VALUE_BYTES: usize = 6;
 
-/// The rules, in the order in which they are applied.
 #[derive(Debug)]
 pub(super) struct Redaction {
     /// The values of environment variables, the longest first.

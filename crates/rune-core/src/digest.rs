@@ -5,7 +5,7 @@ use std::{fmt, io, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 
 /// A SHA-256 digest, written `sha256:<64 lower-case hex digits>`.
 ///
@@ -17,7 +17,8 @@ use crate::failure::{Failure, FailureKind};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum DigestError {
     #[error("`{0}` is not a sha256 digest")]
     Algorithm(String),
@@ -25,24 +26,15 @@ pub enum DigestError {
     Form(String),
 }
 
-impl Failure for DigestError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-}
-
 impl Digest {
-    /// Computes the digest of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// Wraps the 32 raw bytes of a SHA-256 hash.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The 32 raw bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -69,7 +61,6 @@ impl Digest {
         format!("sha256:{}", groups.join(" "))
     }
 
-    /// Parses the 64 hex digits without the algorithm.
     pub fn from_hex(hex: &str) -> Result<Self, DigestError> {
         let form = || DigestError::Form(hex.to_owned());
         let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
@@ -131,7 +122,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A SHA-256 computation in progress. Writing to it never fails.
+/// Writing to it never fails.
 #[derive(Debug, Clone, Default)]
 pub struct Sha256(sha2::Sha256);
 
@@ -140,7 +131,6 @@ impl Sha256 {
         Self::default()
     }
 
-    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-/// The units, largest first, in seconds.
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -13,9 +12,8 @@ pub enum DurationError {
     TooLong,
 }
 
-/// Reads a duration: whole numbers with the units `d`, `h`, `m`, `s`, each at most once, the
-/// largest first. Fails when the text has another form. A number without a unit is refused, because
-/// it could be seconds or minutes.
+/// Whole numbers with the units `d`, `h`, `m`, `s`, each at most once, the largest first. A number
+/// without a unit is refused: it could be seconds or minutes.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let mut rest = text;
     let mut units = UNITS.iter();

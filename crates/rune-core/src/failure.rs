@@ -1,15 +1,15 @@
 //! What kind of failure an error is.
 //!
 //! Every error that can reach a person implements [`Failure`]: the kind decides the exit code, the
-//! help line says what to do next. The trait lives at the bottom so that each module classifies its
-//! own errors next to where they are defined, and adding a variant forces the decision.
+//! help line says what to do next. Most derive it, with both beside the message of each variant, so
+//! that adding one forces the decision; those that must think implement it.
 
+pub use rune_derive::Failure;
 use serde::Serialize;
 
 use crate::remark::Remark;
 
-/// The kinds of failure a command can end with, each with its documented, never renumbered exit
-/// code.
+/// The kinds of failure, each with its documented, never renumbered exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[repr(u8)]
@@ -39,7 +39,6 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Every kind, by exit code.
     pub const ALL: [Self; 14] = [
         Self::Internal,
         Self::Usage,
@@ -62,21 +61,18 @@ impl FailureKind {
     }
 }
 
-/// An error that knows its kind and what a person should do next.
 pub trait Failure: std::error::Error + Send + Sync + 'static {
     /// The failure that this one only passes on: it answers for what is not answered here.
     fn inner(&self) -> Option<&dyn Failure> {
         None
     }
 
-    /// Which kind this is; decides the exit code. Of one that neither says nor passes it on: an
-    /// internal error.
+    /// Decides the exit code; an internal error unless said otherwise.
     fn kind(&self) -> FailureKind {
         self.inner().map_or(FailureKind::Internal, Failure::kind)
     }
 
-    /// What to do next, as one sentence without a trailing period, when there is something useful
-    /// to say.
+    /// What to do next, as one sentence without a trailing period.
     fn help(&self) -> Option<String> {
         self.inner().and_then(Failure::help)
     }
@@ -94,5 +90,119 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
 
     fn remarks(&self) -> Vec<Remark> {
         self.inner().map(Failure::remarks).unwrap_or_default()
+    }
+}
+
+/// What the derived implementations use.
+#[doc(hidden)]
+pub mod derived {
+    pub use serde_json::{Value, to_value};
+
+    pub trait Help {
+        fn into_help(self) -> Option<String>;
+    }
+
+    impl Help for &str {
+        fn into_help(self) -> Option<String> {
+            Some(self.to_owned())
+        }
+    }
+
+    impl Help for String {
+        fn into_help(self) -> Option<String> {
+            Some(self)
+        }
+    }
+
+    impl<T: Into<String>> Help for Option<T> {
+        fn into_help(self) -> Option<String> {
+            self.map(Into::into)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{Failure, FailureKind};
+
+    #[derive(Debug, thiserror::Error, Failure)]
+    #[failure(Input)]
+    enum Inner {
+        #[error("`{path}` has {}", .found.join(", "))]
+        #[failure(Conflict: "remove `{path}`, in {{0}} `{found:?}`")]
+        Listed { path: String, found: Vec<String> },
+        #[error("`{0}` is missing, and {1}")]
+        #[failure(help: "create {1}", may_pass)]
+        Missing(String, u8),
+        #[error("not this way")]
+        Other,
+    }
+
+    #[derive(Debug, thiserror::Error, Failure)]
+    enum Outer {
+        #[error(transparent)]
+        Inner(#[from] Inner),
+        #[error("`{name}` failed")]
+        #[failure(inner: format!("see {}", .name.len()), details: .list)]
+        Named {
+            name: String,
+            list: Vec<u8>,
+            source: Box<Inner>,
+        },
+        #[error("cannot write")]
+        #[failure(kind: kind_of(.0), help: None)]
+        Write(#[source] io::Error),
+    }
+
+    fn kind_of(error: &io::Error) -> FailureKind {
+        match error.kind() {
+            io::ErrorKind::StorageFull => FailureKind::Space,
+            _ => FailureKind::Internal,
+        }
+    }
+
+    fn missing() -> Inner {
+        Inner::Missing("a".to_owned(), 7)
+    }
+
+    #[test]
+    fn a_variant_says_its_kind_and_help_or_has_those_of_its_type() {
+        let found = Inner::Listed {
+            path: "a".to_owned(),
+            found: vec!["b".to_owned()],
+        };
+        assert_eq!(found.kind(), FailureKind::Conflict);
+        assert_eq!(found.help().unwrap(), r#"remove `a`, in {0} `["b"]`"#);
+        assert_eq!(missing().kind(), FailureKind::Input);
+        assert_eq!(missing().help().unwrap(), "create 7");
+        assert!(missing().may_pass() && !found.may_pass());
+        assert_eq!(Inner::Other.help(), None);
+    }
+
+    #[test]
+    fn an_inner_error_says_what_the_outer_one_does_not() {
+        let outer = Outer::from(missing());
+        assert_eq!(outer.kind(), FailureKind::Input);
+        assert_eq!(outer.help().unwrap(), "create 7");
+        assert!(outer.may_pass());
+        let named = Outer::Named {
+            name: "abc".to_owned(),
+            list: vec![1],
+            source: Box::new(missing()),
+        };
+        assert_eq!(named.kind(), FailureKind::Input);
+        assert_eq!(named.help().unwrap(), "see 3");
+        assert_eq!(named.details(), Some(serde_json::json!([1])));
+        assert!(named.may_pass());
+    }
+
+    #[test]
+    fn an_expression_decides_where_a_kind_is_not_always_the_same() {
+        let full = Outer::Write(io::ErrorKind::StorageFull.into());
+        assert_eq!(full.kind(), FailureKind::Space);
+        assert_eq!(full.help(), None);
+        assert!(full.inner().is_none());
     }
 }

@@ -6,7 +6,6 @@
 
 use tokio::sync::watch;
 
-/// Knows whether the program was asked to end.
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     asked: watch::Receiver<bool>,
@@ -33,12 +32,10 @@ impl Interrupt {
         Ok(Self { asked })
     }
 
-    /// Whether it was asked to end.
     pub fn is_asked(&self) -> bool {
         *self.asked.borrow()
     }
 
-    /// Waits until it is asked to end.
     pub async fn asked(&self) {
         let mut asked = self.asked.clone();
         if asked.wait_for(|asked| *asked).await.is_err() {

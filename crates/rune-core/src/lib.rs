@@ -4,6 +4,9 @@
 //! Nothing of bundles and nothing of databases. Only `cli` prints, reads the environment, or knows
 //! what a terminal is.
 
+// The derived implementations of `Failure` name this crate, here too.
+extern crate self as rune_core;
+
 pub mod cli;
 pub mod command;
 pub mod digest;

@@ -11,13 +11,11 @@ pub trait Progress: Send + Sync {
     /// Starts a phase: what is being done, and how many bytes it will take in all.
     fn begin(&self, phase: &str, total_bytes: u64);
 
-    /// Starts a phase whose steps are counted and not measured.
     fn begin_steps(&self, _phase: &str, _total: u64) {}
 
     /// Adds bytes, or steps, that the current phase has completed.
     fn advance(&self, done: u64);
 
-    /// Says what is being waited for or worked on right now.
     fn note(&self, text: &str);
 
     /// Says something that is to stay readable, whether or not a phase goes on.
@@ -26,7 +24,6 @@ pub trait Progress: Send + Sync {
     fn end(&self);
 }
 
-/// A [`Progress`] that says nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -6,7 +6,6 @@ use camino::Utf8PathBuf;
 
 use crate::yaml::Place;
 
-/// One thing to see at a line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
     pub severity: Severity,

@@ -21,12 +21,10 @@ impl Secret {
         Self::new(text.strip_suffix('\r').unwrap_or(text))
     }
 
-    /// Gives the text out; call it only where the text leaves for its one destination.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is no text at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -27,7 +27,6 @@ pub fn shown_text(text: &str) -> String {
         .join("\t")
 }
 
-/// The text without the numbers of system errors, which the words before them say.
 pub fn without_error_numbers(text: &str) -> String {
     let mut parts = text.split(" (os error ");
     let mut shown = parts.next().unwrap_or_default().to_owned();
@@ -80,7 +79,8 @@ pub fn exact_size(bytes: u64) -> String {
 
 fn is_harmless(c: char) -> bool {
     !(c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'))
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'))
 }
 
 #[cfg(test)]

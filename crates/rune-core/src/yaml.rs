@@ -22,11 +22,12 @@ pub use scalars::{double_quoted, scalar_ranges};
 pub use serde_yaml::Spanned;
 pub use tree::{Key, Node, Place, Value, parse};
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum YamlError {
     #[error("{path}:{line}:{column}: {message}")]
+    #[failure(Input)]
     Read {
         path: Utf8PathBuf,
         /// Line, from 1; 0 when unknown.
@@ -36,6 +37,7 @@ pub enum YamlError {
         message: String,
     },
     #[error("the value cannot be written as YAML")]
+    #[failure(Internal)]
     Write(#[source] serde_yaml::SerializeError),
 }
 
@@ -50,28 +52,19 @@ impl YamlError {
     }
 }
 
-impl Failure for YamlError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Read { .. } => FailureKind::Input,
-            Self::Write(_) => FailureKind::Internal,
-        }
-    }
-}
-
 /// Reads one YAML document that a program wrote and that may be large, such as the index of a chart
 /// repository: of a duplicate key the first counts (for the last, the library would keep whole
 /// mappings in memory), and the number of nodes is limited by the length of the text alone. Aliases
 /// are followed within the limits of the library.
 pub fn from_large_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
     let options = serde_yaml::options! {
-        budget: serde_yaml::budget! { max_events: text.len().saturating_mul(2).max(1024), max_nodes: text.len().max(1024) },
+        budget: serde_yaml::budget! { max_events: text.len().saturating_mul(2).max(1024),
+            max_nodes: text.len().max(1024) },
         duplicate_keys: serde_yaml::DuplicateKeyPolicy::FirstWins,
     };
     serde_yaml::from_str_with_options(text, options).map_err(|error| read_error(path, &error))
 }
 
-/// Reads one YAML document. `path` is only used to say where a mistake is.
 pub fn from_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
     serde_yaml::from_str(text).map_err(|error| read_error(path, &error))
 }
@@ -93,7 +86,6 @@ fn read_error(path: &Utf8Path, error: &serde_yaml::Error) -> YamlError {
     }
 }
 
-/// Writes a value as one YAML document that ends with a newline.
 pub fn to_string<T: Serialize>(value: &T) -> Result<String, YamlError> {
     let mut text = serde_yaml::to_string(value).map_err(YamlError::Write)?;
     if !text.ends_with('\n') {

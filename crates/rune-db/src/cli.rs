@@ -43,7 +43,8 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// Manage RUNE's database on SQLite and PostgreSQL.
 #[derive(Debug, Parser)]
-#[command(name = "rune-db", version, long_version = LONG_VERSION.as_str(), max_term_width = 100, after_long_help = GUIDE.exit_codes_text())]
+#[command(name = "rune-db", version, long_version = LONG_VERSION.as_str(), max_term_width = 100,
+    after_long_help = GUIDE.exit_codes_text())]
 pub struct RuneDb {
     #[command(subcommand)]
     verb: Verb,
@@ -218,7 +219,6 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 
-/// What a person typed, with what the process found around it.
 fn database_options(url: Option<Secret>, password_file: Option<Utf8PathBuf>) -> DatabaseOptions {
     let variable =
         |name: &str| std::env::var_os(name).map(|value| Secret::new(value.to_string_lossy()));
@@ -307,7 +307,6 @@ impl From<Wait> for wait::WaitOptions {
     }
 }
 
-/// Runs `rune-db` on the arguments of the process.
 pub fn main() -> ExitCode {
     let arguments: RuneDb = match arguments::parse(&GUIDE) {
         Ok(arguments) => arguments,

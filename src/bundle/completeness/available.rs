@@ -33,7 +33,6 @@ pub(crate) struct AvailableImage {
     pub(crate) other_tags: Vec<String>,
     /// The component that it belongs to, when that is left out of the bundle.
     pub(crate) left_out_with: Option<String>,
-    /// Whether it is included although no chart asks for it.
     pub(crate) extra: bool,
 }
 
@@ -42,7 +41,6 @@ impl AvailableImage {
         self.reference.tag() == Some(tag) || self.other_tags.iter().any(|other| other == tag)
     }
 
-    /// What it is called in a sentence.
     pub(super) fn label(&self) -> String {
         format!("`{}`, {}", self.name, self.reference)
     }

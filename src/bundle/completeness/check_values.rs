@@ -34,7 +34,7 @@ impl CheckValues {
         self.0.get(chart).map_or(&[], |values| &values.files)
     }
 
-    /// The keys of all of them. A file without keys changes nothing.
+    /// A file without keys changes nothing.
     pub(crate) fn records(&self) -> Vec<CheckValuesRecord> {
         let with_keys = self.0.iter().filter(|(_, values)| !values.keys.is_empty());
         with_keys

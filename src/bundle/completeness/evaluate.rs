@@ -19,7 +19,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// What was found so far.
 pub(super) struct Evaluator<'i> {
     images: &'i [AvailableImage],
     policy: &'i Policy,
@@ -33,7 +32,6 @@ pub(super) struct Evaluator<'i> {
     has_unread: bool,
 }
 
-/// What is wrong with a reference, and what to do.
 struct Fault {
     message: String,
     hint: Option<String>,
@@ -73,7 +71,6 @@ impl<'i> Evaluator<'i> {
         }
     }
 
-    /// Evaluates everything that was found in the renderings of charts.
     pub(super) fn evaluate_all(&mut self, survey: &Survey) {
         for (number, rendering) in survey.renderings.iter().enumerate() {
             let of = Sightings {
@@ -540,7 +537,6 @@ fn unrendered(
     }
 }
 
-/// Images with their digests, in a sentence.
 fn listed(images: &[&AvailableImage]) -> String {
     images
         .iter()

@@ -5,13 +5,11 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::policy::Declaration;
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
-/// One thing that does not fit, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CompletenessFinding {
-    /// The chart; nothing for an image of the lock that no chart names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) chart: Option<String>,
     /// The template that made the object, as Helm says.
@@ -24,7 +22,6 @@ pub(crate) struct CompletenessFinding {
     pub(crate) container: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<String>,
-    /// The image, as it is written there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) image: Option<String>,
     pub(crate) message: String,
@@ -49,8 +46,8 @@ fn entries<S: serde::Serializer>(
     )
 }
 
-/// Everything that does not fit.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Policy, details: .findings)]
 pub(crate) struct Incomplete {
     pub(super) findings: Vec<CompletenessFinding>,
 }
@@ -143,15 +140,5 @@ impl fmt::Display for Incomplete {
             }
         }
         Ok(())
-    }
-}
-
-impl Failure for Incomplete {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Policy
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(&self.findings).ok()
     }
 }

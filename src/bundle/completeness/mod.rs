@@ -21,7 +21,7 @@ use camino::Utf8PathBuf;
 
 use self::evaluate::Evaluator;
 use crate::{bundle::CheckValuesRecord, chart::HelmError, policy::Policy};
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 pub(crate) use available::{AvailableImage, meant_image};
 pub(crate) use check_values::CheckValues;
@@ -30,13 +30,11 @@ pub(crate) use survey::{Survey, survey};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HelmOptions {
-    /// The program; nothing when none was found.
     pub(crate) program: Option<Utf8PathBuf>,
     /// How long one rendering may take.
     pub(crate) time_limit: Duration,
 }
 
-/// That the check was made, and what it found to be remarked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Complete {
     /// The version of Helm; nothing when there were no charts to render.
@@ -64,41 +62,17 @@ pub(crate) struct Exceptions {
     pub(crate) ignored: BTreeSet<(String, String)>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum CompletenessError {
     #[error(
         "no Helm was found, and the charts are to be checked for images that the lock does not have"
     )]
+    #[failure(NotFound: "install Helm 3 or 4, or set --helm")]
     NoHelm,
     #[error(transparent)]
     Helm(#[from] HelmError),
     #[error(transparent)]
     Incomplete(#[from] Incomplete),
-}
-
-impl Failure for CompletenessError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::NoHelm => FailureKind::NotFound,
-            Self::Helm(error) => error.kind(),
-            Self::Incomplete(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::NoHelm => Some("install Helm 3 or 4, or set --helm".to_owned()),
-            Self::Helm(error) => error.help(),
-            Self::Incomplete(error) => error.help(),
-        }
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        match self {
-            Self::Incomplete(error) => error.details(),
-            Self::NoHelm | Self::Helm(_) => None,
-        }
-    }
 }
 
 /// Holds every image that charts name against those of the lock.

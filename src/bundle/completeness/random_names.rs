@@ -8,7 +8,6 @@ use super::CompletenessFinding;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sightings<'p> {
     pub(super) rendering: usize,
-    /// The profile; empty for the chart's own values.
     pub(super) profile: &'p str,
 }
 

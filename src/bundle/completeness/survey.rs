@@ -14,7 +14,6 @@ use crate::{
 };
 use rune_core::{digest::Digest, progress::Progress};
 
-/// What was found in the renderings of charts.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// The version of Helm; nothing when there were no charts to render.
@@ -23,7 +22,6 @@ pub(crate) struct Survey {
     pub(super) check_values: Vec<CheckValuesRecord>,
 }
 
-/// What was found in one rendering.
 #[derive(Debug)]
 pub(super) struct Rendering {
     pub(super) chart: String,
@@ -173,7 +171,6 @@ impl Survey {
             .any(|other| other.found.is_err())
     }
 
-    /// The charts in which no object names an image in any rendering.
     pub(super) fn charts_without_images(&self) -> Vec<String> {
         let is_empty = |chart: &&String| {
             let mut renderings = self

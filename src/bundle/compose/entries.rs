@@ -84,7 +84,6 @@ impl Entries {
             .or_insert((descriptor.size, content));
     }
 
-    /// The digest of an entry that has a name of its own.
     pub(super) fn digest(&self, name: &EntryName) -> Option<Digest> {
         self.named.get(name).map(|(record, _)| record.sha256)
     }

@@ -27,15 +27,11 @@ pub(in crate::bundle) const REFERRER: &str = "referrer";
 /// What it says of a signature by whoever built the bundle.
 pub(in crate::bundle) const IMAGE_SIGNATURE: &str = "image-signature";
 
-/// An image, or an artifact that is not run.
 #[derive(Debug)]
 pub struct ImageIngredient {
     pub name: String,
-    /// The reference it is known by.
     pub reference: Reference,
-    /// The optional component it belongs to.
     pub component: Option<String>,
-    /// Its licence as an SPDX expression.
     pub license: Option<String>,
     pub source: ImageSource,
 }
@@ -47,7 +43,6 @@ pub enum ImageSource {
     Built {
         target: Descriptor,
         manifests: Vec<(Platform, Digest)>,
-        /// Every blob, the image index included.
         blobs: Vec<(Descriptor, Vec<u8>)>,
     },
 }
@@ -71,7 +66,6 @@ impl Roots {
         self.add_artifact(manifest, &subject.to_string(), IMAGE_SIGNATURE);
     }
 
-    /// Several images may be the same one, and have the same referrers.
     fn add_referrer(&mut self, referrer: &ReferrerRecord, image: &Reference) {
         let (target, repository) = (&referrer.target, image.name());
         let name = match &referrer.tag {
@@ -117,7 +111,6 @@ impl Roots {
     }
 }
 
-/// Adds the blobs of an image or artifact to the entries and its root to the roots.
 pub(super) fn add_image(
     kind: SubjectKind,
     image: ImageIngredient,

@@ -35,10 +35,7 @@ use crate::{
     registry::WebUrl,
     sign::{PrivateKey, SLOTS, SignError, Slot, SlotSignature},
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{digest::Digest, failure::Failure};
 
 pub(super) use images::{ARTIFACT, ARTIFACT_KIND, IMAGE_SIGNATURE, REFERRER};
 pub use images::{ImageIngredient, ImageSource};
@@ -46,14 +43,12 @@ pub(crate) use sbom::SBOM_NAME;
 pub(super) use sbom::purl;
 pub(crate) use signatures::BundlePayload;
 
-/// Everything that goes into a bundle.
 #[derive(Debug)]
 pub struct Ingredients {
     pub name: String,
     pub version: semver::Version,
     /// The digest of the bundle it succeeds.
     pub predecessor: Option<Digest>,
-    /// The images, in the order in which they are listed.
     pub images: Vec<ImageIngredient>,
     /// Artifacts that are not run, in the order in which they are listed.
     pub artifacts: Vec<ImageIngredient>,
@@ -77,7 +72,6 @@ pub struct Ingredients {
     pub image_signer: Option<ImageSigner>,
 }
 
-/// One way to install the charts: rendered values.
 #[derive(Debug)]
 pub struct ProfileIngredient {
     pub name: String,
@@ -97,7 +91,6 @@ impl ProfileIngredient {
 
 #[derive(Debug)]
 pub struct MigrationsIngredient {
-    /// The schema version that they reach.
     pub schema_version: u32,
     /// Version, file name and content of each.
     pub files: Vec<(u32, String, Vec<u8>)>,
@@ -107,7 +100,6 @@ pub struct MigrationsIngredient {
 pub struct BinaryIngredient {
     pub name: String,
     pub platform: Platform,
-    /// Its bytes, or where they are.
     pub content: BinaryContent,
 }
 
@@ -117,9 +109,7 @@ pub enum BinaryContent {
     Bytes(Arc<[u8]>),
     Web {
         url: WebUrl,
-        /// Its size in bytes.
         size: u64,
-        /// The digest that it must have.
         digest: Digest,
     },
 }
@@ -129,7 +119,6 @@ pub struct FileIngredient {
     /// Its path in the bundle, below `files/`.
     pub path: String,
     pub source: FileOrigin,
-    /// Its size in bytes.
     pub size: u64,
     pub digest: Digest,
 }
@@ -140,31 +129,35 @@ pub enum FileOrigin {
     Web(WebUrl),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub enum ComposeError {
     #[error(transparent)]
+    #[failure(Input: "entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the \
+        file or chart")]
     Name(#[from] EntryNameError),
     #[error("two parts of the bundle would both be the entry `{0}`")]
+    #[failure(help: "rename one of the files that it is made from")]
     Collision(EntryName),
     #[error("the charts `{one}` and `{other}` would both be published as `{repository}`")]
+    #[failure(help: "put one of them into another bundle")]
     Repositories {
         one: String,
         other: String,
         repository: String,
     },
     #[error(transparent)]
+    #[failure(Input)]
     Json(#[from] CanonicalJsonError),
     #[error(transparent)]
     Index(#[from] IndexError),
     #[error(transparent)]
     Chart(#[from] crate::chart::ChartError),
     #[error("the document {digest} has {size} bytes, at most 4 MiB are allowed")]
-    DocumentTooLarge {
-        digest: Digest,
-        /// Its size in bytes.
-        size: u64,
-    },
+    DocumentTooLarge { digest: Digest, size: u64 },
     #[error("the signature of {what} cannot be used")]
+    #[failure(inner: "sign the files that `--emit-image-payloads DIR` writes, with the key that \
+        --image-key names")]
     ImageSignature {
         what: String,
         #[source]
@@ -172,50 +165,15 @@ pub enum ComposeError {
     },
     /// The SBOM would name a part that has no entry: a bug.
     #[error("`{0}` is not an entry of the bundle")]
+    #[failure(Internal)]
     NoEntry(EntryName),
     #[error("there is no signature of:\n  {}", .0.join("\n  "))]
+    #[failure(Signature: "write what is to be signed with `--emit-image-payloads DIR`, and put the \
+        signature of each NAME.payload into NAME.sig")]
     MissingImageSignatures(Vec<String>),
     #[error("a bundle has room for {SLOTS} signatures, {0} keys were given")]
+    #[failure(Usage)]
     TooManyKeys(usize),
-}
-
-impl Failure for ComposeError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Index(error) => error.kind(),
-            Self::Chart(error) => error.kind(),
-            Self::TooManyKeys(_) => FailureKind::Usage,
-            Self::NoEntry(_) => FailureKind::Internal,
-            Self::ImageSignature { source, .. } => source.kind(),
-            Self::MissingImageSignatures(_) => FailureKind::Signature,
-            _ => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Name(_) => Some(
-                "entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the \
-                 file or chart"
-                    .to_owned(),
-            ),
-            Self::Collision(_) => Some("rename one of the files that it is made from".to_owned()),
-            Self::Repositories { .. } => Some("put one of them into another bundle".to_owned()),
-            Self::Index(error) => error.help(),
-            Self::Chart(error) => error.help(),
-            Self::ImageSignature { .. } => Some(
-                "sign the files that `--emit-image-payloads DIR` writes, with the key that \
-                 --image-key names"
-                    .to_owned(),
-            ),
-            Self::MissingImageSignatures(_) => Some(
-                "write what is to be signed with `--emit-image-payloads DIR`, and put the \
-                 signature of each NAME.payload into NAME.sig"
-                    .to_owned(),
-            ),
-            _ => None,
-        }
-    }
 }
 
 /// A composed bundle that nobody has signed yet.

@@ -117,7 +117,6 @@ struct Composition {
     assemblies: Vec<String>,
 }
 
-/// What other parts of the document call the bundle.
 const BUNDLE: &str = "bundle";
 
 pub(super) fn add_sbom(

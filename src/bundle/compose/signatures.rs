@@ -17,7 +17,6 @@ pub(super) struct Subjects(BTreeMap<Digest, (Descriptor, String)>);
 /// What is signed about one manifest of a bundle.
 #[derive(Debug)]
 pub(crate) struct BundlePayload {
-    /// What people call the image or chart.
     pub(crate) name: String,
     pub(crate) payload: ImagePayload,
 }
@@ -32,7 +31,6 @@ impl BundlePayload {
         self.payload.file_stem()
     }
 
-    /// The bytes that a key signs.
     pub(crate) fn message(&self) -> Vec<u8> {
         self.payload.message()
     }
@@ -56,7 +54,6 @@ impl Subjects {
     }
 }
 
-/// Adds a signature of each payload.
 pub(super) fn add_signatures(
     signer: &ImageSigner,
     payloads: &[BundlePayload],

@@ -31,7 +31,6 @@ pub(crate) struct Base {
     places: Places,
 }
 
-/// Where each content is, by digest and size.
 pub(super) type Places = BTreeMap<(Digest, u64), Place>;
 
 #[derive(Debug, Clone)]
@@ -63,8 +62,6 @@ impl Base {
         }
     }
 
-    /// A bundle, or a directory that one was unpacked into. The other files of the bundle are
-    /// looked for beside it and in `more`.
     pub(crate) fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, DeltaError> {
         if fsx::is_dir(path) {
             Self::of_directory(path)

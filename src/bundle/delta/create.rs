@@ -22,7 +22,6 @@ pub(crate) struct DeltaPlan {
     pub(crate) left_out: Tally,
 }
 
-/// How many entries, and how many bytes their entries have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Tally {
     pub(crate) count: usize,

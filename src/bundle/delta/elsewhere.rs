@@ -21,7 +21,6 @@ pub(crate) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// What a base has in a registry.
     pub(crate) fn of(client: &Client, base: Base) -> Self {
         let places = base.into_places().into_iter();
         let in_registry = places.filter_map(|(content, place)| match place {
@@ -37,9 +36,6 @@ impl Elsewhere {
     }
 
     /// Reads a content whole, and waits for it; nothing when it is not there.
-    ///
-    /// # Errors
-    /// When the registry does not give the bytes that belong to the digest.
     pub(in crate::bundle) fn read(
         &self,
         digest: Digest,

@@ -12,44 +12,57 @@ use crate::{
 };
 use rune_core::{
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::PathError,
     text::{shown, size},
 };
 
 const MAX_LISTED: usize = 10;
 
-#[derive(Debug, thiserror::Error)]
+const COPY_AGAIN: &str = "copy the delta again from its source";
+
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
 pub(crate) enum DeltaError {
     #[error(transparent)]
     Path(#[from] PathError),
     #[error(transparent)]
     Parts(#[from] PartsError),
     #[error("`{0}` is not a delta")]
+    #[failure(help: "name the file that `rune-bundle delta` created; a bundle is used as it is")]
     NotADelta(Utf8PathBuf),
     #[error("`{0}` is not the directory of an unpacked bundle: it has no SHA256SUMS")]
+    #[failure(help: "name a directory that `rune-bundle unpack` created, or a bundle")]
     NotUnpacked(Utf8PathBuf),
     #[error("`{0}` is not a list of digests and entries")]
+    #[failure(help: "unpack the bundle again")]
     Sums(Utf8PathBuf),
     #[error("`{0}` is not the bundle index that `push` writes")]
+    #[failure(NotFound: "write oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle \
+        push` printed it")]
     NotPushed(String),
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Containerd(#[from] ContainerdError),
     #[error("`{path}` is not a have-list")]
+    #[failure(help: "create it again with `rune-bundle have`")]
     List {
         path: Utf8PathBuf,
         #[source]
         source: CanonicalJsonError,
     },
     #[error("the delta or have-list has format {0}, this program reads format 1")]
+    #[failure(help: "use the version of rune-bundle that created the delta, or a newer one")]
     Format(u64),
     #[error("the record of the delta is damaged")]
+    #[failure(Content: COPY_AGAIN)]
     Record(#[source] CanonicalJsonError),
     #[error("the delta is of the bundle {0}, but has the head of another one")]
+    #[failure(Content: COPY_AGAIN)]
     OtherBundle(Digest),
     #[error("the delta lists `{0}`, which is not an entry of the bundle, or not in its order")]
+    #[failure(Content: COPY_AGAIN)]
     Entry(EntryName),
     #[error(transparent)]
     Head(#[from] HeadError),
@@ -59,23 +72,31 @@ pub(crate) enum DeltaError {
     Content(#[from] ContentError),
     #[error("the entries cannot form an archive")]
     Layout(#[from] LayoutError),
-    /// A name of the fixed part is malformed; does not happen.
     #[error("the fixed part of the archive is malformed")]
     Name(#[from] EntryNameError),
     #[error("cannot use `{path}` as a base")]
+    #[failure(inner)]
     Base {
         path: Utf8PathBuf,
         #[source]
         source: HeadError,
     },
     #[error("{}", missing_text(.missing, .looked_in))]
+    #[failure(NotFound: if .bases.is_empty() {
+        "pass --from with what has them".to_owned()
+    } else {
+        let bases = names(.bases);
+        format!("the delta was created for {bases}: pass it with --from, or create a delta for \
+            what you have")
+    })]
     Missing {
         missing: Vec<Missing>,
         looked_in: Vec<String>,
-        /// What the delta was created for.
         bases: Vec<BaseRecord>,
     },
     #[error("{}", missing_text(.missing, std::slice::from_ref(.destination)))]
+    #[failure(NotFound: "create the bundle with `rune-bundle apply DELTA --from BASE --output \
+        FILE`, and use that")]
     NotAtDestination {
         missing: Vec<Missing>,
         destination: String,
@@ -129,79 +150,4 @@ fn missing_list(missing: &[Missing]) -> String {
 fn names(bases: &[BaseRecord]) -> String {
     let names = bases.iter().map(|base| shown(&base.to_string()));
     names.collect::<Vec<_>>().join(" and ")
-}
-
-impl Failure for DeltaError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Path(error) => error.kind(),
-            Self::Parts(error) => error.kind(),
-            Self::NotADelta(_)
-            | Self::NotUnpacked(_)
-            | Self::Sums(_)
-            | Self::List { .. }
-            | Self::Format(_)
-            | Self::Layout(_)
-            | Self::Name(_) => FailureKind::Input,
-            Self::Record(_) | Self::OtherBundle(_) | Self::Entry(_) => FailureKind::Content,
-            Self::Head(error) | Self::Base { source: error, .. } => error.kind(),
-            Self::Index(error) => error.kind(),
-            Self::Content(error) => error.kind(),
-            Self::Registry(error) => error.kind(),
-            Self::Containerd(error) => error.kind(),
-            Self::NotPushed(_) | Self::Missing { .. } | Self::NotAtDestination { .. } => {
-                FailureKind::NotFound
-            }
-            Self::Open(error) => error.kind(),
-            Self::Write(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Path(error) => error.help(),
-            Self::Parts(error) => error.help(),
-            Self::NotADelta(_) => Some(
-                "name the file that `rune-bundle delta` created; a bundle is used as it is"
-                    .to_owned(),
-            ),
-            Self::NotUnpacked(_) => {
-                Some("name a directory that `rune-bundle unpack` created, or a bundle".to_owned())
-            }
-            Self::NotPushed(_) => Some(
-                "write oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle push` \
-                 printed it"
-                    .to_owned(),
-            ),
-            Self::Registry(error) => error.help(),
-            Self::Containerd(error) => error.help(),
-            Self::Sums(_) => Some("unpack the bundle again".to_owned()),
-            Self::List { .. } => Some("create it again with `rune-bundle have`".to_owned()),
-            Self::Format(_) => Some(
-                "use the version of rune-bundle that created the delta, or a newer one".to_owned(),
-            ),
-            Self::Record(_) | Self::OtherBundle(_) | Self::Entry(_) => {
-                Some("copy the delta again from its source".to_owned())
-            }
-            Self::Head(error) | Self::Base { source: error, .. } => error.help(),
-            Self::Index(error) => error.help(),
-            Self::Content(error) => error.help(),
-            Self::Layout(_) | Self::Name(_) => None,
-            Self::Missing { bases, .. } if bases.is_empty() => {
-                Some("pass --from with what has them".to_owned())
-            }
-            Self::Missing { bases, .. } => Some(format!(
-                "the delta was created for {}: pass it with --from, or create a delta for what \
-                 you have",
-                names(bases)
-            )),
-            Self::NotAtDestination { .. } => Some(
-                "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and \
-                 use that"
-                    .to_owned(),
-            ),
-            Self::Open(error) => error.help(),
-            Self::Write(error) => error.help(),
-        }
-    }
 }

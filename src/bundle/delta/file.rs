@@ -77,12 +77,10 @@ impl Delta {
         })
     }
 
-    /// The volumes that it is read from, if it is.
     pub(crate) fn volumes(&self) -> Option<&Volumes> {
         self.file.volumes()
     }
 
-    /// The head as it stands in the delta.
     pub(crate) const fn head(&self) -> &UnverifiedHead {
         &self.head
     }

@@ -21,7 +21,6 @@ pub(crate) struct Held {
     pub(super) bytes: u64,
 }
 
-/// The file in which a site says what it has.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HaveList {
@@ -31,7 +30,7 @@ struct HaveList {
 }
 
 impl Held {
-    /// Adds what a list says. It is not trusted.
+    /// What it says is not trusted.
     pub(crate) fn add_list(&mut self, path: &Utf8Path) -> Result<(), DeltaError> {
         let bytes = fsx::read(path, MAX_LIST_BYTES)?;
         let list: HaveList =
@@ -47,7 +46,6 @@ impl Held {
         Ok(())
     }
 
-    /// The bytes of a list of all of it.
     pub(crate) fn to_list(&self) -> Result<Vec<u8>, DeltaError> {
         let list = HaveList {
             format: FORMAT,

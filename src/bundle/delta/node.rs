@@ -129,7 +129,6 @@ impl NodeDelta {
         &self.containerd
     }
 
-    /// Whether the containerd has a content.
     pub(crate) fn has(&self, digest: Digest) -> bool {
         self.held.contains(&digest)
     }

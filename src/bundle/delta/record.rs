@@ -26,7 +26,6 @@ pub(super) struct DeltaRecord {
     format: u64,
     pub(super) bundle: Digest,
     pub(super) bases: Vec<BaseRecord>,
-    /// The entries that it has, in the order of the bundle.
     pub(super) entries: Vec<EntryName>,
 }
 
@@ -98,7 +97,6 @@ pub(super) fn record_size(block: &[u8]) -> Option<u64> {
     first_entry_size(block, &EntryName::new(NAME).ok()?, MAX_INDEX_BYTES).ok()
 }
 
-/// Whether a file that begins with this block is a delta.
 pub(in crate::bundle) fn is_delta_header(block: &[u8]) -> bool {
     record_size(block).is_some()
 }

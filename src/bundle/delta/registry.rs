@@ -40,7 +40,6 @@ enum Small {
     Read,
 }
 
-/// What a bundle publishes, as far as delta and registry have the manifests.
 #[derive(Default)]
 struct Walked {
     documents: BTreeMap<Digest, Vec<u8>>,
@@ -59,7 +58,6 @@ pub(crate) struct RegistryBase<'a> {
 }
 
 impl RegistryBase<'_> {
-    /// The bundle index that was pushed there.
     pub(crate) async fn index(&self, bundle: &str, tag: &str) -> Result<BundleIndex, DeltaError> {
         let name = (self.repository)(&format!("bundles/{bundle}"));
         let not_there = || DeltaError::NotPushed(format!("{name}:{tag}"));
@@ -74,7 +72,6 @@ impl RegistryBase<'_> {
         Ok(BundleIndex::from_bytes(&read.await?)?)
     }
 
-    /// The entries of a bundle that it has and the delta lacks.
     pub(crate) async fn base(
         &self,
         index: &BundleIndex,
@@ -84,7 +81,6 @@ impl RegistryBase<'_> {
         self.found(&walked, delta, Small::Asked).await
     }
 
-    /// What of it the registry has.
     async fn found(
         &self,
         walked: &Walked,

@@ -59,7 +59,6 @@ impl DeltaStart {
         }))
     }
 
-    /// The exact bytes of the record.
     pub(in crate::bundle) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -78,7 +77,6 @@ impl DeltaStart {
         self.record.bundle
     }
 
-    /// How many bytes are before the first entry of the bundle.
     pub(in crate::bundle) fn head_bytes(&self, index_bytes: u64) -> Result<u64, DeltaError> {
         let layout = Layout::new(self.head_entries(index_bytes)?)?;
         Ok(layout.trailer_offset())

@@ -17,7 +17,6 @@ impl DeltaView {
         }
     }
 
-    /// Everything that it shows is only what the file claims.
     pub(crate) fn of_unverified(delta: Delta) -> Result<Self, IndexError> {
         Ok(Self {
             head: HeadView::of_unverified(delta.head())?,
@@ -25,12 +24,10 @@ impl DeltaView {
         })
     }
 
-    /// What the head of the whole bundle says.
     pub(crate) const fn head(&self) -> &HeadView {
         &self.head
     }
 
-    /// The volumes that the delta is read from, if it is.
     pub(crate) fn volumes(&self) -> Option<&Volumes> {
         self.delta.volumes()
     }

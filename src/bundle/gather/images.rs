@@ -138,7 +138,6 @@ pub(in crate::bundle) fn images(
     Ok(gathered)
 }
 
-/// The artifacts whose component is not left out.
 pub(super) fn artifacts(lock: &Lock, left_out: &BTreeSet<String>) -> Vec<ImageIngredient> {
     let ingredient = |artifact: &LockedImage| match &artifact.content {
         LockedContent::Registry(pulled) => Some(ImageIngredient {

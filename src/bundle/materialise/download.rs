@@ -79,7 +79,6 @@ pub(super) async fn fetch_all(
 /// What all downloads of a run share.
 #[derive(Clone)]
 pub(super) struct Download {
-    /// Nothing where everything is on this machine.
     pub(super) client: Option<Client>,
     pub(super) output: Output,
     pub(super) records: Sender<(usize, Progressed)>,
@@ -96,7 +95,6 @@ struct Job {
 }
 
 impl Download {
-    /// Fetches one content into its place and says how many bytes came.
     async fn fetch(&self, job: Job) -> Result<u64, MaterialiseError> {
         self.progress.note(&job.fetch.to_string());
         let (mut actual, mut fetched_bytes) = self.fetch_from(&job, job.present_bytes).await?;

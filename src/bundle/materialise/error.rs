@@ -5,13 +5,9 @@ use camino::Utf8PathBuf;
 use crate::{
     archive::EntryName, bundle::VolumeError, manifest::LockedImageGone, registry::RegistryError,
 };
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    fsx::PathError,
-};
+use rune_core::{digest::Digest, failure::Failure, fsx::PathError};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum MaterialiseError {
     #[error(transparent)]
     Path(#[from] PathError),
@@ -22,38 +18,41 @@ pub enum MaterialiseError {
     #[error(transparent)]
     Gone(Box<LockedImageGone>),
     #[error("`{source_name}`: expected {expected}, found {actual}")]
+    #[failure(Content: "what arrived differs from what was locked; check the registry or mirror, \
+        or lock again")]
     Digest {
         source_name: String,
-        /// The digest of the plan.
         expected: Digest,
-        /// The digest of what arrived.
         actual: Digest,
     },
     #[error("entry `{entry}` in `{file}`: expected {expected}, found {actual}")]
+    #[failure(Content: "copy `{file}` again from its source, and run the same command again")]
     Damaged {
         entry: EntryName,
         file: Utf8PathBuf,
         expected: Digest,
         actual: Digest,
     },
-    /// A content comes over a network and nobody made a client; a bug.
     #[error("a content is to be fetched without a client")]
+    #[failure(Internal)]
     NoClient,
-    /// A download ended in a panic; a bug.
     #[error("a download ended unexpectedly")]
+    #[failure(Internal)]
     Task(#[from] tokio::task::JoinError),
     #[error("`{directory}` has {available_bytes} bytes free, the bundle needs {needed_bytes}")]
+    #[failure(Space: "make room, or choose a file on another disk with --output")]
     Space {
         directory: Utf8PathBuf,
         needed_bytes: u64,
-        /// How many bytes are free.
         available_bytes: u64,
     },
     #[error(
         "this process may write files of at most {limit_bytes} bytes, the bundle has {needed_bytes}"
     )]
+    #[failure(Space: "raise the limit, for example with `ulimit -f unlimited`")]
     FileSizeLimit { needed_bytes: u64, limit_bytes: u64 },
     #[error("`{0}` already exists")]
+    #[failure(Conflict: "choose another name with --output, or remove `{0}` yourself")]
     Exists(Utf8PathBuf),
 }
 
@@ -62,47 +61,5 @@ impl MaterialiseError {
     pub(super) fn of_image(image: &str, error: RegistryError) -> Self {
         LockedImageGone::from_missing(image, error)
             .map_or_else(Self::Registry, |gone| Self::Gone(Box::new(gone)))
-    }
-}
-
-impl Failure for MaterialiseError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Path(error) => error.kind(),
-            Self::Volume(error) => error.kind(),
-            Self::Registry(error) => error.kind(),
-            Self::Gone(error) => error.kind(),
-            Self::Digest { .. } | Self::Damaged { .. } => FailureKind::Content,
-            Self::NoClient | Self::Task(_) => FailureKind::Internal,
-            Self::Space { .. } | Self::FileSizeLimit { .. } => FailureKind::Space,
-            Self::Exists(_) => FailureKind::Conflict,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Path(error) => error.help(),
-            Self::Volume(error) => error.help(),
-            Self::Registry(error) => error.help(),
-            Self::Gone(error) => error.help(),
-            Self::Digest { .. } => Some(
-                "what arrived differs from what was locked; check the registry or mirror, or lock \
-                 again"
-                    .to_owned(),
-            ),
-            Self::Damaged { file, .. } => Some(format!(
-                "copy `{file}` again from its source, and run the same command again"
-            )),
-            Self::NoClient | Self::Task(_) => None,
-            Self::Space { .. } => {
-                Some("make room, or choose a file on another disk with --output".to_owned())
-            }
-            Self::FileSizeLimit { .. } => {
-                Some("raise the limit, for example with `ulimit -f unlimited`".to_owned())
-            }
-            Self::Exists(path) => Some(format!(
-                "choose another name with --output, or remove `{path}` yourself"
-            )),
-        }
     }
 }

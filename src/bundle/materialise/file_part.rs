@@ -46,7 +46,6 @@ impl FilePart {
         }
     }
 
-    /// All of a file.
     pub(in crate::bundle) const fn of_file(path: Utf8PathBuf) -> Self {
         Self {
             path,
@@ -78,7 +77,6 @@ impl FilePart {
         self.read(range, |chunk| sender.blocking_send(chunk.into()).is_ok())
     }
 
-    /// The digest of a content of this size, as it lies there.
     pub(in crate::bundle) fn digest(&self, size: u64) -> Result<Digest, PathError> {
         let mut hasher = Sha256::new();
         self.read(0..size, |chunk| {
@@ -88,7 +86,6 @@ impl FilePart {
         Ok(hasher.finish())
     }
 
-    /// All of a content of this size.
     pub(in crate::bundle) fn bytes(&self, size: u64) -> Result<Vec<u8>, PathError> {
         let mut bytes = Vec::new();
         self.read(0..size, |chunk| {

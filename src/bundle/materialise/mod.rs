@@ -42,7 +42,6 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[serde(rename_all = "camelCase")]
 pub struct Transferred {
     pub(crate) fetched_blobs: u64,
-    /// How many bytes were fetched in this run.
     pub(crate) fetched_bytes: u64,
     /// How many entries an earlier, interrupted run had finished.
     pub(crate) kept_blobs: u64,
@@ -57,7 +56,6 @@ pub(crate) fn check_name(destination: &Utf8Path) -> Result<(), MaterialiseError>
     Ok(fsx::check_writable(fsx::parent(destination))?)
 }
 
-/// Checks, before anything is fetched, that the destination can receive the bundle.
 pub(crate) fn check_destination(
     plan: &Plan,
     destination: &Destination,
@@ -68,7 +66,6 @@ pub(crate) fn check_destination(
     check_room(destination, plan.total_bytes())
 }
 
-/// Checks that no file has a name that the destination needs.
 pub(super) fn check_free(destination: &Destination) -> Result<(), MaterialiseError> {
     for path in destination.paths() {
         fsx::check_no_directory(path)?;
@@ -79,7 +76,6 @@ pub(super) fn check_free(destination: &Destination) -> Result<(), MaterialiseErr
     Ok(())
 }
 
-/// Checks that the destination can be written and has enough room.
 pub(super) fn check_room(
     destination: &Destination,
     bundle_bytes: u64,
@@ -138,11 +134,8 @@ fn is_finished(plan: &Plan, destination: &Destination) -> Result<bool, PathError
         .all(|(position, ..)| recorded.get(&position) == Some(&Progressed::Done)))
 }
 
-/// Writes the bundle of a plan, with `downloads` downloads at once, by the client if anything comes
-/// over a network. A run that was interrupted is
-/// continued: run it again with the same plan. Fails when a source does not deliver the right
-/// bytes, or the disk refuses. What was finished is kept for the next run; nothing stands under the
-/// final name.
+/// Writes the bundle of a plan, with `downloads` downloads at once. An interrupted run is continued
+/// by one with the same plan: what was finished is kept, and nothing stands under the final name.
 pub async fn materialise(
     plan: &Plan,
     client: Option<&Client>,

@@ -15,7 +15,6 @@ use rune_core::digest::Digest;
 /// Everything that determines the bytes of a bundle.
 #[derive(Debug)]
 pub struct Plan {
-    /// Identifies the plan: the bundle digest.
     pub(in crate::bundle) digest: Digest,
     pub(in crate::bundle) layout: Layout,
     /// The content of each entry of the layout, in its order.
@@ -28,14 +27,12 @@ pub(crate) enum Content {
     /// From a file, which must have this digest.
     File {
         path: Utf8PathBuf,
-        /// The digest it had when the plan was made.
         digest: Digest,
     },
     /// From a place in a file, which must have this digest there.
     Part {
         part: Box<FilePart>,
         entry: EntryName,
-        /// Its size in bytes.
         size: u64,
         digest: Digest,
     },
@@ -48,9 +45,7 @@ pub(crate) enum Content {
     },
     Web {
         url: Box<WebUrl>,
-        /// Its size in bytes.
         size: u64,
-        /// The digest that it must have.
         digest: Digest,
     },
 }
@@ -166,7 +161,6 @@ impl Plan {
             })
     }
 
-    /// The size of the bundle in bytes.
     pub(crate) const fn total_bytes(&self) -> u64 {
         self.layout.total_bytes()
     }

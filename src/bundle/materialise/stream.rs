@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{archive::Layout, registry::Client};
 
-/// What [`Plan::send`] sends, to be read.
 pub(in crate::bundle) struct ArchiveStream {
     pieces: mpsc::Receiver<Bytes>,
     piece: Bytes,

@@ -23,7 +23,6 @@ use rune_core::{digest::Sha256, fsx::PathError, progress::Progress};
 
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// A volume that is as it was made.
 #[derive(Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckedVolume {
@@ -102,7 +101,6 @@ impl Volume {
     }
 }
 
-/// A volume that is read without the others of its set.
 pub(super) struct LoneVolume {
     file: BundleFile,
     record: VolumeRecord,
@@ -297,7 +295,6 @@ impl Part<'_> {
         }
     }
 
-    /// A few bytes of the bundle: of a header, of padding.
     fn bytes(&self, range: &Range<u64>) -> Result<Vec<u8>, CheckError> {
         let mut bytes = Vec::new();
         At::new(self.file, range.start)
@@ -338,7 +335,6 @@ fn length(range: &Range<u64>) -> u64 {
     range.end.saturating_sub(range.start)
 }
 
-/// Hands the content of an entry on with its position.
 struct Taker<'a> {
     take: Take<'a>,
     offset: u64,

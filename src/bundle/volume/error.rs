@@ -2,14 +2,11 @@
 
 use camino::Utf8PathBuf;
 
-use rune_core::{
-    failure::{Failure, FailureKind},
-    fsx::PathError,
-};
+use rune_core::{failure::Failure, fsx::PathError};
 
 use crate::bundle::HeadError;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub enum VolumeError {
     #[error(transparent)]
     Path(#[from] PathError),
@@ -17,27 +14,33 @@ pub enum VolumeError {
         "the head does not fit: a volume of this bundle has at least {needed_bytes} bytes, not \
          {volume_bytes}"
     )]
+    #[failure(Usage: "choose a size of at least {needed_bytes} bytes")]
     TooSmall {
         volume_bytes: u64,
         needed_bytes: u64,
     },
     #[error("volumes of {volume_bytes} bytes would be {count}, and a set has at most {most}")]
+    #[failure(Usage: "choose a larger size")]
     TooMany {
         volume_bytes: u64,
         count: u64,
         most: u64,
     },
     #[error("the fixed part of a volume is malformed")]
+    #[failure(Internal)]
     Layout,
     #[error("the record of the volume `{0}` is damaged")]
+    #[failure(Content: "copy `{0}` again from its source; the other volumes need not be copied")]
     Record(Utf8PathBuf),
     #[error("cannot read the volume `{path}`")]
+    #[failure(inner: "copy `{path}` again from its source; the other volumes need not be copied")]
     Head {
         path: Utf8PathBuf,
         #[source]
         source: HeadError,
     },
     #[error("volume {number} of {count} (`{path}`) has {found} bytes, not {expected}")]
+    #[failure(Content: "copy `{path}` again from its source; the other volumes need not be copied")]
     Length {
         path: Utf8PathBuf,
         number: u64,
@@ -46,14 +49,18 @@ pub enum VolumeError {
         expected: u64,
     },
     #[error("`{path}` is a volume of another set than `{first}`: {difference}")]
+    #[failure(Content: "take the volume of that number from the same set, and move `{path}` \
+        elsewhere")]
     Foreign {
         path: Utf8PathBuf,
         first: Utf8PathBuf,
         difference: String,
     },
     #[error("`{0}` is not a volume")]
+    #[failure(Usage: "name volumes, such as rune-0.1.0.bundle.volume-1-of-7")]
     NoVolume(Utf8PathBuf),
     #[error("volume {number} of {count} is there twice: `{first}` and `{second}`")]
+    #[failure(Conflict: "keep one of `{first}` and `{second}`; `verify` says whether it is intact")]
     Doubled {
         number: u64,
         count: u64,
@@ -61,6 +68,10 @@ pub enum VolumeError {
         second: Utf8PathBuf,
     },
     #[error("{} of {count} {}", volumes(.numbers), are_missing(.numbers))]
+    #[failure(NotFound: match .name {
+        Some(name) => format!("copy `{name}` beside the others, or pass --part"),
+        None => "pass --part with their paths, or a directory".to_owned(),
+    })]
     Missing {
         numbers: Vec<u64>,
         count: u64,
@@ -68,8 +79,11 @@ pub enum VolumeError {
         name: Option<String>,
     },
     #[error("signature slot {slot} of `{path}` is damaged: other volumes have a signature there")]
+    #[failure(Content: "copy `{path}` again from its source; the other volumes need not be copied")]
     DamagedSlot { slot: usize, path: Utf8PathBuf },
     #[error("signature slot {slot} has one signature in `{first}` and another in `{second}`")]
+    #[failure(Conflict: "two people have signed different volumes; copy one of these files again \
+        from its source and sign all volumes at once")]
     Slot {
         slot: usize,
         first: Utf8PathBuf,
@@ -108,56 +122,6 @@ pub(crate) fn volumes(numbers: &[u64]) -> String {
         "volumes"
     };
     format!("{noun} {}", ranges.join(", "))
-}
-
-impl Failure for VolumeError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Path(error) => error.kind(),
-            Self::TooSmall { .. } | Self::TooMany { .. } | Self::NoVolume(_) => FailureKind::Usage,
-            Self::Layout => FailureKind::Internal,
-            Self::Head { source, .. } => source.kind(),
-            Self::Record(_)
-            | Self::Length { .. }
-            | Self::Foreign { .. }
-            | Self::DamagedSlot { .. } => FailureKind::Content,
-            Self::Missing { .. } => FailureKind::NotFound,
-            Self::Doubled { .. } | Self::Slot { .. } => FailureKind::Conflict,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Path(error) => return error.help(),
-            Self::Layout => return None,
-            Self::TooSmall { needed_bytes, .. } => {
-                format!("choose a size of at least {needed_bytes} bytes")
-            }
-            Self::TooMany { .. } => "choose a larger size".to_owned(),
-            Self::Record(path)
-            | Self::Head { path, .. }
-            | Self::Length { path, .. }
-            | Self::DamagedSlot { path, .. } => {
-                format!("copy `{path}` again from its source; the other volumes need not be copied")
-            }
-            Self::Foreign { path, .. } => format!(
-                "take the volume of that number from the same set, and move `{path}` elsewhere"
-            ),
-            Self::NoVolume(_) => "name volumes, such as rune-0.1.0.bundle.volume-1-of-7".to_owned(),
-            Self::Doubled { first, second, .. } => {
-                format!("keep one of `{first}` and `{second}`; `verify` says whether it is intact")
-            }
-            Self::Missing { name, .. } => match name {
-                Some(name) => format!("copy `{name}` beside the others, or pass --part"),
-                None => "pass --part with their paths, or a directory".to_owned(),
-            },
-            Self::Slot { .. } => {
-                "two people have signed different volumes; copy one of these files again from its \
-                 source and sign all volumes at once"
-                    .to_owned()
-            }
-        })
-    }
 }
 
 #[cfg(test)]

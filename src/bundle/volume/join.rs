@@ -76,7 +76,6 @@ impl VolumesToJoin {
         self.delta.is_some()
     }
 
-    /// How many bytes there are when all volumes are joined.
     pub(crate) const fn total_bytes(&self) -> u64 {
         self.plan.bundle_bytes()
     }
@@ -111,9 +110,8 @@ fn head_before(
     file.read_head().ok().filter(|head| head.digest() == bundle)
 }
 
-/// Adds volumes to what was joined before; with the last one the bundle gets its name. Fails when a
-/// volume or, with the last one, the bundle is not as signed, or the file cannot be written. What
-/// was joined of intact volumes is kept for the next run.
+/// Adds volumes to what was joined before; with the last one the bundle gets its name. What was
+/// joined of intact volumes is kept for the next run after a failure.
 pub(crate) fn join(
     source: VolumesToJoin,
     head: &AuthenticatedHead,
@@ -225,7 +223,6 @@ fn copy(
     Ok(volume.part(head).read(threads, progress, &write)?)
 }
 
-/// The entries of several volumes that are not as signed.
 fn wrong_entries(
     file: &BundleFile,
     head: &AuthenticatedHead,

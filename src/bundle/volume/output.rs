@@ -27,7 +27,6 @@ use rune_core::{
     fsx::{self, PartialFile, PathError},
 };
 
-/// The files that a bundle is to be written to.
 #[derive(Debug, Clone)]
 pub struct Destination {
     name: Utf8PathBuf,
@@ -72,7 +71,6 @@ impl Destination {
         })
     }
 
-    /// The name of the bundle as one file.
     pub(crate) fn name(&self) -> &Utf8Path {
         &self.name
     }
@@ -97,7 +95,6 @@ impl Destination {
         self.plan.map_or(bundle, |plan| plan.set_id(bundle))
     }
 
-    /// The size of each file of a bundle of so many bytes.
     pub(in crate::bundle) fn sizes(&self, bundle_bytes: u64) -> Vec<u64> {
         match self.plan {
             Some(plan) => plan
@@ -108,7 +105,6 @@ impl Destination {
         }
     }
 
-    /// Whether an entry is in more than one file.
     pub(in crate::bundle) fn cuts(&self, placed: &Placed) -> bool {
         self.plan
             .is_some_and(|plan| plan.volumes_of(placed).count() > 1)
@@ -224,7 +220,6 @@ impl Output {
         Ok(())
     }
 
-    /// What was written to a single file, for reading.
     pub(super) fn reader(&self) -> Result<BundleFile, VolumeError> {
         match &*self.files {
             [file] if self.plan.is_none() => {
@@ -370,7 +365,6 @@ impl ContentHasher {
         }
     }
 
-    /// The digest of the whole content.
     pub(in crate::bundle) fn finish(self) -> Digest {
         self.whole.finish()
     }

@@ -16,7 +16,6 @@ pub(in crate::bundle) const RECORD_END: u64 = 4096;
 /// The most volumes of a set: each is an open file.
 const MAX_VOLUMES: u64 = 999;
 
-/// The places of all bytes of a bundle in its volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct VolumePlan {
     head_bytes: u64,
@@ -30,7 +29,6 @@ pub(crate) struct VolumePlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SharedPiece<'a> {
     pub(super) placed: &'a Placed,
-    /// Its bytes of the bundle.
     pub(super) range: Range<u64>,
 }
 
@@ -149,7 +147,6 @@ impl VolumePlan {
         })
     }
 
-    /// The names of the files of a bundle that would be called `bundle`.
     pub(in crate::bundle) fn paths(&self, bundle: &Utf8Path) -> Vec<Utf8PathBuf> {
         let text = bundle.as_str();
         let name = SetName {
@@ -181,7 +178,6 @@ impl SetName {
         ((1..=count).contains(&number) && set.volume(number) == name).then_some(set)
     }
 
-    /// The names of all volumes.
     pub(super) fn volumes(&self) -> impl Iterator<Item = String> + use<'_> {
         (1..=self.count).map(|number| self.volume(number))
     }

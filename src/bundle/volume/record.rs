@@ -86,7 +86,6 @@ impl VolumeRecord {
         }
     }
 
-    /// The first block of every volume.
     pub(super) fn header() -> Result<Vec<u8>, VolumeError> {
         let name = EntryName::new("volume.json").map_err(|_| VolumeError::Layout)?;
         let size = RECORD_END.saturating_sub(BLOCK_BYTES);
@@ -103,7 +102,6 @@ impl VolumeRecord {
             .collect())
     }
 
-    /// The bytes that a volume begins with.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, VolumeError> {
         let mut bytes = Self::header()?;
         bytes.extend(canonical_json::to_bytes(self).map_err(|_| VolumeError::Layout)?);

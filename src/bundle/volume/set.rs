@@ -24,7 +24,7 @@ use crate::{
 };
 use rune_core::fsx::{self, Action, PathError};
 
-/// A volume of which only record and head were read; nothing in it is trusted.
+/// Only record and head were read; nothing in it is trusted.
 #[derive(Debug)]
 pub struct Volume {
     pub(super) path: Utf8PathBuf,
@@ -103,7 +103,6 @@ impl Volume {
         Self::open(path)?.ok_or_else(|| VolumeError::NoVolume(path.to_owned()))
     }
 
-    /// The head as it stands in this volume.
     pub const fn head(&self) -> &UnverifiedHead {
         &self.head
     }
@@ -143,7 +142,6 @@ impl Volume {
         }
     }
 
-    /// Why another volume is not of the same set.
     fn difference(&self, other: &Self) -> Option<String> {
         let (ours, theirs) = (&self.record, &other.record);
         if ours.bundle != theirs.bundle {

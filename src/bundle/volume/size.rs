@@ -2,7 +2,6 @@
 
 use std::str::FromStr;
 
-/// The most bytes that a file of a volume may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct VolumeSize(u64);
 

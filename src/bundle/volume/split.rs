@@ -18,9 +18,7 @@ use crate::{
 };
 use rune_core::{fsx::PathError, progress::Progress};
 
-/// Writes a bundle to volumes, and verifies it while it is read. A run that was interrupted begins
-/// anew. Fails when a byte differs from the bundle index, or the volumes cannot be written; then
-/// none has its name.
+/// Writes a bundle to volumes, and verifies it while it is read. An interrupted run begins anew.
 pub(crate) fn split(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -52,7 +50,6 @@ pub(crate) fn split(
     Ok(output.finish(head.digest(), layout)?)
 }
 
-/// Checks what can be checked before the first byte is written.
 pub(crate) fn check_split(
     head: &AuthenticatedHead,
     destination: &Destination,

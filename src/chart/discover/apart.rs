@@ -189,7 +189,6 @@ pub(super) fn places(node: &Node, path: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The reference in flags of one string: `image=acme/app,tag=1.2`.
 pub(super) fn in_flags(text: &str) -> Option<String> {
     let flags: Vec<(&str, &str)> = text
         .split([',', ';', ' ', '&', '\n'])

@@ -72,7 +72,6 @@ impl Search<'_> {
         }
     }
 
-    /// An image outside a container, unless the policy ignores it.
     pub(super) fn add_image(&mut self, path: &str, reference: &str) {
         let named = match self.places.ignores(reference) {
             Some(exception) => Named::Ignored(shown(reference), exception.reason.clone()),

@@ -225,7 +225,6 @@ pub(super) fn is_no_path(parts: &Parts<'_>) -> bool {
         || is_version_of_api(parts)
 }
 
-/// Whether a tag is the number of a port rather than a version.
 fn is_like_port(tag: &str) -> bool {
     let is_number = !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_digit());
     tag == "\0"

@@ -19,7 +19,6 @@ const MAX_BYTES: usize = 128 << 20;
 /// The shortest string that is tried as base64 without being said to be.
 const MIN_ENCODED: usize = 16;
 
-/// How much may still be read.
 #[derive(Debug)]
 pub(super) struct Budget(usize);
 

@@ -7,7 +7,6 @@ const VARIABLES: [&str; 4] = ["RELATED_IMAGE_", "_IMAGE", "_IMAGES", "_IMAGE_NAM
 /// Options whose name says nothing: of the Prometheus operator.
 const OPTIONS: [&str; 1] = ["--prometheus-config-reloader"];
 
-/// Whether the name of a variable says that it names an image.
 pub(super) fn is_variable(name: &str) -> bool {
     let [prefix, ends @ ..] = VARIABLES;
     name == "IMAGE" || name.starts_with(prefix) || ends.iter().any(|end| name.ends_with(end))

@@ -25,7 +25,6 @@ pub(super) enum Shape {
     Full,
 }
 
-/// A word of a text that has the shape of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate<'t> {
     /// The reference, with placeholders as they are written.
@@ -163,7 +162,6 @@ impl<'w> Parts<'w> {
         }
     }
 
-    /// Whether the tag can be that of an image, wherever it stands.
     pub(super) fn has_possible_tag(&self) -> bool {
         self.tag.is_none_or(|tag| !exclusions::is_no_tag(tag))
     }

@@ -32,7 +32,6 @@ pub struct Replacement {
     pub obstacles: Vec<Obstacle>,
 }
 
-/// An image that cannot be replaced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Obstacle {
     pub(crate) place: ImagePlace,
@@ -41,7 +40,6 @@ pub struct Obstacle {
     pub(crate) reason: ObstacleReason,
 }
 
-/// Why an image cannot be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ObstacleReason {
     /// The document is not YAML, or too large.
@@ -198,7 +196,6 @@ fn wants(
     wants
 }
 
-/// A text with edits that do not overlap.
 fn edited(text: &str, edits: &[Edit]) -> String {
     let mut edits: Vec<&Edit> = edits.iter().collect();
     edits.sort_by_key(|(range, _)| range.start);

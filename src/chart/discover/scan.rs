@@ -56,7 +56,6 @@ const SECRET: [&str; 6] = [
     "private",
 ];
 
-/// Keys that stand beside the image of a container.
 const CONTAINER_KEYS: [&str; 6] = [
     "name",
     "command",
@@ -68,7 +67,6 @@ const CONTAINER_KEYS: [&str; 6] = [
 
 const LOGINS: [&str; 3] = [".dockerconfigjson", ".dockercfg", "auths"];
 
-/// What is known of the place of a node.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Context {
     /// The key, option or variable whose value it is.
@@ -177,7 +175,6 @@ impl Search<'_> {
         }
     }
 
-    /// References whose parts stand beside each other.
     fn scan_parts(&mut self, node: &Node, path: &str, context: &Context) {
         for guess in apart::guesses(node, path, context.is_image) {
             if guess.paths.iter().all(|path| self.settled.contains(path)) {

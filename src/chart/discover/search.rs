@@ -23,13 +23,11 @@ const HOOK: &str = "helm.sh/hook";
 pub(super) struct Search<'s> {
     pub(super) file: &'s str,
     pub(super) object: String,
-    /// The kind as the policy names it.
     pub(super) kind: String,
     pub(super) has_own_group: bool,
     pub(super) is_secret: bool,
     pub(super) places: &'s ImagePlaces,
     pub(super) container: Option<String>,
-    /// What was checked already.
     pub(super) settled: BTreeSet<String>,
     pub(super) budget: &'s mut Budget,
     pub(super) found: &'s mut Vec<(ImagePlace, Named)>,

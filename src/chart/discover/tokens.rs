@@ -3,7 +3,6 @@
 /// The longest placeholder that is taken for one, in bytes.
 const MAX_PLACEHOLDER: usize = 200;
 
-/// The longest IPv6 address, in bytes.
 const MAX_ADDRESS: usize = 46;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,7 +43,6 @@ const TEXTS: [&str; 11] = [
 ];
 
 impl Draft {
-    /// Reads a file over what is known already.
     pub(super) fn read(&mut self, path: &Utf8Path, text: &[u8]) -> Result<(), ChartError> {
         let text = std::str::from_utf8(text).map_err(|_| ChartError::NotText(path.to_owned()))?;
         let root = yaml::parse_rendered(path, text, MAX_NODES)?;
@@ -159,7 +158,6 @@ impl Reader<'_> {
         self.distinct(node, what, str::eq_ignore_ascii_case)
     }
 
-    /// The entries of a mapping; a key that stands there twice could be read either way.
     fn distinct<'n>(
         &self,
         node: &'n Node,
@@ -305,7 +303,11 @@ fn json(node: &Node) -> serde_json::Value {
 
 /// Helm drops what cannot be printed and turns white space into blanks.
 fn printable(text: &str) -> String {
-    let is_format = |character: char| matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');
+    let is_format = |character: char| {
+        matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}')
+    };
     let kept = text.chars().filter(|character| {
         character.is_whitespace() || !(character.is_control() || is_format(*character))
     });

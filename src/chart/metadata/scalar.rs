@@ -51,7 +51,6 @@ impl Scalar {
     }
 }
 
-/// Decimal, or with the prefix of another base; a leading zero means octal.
 fn integer(text: &str) -> Option<i128> {
     let (is_negative, is_signed, digits) = match text.as_bytes().first()? {
         b'-' => (true, true, text.get(1..)?),

@@ -15,7 +15,6 @@ use super::{ProvenanceError, statement};
 use crate::chart::Package;
 use rune_core::secret::Secret;
 
-/// An OpenPGP private key, ready to sign.
 pub struct ChartKey {
     part: Part,
     password: Password,
@@ -53,7 +52,6 @@ impl ChartKey {
         Ok(Self { part, password })
     }
 
-    /// The content of the chart's `.prov`.
     pub fn sign(&self, package: &Package) -> Result<Vec<u8>, ProvenanceError> {
         let text = statement(package)?;
         match &self.part {

@@ -48,7 +48,8 @@ pub(super) struct Build {
     #[arg(long, value_name = "DIR|BUNDLE", requires = "image_key")]
     image_signatures: Option<Utf8PathBuf>,
     /// Write what is to be signed for `--image-signatures` into a new directory, and build nothing
-    #[arg(long, value_name = "DIR", value_parser = output_path, conflicts_with_all = ["image_key", "keys", "output", "volume_size", "dry_run"])]
+    #[arg(long, value_name = "DIR", value_parser = output_path,
+        conflicts_with_all = ["image_key", "keys", "output", "volume_size", "dry_run"])]
     emit_image_payloads: Option<Utf8PathBuf>,
     /// `OpenPGP` private key, armored, that signs the charts for `helm verify`; needs a program
     /// with the feature `openpgp`
@@ -61,7 +62,8 @@ pub(super) struct Build {
     #[arg(long, value_name = "COMPONENT")]
     with: Vec<String>,
     /// Number of downloads at the same time
-    #[arg(long, alias = "downloads", value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, alias = "downloads", value_name = "N", default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     /// Check everything, show what would be fetched and written, and write nothing
     #[arg(long)]

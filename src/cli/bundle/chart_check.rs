@@ -27,7 +27,8 @@ pub(super) struct HelmArgs {
     )]
     helm: Option<Utf8PathBuf>,
     /// Time limit of one rendering, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+        value_parser = clap::value_parser!(u16).range(1..=3600))]
     helm_timeout: u16,
 }
 
@@ -67,7 +68,6 @@ impl From<HelmArgs> for HelmOptions {
     }
 }
 
-/// The Helm that was named, or else the one in `PATH`.
 pub(super) fn helm_program(named: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
     named.map(absolute).or_else(helm_in_path)
 }
@@ -80,7 +80,6 @@ pub(super) fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {
     full.unwrap_or(path)
 }
 
-/// The `helm` that a shell would run.
 pub(super) fn helm_in_path() -> Option<Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;
     let programs = std::env::split_paths(&path)

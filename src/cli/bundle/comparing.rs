@@ -18,7 +18,8 @@ struct ViewArgs {
     #[command(flatten)]
     signers: SignerArgs,
     /// Bundle digest (sha256:…), known out of band; once for each bundle
-    #[arg(long = "bundle-digest", value_name = "DIGEST", value_parser = bundle_digest, help_heading = "Trust")]
+    #[arg(long = "bundle-digest", value_name = "DIGEST", value_parser = bundle_digest,
+        help_heading = "Trust")]
     digests: Vec<Digest>,
 }
 

@@ -20,13 +20,8 @@ use crate::{
         registry_access::{ClientConfig, Password, is_docker_hub},
     },
 };
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    secret::Secret,
-};
+use rune_core::{command::CommandError, failure::Failure, secret::Secret};
 
-/// Far above any password.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 
 /// Log in to a registry: try a password, and store it where docker, podman, skopeo, crane and Helm
@@ -56,7 +51,9 @@ pub(super) struct Logout {
     access: NamedRegistryArgs,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage: "write the password, and nothing else, to standard input: `--password-stdin < \
+    FILE`")]
 enum PasswordError {
     #[error("cannot read the password from standard input")]
     Read(#[source] io::Error),
@@ -65,19 +62,6 @@ enum PasswordError {
          {MAX_PASSWORD_BYTES} bytes"
     )]
     Form,
-}
-
-impl Failure for PasswordError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "write the password, and nothing else, to standard input: `--password-stdin < FILE`"
-                .to_owned(),
-        )
-    }
 }
 
 impl Login {

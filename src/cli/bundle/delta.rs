@@ -25,7 +25,8 @@ pub(super) struct Have {
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<BaseSource>,
     /// File to write
-    #[arg(long, short, value_name = "FILE", default_value = "have.json", value_parser = output_path)]
+    #[arg(long, short, value_name = "FILE", default_value = "have.json",
+        value_parser = output_path)]
     output: Utf8PathBuf,
     #[command(flatten)]
     containerd: ContainerdArgs,

@@ -63,7 +63,6 @@ struct LookArgs {
     against: Option<Utf8PathBuf>,
 }
 
-/// What is done with a published bundle.
 pub(super) enum FetchTask {
     Fetch(FetchOptions),
     Verify(StoredOptions),
@@ -71,7 +70,6 @@ pub(super) enum FetchTask {
     Compare(StoredOptions, Utf8PathBuf),
 }
 
-/// A reference, also as Helm writes it.
 fn reference(text: &str) -> Result<Reference, <Reference as std::str::FromStr>::Err> {
     text.strip_prefix("oci://").unwrap_or(text).parse()
 }

@@ -59,7 +59,8 @@ pub(super) struct Rollback {
 #[derive(Debug, Args)]
 pub(super) struct Support {
     /// File to write; an existing file is never overwritten
-    #[arg(long, short, value_name = "FILE", default_value = "rune-support.tar", value_parser = output_path)]
+    #[arg(long, short, value_name = "FILE", default_value = "rune-support.tar",
+        value_parser = output_path)]
     output: Utf8PathBuf,
     /// Collect from all namespaces with a release that this program installed
     #[arg(long, short = 'A', conflicts_with = "namespace")]

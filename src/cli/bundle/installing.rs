@@ -160,7 +160,6 @@ pub(super) struct KubeArgs {
 }
 
 impl ImageArgs {
-    /// Whether an option is about a registry.
     const fn needs_registry(&self) -> bool {
         self.push || self.flatten || self.map.is_some() || self.write_values.is_some()
     }

@@ -32,7 +32,8 @@ pub(super) struct Load {
     platform: Option<Platform>,
     /// Write a file that k3s, RKE2 or k0s imports, such as into /var/lib/rancher/k3s/agent/images
     /// or /var/lib/k0s/images
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["ctr", "address", "namespace"], value_parser = output_path)]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["ctr", "address", "namespace"],
+        value_parser = output_path)]
     images_dir: Option<Utf8PathBuf>,
     #[command(flatten)]
     containerd: ContainerdArgs,

@@ -78,7 +78,8 @@ pub(super) struct Lock {
     #[arg(long, conflicts_with_all = ["check", "update", "dry_run", "no_chart_check"])]
     suggest: bool,
     /// Print the images of the lock in the format of another tool. Resolve and write nothing
-    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["check", "update", "dry_run", "suggest", "no_chart_check"])]
+    #[arg(long, value_name = "FORMAT",
+        conflicts_with_all = ["check", "update", "dry_run", "suggest", "no_chart_check"])]
     export: Option<ExportArg>,
     #[command(flatten)]
     chart_check: ChartCheckArgs,

@@ -11,7 +11,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::commands::bundle::{POST_RENDERER, map_rendered};
 use rune_core::failure::Failure as _;
 
-/// The map, when Helm has started this process.
 pub(super) fn asked() -> Option<Utf8PathBuf> {
     let mut arguments = env::args_os().skip(1);
     let is_asked = arguments.next()? == POST_RENDERER;

@@ -14,7 +14,6 @@ use crate::{
     commands::bundle::{ManifestChoice, ProjectOptions},
 };
 
-/// Where a project has its manifests.
 const MANIFESTS: &str = "bundle-manifests";
 
 /// The one that is taken where there are several.
@@ -65,7 +64,6 @@ impl ProjectArgs {
     }
 }
 
-/// The manifest of the working directory, or of the nearest directory above that has one.
 fn around_here() -> ManifestChoice {
     let depth = std::env::current_dir().map_or(0, |path| path.ancestors().count());
     let mut directory = Utf8PathBuf::new();
@@ -78,7 +76,6 @@ fn around_here() -> ManifestChoice {
     ManifestChoice::Missing(Utf8PathBuf::new())
 }
 
-/// The manifest of a project; nothing when it has none.
 fn in_project(project: &Utf8Path) -> Option<ManifestChoice> {
     let directory = if project.file_name() == Some(MANIFESTS) {
         project.to_owned()

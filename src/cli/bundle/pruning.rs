@@ -72,7 +72,6 @@ impl Prune {
     }
 }
 
-/// Each kubeconfig in each context.
 fn clusters(named: Vec<Utf8PathBuf>, contexts: Vec<String>) -> Vec<ClusterOptions> {
     let kubeconfigs: Vec<Vec<Utf8PathBuf>> = if named.is_empty() {
         vec![kubeconfigs(None)]

@@ -53,13 +53,15 @@ struct TransferArgs {
     #[arg(long)]
     flatten: bool,
     /// Image index to push when platforms were left out: auto, full, sparse or reduced
-    #[arg(long, value_enum, default_value_t = IndexArg::Auto, value_name = "WHICH", hide_possible_values = true)]
+    #[arg(long, value_enum, default_value_t = IndexArg::Auto, value_name = "WHICH",
+        hide_possible_values = true)]
     index: IndexArg,
     /// Overwrite tags that point to different content
     #[arg(long)]
     overwrite_tags: bool,
     /// Number of requests at the same time
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 4,
+        value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     /// Send blobs in requests of at most this size, such as 8MiB [default: as the registry asks]
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -129,12 +131,11 @@ impl TransferArgs {
         } = self;
         registry::check_order(bundle.path(), destination.as_deref())?;
         let destination: Destination = registry::required(site.registry(destination))?;
-        let access = self
-            .registry
-            .into_offline_config(site, Some(destination.registry()));
+        let (host, jobs) = (destination.registry(), usize::from(jobs));
+        let access = self.registry.into_offline_config(site, Some(host));
         Ok(PushOptions {
             bundle: bundle.options(site),
-            registry: self.login.with(access, destination.registry()),
+            registry: self.login.with(access, host).confined_to(host, jobs),
             settings: PushSettings {
                 destination: destination.flattened(flatten),
                 index: match index {
@@ -146,7 +147,7 @@ impl TransferArgs {
                 overwrites_tags: overwrite_tags,
                 artifacts: BundleArtifacts::Index,
                 image_signatures: image_signatures.into(),
-                jobs: usize::from(jobs),
+                jobs,
                 chunk_bytes: chunk_size,
                 is_dry_run: dry_run,
             },

@@ -4,43 +4,24 @@ use std::str::FromStr;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    fsx,
-};
+use rune_core::{command::CommandError, failure::Failure, fsx};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 enum RegistryArgError {
     #[error("no registry was given")]
+    #[failure(help: "name REGISTRY[/PREFIX], or set it with RUNE_BUNDLE_REGISTRY or in the site \
+        file")]
     Missing,
     // What stands before `@` is a user, and perhaps a password: it is not repeated.
     #[error("a registry is written without a user or a digest: `…@{0}`")]
+    #[failure(help: "write the host alone; credentials come from `rune-bundle login`")]
     Credentials(String),
     #[error("`{0}` is a file, and the registry is the argument behind the bundle")]
+    #[failure(help: "name the bundle first, then the registry")]
     Swapped(Utf8PathBuf),
 }
 
-impl Failure for RegistryArgError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Missing => {
-                "name REGISTRY[/PREFIX], or set it with RUNE_BUNDLE_REGISTRY or in the site file"
-                    .to_owned()
-            }
-            Self::Credentials(_) => {
-                "write the host alone; credentials come from `rune-bundle login`".to_owned()
-            }
-            Self::Swapped(_) => "name the bundle first, then the registry".to_owned(),
-        })
-    }
-}
-
-/// Whether bundle and registry are in each other's place.
 pub(super) fn check_order(bundle: &Utf8Path, registry: Option<&str>) -> Result<(), CommandError> {
     match registry.map(Utf8Path::new) {
         Some(file) if fsx::is_file(file) && bundle != "-" && !fsx::exists(bundle) => {
@@ -50,12 +31,10 @@ pub(super) fn check_order(bundle: &Utf8Path, registry: Option<&str>) -> Result<(
     }
 }
 
-/// A registry that a command cannot do without.
 pub(super) fn required<T: FromStr<Err: Failure>>(text: Option<String>) -> Result<T, CommandError> {
     read(&text.ok_or(RegistryArgError::Missing)?)
 }
 
-/// A registry, when one was given.
 pub(super) fn optional<T: FromStr<Err: Failure>>(
     text: Option<String>,
 ) -> Result<Option<T>, CommandError> {

@@ -58,7 +58,6 @@ pub(super) struct Serve {
     image_signatures: ImageSignatureArgs,
 }
 
-/// Lines of a log, each with its time.
 pub(super) struct Log(pub(super) Arc<dyn Progress>);
 
 impl Progress for Log {

@@ -11,7 +11,8 @@ use rune_core::cli::output_path::output_path;
 #[derive(Debug, Args)]
 pub(super) struct Keygen {
     /// Write PREFIX.key and PREFIX.pub. The passphrase is read from COSIGN_PASSWORD or the terminal
-    #[arg(long, short, alias = "out", value_name = "PREFIX", default_value = "cosign", value_parser = output_path)]
+    #[arg(long, short, alias = "out", value_name = "PREFIX", default_value = "cosign",
+        value_parser = output_path)]
     output: Utf8PathBuf,
     /// Check everything, show what would be written, and write nothing
     #[arg(long)]

@@ -90,7 +90,8 @@ pub(super) struct SignerArgs {
     threshold: usize,
     /// Trust file: trusted keys by name, how many of them must have signed, and revoked keys [env:
     /// RUNE_BUNDLE_TRUST]. An option of this group replaces the trust of environment and site file
-    #[arg(long, value_name = "FILE", help_heading = "Trust", conflicts_with_all = ["keys", "threshold"])]
+    #[arg(long, value_name = "FILE", help_heading = "Trust",
+        conflicts_with_all = ["keys", "threshold"])]
     trust: Option<Utf8PathBuf>,
 }
 
@@ -100,7 +101,6 @@ pub(super) struct SignerArgs {
 )]
 pub(super) struct StandardInputError;
 
-/// A file that is read at any position.
 pub(super) fn input_file(text: &str) -> Result<Utf8PathBuf, StandardInputError> {
     match text {
         "-" => Err(StandardInputError),

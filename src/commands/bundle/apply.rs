@@ -30,7 +30,6 @@ pub(crate) struct ApplyOptions {
     pub(crate) bases: Vec<BaseSource>,
     pub(crate) registry: ClientConfig,
     pub(crate) containerd: ContainerdOptions,
-    /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
     pub(crate) is_dry_run: bool,
 }
@@ -72,8 +71,7 @@ impl Report for ApplyReport {
     }
 }
 
-/// Writes the bundle of a delta. Fails when the delta or a base is not as signed, some entries are
-/// missing, or the bundle cannot be written; nothing has its name then.
+/// Nothing has its name after a failure.
 pub(crate) fn run(
     options: &ApplyOptions,
     progress: &Arc<dyn Progress>,

@@ -28,7 +28,6 @@ pub(crate) struct AttachOptions {
     pub(crate) bundle: Utf8PathBuf,
     pub(crate) parts: Vec<Utf8PathBuf>,
     pub(crate) signature: Utf8PathBuf,
-    /// The file with the public key that it was made with.
     pub(crate) key: Option<Utf8PathBuf>,
     pub(crate) trust_file: Option<Utf8PathBuf>,
     pub(crate) is_dry_run: bool,
@@ -46,29 +45,16 @@ impl Report for AttachReport {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 enum AttachError {
     #[error("there is nothing to check the signature with: neither --key nor --trust was given")]
+    #[failure(Usage: "give --key FILE with the public key of the signer, or --trust FILE with all \
+        trusted keys")]
     NoKey,
     #[error("no key of the trust file that counts made this signature over this bundle")]
+    #[failure(Signature: "give --key FILE with the public key of the signer, or --trust FILE with \
+        all trusted keys")]
     NoneFits,
-}
-
-impl Failure for AttachError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::NoKey => FailureKind::Usage,
-            Self::NoneFits => FailureKind::Signature,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "give --key FILE with the public key of the signer, or --trust FILE with all trusted \
-             keys"
-                .to_owned(),
-        )
-    }
 }
 
 /// Puts a signature into a bundle, after it was checked against a key and the bundle to its last
@@ -129,7 +115,6 @@ fn find(
         .find_map(|signer| Some((signer.clone(), foreign.check(&signer.key, message).ok()?)))
 }
 
-/// Says what has to be signed.
 fn misfit(bundle: &Utf8Path, digest: Digest, error: CommandError) -> CommandError {
     if error.kind() != FailureKind::Signature {
         return error;

@@ -13,18 +13,16 @@ use crate::{
 use rune_core::{
     command::{CommandError, block_on, counted},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
     text::shown,
 };
 
-/// What a registry is named with.
 const REGISTRY: &str = "oci://";
 
 /// The containerd of this machine; everything else is a path.
 const CONTAINERD: &str = "containerd";
 
-/// Something that has entries.
 #[derive(Debug, Clone)]
 pub(crate) enum BaseSource {
     Path(Utf8PathBuf),
@@ -33,37 +31,23 @@ pub(crate) enum BaseSource {
     Containerd,
 }
 
-/// How bases that are not files are reached.
 pub(super) struct BaseAccess<'a> {
     pub(super) client: &'a Client,
     pub(super) containerd: &'a ContainerdOptions,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 pub(crate) enum BaseSourceError {
     #[error("`oci://{0}` does not say which bundle was pushed")]
+    #[failure(help: "write oci://{0}/bundles/NAME:VERSION")]
     NoBundle(String),
     // What stands before `@` is a user, and perhaps a password: it is not repeated.
     #[error("a registry is written without a user or a digest: `oci://…@{0}`")]
+    #[failure(help: "write the host alone; credentials come from `rune-bundle login`")]
     Credentials(String),
     #[error("standard input is not read here; store it in a file first")]
     StandardInput,
-}
-
-impl Failure for BaseSourceError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::NoBundle(text) => format!("write oci://{text}/bundles/NAME:VERSION"),
-            Self::Credentials(_) => {
-                "write the host alone; credentials come from `rune-bundle login`".to_owned()
-            }
-            Self::StandardInput => return None,
-        })
-    }
 }
 
 impl FromStr for BaseSource {
@@ -80,7 +64,6 @@ impl FromStr for BaseSource {
 }
 
 impl BaseSource {
-    /// The host of the registry, with port if any.
     pub(crate) fn host(&self) -> Option<&str> {
         match self {
             Self::Path(_) | Self::Containerd => None,

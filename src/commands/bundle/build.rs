@@ -15,7 +15,7 @@ use self::{
 
 use super::{
     HeldOptions,
-    chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
+    chart_check::{ChartCheck, CompletenessReport, PackedCharts},
     keys::{Passphrase, load_chart_key, load_private_key, signer},
     project::ProjectOptions,
     remarks,
@@ -40,31 +40,24 @@ use rune_core::{
 #[derive(Debug)]
 pub(crate) struct BuildOptions {
     pub(crate) project: ProjectOptions,
-    /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
     /// What the receiver has: without anything, the bundle is written; else a delta of it.
     pub(crate) held: HeldOptions,
-    /// Write volumes of at most this size instead of one file.
     pub(crate) volume_size: Option<VolumeSize>,
     /// Files with private keys; the first signs slot 0, and so on.
     pub(crate) keys: Vec<Utf8PathBuf>,
-    /// Whether provenance is written beside the bundle, signed with the first key.
     pub(crate) has_provenance: bool,
     pub(crate) image_signing: Option<ImageSigning>,
-    /// The file with the OpenPGP key that signs the charts for Helm.
     pub(crate) chart_key: Option<Utf8PathBuf>,
     pub(crate) components: ComponentChoice,
-    /// Whether the charts are checked for images that are not inside.
     pub(crate) chart_check: ChartCheck,
     pub(crate) jobs: usize,
     pub(crate) is_dry_run: bool,
     pub(crate) registry: ClientConfig,
 }
 
-/// Builds a bundle. Everything that can be wrong without the network is found before the first byte
-/// is fetched. Fails when the manifest, lock, policy, a key or a file is not right, the destination
-/// cannot receive the bundle, or a registry does not deliver what was locked. Nothing stands under
-/// the final name then.
+/// Everything that can be wrong without the network is found before the first byte is fetched.
+/// Nothing stands under the final name after a failure.
 pub(crate) fn run(
     options: BuildOptions,
     passphrase: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
@@ -87,7 +80,7 @@ pub(crate) fn run(
     let provenance = provenance_path(options.has_provenance, &output)?;
     let held = (!options.held.is_empty()).then(|| options.held.read(&[]));
     let held = held.transpose()?;
-    check_helm(&project, &options.chart_check)?;
+    options.chart_check.find_helm(&project)?;
     let lock = Lock::read(&project.lock_path())?;
     // What the policy denies is not even asked for.
     manifest::evaluate(&project, Some(&lock), &FetchedCharts::default(), None)?
@@ -135,7 +128,7 @@ pub(crate) fn run(
     };
     let Gathered {
         mut ingredients,
-        available,
+        mut available,
         check_values,
     } = bundle::gather(
         &project,
@@ -145,15 +138,16 @@ pub(crate) fn run(
         policy,
         &**progress,
     )?;
-    let survey = survey_charts(
-        &project,
-        &ingredients.charts,
-        &ingredients.profiles,
-        &check_values,
-        &options.chart_check,
-        &**progress,
-    )?;
-    let completeness = check_survey(&project, survey.as_ref(), &available)?;
+    let packed = PackedCharts {
+        charts: &ingredients.charts,
+        profiles: &ingredients.profiles,
+        check_values: &check_values,
+        images: &mut available,
+    };
+    // Which tags mean a digest was asked when it was locked.
+    let completeness = options
+        .chart_check
+        .run(&project, packed, |_, _, _| false, &**progress)?;
     ingredients.completeness = completeness
         .record()
         .with_places(&project.policy().image_places);
@@ -222,7 +216,6 @@ pub(crate) fn run(
     })))
 }
 
-/// The file beside the bundle, when it is wanted and free.
 fn provenance_path(
     is_wanted: bool,
     output: &Utf8Path,
@@ -255,7 +248,6 @@ fn built_signatures(index: &BundleIndex) -> Option<BuiltSignatures> {
     })
 }
 
-/// The names of the images and artifacts that are from a registry.
 fn fetched_images(lock: &Lock) -> BTreeSet<&str> {
     let images = lock.images_and_artifacts();
     let fetched = images.filter(|(_, image)| matches!(image.content, LockedContent::Registry(_)));
@@ -283,7 +275,6 @@ fn built_images(index: &BundleIndex) -> Vec<BuiltImage> {
     images.collect()
 }
 
-/// Leaves out what the receiver has.
 fn without_held(
     bundle: Plan,
     index: &BundleIndex,

@@ -18,58 +18,33 @@ use rune_core::{
 /// An entry up to this size is checked in memory; a larger one is read twice.
 const MAX_IN_MEMORY_BYTES: u64 = 8 << 20;
 
-/// The name that the bundle index has in a bundle.
 const INDEX: &str = "bundle.json";
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 enum CatError {
     #[error("the bundle has no entry `{path}`")]
+    #[failure(NotFound: format!("{}; `rune-bundle inspect --entries` lists all",
+        suggestion(.path, .known)))]
     NoEntry { path: String, known: Vec<String> },
     #[error("`{0}` is not text, and standard output is a terminal")]
+    #[failure(Usage: "write it to a file: `> FILE`")]
     Binary(String),
     #[error("cannot write to standard output")]
+    #[failure(kind: match .0.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::Space,
+        _ => FailureKind::Internal,
+    })]
     Output(#[source] io::Error),
 }
 
-impl Failure for CatError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::NoEntry { .. } => FailureKind::NotFound,
-            Self::Binary(_) => FailureKind::Usage,
-            Self::Output(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-                ) =>
-            {
-                FailureKind::Space
-            }
-            Self::Output(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::NoEntry { path, known } => Some(format!(
-                "{}; `rune-bundle inspect --entries` lists all",
-                suggestion(path, known)
-            )),
-            Self::Binary(_) => Some("write it to a file: `> FILE`".to_owned()),
-            Self::Output(_) => None,
-        }
-    }
-}
-
-/// Standard output, and what may be written to it.
 pub(crate) struct Output<'a> {
     pub(crate) writer: &'a mut dyn Write,
     /// A terminal gets text only, with control characters escaped.
     pub(crate) is_terminal: bool,
 }
 
-/// Writes an entry. Fails when the bundle is not as signed, or has no such entry. Of one of up to 8
-/// MiB nothing is written then; a larger one was right when it was read first, and its last piece
-/// is withheld when it no longer is.
+/// Of an entry of up to 8 MiB nothing is written when it is not as signed; a larger one was right
+/// when it was read first, and its last piece is withheld when it no longer is.
 pub(crate) fn run(
     options: &BundleOptions,
     path: &str,
@@ -158,7 +133,6 @@ struct TextOrBytes<'a, 'o> {
 }
 
 impl TextOrBytes<'_, '_> {
-    /// Checks whether a piece may be shown.
     fn check(&mut self, piece: &[u8]) -> Result<(), CommandError> {
         if self.output.is_terminal {
             self.text(piece)?;

@@ -8,23 +8,23 @@ use serde::Serialize;
 use crate::{
     bundle::{
         self, AvailableImage, CheckValues, CheckValuesRecord, Complete, Completeness,
-        CompletenessError, ExceptionRecord, Exceptions, HelmOptions, ProfileIngredient, Survey,
+        CompletenessError, ExceptionRecord, Exceptions, HelmOptions, ProfileIngredient,
     },
     chart::{Helm, Package},
     manifest::Project,
+    oci::Reference,
 };
 use rune_core::{
     command::{CommandError, block_on, counted},
+    digest::Digest,
     progress::Progress,
 };
 
-/// Whether the charts are rendered to see which images they need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChartCheck {
     /// By this Helm; nothing when none was found, which is an error as soon as there are charts.
     Helm {
         program: Option<Utf8PathBuf>,
-        /// How long one rendering may take.
         time_limit: Duration,
     },
     /// They are not, and the bundle says so.
@@ -35,7 +35,6 @@ pub enum ChartCheck {
 #[serde(rename_all = "camelCase")]
 pub(super) struct CompletenessReport {
     checked: bool,
-    /// The version of Helm; null when it was not needed.
     helm: Option<String>,
     renderings: usize,
     references: usize,
@@ -50,7 +49,6 @@ pub(super) struct CompletenessReport {
 }
 
 impl CompletenessReport {
-    /// The check was not made.
     pub(super) const fn unchecked() -> Self {
         Self {
             checked: false,
@@ -113,89 +111,104 @@ impl CompletenessReport {
     }
 }
 
-/// Checks that there is a Helm for the charts of a project, before anything is fetched.
-pub(super) fn check_helm(project: &Project, check: &ChartCheck) -> Result<(), CommandError> {
-    match check {
-        ChartCheck::Helm {
+/// The charts of a project as they are packed, how they are installed, and what they may name.
+pub(super) struct PackedCharts<'a> {
+    pub(super) charts: &'a [Package],
+    pub(super) profiles: &'a [ProfileIngredient],
+    pub(super) check_values: &'a CheckValues,
+    pub(super) images: &'a mut [AvailableImage],
+}
+
+impl ChartCheck {
+    /// Checks that there is a Helm for the charts of a project, before anything is fetched.
+    pub(super) fn find_helm(&self, project: &Project) -> Result<(), CommandError> {
+        match self {
+            Self::Helm {
+                program,
+                time_limit,
+            } if !project.manifest().charts.is_empty() => {
+                let program = program.as_ref().ok_or(CompletenessError::NoHelm)?;
+                let found = block_on(async {
+                    let found = Helm::find(program, *time_limit).await;
+                    found.map_err(CompletenessError::from)
+                });
+                found.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Renders the charts and holds what they name against the images. `confirm` says whether an
+    /// image, by its name, has another tag too: only its registry knows.
+    pub(super) fn run(
+        &self,
+        project: &Project,
+        packed: PackedCharts<'_>,
+        mut confirm: impl FnMut(&str, &Reference, Digest) -> bool,
+        progress: &dyn Progress,
+    ) -> Result<CompletenessReport, CommandError> {
+        let Self::Helm {
             program,
             time_limit,
-        } if !project.manifest().charts.is_empty() => {
-            let program = program.as_ref().ok_or(CompletenessError::NoHelm)?;
-            let found = block_on(async {
-                let found = Helm::find(program, *time_limit).await;
-                found.map_err(CompletenessError::from)
-            });
-            found.map(drop)
+        } = self
+        else {
+            return Ok(CompletenessReport::unchecked());
+        };
+        let helm = HelmOptions {
+            program: program.clone(),
+            time_limit: *time_limit,
+        };
+        let PackedCharts {
+            charts,
+            profiles,
+            check_values,
+            images,
+        } = packed;
+        let policy = project.policy();
+        let places = &policy.image_places;
+        let survey = bundle::survey(charts, profiles, check_values, places, &helm, progress);
+        let survey = block_on(survey)?;
+        for (name, reference, digest) in survey.unconfirmed_tags(images) {
+            if confirm(&name, &reference, digest) {
+                let tag = reference.tag().unwrap_or_default();
+                images
+                    .iter_mut()
+                    .filter(|image| image.name == name)
+                    .for_each(|image| image.other_tags.push(tag.to_owned()));
+            }
         }
-        _ => Ok(()),
+        Ok(bundle::check_completeness(&survey, images, policy)?.into())
     }
 }
 
-/// Renders the charts and finds what they name, unless the check is to be left out.
-pub(super) fn survey_charts(
-    project: &Project,
-    charts: &[Package],
-    profiles: &[ProfileIngredient],
-    check_values: &CheckValues,
-    check: &ChartCheck,
-    progress: &dyn Progress,
-) -> Result<Option<Survey>, CommandError> {
-    let ChartCheck::Helm {
-        program,
-        time_limit,
-    } = check
-    else {
-        return Ok(None);
-    };
-    let helm = HelmOptions {
-        program: program.clone(),
-        time_limit: *time_limit,
-    };
-    Ok(Some(block_on(bundle::survey(
-        charts,
-        profiles,
-        check_values,
-        &project.policy().image_places,
-        &helm,
-        progress,
-    ))?))
-}
-
-/// Holds what the charts name against the images of the lock.
-pub(super) fn check_survey(
-    project: &Project,
-    survey: Option<&Survey>,
-    images: &[AvailableImage],
-) -> Result<CompletenessReport, CommandError> {
-    let Some(survey) = survey else {
-        return Ok(CompletenessReport::unchecked());
-    };
-    let complete = bundle::check_completeness(survey, images, project.policy())?;
-    let Complete {
-        helm,
-        renderings,
-        references,
-        left_out,
-        exceptions,
-        check_values,
-        without_images,
-    } = complete;
-    let Exceptions {
-        tag_pins,
-        tests,
-        ignored,
-    } = exceptions;
-    let record = |(what, reason)| ExceptionRecord { what, reason };
-    Ok(CompletenessReport {
-        checked: true,
-        helm,
-        renderings,
-        references,
-        left_out,
-        tag_pins: tag_pins.into_iter().map(record).collect(),
-        tests_left_out: tests.into_iter().map(record).collect(),
-        ignored: ignored.into_iter().map(record).collect(),
-        check_values,
-        charts_without_images: without_images,
-    })
+impl From<Complete> for CompletenessReport {
+    fn from(complete: Complete) -> Self {
+        let Complete {
+            helm,
+            renderings,
+            references,
+            left_out,
+            exceptions,
+            check_values,
+            without_images,
+        } = complete;
+        let Exceptions {
+            tag_pins,
+            tests,
+            ignored,
+        } = exceptions;
+        let record = |(what, reason)| ExceptionRecord { what, reason };
+        Self {
+            checked: true,
+            helm,
+            renderings,
+            references,
+            left_out,
+            tag_pins: tag_pins.into_iter().map(record).collect(),
+            tests_left_out: tests.into_iter().map(record).collect(),
+            ignored: ignored.into_iter().map(record).collect(),
+            check_values,
+            charts_without_images: without_images,
+        }
+    }
 }

@@ -10,7 +10,6 @@ use crate::{
 };
 use rune_core::interrupt::Interrupt;
 
-/// How long looking for Helm may take.
 const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
@@ -19,7 +18,6 @@ pub(crate) struct ClusterAccessOptions {
     pub(crate) helm: Option<Utf8PathBuf>,
 }
 
-/// A cluster that answers, and Helm for its releases.
 pub(super) struct ClusterAccess<'a> {
     pub(super) cluster: Cluster,
     options: &'a ClusterAccessOptions,
@@ -64,7 +62,6 @@ impl<'a> ClusterAccess<'a> {
         Ok((cluster, helm))
     }
 
-    /// What Helm calls its version.
     pub(super) fn helm_version(&self) -> &str {
         self.helm.version()
     }

@@ -11,11 +11,7 @@ use crate::{
     sign::{PublicKey, Signer, SlotSignature},
 };
 use rune_core::{
-    command::CommandError,
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    progress::Progress,
-    text::shown,
+    command::CommandError, digest::Digest, failure::Failure, progress::Progress, text::shown,
 };
 
 pub(super) enum Signers {
@@ -41,7 +37,6 @@ impl Signers {
     }
 }
 
-/// A bundle has a signature that it may not have had before.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CosignReport {
@@ -69,19 +64,10 @@ enum Outcome {
     Present,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("a signature is written into the bundle file, so the bundle cannot be standard input")]
+#[failure(Usage: "give the path of the bundle")]
 struct NoFile;
-
-impl Failure for NoFile {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("give the path of the bundle".to_owned())
-    }
-}
 
 fn refused(bundle: &Utf8Path) -> impl Fn(CosignError) -> CommandError {
     move |error| {
@@ -89,7 +75,6 @@ fn refused(bundle: &Utf8Path) -> impl Fn(CosignError) -> CommandError {
     }
 }
 
-/// Opens the bundle, or all volumes of its set, for writing.
 pub(super) fn open(bundle: &Utf8Path, parts: &[Utf8PathBuf]) -> Result<FileToSign, CommandError> {
     if bundle == "-" {
         return Err(NoFile.into());

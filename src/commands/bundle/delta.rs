@@ -23,9 +23,7 @@ use rune_core::{
 pub(crate) struct DeltaOptions {
     pub(crate) bundle: BundleOptions,
     pub(crate) held: HeldOptions,
-    /// The file to write; without one, `<name>-<version>.delta.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
-    /// The most bytes that a file may have; without one, there is one file.
     pub(crate) volume_size: Option<VolumeSize>,
     pub(crate) is_dry_run: bool,
 }
@@ -97,7 +95,6 @@ impl Report for DeltaReport {
     }
 }
 
-/// Writes what a receiver lacks of a bundle.
 pub(crate) fn run(
     options: &DeltaOptions,
     progress: &Arc<dyn Progress>,

@@ -14,11 +14,9 @@ use rune_core::{
     text::size,
 };
 
-/// Where the rest is.
 pub(super) struct DeltaDestination<'a> {
     pub(super) destination: &'a Destination,
     pub(super) access: ClientConfig,
-    /// Whether charts and values are needed.
     pub(super) reads_releases: bool,
 }
 
@@ -52,7 +50,6 @@ impl DeltaDestination<'_> {
     }
 }
 
-/// Opens the file, if it is a delta.
 pub(super) fn open_delta(options: &BundleOptions) -> Result<Option<Delta>, CommandError> {
     let BundleOptions { bundle, parts, .. } = options;
     if bundle == "-" || !fsx::is_file(bundle) {

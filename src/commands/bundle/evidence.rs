@@ -31,13 +31,11 @@ use rune_core::{
     yaml::Diagnostics,
 };
 
-/// The file with the provenance.
 const PROVENANCE: &str = "provenance.sigstore.json";
 
 #[derive(Debug, Clone)]
 pub(crate) struct EvidenceOptions {
     pub(crate) bundle: BundleOptions,
-    /// The policy of the reviewer, by which signatures of images are verified again.
     pub(crate) policy: Option<Utf8PathBuf>,
     pub(crate) provenance: Option<Utf8PathBuf>,
     /// The directory to create; without one, `<name>-<version>-evidence`.
@@ -90,21 +88,11 @@ impl Report for EvidenceReport {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` already exists, and evidence is written into a new directory")]
+#[failure(Conflict: "choose another directory with --output")]
 struct Exists(Utf8PathBuf);
 
-impl Failure for Exists {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Conflict
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("choose another directory with --output".to_owned())
-    }
-}
-
-/// `evidence.json`: what all the files are about.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Summary<'a> {
@@ -118,17 +106,14 @@ struct Summary<'a> {
     images: Vec<ImageSummary<'a>>,
     artifacts: Vec<ImageSummary<'a>>,
     advisories: Vec<ShownAdvisory>,
-    /// The file with the provenance, when it was given.
     provenance: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PolicySummary<'a> {
-    /// The policy by which the bundle was built.
     built_by: Digest,
     waived: &'a [String],
-    /// The policy of the reviewer.
     reviewed_by: Option<Digest>,
     decisions: &'a [Decision],
 }
@@ -141,7 +126,6 @@ struct ImageSummary<'a> {
     digest: Digest,
     license: Option<&'a str>,
     sboms: Vec<SbomSummary>,
-    /// Signatures, attestations and other artifacts about the image.
     referrers: Vec<ReferrerSummary<'a>>,
 }
 
@@ -160,14 +144,12 @@ struct ReferrerSummary<'a> {
     files: Vec<String>,
 }
 
-/// What the policy of the reviewer says.
 struct Review {
     text: String,
     evaluation: Evaluation,
 }
 
-/// Verifies a bundle to its last byte and writes the directory. Fails when the bundle is not as
-/// signed, the provenance is not of it, or the directory exists; nothing is left then.
+/// Verifies a bundle to its last byte and writes the directory; after a failure nothing is left.
 pub(crate) fn run(
     options: &EvidenceOptions,
     progress: &dyn Progress,
@@ -241,7 +223,6 @@ fn review(
     }))
 }
 
-/// Writes every file; gives a sentence for what is not there.
 fn write(
     directory: &mut Directory,
     view: &BundleView,
@@ -307,7 +288,6 @@ fn write(
     Ok(missing)
 }
 
-/// Writes what the bundle has about an image.
 fn summary<'a>(
     directory: &mut Directory,
     view: &BundleView,
@@ -386,13 +366,7 @@ fn file_name(name: &str) -> String {
     name.chars().map(plain).collect()
 }
 
-/// The summary has no JSON form; does not happen.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the summary cannot be written")]
+#[failure(Internal)]
 struct SummaryError(#[source] serde_json::Error);
-
-impl Failure for SummaryError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Internal
-    }
-}

@@ -31,7 +31,6 @@ pub(crate) enum ExportFormat {
     ImageSet,
 }
 
-/// What is locked, for another tool.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExportReport {
@@ -51,7 +50,6 @@ impl Report for ExportReport {
     }
 }
 
-/// A chart that another tool can get.
 struct RemoteChart<'a> {
     name: &'a str,
     version: String,
@@ -125,7 +123,6 @@ fn remote(lock: &Lock) -> impl Iterator<Item = RemoteChart<'_>> {
     })
 }
 
-/// Where a chart is, without its name.
 fn oci_repository(reference: &Reference) -> String {
     let name = reference.name();
     let parent = name
@@ -134,7 +131,6 @@ fn oci_repository(reference: &Reference) -> String {
     format!("oci://{parent}")
 }
 
-/// What the list cannot name.
 fn left_out(lock: &Lock, exported: &[RemoteChart<'_>]) -> Vec<String> {
     let is_built = |image: &&LockedImage| matches!(image.content, LockedContent::Build(_));
     let built = lock.images.iter().filter(is_built);
@@ -162,7 +158,10 @@ fn hauler(
     let listed = images.iter().map(|image| json!({"name": image})).collect();
     let mut text = document("Images", "images", listed)?;
     if !charts.is_empty() {
-        let chart = |chart: &RemoteChart<'_>| json!({"name": chart.name, "repoURL": chart.repository, "version": chart.version});
+        let chart = |chart: &RemoteChart<'_>| {
+            json!({"name": chart.name,
+            "repoURL": chart.repository, "version": chart.version})
+        };
         let charts = charts.iter().map(chart).collect();
         text.push_str("---\n");
         text.push_str(&document("Charts", "charts", charts)?);
@@ -185,7 +184,8 @@ fn image_set(images: &[String], charts: &[RemoteChart<'_>]) -> Value {
     } else {
         json!({"additionalImages": images, "helm": {"repositories": repositories}})
     };
-    json!({"apiVersion": "mirror.openshift.io/v2alpha1", "kind": "ImageSetConfiguration", "mirror": mirror})
+    json!({"apiVersion": "mirror.openshift.io/v2alpha1", "kind": "ImageSetConfiguration",
+        "mirror": mirror})
 }
 
 impl RemoteChart<'_> {

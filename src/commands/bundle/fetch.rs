@@ -31,7 +31,6 @@ pub(crate) struct FetchOptions {
     pub(crate) bundle: StoredOptions,
     /// Bundles, and directories that some were unpacked into: what they have is not fetched.
     pub(crate) bases: Vec<Utf8PathBuf>,
-    /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
     pub(crate) is_dry_run: bool,
 }
@@ -87,8 +86,7 @@ impl Report for FetchReport {
     }
 }
 
-/// Fetches a bundle. Fails when the registry does not have all of it, it is not as signed, or the
-/// file cannot be written; nothing has its name then.
+/// Nothing has its name after a failure.
 pub(crate) fn run(
     options: &FetchOptions,
     progress: &Arc<dyn Progress>,
@@ -131,9 +129,6 @@ pub(crate) fn run(
 }
 
 /// Verifies a stored bundle to its last byte, and writes nothing.
-///
-/// # Errors
-/// When the registry does not have all of it, or something is not as signed.
 pub(crate) fn verify(
     options: &StoredOptions,
     progress: &dyn Progress,
@@ -147,9 +142,6 @@ pub(crate) fn verify(
 }
 
 /// Shows what a stored bundle says it contains, and writes nothing.
-///
-/// # Errors
-/// When its documents cannot be had, or no key that was given signed it.
 pub(crate) fn inspect(options: &StoredOptions) -> Result<InspectReport, CommandError> {
     let view = options.view()?;
     let inspect = InspectOptions {
@@ -160,11 +152,7 @@ pub(crate) fn inspect(options: &StoredOptions) -> Result<InspectReport, CommandE
     Ok(InspectReport::of_stored(&inspect, &view))
 }
 
-/// Compares a bundle in a file with a stored one, and writes nothing. A digest is that of the stored
-/// one.
-///
-/// # Errors
-/// When one of them cannot be read, or the keys that were given signed not both.
+/// Compares a bundle in a file with a stored one. A digest is that of the stored one.
 pub(crate) fn compare(
     options: &StoredOptions,
     file: &Utf8PathBuf,

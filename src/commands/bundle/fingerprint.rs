@@ -21,7 +21,6 @@ pub(crate) struct Fingerprint {
     file: Utf8PathBuf,
 }
 
-/// The keys of a file.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FingerprintReport {
@@ -77,7 +76,6 @@ impl Report for FingerprintReport {
     }
 }
 
-/// Reads the keys of a file.
 pub(crate) fn run(options: &Fingerprint) -> Result<FingerprintReport, CommandError> {
     let file = &options.file;
     let keys = if is_pem(file)? {

@@ -53,7 +53,6 @@ impl Report for HaveReport {
     }
 }
 
-/// Reads everything, and lists what is as it should be.
 pub(crate) fn run(
     options: &HaveOptions,
     progress: &dyn Progress,

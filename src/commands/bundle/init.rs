@@ -22,7 +22,6 @@ use rune_core::{
     progress::Progress,
 };
 
-/// Far above what a person writes.
 const MAX_VALUES_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Clone)]
@@ -37,35 +36,19 @@ pub(crate) struct InitOptions {
     pub(crate) registry: ClientConfig,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 enum InitError {
     #[error("neither a chart nor an image is given")]
+    #[failure(help: "name a chart with --chart, its directory or its .tgz, or an image with \
+        --image")]
     Nothing,
     #[error("`{0}` is not a name for a bundle")]
+    #[failure(help: "use 1 to 63 of a-z, 0-9 and -, and no - at either end, with --name")]
     Name(String),
     #[error("the chart {0} is a library, which installs nothing")]
+    #[failure(help: "give the chart that uses it with --chart")]
     Library(String),
-}
-
-impl Failure for InitError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            match self {
-                Self::Nothing => {
-                    "name a chart with --chart, its directory or its .tgz, or an image with --image"
-                }
-                Self::Name(_) => {
-                    "use 1 to 63 of a-z, 0-9 and -, and no - at either end, with --name"
-                }
-                Self::Library(_) => "give the chart that uses it with --chart",
-            }
-            .to_owned(),
-        )
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -170,7 +153,6 @@ impl Report for InitReport {
     }
 }
 
-/// Finds the images of charts and writes a project that has them.
 pub(crate) fn run(
     options: &InitOptions,
     progress: &dyn Progress,
@@ -248,7 +230,6 @@ async fn plan(
     Ok(plan)
 }
 
-/// What `lock` would say of the manifest.
 fn mistakes(manifest: &Utf8Path) -> Vec<String> {
     let project = match Project::load(manifest, None, Programs::NotNeeded) {
         Ok(project) => project,
@@ -260,7 +241,6 @@ fn mistakes(manifest: &Utf8Path) -> Vec<String> {
     }
 }
 
-/// The charts with the values files of each.
 fn charts(options: &InitOptions, client: &Client) -> Result<Vec<GivenChart>, CommandError> {
     let packages = options
         .charts

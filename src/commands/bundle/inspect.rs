@@ -25,7 +25,6 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct InspectOptions {
-    /// Which bundle; keys are optional here.
     pub(crate) bundle: BundleOptions,
     pub(crate) with_entries: bool,
     pub(crate) only_images: bool,
@@ -432,7 +431,6 @@ fn open(
     }
 }
 
-/// The documents of a file. Without them the head is shown all the same, with what is wrong.
 fn view(
     source: Option<BundleSource>,
     open: impl FnOnce(BundleFile) -> Result<BundleView, crate::bundle::OpenError>,

@@ -52,16 +52,12 @@ const PUSH_JOBS: usize = 4;
 #[derive(Debug, Clone)]
 pub(crate) struct InstallOptions {
     pub(crate) bundle: BundleOptions,
-    /// The bundle in a registry, if it is not in a file.
     pub(crate) stored: Option<StoredOptions>,
     pub(crate) access: ClusterAccessOptions,
-    /// The release; without one, the name of the chart.
     pub(crate) release: Option<String>,
     /// Those of the bundle's releases that are installed; without a name, all.
     pub(crate) only: Vec<String>,
-    /// The chart, when the bundle has several.
     pub(crate) chart: Option<String>,
-    /// The profile; without one, the first.
     pub(crate) profile: Option<String>,
     /// Where the images are, `host[:port][/prefix]`; without it, under the names that the charts
     /// have for them.
@@ -89,17 +85,14 @@ pub(crate) struct Pushed {
     pub(crate) with_index: bool,
 }
 
-/// What may be done that is refused otherwise.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Permissions {
     pub(crate) create_namespace: bool,
     /// Replace a newer bundle by an older one.
     pub(crate) downgrade: bool,
-    /// End an operation of somebody who is gone.
     pub(crate) take_over: bool,
 }
 
-/// One release that is installed, and how it is reached.
 struct Work<'a> {
     options: &'a InstallOptions,
     bundle: &'a Arc<OpenBundle>,
@@ -109,7 +102,6 @@ struct Work<'a> {
     progress: &'a dyn Progress,
 }
 
-/// Everything that is installed together.
 struct Installation<'a> {
     options: &'a InstallOptions,
     bundle: &'a Arc<OpenBundle>,
@@ -119,9 +111,7 @@ struct Installation<'a> {
     progress: &'a Arc<dyn Progress>,
 }
 
-/// Installs a bundle, or says what would change. Fails when the bundle is not as signed, the
-/// cluster lacks something, the bundle must not be installed over what is there, or a release does
-/// not become ready: then the previous release runs again, if that is possible.
+/// When a release does not become ready, the previous one runs again, if that is possible.
 pub(crate) fn run(
     options: &InstallOptions,
     progress: &Arc<dyn Progress>,
@@ -270,7 +260,6 @@ impl Installation<'_> {
         }
     }
 
-    /// Says which of several releases an error is about.
     fn about(&self, work: &Work<'_>, error: CommandError) -> CommandError {
         if self.works.len() > 1 {
             error.context(format!("release {}", work.helm.release()))
@@ -309,7 +298,9 @@ impl Installation<'_> {
         else {
             return Ok(());
         };
+        let access = self.options.registry_access.clone();
         let options = PushOptions {
+            registry: access.confined_to(destination.registry(), PUSH_JOBS),
             bundle: self.options.bundle.clone(),
             provenance: None,
             settings: PushSettings {
@@ -327,7 +318,6 @@ impl Installation<'_> {
                 is_dry_run: false,
             },
             receipts: Some(self.options.receipts.clone()),
-            registry: self.options.registry_access.clone(),
         };
         Ok(push_opened(self.bundle, &options, self.progress)
             .await?

@@ -17,7 +17,6 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct JoinOptions {
-    /// One of the volumes, where others are, and what the bundle is checked with.
     pub(crate) volumes: BundleOptions,
     /// The file to write; without one, the name of the volumes with `.tar` for what is theirs, in
     /// the working directory.
@@ -33,7 +32,6 @@ pub(crate) struct JoinReport {
     trust: Option<TrustSource>,
     output: Utf8PathBuf,
     bytes: u64,
-    /// Whether they are volumes of a delta.
     delta: bool,
     #[serde(flatten)]
     joined: Joined,

@@ -39,8 +39,7 @@ impl WantedKey {
         }
     }
 
-    /// Refuses a file that is recognised as something else. Fails when it is; a file that is not
-    /// recognised is for the reader of keys.
+    /// Refuses a file that is recognised as something else; others are for the reader of keys.
     pub(super) fn check(self, path: &Utf8Path, content: &[u8]) -> Result<(), WrongKeyKind> {
         match FileKind::of(content) {
             Some(found) if !self.accepts(found) => Err(WrongKeyKind {

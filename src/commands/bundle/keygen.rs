@@ -7,7 +7,7 @@ use crate::sign::{Algorithm, PrivateKey, PublicKey};
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     secret::Secret,
 };
@@ -18,7 +18,6 @@ pub(crate) struct KeygenOptions {
     pub(crate) is_dry_run: bool,
 }
 
-/// What was made, or would be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeygenReport {
@@ -33,38 +32,19 @@ pub(crate) struct KeygenReport {
     fingerprint: Option<Digest>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 enum KeygenError {
     #[error("`{0}` already exists")]
+    #[failure(Conflict: "nothing was written; choose another name with --output, or move the old \
+        key pair away yourself")]
     Exists(Utf8PathBuf),
     #[error("`{0}` is not a file name to put `.key` and `.pub` behind")]
+    #[failure(Usage: "give a path such as `keys/cosign`")]
     Prefix(Utf8PathBuf),
     #[error("`{0}` is a directory, and `.key` and `.pub` are put behind a file name")]
+    #[failure(Usage: format!("give a file name in it with --output, such as `{}`",
+        .0.join("cosign")))]
     Directory(Utf8PathBuf),
-}
-
-impl Failure for KeygenError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Exists(_) => FailureKind::Conflict,
-            Self::Prefix(_) | Self::Directory(_) => FailureKind::Usage,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Exists(_) => {
-                "nothing was written; choose another name with --output, or move the old key pair \
-                 away yourself"
-                    .to_owned()
-            }
-            Self::Prefix(_) => "give a path such as `keys/cosign`".to_owned(),
-            Self::Directory(path) => format!(
-                "give a file name in it with --output, such as `{}`",
-                path.join("cosign")
-            ),
-        })
-    }
 }
 
 /// Makes a key pair. The passphrase is asked for once it is known that both files can be made.

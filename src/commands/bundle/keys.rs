@@ -17,10 +17,8 @@ use rune_core::{
     secret::Secret,
 };
 
-/// Far more than any key of the accepted kinds has.
 const MAX_KEY_FILE_BYTES: u64 = 64 << 10;
 
-/// Far above what a person writes.
 const MAX_TRUST_FILE_BYTES: u64 = 1 << 20;
 
 /// How often a passphrase may be typed.
@@ -76,7 +74,6 @@ pub(super) fn load_chart_key(
         .map_err(|error: CommandError| error.context(format!("cannot use the chart key `{path}`")))
 }
 
-/// Whether a file is a key in PEM, or meant to be one.
 pub(super) fn is_pem(path: &Utf8Path) -> Result<bool, CommandError> {
     Ok(fsx::read_to_string(path, MAX_TRUST_FILE_BYTES)?
         .trim_start_matches('\u{feff}')
@@ -84,7 +81,6 @@ pub(super) fn is_pem(path: &Utf8Path) -> Result<bool, CommandError> {
         .starts_with("-----BEGIN"))
 }
 
-/// Reads a public key, which goes by the name of its file.
 pub(super) fn load_public_key(path: &Utf8Path) -> Result<Signer, CommandError> {
     let pem = fsx::read_to_string(path, MAX_KEY_FILE_BYTES)?;
     WantedKey::Public.check(path, pem.as_bytes())?;
@@ -102,7 +98,6 @@ pub(super) fn signer(path: &Utf8Path, key: &PublicKey) -> Signer {
     }
 }
 
-/// Reads a trust file, and the key files beside it that it names.
 pub(super) fn load_trust_file(path: &Utf8Path) -> Result<TrustFile, CommandError> {
     read_trust_file(path, &|_| Ok(()))
 }

@@ -24,7 +24,6 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct LoadOptions {
     pub(crate) bundle: BundleOptions,
-    /// The platform of the node; without one, that of this machine.
     pub(crate) platform: Option<Platform>,
     pub(crate) destination: LoadDestination,
 }
@@ -154,9 +153,8 @@ impl Report for LoadReport {
     }
 }
 
-/// Loads the images that a node needs. Fails when the bundle is not as signed, the runtime refuses,
-/// or another file is in the way. There is no new file then, and no new name unless everything
-/// arrived and only unpacking failed.
+/// After a failure there is no new file, and no new name unless everything arrived and only
+/// unpacking failed.
 pub(crate) fn run(
     options: &LoadOptions,
     progress: &dyn Progress,

@@ -10,7 +10,7 @@ use crate::{
 };
 use rune_core::{
     command::{CommandError, Report, block_on},
-    failure::{Failure, FailureKind},
+    failure::Failure,
 };
 
 #[derive(Debug, Serialize)]
@@ -31,19 +31,10 @@ pub(crate) struct LogoutReport {
     authfiles: Vec<Utf8PathBuf>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("no file for credentials is known: neither DOCKER_CONFIG nor HOME is set")]
+#[failure(Usage: "name one with --authfile")]
 struct NoFile;
-
-impl Failure for NoFile {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("name one with --authfile".to_owned())
-    }
-}
 
 impl Report for LoginReport {
     const VERB: &'static str = "login";
@@ -89,8 +80,6 @@ impl Report for LogoutReport {
     }
 }
 
-/// Tries the credentials of `config.login` and keeps them in `file`, one of those that `config`
-/// reads.
 pub(crate) fn login(
     config: &ClientConfig,
     file: Option<&Utf8Path>,
@@ -125,7 +114,6 @@ pub(crate) fn login(
     })
 }
 
-/// Removes the credentials of a registry from every file that would be read.
 pub(crate) fn logout(files: &[AuthFile], registry: &str) -> Result<LogoutReport, CommandError> {
     Ok(LogoutReport {
         registry: registry.to_owned(),

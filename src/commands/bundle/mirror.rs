@@ -15,7 +15,6 @@ use rune_core::{
 
 pub(crate) use mirror::{Destination as MirrorDestination, Format as MirrorFormat};
 
-/// Whose nodes are configured for what, and where that is written.
 #[derive(Debug, Clone)]
 pub(crate) struct MirrorOptions {
     pub(crate) bundle: BundleOptions,
@@ -78,8 +77,6 @@ impl Report for MirrorReport {
     }
 }
 
-/// Makes the configuration, and writes it if so wanted. What there is to know besides goes to
-/// `progress`.
 pub(crate) fn run(
     options: &MirrorOptions,
     progress: &dyn Progress,

@@ -15,7 +15,7 @@ use crate::bundle::{
 use rune_core::{
     command::CommandError,
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, Stamp},
 };
 
@@ -25,7 +25,6 @@ pub struct BundleOptions {
     pub parts: Parts,
     pub signers: SignerOptions,
     pub digest: Option<Digest>,
-    /// Where it is on record that the file was verified before; without it, blobs are hashed.
     pub verified: Option<VerifiedFiles>,
 }
 
@@ -55,19 +54,10 @@ pub enum Origin {
     Site(Utf8PathBuf),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` is not a file, and blobs can be read from a file only")]
+#[failure(Usage: "store the bundle in a file first")]
 struct NotAFile(Utf8PathBuf);
-
-impl Failure for NotAFile {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("store the bundle in a file first".to_owned())
-    }
-}
 
 impl BundleOptions {
     /// Whether anything was given to check the bundle with.
@@ -75,12 +65,11 @@ impl BundleOptions {
         !self.signers.keys.is_empty() || self.signers.trust_file.is_some() || self.digest.is_some()
     }
 
-    /// What the bundle is checked with, for reports; nothing when nothing was given.
     pub(super) fn trust_source(&self) -> Option<TrustSource> {
         TrustSource::of(&self.signers, self.digest.as_slice())
     }
 
-    /// Opens the bundle and reads its head, trusting nothing.
+    /// Reads the head, trusting nothing.
     pub(super) fn open(&self) -> Result<(BundleSource, UnverifiedHead), CommandError> {
         let mut source = match self.bundle.as_str() {
             "-" => BundleSource::Stream(Box::new(std::io::stdin())),

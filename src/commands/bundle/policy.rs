@@ -25,7 +25,6 @@ pub(crate) struct PolicyOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyReport {
     manifest: Utf8PathBuf,
-    /// The lock that was checked; absent when there is none yet.
     lock: Option<Utf8PathBuf>,
     policy: Digest,
     allowed: usize,
@@ -99,8 +98,7 @@ impl Report for PolicyReport {
     }
 }
 
-/// Evaluates a manifest, and its lock if there is one. Fails when the manifest, its policy, its
-/// lock or a chart cannot be read. A denial is not an error but the verdict of the report.
+/// A denial is not an error but the verdict of the report.
 pub(crate) fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
     let project = options.project.load(Programs::NotNeeded)?;
     let lock_path = project.lock_path();

@@ -8,16 +8,11 @@ use crate::{
     bundle::UnverifiedHead,
     manifest::{Programs, Project},
 };
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    fsx,
-};
+use rune_core::{command::CommandError, failure::Failure, fsx};
 
 #[derive(Debug, Clone)]
 pub struct ProjectOptions {
     pub manifest: ManifestChoice,
-    /// The project directory, when it is not where it usually is.
     pub directory: Option<Utf8PathBuf>,
 }
 
@@ -30,13 +25,17 @@ pub enum ManifestChoice {
     Several(Vec<Utf8PathBuf>),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 enum ChoiceError {
     #[error("no bundle manifest in `bundle-manifests/` of {0}")]
+    #[failure(NotFound: "name the manifest, or create a project with `rune-bundle init`")]
     Missing(String),
     #[error("several bundle manifests: {}", list(.0))]
+    #[failure(Usage: format!("name one, such as {}", list(.0.get(..1)?)))]
     Several(Vec<Utf8PathBuf>),
     #[error("`{0}` is a bundle, and this verb works on a manifest")]
+    #[failure(Usage: "`rune-bundle verify {0} --policy FILE` checks a bundle, `rune-bundle inspect \
+        {0}` shows it")]
     Bundle(Utf8PathBuf),
 }
 
@@ -53,30 +52,6 @@ impl fmt::Display for ManifestChoice {
 fn list(paths: &[Utf8PathBuf]) -> String {
     let paths: Vec<String> = paths.iter().map(|path| format!("`{path}`")).collect();
     paths.join(", ")
-}
-
-impl Failure for ChoiceError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Missing(_) => FailureKind::NotFound,
-            Self::Several(_) | Self::Bundle(_) => FailureKind::Usage,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Missing(_) => {
-                "name the manifest, or create a project with `rune-bundle init`".to_owned()
-            }
-            Self::Several(paths) => format!("name one, such as {}", list(paths.get(..1)?)),
-            Self::Bundle(path) => {
-                format!(
-                    "`rune-bundle verify {path} --policy FILE` checks a bundle, `rune-bundle \
-                     inspect {path}` shows it"
-                )
-            }
-        })
-    }
 }
 
 impl ProjectOptions {

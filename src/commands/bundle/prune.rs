@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use serde::Serialize;
 
-use super::{open::SignerOptions, push::client_config, trust_source::TrustSource};
+use super::{open::SignerOptions, trust_source::TrustSource};
 use crate::{
     install::{Cluster, ClusterOptions, InstallRecord, Installed},
     prune::{self, Fate, Held, Plan, PruneSettings, Target, TargetKind, Use, UseKind},
@@ -13,7 +13,7 @@ use crate::{
 };
 use rune_core::{
     command::{CommandError, Report, block_on, counted},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
     text::size,
 };
@@ -26,7 +26,6 @@ pub(crate) struct PruneOptions {
     pub(crate) keep: usize,
     pub(crate) signers: SignerOptions,
     pub(crate) clusters: Vec<ClusterOptions>,
-    /// Whether it is the only one.
     pub(crate) is_only_cluster: bool,
     /// Where in them bundles are installed; everywhere, when none is named.
     pub(crate) namespaces: BTreeSet<String>,
@@ -49,30 +48,17 @@ pub(crate) struct PruneReport {
     notes: Vec<String>,
 }
 
-/// A cluster that was asked what it uses.
 #[derive(Debug, Serialize)]
 struct ClusterUse {
     address: String,
     releases: usize,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("one cluster is named, and another one may use the registry, too")]
+#[failure(Usage: "name every cluster that uses the registry with --kubeconfig or --context, or say \
+    --only-this-cluster")]
 struct OtherClusters;
-
-impl Failure for OtherClusters {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "name every cluster that uses the registry with --kubeconfig or --context, or say \
-             --only-this-cluster"
-                .to_owned(),
-        )
-    }
-}
 
 impl Report for PruneReport {
     const VERB: &'static str = "prune";
@@ -167,11 +153,8 @@ pub(crate) fn run(
             keep: options.keep,
             uses,
         };
-        let client = Client::new(client_config(
-            &options.destination,
-            &options.registry,
-            CONNECTIONS,
-        ))?;
+        let host = options.destination.registry();
+        let client = Client::new(options.registry.clone().confined_to(host, CONNECTIONS))?;
         let mut plan = prune::plan(&client, &settings, &trust, progress.as_ref()).await?;
         if !options.is_dry_run {
             prune::delete(&client, &mut plan, progress.as_ref())
@@ -231,7 +214,6 @@ impl PruneReport {
     }
 }
 
-/// What the clusters use, each cluster once.
 async fn ask_clusters(
     options: &PruneOptions,
     progress: &dyn Progress,

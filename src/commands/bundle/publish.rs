@@ -11,7 +11,6 @@ use rune_core::{
     progress::Progress,
 };
 
-/// What was pushed, and where the bundle is now.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct PublishReport(PushReport);

@@ -1,6 +1,6 @@
 //! `push`: a bundle into a registry, byte for byte, and proof that it is there.
 
-use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
@@ -34,12 +34,9 @@ pub use crate::push::{IndexChoice, PushSettings};
 pub struct PushOptions {
     pub bundle: BundleOptions,
     pub settings: PushSettings,
-    /// The file with the provenance of the bundle, which is published about its index.
     pub provenance: Option<Utf8PathBuf>,
     /// Where a receipt is written; none without it.
     pub receipts: Option<ReceiptPlace>,
-    /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the
-    /// registry itself need not be one.
     pub registry: ClientConfig,
 }
 
@@ -58,7 +55,6 @@ pub struct PushReport {
     /// What the registry does not take: the bundle index and its signatures, artifacts about
     /// images.
     refused: Vec<RefusedArtifact>,
-    /// What image signatures of the bundle are about that are not published.
     image_signatures_left_off: Vec<String>,
     blobs: BlobTally,
     /// Bytes that went over the network, those that had to be sent twice included.
@@ -172,7 +168,6 @@ const fn presence(reference: &PushedReference) -> &'static str {
     }
 }
 
-/// What a person must know about the index of an image.
 fn remark(reference: &PushedReference) -> Option<String> {
     match reference.index {
         IndexForm::Full => None,
@@ -191,8 +186,7 @@ fn remark(reference: &PushedReference) -> Option<String> {
     }
 }
 
-/// Pushes a bundle. Fails when the bundle is not as signed, a tag is taken, or the registry does
-/// not take something. Running it again goes on from there.
+/// Running it again after a failure goes on from there.
 pub fn run(
     options: &PushOptions,
     progress: &Arc<dyn Progress>,
@@ -202,13 +196,9 @@ pub fn run(
     let delta = if has_everything {
         None
     } else {
-        let PushSettings {
-            destination, jobs, ..
-        } = &options.settings;
-        let access = client_config(destination, &options.registry, *jobs);
         let at = DeltaDestination {
-            destination,
-            access,
+            destination: &options.settings.destination,
+            access: options.registry.clone(),
             reads_releases: false,
         };
         at.open(&options.bundle, progress.as_ref())?
@@ -235,7 +225,6 @@ pub fn run(
 /// The most that provenance has: a statement with a line for each image and file.
 const MAX_PROVENANCE_BYTES: u64 = 16 << 20;
 
-/// Reads provenance of a bundle, and verifies it with what the bundle is verified with.
 pub(super) fn read_provenance(
     path: &Utf8Path,
     head: &AuthenticatedHead,
@@ -246,23 +235,11 @@ pub(super) fn read_provenance(
         .map_err(|error| CommandError::from(error).context(format!("cannot use `{path}`")))
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the registry took the images and charts, and refused: {}", .0.join("; "))]
+#[failure(Network: "add --no-index-artifact to install without the bundle index and its signatures \
+    in the registry")]
 pub(super) struct ArtifactsRefused(Vec<String>);
-
-impl Failure for ArtifactsRefused {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Network
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "add --no-index-artifact to install without the bundle index and its signatures in \
-             the registry"
-                .to_owned(),
-        )
-    }
-}
 
 impl PushReport {
     /// Where the bundle index is, if the registry has it now and took all that is about it.
@@ -291,7 +268,6 @@ impl PushReport {
     }
 }
 
-/// Pushes a bundle that is open, and writes the receipt.
 pub(super) async fn push_opened(
     bundle: &Arc<OpenBundle>,
     options: &PushOptions,
@@ -308,11 +284,7 @@ pub(super) async fn push_opened(
         .map(|place| place.begin(BundleId::of(bundle.head()), deed))
         .transpose()?
         .unwrap_or_default();
-    let client = Client::new(client_config(
-        &settings.destination,
-        &options.registry,
-        settings.jobs,
-    ))?;
+    let client = Client::new(options.registry.clone())?;
     let pushed = push::push(bundle, &client, settings, progress).await?;
     for refused in pushed
         .refused
@@ -362,25 +334,5 @@ fn on_record(reference: &PushedReference) -> crate::receipt::PushedReference {
         reference: reference.destination.clone(),
         source: reference.source_digest,
         destination: reference.digest,
-    }
-}
-
-/// As many connections as jobs, and no host beside the named ones.
-pub(super) fn client_config(
-    destination: &Destination,
-    access: &ClientConfig,
-    connections: usize,
-) -> ClientConfig {
-    let registry = destination.registry();
-    let host = registry
-        .rsplit_once(':')
-        .filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit()))
-        .map_or(registry, |(host, _)| host);
-    let mut allowed: BTreeSet<String> = access.allowed_hosts.clone().unwrap_or_default();
-    allowed.insert(host.to_owned());
-    ClientConfig {
-        allowed_hosts: Some(allowed),
-        max_connections_per_host: connections,
-        ..access.clone()
     }
 }

@@ -14,10 +14,8 @@ use rune_core::{
 /// Where earlier versions of this program kept receipts: in the working directory.
 pub(crate) const RECEIPTS_BEFORE: &str = "rune-bundle-receipts";
 
-/// Where a receipt is written, and when that is.
 #[derive(Debug, Clone)]
 pub struct ReceiptPlace {
-    /// The directory; none when nobody named one and there is no home directory.
     pub(crate) directory: Option<Utf8PathBuf>,
     /// The moment, as RFC 3339.
     pub(crate) now: String,
@@ -27,19 +25,10 @@ pub struct ReceiptPlace {
     pub(crate) before: Option<Utf8PathBuf>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("no directory for receipts is known: HOME is not set")]
+#[failure(Usage: HELP.to_owned())]
 struct NoPlace;
-
-impl Failure for NoPlace {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(HELP.to_owned())
-    }
-}
 
 const HELP: &str =
     "nothing was done; give --receipts DIR on a disk that can be written, or --no-receipt";
@@ -66,7 +55,6 @@ impl ReceiptPlace {
         Ok(self.about_before().into_iter().collect())
     }
 
-    /// Makes sure that a receipt can be written, when one is wanted.
     pub(super) fn prepare(&self) -> Result<(), CommandError> {
         if !self.is_wanted {
             return Ok(());
@@ -87,7 +75,6 @@ impl ReceiptPlace {
         })
     }
 
-    /// Writes a receipt, when one is wanted.
     pub(super) fn append(
         &self,
         bundle: VerifiedBundle,

@@ -21,48 +21,31 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct ReceiptsOptions {
-    /// The directory; without one, no place is known.
     pub(crate) directory: Option<Utf8PathBuf>,
     pub(crate) head: Option<Digest>,
 }
 
-/// There is nothing to check.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(NotFound: "name the directory with --receipts; `push` and `install` write one receipt \
+    each")]
 enum NoReceipts {
     #[error("there are no receipts in `{0}`")]
+    #[failure(help: if .0 != RECEIPTS_BEFORE && fsx::is_dir(Utf8Path::new(RECEIPTS_BEFORE)) {
+        format!("`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it with \
+            --receipts")
+    } else {
+        "name the directory with --receipts; `push` and `install` write one receipt each".to_owned()
+    })]
     Here(Utf8PathBuf),
     #[error("no directory for receipts is known: HOME is not set")]
     NoPlace,
     #[error("there is no receipt {number} in `{directory}`: the last one is {last}")]
+    #[failure(help: "list them with `rune-bundle receipts list`")]
     Number {
         directory: Utf8PathBuf,
         number: u64,
         last: u64,
     },
-}
-
-impl Failure for NoReceipts {
-    fn kind(&self) -> FailureKind {
-        FailureKind::NotFound
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Here(directory)
-                if directory != RECEIPTS_BEFORE && fsx::is_dir(Utf8Path::new(RECEIPTS_BEFORE)) =>
-            {
-                format!(
-                    "`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it \
-                     with --receipts"
-                )
-            }
-            Self::Here(_) | Self::NoPlace => {
-                "name the directory with --receipts; `push` and `install` write one receipt each"
-                    .to_owned()
-            }
-            Self::Number { .. } => "list them with `rune-bundle receipts list`".to_owned(),
-        })
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -206,7 +189,6 @@ fn describe(text: &mut String, key: &str, value: &Value, depth: usize) {
     };
 }
 
-/// Lists the receipts of a directory, after checking them.
 pub(crate) fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandError> {
     let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
     let chain = Chain::at(&directory).verify(options.head)?;
@@ -236,8 +218,7 @@ pub(crate) fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, Comm
     }
 }
 
-/// Shows one receipt, after checking the whole chain. Fails when there is none with this number, or
-/// the chain is not as it was written.
+/// Shows one receipt, after checking the whole chain.
 pub(crate) fn show(options: &ReceiptsOptions, number: u64) -> Result<ShownReceipt, CommandError> {
     let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
     let chain = Chain::at(&directory).verify(options.head)?;

@@ -45,24 +45,11 @@ pub(crate) enum RenderMode {
     Check,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the pinned form is not written into the project")]
+#[failure(Usage: "set --output to another directory; what is committed is the development form")]
 struct NoDestination;
 
-impl Failure for NoDestination {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "set --output to another directory; what is committed is the development form"
-                .to_owned(),
-        )
-    }
-}
-
-/// What was rendered, or what is out of date.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RenderReport {
@@ -85,7 +72,6 @@ struct FileSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum FileState {
-    /// It was what it should be.
     Unchanged,
     Written,
     /// It would be written, were this no dry run.
@@ -155,7 +141,6 @@ fn chart_directory(path: &Utf8Path) -> Option<Utf8PathBuf> {
     (directory.starts_with("charts") && parts.next().is_some()).then_some(directory)
 }
 
-/// How a file differs from what the templates make of it.
 fn difference(file: &OutOfStep) -> String {
     let shown = |line: &str| format!("`{line}`");
     let end = || "the end of the file".to_owned();
@@ -203,7 +188,6 @@ impl RenderReport {
         lines
     }
 
-    /// The file, with the line if there is one.
     fn spot(&self, file: &OutOfStep) -> String {
         let path = self.place(&file.path);
         if file.line == 0 || (file.expected.is_none() && file.found.is_none()) {
@@ -213,7 +197,6 @@ impl RenderReport {
         }
     }
 
-    /// Where a file is, as a person would write it.
     fn place(&self, path: &Utf8Path) -> Utf8PathBuf {
         if self.directory == "." {
             path.to_owned()
@@ -223,10 +206,7 @@ impl RenderReport {
     }
 }
 
-/// Renders the templates, and writes or compares the result. Fails when the manifest has mistakes,
-/// the lock is missing or not current, a template is wrong, a chart is not what was released under
-/// its version, or a file cannot be read or written. A file that is out of date is not an error but
-/// the verdict of the report.
+/// A file that is out of date is not an error but the verdict of the report.
 pub(crate) fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
     let (rendered, project_directory, lock) = match &options.form {
         RenderForm::Development => {

@@ -12,7 +12,7 @@ use crate::{
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     text::shown,
 };
@@ -21,8 +21,6 @@ use rune_core::{
 pub(crate) struct ReportOptions {
     pub(crate) bundle: Utf8PathBuf,
     pub(crate) against: Option<Utf8PathBuf>,
-    /// The file to create; without one, `<name>-<version>.html`, of a delta
-    /// `<name>-<version>.delta.html`, in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
     pub(crate) trust: ViewOptions,
 }
@@ -42,23 +40,11 @@ pub(crate) struct PageReport {
     needed: Option<Tally>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` is a delta, and --against compares whole bundles")]
+#[failure(Usage: "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and \
+    name that; without --against, the page is about the delta")]
 struct AgainstDelta(Utf8PathBuf);
-
-impl Failure for AgainstDelta {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "create the bundle with `rune-bundle apply DELTA --from BASE --output FILE`, and name \
-             that; without --against, the page is about the delta"
-                .to_owned(),
-        )
-    }
-}
 
 impl Report for PageReport {
     const VERB: &'static str = "report";
@@ -94,7 +80,6 @@ impl Report for PageReport {
     }
 }
 
-/// Writes the page. An existing file is left as it is.
 pub(crate) fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
     if options.against.is_some() {
         for bundle in [&options.bundle].into_iter().chain(&options.against) {

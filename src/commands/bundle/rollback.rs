@@ -22,7 +22,7 @@ use crate::{
 };
 use rune_core::{
     command::{CommandError, block_on_to_the_end},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
 };
 
@@ -36,17 +36,28 @@ pub(crate) struct RollbackOptions {
     pub(crate) receipts: ReceiptPlace,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Conflict)]
 enum RollbackError {
     #[error("nothing was installed before {bundle} as release {release}")]
+    #[failure(NotFound: "`helm uninstall` removes a release; `rune-bundle install` of an older \
+        bundle with --allow-downgrade goes back to one that is not on record")]
     NothingBefore { release: String, bundle: String },
     #[error("Helm no longer has revision {revision} of release {release}")]
+    #[failure(NotFound: "install the earlier bundle again: `rune-bundle install` with \
+        --allow-downgrade")]
     NoRevision { release: String, revision: u64 },
     #[error("release {release} was installed together with {other}, and {other} was changed since")]
+    #[failure(help: "roll back {other} first")]
     Changed { release: String, other: String },
     #[error("the installation of {bundle} was not finished: release {release} was begun")]
+    #[failure(help: "nothing was changed; `rune-bundle install` of {bundle} finishes it, \
+        `rune-bundle install` of the earlier bundle with --allow-downgrade goes back")]
     NotFinished { release: String, bundle: String },
-    #[error("{before} works with {}, which the cluster does not serve any more", .missing.join(", "))]
+    #[error("{before} works with {}, which the cluster does not serve any more",
+        .missing.join(", "))]
+    #[failure(help: "nothing was changed; custom resource definitions are not rolled back: install \
+        a newer bundle instead")]
     Definitions {
         before: String,
         missing: Vec<String>,
@@ -55,6 +66,8 @@ enum RollbackError {
         "the database of release {release} has schema version {database}, and {before} has \
          version {known}"
     )]
+    #[failure(help: "nothing was changed; an older RUNE may not know this schema: with a backup at \
+        hand, --allow-downgrade does it")]
     NewerSchema {
         release: String,
         database: u32,
@@ -63,52 +76,7 @@ enum RollbackError {
     },
 }
 
-impl Failure for RollbackError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::NothingBefore { .. } | Self::NoRevision { .. } => FailureKind::NotFound,
-            Self::Changed { .. }
-            | Self::NotFinished { .. }
-            | Self::NewerSchema { .. }
-            | Self::Definitions { .. } => FailureKind::Conflict,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::NothingBefore { .. } => {
-                "`helm uninstall` removes a release; `rune-bundle install` of an older bundle \
-                 with --allow-downgrade goes back to one that is not on record"
-                    .to_owned()
-            }
-            Self::NoRevision { .. } => {
-                "install the earlier bundle again: `rune-bundle install` with --allow-downgrade"
-                    .to_owned()
-            }
-            Self::Definitions { .. } => {
-                "nothing was changed; custom resource definitions are not rolled back: install a \
-                 newer bundle instead"
-                    .to_owned()
-            }
-            Self::NotFinished { bundle, .. } => {
-                format!(
-                    "nothing was changed; `rune-bundle install` of {bundle} finishes it, \
-                     `rune-bundle install` of the earlier bundle with --allow-downgrade goes back"
-                )
-            }
-            Self::Changed { other, .. } => format!("roll back {other} first"),
-            Self::NewerSchema { .. } => {
-                "nothing was changed; an older RUNE may not know this schema: with a backup at \
-                 hand, --allow-downgrade does it"
-                    .to_owned()
-            }
-        })
-    }
-}
-
-/// Rolls an installation back, or says what would be done. Fails when there is nothing to go back
-/// to, the database must not be used by what was before, or a release does not go back: then the
-/// message says where each release is.
+/// After a failure the message says where each release is.
 pub(crate) fn run(
     options: &RollbackOptions,
     progress: &dyn Progress,

@@ -15,20 +15,18 @@ use crate::{
 use rune_core::{
     command::{CommandError, Report, counted},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     progress::Progress,
 };
 
 const MAX_HTPASSWD_BYTES: u64 = 1 << 20;
 
-/// How many threads may wait for the disk at the same time.
 const MOST_READING: usize = 16;
 
 #[derive(Debug, Clone)]
 pub(crate) struct ServeOptions {
     pub(crate) bundles: Vec<BundleOptions>,
-    /// The address to listen on; port 0 takes a free one.
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<(Utf8PathBuf, Utf8PathBuf)>,
     pub(crate) htpasswd: Option<Utf8PathBuf>,
@@ -96,35 +94,18 @@ impl Report for ServeReport {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 enum ServiceError {
     #[error("{0} can be reached from other machines, and there is no certificate to talk TLS with")]
+    #[failure(Usage: "give `--tls-cert` and `--tls-key`, or say `--plain-http` if everybody \
+        between here and the clients may read and change it")]
     PlainHttp(SocketAddr),
     #[error("cannot start the runtime")]
+    #[failure(Internal)]
     Start(#[source] io::Error),
     #[error("stopped with Ctrl-C")]
+    #[failure(Interrupted)]
     Interrupted,
-}
-
-impl Failure for ServiceError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::PlainHttp(_) => FailureKind::Usage,
-            Self::Start(_) => FailureKind::Internal,
-            Self::Interrupted => FailureKind::Interrupted,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::PlainHttp(_) => Some(
-                "give `--tls-cert` and `--tls-key`, or say `--plain-http` if everybody between \
-                 here and the clients may read and change it"
-                    .to_owned(),
-            ),
-            Self::Start(_) | Self::Interrupted => None,
-        }
-    }
 }
 
 /// Serves until the process is asked to end; `ready` gets the report when clients may come.
@@ -257,7 +238,6 @@ async fn attend(
     first.map_err(CommandError::from)
 }
 
-/// The signals by which a process is asked to end.
 struct Asked {
     interrupt: Signal,
     terminate: Signal,

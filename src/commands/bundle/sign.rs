@@ -36,7 +36,6 @@ impl Report for SignReport {
     }
 }
 
-/// Signs a bundle in place, after it was checked to its last byte.
 pub(crate) fn run(
     options: &SignOptions,
     passphrase: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,

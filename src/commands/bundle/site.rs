@@ -15,7 +15,6 @@ use rune_core::{
 
 const API_VERSION: &str = "rune-bundle/v1";
 const KIND: &str = "Site";
-/// Far above what a person writes.
 const MAX_BYTES: u64 = 64 << 10;
 const KEYS: [&str; 8] = [
     "apiVersion",
@@ -28,7 +27,6 @@ const KEYS: [&str; 8] = [
     "receipts",
 ];
 
-/// What a site file says. Paths in it are relative to its directory.
 #[derive(Debug, Clone, Default)]
 pub struct SiteFile {
     pub(crate) trust: Option<Utf8PathBuf>,

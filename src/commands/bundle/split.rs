@@ -23,8 +23,6 @@ use rune_core::{
 pub(crate) struct SplitOptions {
     pub(crate) bundle: BundleOptions,
     pub(crate) volume_size: VolumeSize,
-    /// The name of the bundle, from which the volumes have theirs; without one,
-    /// `<name>-<version>.bundle.tar` in the working directory.
     pub(crate) output: Option<Utf8PathBuf>,
     pub(crate) is_dry_run: bool,
 }
@@ -55,8 +53,7 @@ impl Report for SplitReport {
     }
 }
 
-/// Verifies a bundle and writes it to volumes. Fails when the bundle is not as signed, or the
-/// volumes cannot be written; then none has its name.
+/// After a failure no volume has its name.
 pub(crate) fn run(
     options: &SplitOptions,
     progress: &Arc<dyn Progress>,

@@ -20,14 +20,12 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct StatusOptions {
     pub(crate) access: ClusterAccessOptions,
-    /// One release; without one, every release with a record.
     pub(crate) release: Option<String>,
     pub(crate) in_all_namespaces: bool,
     /// Whether the database of each release is asked for its schema, by a job.
     pub(crate) ask_database: bool,
 }
 
-/// What is installed in a cluster.
 #[derive(Debug, Serialize)]
 pub(crate) struct StatusReport {
     cluster: String,
@@ -50,7 +48,6 @@ struct ReleaseStatus {
     before: Option<BundleStatus>,
     chart: Option<String>,
     profile: Option<String>,
-    /// The revision that Helm has deployed.
     revision: Option<u64>,
     /// Helm's word for the last revision.
     status: Option<String>,
@@ -62,7 +59,6 @@ struct ReleaseStatus {
     receipt: Option<Digest>,
 }
 
-/// A bundle that is or was installed.
 #[derive(Debug, Serialize)]
 pub(super) struct BundleStatus {
     pub(super) name: String,
@@ -74,34 +70,21 @@ pub(super) struct BundleStatus {
 
 #[derive(Debug, Default, Serialize)]
 struct SchemaStatus {
-    /// The version that the migrations of the bundle reach.
     bundle: Option<u32>,
     database: Option<u32>,
     /// Why the database's version is not known.
     unknown: Option<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("there is no record of release {release} in namespace {namespace}")]
+#[failure(NotFound: "`rune-bundle status --all-namespaces` lists the releases that rune-bundle \
+    installed")]
 pub(super) struct NoRecord {
     pub(super) release: String,
     pub(super) namespace: String,
 }
 
-impl Failure for NoRecord {
-    fn kind(&self) -> FailureKind {
-        FailureKind::NotFound
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "`rune-bundle status --all-namespaces` lists the releases that rune-bundle installed"
-                .to_owned(),
-        )
-    }
-}
-
-/// Shows what is installed.
 pub(crate) fn run(
     options: &StatusOptions,
     progress: &dyn Progress,

@@ -11,7 +11,6 @@ use crate::{
 };
 use rune_core::command::{CommandError, block_on};
 
-/// Which stored bundle, and what it is checked with.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredOptions {
     pub(crate) reference: Reference,
@@ -21,7 +20,6 @@ pub(crate) struct StoredOptions {
     pub(crate) registry: ClientConfig,
 }
 
-/// A stored bundle whose head was read.
 pub(super) struct Stored<'a> {
     options: &'a StoredOptions,
     pub(super) client: Client,
@@ -29,7 +27,6 @@ pub(super) struct Stored<'a> {
 }
 
 impl StoredOptions {
-    /// Reads the head and authenticates it.
     pub(super) fn open(&self) -> Result<(Stored<'_>, AuthenticatedHead), CommandError> {
         let trust = self.trust.trust()?;
         let stored = self.read()?;
@@ -75,7 +72,6 @@ impl Stored<'_> {
         head.map_err(|error| self.options.trust.refused(error.into()))
     }
 
-    /// Where the registry has the entries.
     pub(super) fn entries(&self, index: &BundleIndex) -> Result<Base, CommandError> {
         let destination = destination(&self.options.reference, &index.name)?;
         let registry = base::registry(&self.client, &destination, "");

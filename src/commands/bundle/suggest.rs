@@ -17,7 +17,6 @@ use rune_core::{
     progress::Progress,
 };
 
-/// Which project, and how its images are looked for.
 #[derive(Debug, Clone)]
 pub(crate) struct SuggestOptions {
     pub(crate) project: ProjectOptions,
@@ -29,7 +28,6 @@ pub(crate) struct SuggestOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SuggestReport {
     manifest: Utf8PathBuf,
-    /// For `patch -p1` or `git apply` in the project directory; empty when there is nothing to add.
     patch: String,
     /// What only a person can mend.
     problems: Vec<String>,

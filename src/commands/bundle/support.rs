@@ -25,7 +25,6 @@ pub(crate) struct SupportOptions {
     pub(crate) output: Utf8PathBuf,
 }
 
-/// What was collected.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SupportReport {
@@ -75,7 +74,6 @@ impl Report for SupportReport {
     }
 }
 
-/// Collects diagnostics. What the API server refuses is named.
 pub(crate) fn run(
     options: &SupportOptions,
     progress: &dyn Progress,

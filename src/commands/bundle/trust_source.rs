@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::open::{Origin, SignerOptions};
 use rune_core::digest::Digest;
 
-/// What a bundle was checked with, and who said so.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TrustSource {

@@ -17,7 +17,7 @@ use crate::{
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
     text::{exact_size, size},
 };
@@ -25,9 +25,7 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct UnpackOptions {
     pub(crate) bundle: BundleOptions,
-    /// The directory to create; without one, `<name>-<version>` in the working directory.
     pub(crate) directory: Option<Utf8PathBuf>,
-    /// Patterns of the only entries that are wanted; all without any.
     pub(crate) only: Vec<String>,
     pub(crate) is_dry_run: bool,
 }
@@ -49,23 +47,11 @@ pub(crate) struct UnpackReport {
     dry_run: bool,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("no entry of the bundle matches `{0}`")]
+#[failure(NotFound: "`*` stands for anything up to a slash, `**/` for any directories; \
+    `rune-bundle inspect --entries` lists all entries")]
 struct NothingMatches(String);
-
-impl Failure for NothingMatches {
-    fn kind(&self) -> FailureKind {
-        FailureKind::NotFound
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "`*` stands for anything up to a slash, `**/` for any directories; `rune-bundle \
-             inspect --entries` lists all entries"
-                .to_owned(),
-        )
-    }
-}
 
 impl Report for UnpackReport {
     const VERB: &'static str = "unpack";
@@ -109,8 +95,7 @@ impl Report for UnpackReport {
     }
 }
 
-/// Unpacks a bundle into a new directory. Fails when the bundle is not as signed, the directory
-/// exists, there is too little room, or a pattern matches nothing; nothing is left then.
+/// Nothing is left after a failure.
 pub(crate) fn run(
     options: &UnpackOptions,
     progress: &dyn Progress,

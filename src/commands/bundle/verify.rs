@@ -19,7 +19,7 @@ use crate::{
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     progress::Progress,
     text::{exact_size, shown},
@@ -41,7 +41,6 @@ pub struct Expectation {
     version: semver::Version,
 }
 
-/// A text is not `NAME@VERSION`.
 #[derive(Debug, thiserror::Error)]
 #[error("write NAME@VERSION with a semantic version, for example rune@0.1.0")]
 pub struct ExpectationError;
@@ -63,44 +62,24 @@ impl std::str::FromStr for Expectation {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the bundle is {found}, not {expected}")]
+#[failure(Policy: "it is intact and signed, but another release; check which file was copied")]
 struct Unexpected {
     found: String,
     expected: String,
 }
 
-impl Failure for Unexpected {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Policy
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("it is intact and signed, but another release; check which file was copied".to_owned())
-    }
-}
-
 /// A policy is about a whole bundle.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 enum PolicyOfPart {
     #[error("`{0}` is one volume, and --policy needs the whole bundle")]
+    #[failure(help: "add --set to verify the bundle of all volumes")]
     Volume(Utf8PathBuf),
     #[error("`{0}` is a delta, and --policy needs the whole bundle")]
+    #[failure(help: "create the bundle with `rune-bundle apply`, and verify that")]
     Delta(Utf8PathBuf),
-}
-
-impl Failure for PolicyOfPart {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        let help = match self {
-            Self::Volume(_) => "add --set to verify the bundle of all volumes",
-            Self::Delta(_) => "create the bundle with `rune-bundle apply`, and verify that",
-        };
-        Some(help.to_owned())
-    }
 }
 
 /// A bundle, a delta, or one volume of either, that is what it should be.
@@ -252,7 +231,6 @@ struct EntryOrigin {
 }
 
 impl BundleReport {
-    /// Of a bundle that was verified.
     fn of(head: &AuthenticatedHead, trust: Option<TrustSource>) -> Self {
         let index = head.index();
         let origins = index.origins.iter().map(|(path, origin)| EntryOrigin {
@@ -333,7 +311,6 @@ fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
     Ok(policy)
 }
 
-/// Refuses another bundle than the one that was meant.
 fn check_expected(options: &VerifyOptions, index: &BundleIndex) -> Result<(), Unexpected> {
     match &options.expect {
         Some(expected) if index.name != expected.name || index.version != expected.version => {

@@ -8,11 +8,7 @@ use super::{
     trust_source::TrustSource,
 };
 use crate::bundle::{BundleSource, BundleView, DeltaView};
-use rune_core::{
-    command::CommandError,
-    digest::Digest,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{command::CommandError, digest::Digest, failure::Failure};
 
 /// One or two bundles, and what all of them are checked with.
 #[derive(Debug, Clone)]
@@ -22,22 +18,12 @@ pub(crate) struct ViewOptions {
     pub(crate) digests: Vec<Digest>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` is not a regular file; this command needs to seek")]
+#[failure(Usage: "save the bundle as a file first, and name that")]
 struct NoFile(Utf8PathBuf);
 
-impl Failure for NoFile {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("save the bundle as a file first, and name that".to_owned())
-    }
-}
-
 impl ViewOptions {
-    /// What bundles are checked with, for reports; nothing when nothing was given.
     pub(super) fn trust_source(&self) -> Option<TrustSource> {
         TrustSource::of(&self.signers, &self.digests)
     }

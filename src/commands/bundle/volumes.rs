@@ -6,7 +6,6 @@ use serde::Serialize;
 use crate::bundle::Destination;
 use rune_core::text::exact_size;
 
-/// The volumes that a bundle is written to; empty when it is one file.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(super) struct PartsList(Vec<ListedVolume>);

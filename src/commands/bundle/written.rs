@@ -39,7 +39,6 @@ impl Used {
     }
 }
 
-/// Says how many entries an interrupted run had written; nothing when there was none.
 pub(super) fn continued_line(kept: u64) -> String {
     match kept {
         0 => String::new(),

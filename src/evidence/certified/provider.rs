@@ -10,7 +10,6 @@ use sigstore_verify::{
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// Gives the library its cryptography, once for the whole process.
 pub(super) fn install() {
     // An error says that one is already installed.
     _ = install_default_provider(&Provider);

@@ -16,7 +16,6 @@ const REKOR1: &[u8] = include_bytes!("recorded/rekor1.sigstore.json");
 const REKOR2: &[u8] = include_bytes!("recorded/rekor2.sigstore.json");
 const PACKAGE: &str = "sha256:54303491a8418fbed24344b513546182c29b43bf282ceb433af65e2299f9271f";
 
-/// The bytes that a bundle says are signed.
 fn message(bundle: &[u8]) -> Vec<u8> {
     let bundle: Value = serde_json::from_slice(bundle).unwrap();
     let envelope = &bundle["dsseEnvelope"];

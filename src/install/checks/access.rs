@@ -121,7 +121,6 @@ fn is_defined<'o>(object: &Object, mut definitions: impl Iterator<Item = &'o Obj
     })
 }
 
-/// What we may not do with a kind of object.
 async fn denied(cluster: &Cluster, resource: &Resource) -> Result<Option<String>, ClusterError> {
     if may(cluster, resource, "*").await? {
         return Ok(None);

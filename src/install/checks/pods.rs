@@ -10,10 +10,8 @@ use super::{Check, Verdict};
 use crate::install::{Cluster, Object};
 use rune_core::failure::FailureKind;
 
-/// What the admission of pods says about one that it does not let in.
 const VIOLATION: &str = "violates PodSecurity";
 
-/// Tries every pod without making it.
 pub(super) async fn check(cluster: &Cluster, objects: &[Object]) -> Vec<Check> {
     let (mut violations, mut tried) = (BTreeSet::new(), 0_usize);
     for object in objects {

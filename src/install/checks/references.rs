@@ -11,7 +11,6 @@ use rune_core::failure::FailureKind;
 
 type Needed = BTreeMap<String, BTreeSet<String>>;
 
-/// Checks every Secret that a pod cannot start without.
 pub(super) async fn secrets(cluster: &Cluster, demands: Requirements<'_>) -> Vec<Check> {
     let mut needed = Needed::new();
     for template in demands

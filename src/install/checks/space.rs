@@ -300,7 +300,6 @@ fn parse(text: &str) -> Option<f64> {
     number.parse::<f64>().ok().map(|number| number * factor)
 }
 
-/// Bytes for people.
 fn shown(bytes: f64) -> String {
     const UNITS: [(&str, f64); 3] = [
         ("GiB", 1_073_741_824.0),

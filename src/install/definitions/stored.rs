@@ -62,7 +62,6 @@ pub(super) async fn check(
     Ok(checks)
 }
 
-/// The fields of stored objects that the wanted definition does not know.
 async fn lost_fields(
     cluster: &Cluster,
     live: &Value,

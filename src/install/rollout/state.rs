@@ -22,7 +22,6 @@ pub(crate) enum State {
         to: Option<u64>,
         said: String,
     },
-    /// It was left as it is.
     At {
         /// The revision that runs; none when nothing is installed.
         revision: Option<u64>,

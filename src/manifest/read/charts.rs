@@ -133,7 +133,6 @@ impl Reader {
         )
     }
 
-    /// Refuses keys of another source.
     fn refuse(&mut self, map: &Mapping<'_>, key: &'static str, belongs: &'static str) {
         if let Some(node) = map.optional(key) {
             self.add(

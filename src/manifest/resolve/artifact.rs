@@ -14,7 +14,6 @@ use crate::{
 /// How many manifests an artifact may consist of.
 const MAX_MANIFESTS: usize = 1000;
 
-/// Resolves a reference, and fetches every manifest below it.
 pub(super) async fn resolve(
     client: &Client,
     reference: &Reference,

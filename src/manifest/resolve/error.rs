@@ -16,11 +16,13 @@ use rune_core::{
     fsx::PathError,
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum ResolveError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error("the registry no longer has the digest that the manifest pins")]
+    #[failure(inner: "in the manifest, give the `reference` of this image a tag or digest that the \
+        registry has, then lock again")]
     PinnedGone(#[source] RegistryError),
     #[error(transparent)]
     File(#[from] PathError),
@@ -29,150 +31,98 @@ pub(crate) enum ResolveError {
     #[error(transparent)]
     Remote(#[from] RemoteError),
     #[error("`{url}` has the SHA-256 {actual}, the manifest says {expected}")]
+    #[failure(Content: "compare with what its publisher says; if the file was meant to change, \
+        correct `sha256`")]
     OtherContent {
         url: String,
         expected: Digest,
         actual: Digest,
     },
     #[error("another chart is named `{0}` too")]
+    #[failure(Input)]
     DuplicateChart(String),
     #[error(
         "the image index has more than {count} nested indexes, or nests them more than {depth} deep"
     )]
+    #[failure(Content)]
     TooManyIndexes {
         /// How deep they may lie.
         depth: usize,
-        /// How many there may be.
         count: usize,
     },
     #[error("{0} is an index, and is listed as something else")]
+    #[failure(Content)]
     UnexpectedIndex(Digest),
     #[error("the image index lists `{0}`; only sha256 digests are supported")]
+    #[failure(Input: "choose `platforms`: what is not chosen does not matter")]
     UnsupportedDigest(String),
     #[error("it lists {digest}, a manifest of the unknown type `{media_type}`")]
+    #[failure(Input)]
     UnknownManifest { digest: Digest, media_type: String },
     #[error("it consists of more than {0} manifests")]
+    #[failure(Content)]
     TooManyManifests(usize),
     #[error("the image index lists no image")]
+    #[failure(Content)]
     EmptyIndex,
     #[error("{digest} is not a container image: its configuration is `{config_type}`")]
+    #[failure(Input: "name it under `artifacts`; `images` are container images")]
     NotAnImage { digest: Digest, config_type: String },
     #[error(
         "layer {layer} of {manifest} is of type `{media_type}`, which is not distributed with the \
          image"
     )]
+    #[failure(Input: "choose `platforms` without that image, or ask its publisher for one that is \
+        whole")]
     ForeignLayer {
         manifest: Digest,
         layer: Digest,
         media_type: String,
     },
     #[error("manifest {manifest} has {actual} bytes, the image index says {expected}")]
+    #[failure(Content)]
     ManifestSize {
         manifest: Digest,
         expected: u64,
         actual: u64,
     },
     #[error("the configuration {0} is not that of a container image")]
+    #[failure(Content)]
     Config(Digest, #[source] serde_json::Error),
     #[error("it has none of the chosen platforms ({wanted}), only {available}")]
+    #[failure(Input: "add one of its platforms to `platforms`, or remove the image")]
     NoChosenPlatform { wanted: String, available: String },
     #[error("`{0}` is not named as a migration")]
+    #[failure(Input: "name migrations NNNN_name.sql, such as 0007_add_tags.sql")]
     MigrationName(Utf8PathBuf),
     #[error("`{one}` and `{other}` have the same number")]
+    #[failure(Input: "give one of them the next free number")]
     MigrationNumber { one: String, other: String },
     #[error("there are no migrations")]
+    #[failure(Input)]
     NoMigrations,
     #[error("more than {0} artifacts are about the image")]
+    #[failure(Content)]
     TooManyReferrers(usize),
     #[error(
         "`{name}:{tag}` is not a list of referrers, but should be by the distribution specification"
     )]
+    #[failure(Content)]
     ReferrersTag { name: RepositoryName, tag: String },
     #[error("what was found contradicts itself: {0}")]
+    #[failure(Content)]
     Contradiction(#[source] Contradiction),
     #[error("a task of this tool failed")]
+    #[failure(Internal)]
     Task(#[source] tokio::task::JoinError),
 }
 
-impl Failure for ResolveError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Registry(error) | Self::PinnedGone(error) => error.kind(),
-            Self::File(error) => error.kind(),
-            Self::Chart(error) => error.kind(),
-            Self::Remote(error) => error.kind(),
-            Self::NotAnImage { .. }
-            | Self::UnknownManifest { .. }
-            | Self::DuplicateChart(_)
-            | Self::ForeignLayer { .. }
-            | Self::UnsupportedDigest(_)
-            | Self::NoChosenPlatform { .. }
-            | Self::MigrationName(_)
-            | Self::MigrationNumber { .. }
-            | Self::NoMigrations => FailureKind::Input,
-            Self::OtherContent { .. }
-            | Self::EmptyIndex
-            | Self::TooManyIndexes { .. }
-            | Self::TooManyManifests(_)
-            | Self::TooManyReferrers(_)
-            | Self::ReferrersTag { .. }
-            | Self::UnexpectedIndex(_)
-            | Self::ManifestSize { .. }
-            | Self::Config(..)
-            | Self::Contradiction(_) => FailureKind::Content,
-            Self::Task(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Registry(error) => error.help(),
-            Self::PinnedGone(_) => Some(
-                "in the manifest, give the `reference` of this image a tag or digest that the \
-                 registry has, then lock again"
-                    .to_owned(),
-            ),
-            Self::File(error) => error.help(),
-            Self::Chart(error) => error.help(),
-            Self::Remote(error) => error.help(),
-            Self::OtherContent { .. } => Some(
-                "compare with what its publisher says; if the file was meant to change, correct \
-                 `sha256`"
-                    .to_owned(),
-            ),
-            Self::UnsupportedDigest(_) => {
-                Some("choose `platforms`: what is not chosen does not matter".to_owned())
-            }
-            Self::NotAnImage { .. } => {
-                Some("name it under `artifacts`; `images` are container images".to_owned())
-            }
-            Self::ForeignLayer { .. } => Some(
-                "choose `platforms` without that image, or ask its publisher for one that is whole"
-                    .to_owned(),
-            ),
-            Self::NoChosenPlatform { .. } => {
-                Some("add one of its platforms to `platforms`, or remove the image".to_owned())
-            }
-            Self::MigrationName(_) => {
-                Some("name migrations NNNN_name.sql, such as 0007_add_tags.sql".to_owned())
-            }
-            Self::MigrationNumber { .. } => {
-                Some("give one of them the next free number".to_owned())
-            }
-            _ => None,
-        }
-    }
-}
-
-/// One thing that cannot be locked, and why.
 #[derive(Debug)]
 pub(crate) struct ResolveProblem {
-    /// What it is: an image, a chart, a program.
     pub(crate) subject: String,
     pub(crate) error: ResolveError,
 }
 
-/// Everything that cannot be locked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) struct ResolveFailures {
     problems: Vec<ResolveProblem>,
@@ -241,7 +191,6 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Keeps the problem, if there is one, and gives the value back otherwise.
     pub(super) fn keep<T>(
         &mut self,
         subject: String,

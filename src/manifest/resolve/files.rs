@@ -19,7 +19,6 @@ const MAX_MIGRATION_BYTES: u64 = 16 << 20;
 
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// The programs of an image that the packager builds.
 pub(super) fn built(project: &Project, build: &BuildImage) -> Result<BuiltImage, ResolveError> {
     let mut binaries = Vec::new();
     for (platform, paths) in &build.binaries {
@@ -141,7 +140,6 @@ fn migration_version(file: &str) -> Option<u32> {
         .filter(|version| is_good && *version > 0)
 }
 
-/// Digest and size of a file of any size, read once.
 fn identify(path: &Utf8Path) -> Result<(Digest, u64), ResolveError> {
     let size = fsx::file_size(path)?;
     let mut hasher = Sha256::new();

@@ -28,10 +28,8 @@ const IMAGE_CONFIGS: [&str; 2] = [
     "application/vnd.docker.container.image.v1+json",
 ];
 
-/// Image configurations have a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
-/// An image, and what a person should know about the choice of its platforms.
 pub(super) struct Resolved {
     pub(super) image: PulledImage,
     /// Manifests of what may be signatures.
@@ -39,7 +37,6 @@ pub(super) struct Resolved {
     pub(super) warnings: Vec<String>,
 }
 
-/// Resolves a reference, and fetches every manifest below it that is included.
 pub(super) async fn resolve(
     client: &Client,
     reference: &Reference,
@@ -286,7 +283,8 @@ async fn add_artifacts(
 }
 
 fn is_image(manifest: &Manifest) -> bool {
-    matches!(manifest.kind(), ManifestKind::Image { config, .. } if IMAGE_CONFIGS.contains(&config.media_type.as_str()))
+    matches!(manifest.kind(), ManifestKind::Image { config, .. }
+        if IMAGE_CONFIGS.contains(&config.media_type.as_str()))
 }
 
 fn left_out(manifest: Blob, platform: Option<Platform>) -> LockedManifest {
@@ -365,7 +363,8 @@ async fn config_platform(
         variant,
     } = serde_json::from_slice(&bytes).map_err(malformed)?;
     let text = |text: Option<String>| text.unwrap_or_default();
-    let written = serde_json::json!({"os": text(os), "architecture": text(architecture), "variant": text(variant)});
+    let written = serde_json::json!({"os": text(os), "architecture": text(architecture),
+        "variant": text(variant)});
     Platform::from_document(written).map_err(malformed)
 }
 

@@ -17,7 +17,6 @@ use rune_core::digest::Digest;
 const MAX_DEPTH: usize = 8;
 const MAX_INDEXES: usize = 100;
 
-/// What an entry is, as far as the image index says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntryKind {
     /// An image, unless its configuration says otherwise.
@@ -35,7 +34,6 @@ pub(super) struct Entry {
     pub(super) descriptor: Descriptor,
 }
 
-/// Everything below an index.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// In the order of the image index; those of an index within it stand where that one is.
@@ -148,7 +146,6 @@ impl Listing {
         &self.unsupported
     }
 
-    /// These entries turned out to be no images.
     pub(super) fn mark_artifacts(&mut self, digests: &[Digest]) {
         for entry in self
             .entries

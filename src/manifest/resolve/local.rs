@@ -13,21 +13,12 @@ use crate::{
 };
 use rune_core::failure::Failure;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum LockCheckError {
     #[error(transparent)]
     Stale(#[from] StaleLock),
     #[error(transparent)]
     Unreadable(#[from] ResolveFailures),
-}
-
-impl Failure for LockCheckError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Stale(error) => error,
-            Self::Unreadable(error) => error,
-        })
-    }
 }
 
 /// Fails when a lock no longer says what the manifest and the files of the project say. Asks no

@@ -40,12 +40,10 @@ use rune_core::progress::Progress;
 /// How many images are asked for at a time. The client limits how busy each host gets.
 const MAX_CONCURRENT_IMAGES: usize = 8;
 
-/// A lock, and the charts from elsewhere that were fetched for it.
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) lock: Lock,
     pub(crate) charts: FetchedCharts,
-    /// What was read of signatures.
     pub(crate) evidence: Evidence,
 }
 
@@ -168,7 +166,6 @@ impl Pulled {
         }
     }
 
-    /// Puts what was found into a lock, in place of what it had.
     fn add_to(&self, lock: &mut Lock, pulled: PulledImage) {
         let content = LockedContent::Registry(pulled);
         let (list, new) = match self {
@@ -180,7 +177,6 @@ impl Pulled {
     }
 }
 
-/// Where artifacts about an image are kept besides it, as the policy says.
 fn elsewhere(project: &Project, reference: &Reference) -> Vec<RepositoryName> {
     let source = reference.name();
     let places = project.policy().referrers.places_of(&source);
@@ -228,7 +224,6 @@ async fn pulled(
     }
 }
 
-/// Says what there is to know about what was found.
 fn announce(resolved: &image::Resolved, progress: &dyn Progress) {
     for warning in &resolved.warnings {
         progress.announce(warning);

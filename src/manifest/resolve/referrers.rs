@@ -25,13 +25,11 @@ const MAX_REFERRERS: usize = 2000;
 /// layer.
 const PREDICATE_TYPES: [&str; 2] = ["dev.sigstore.bundle.predicateType", "predicateType"];
 
-/// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Referrers {
     pub(super) list: Vec<LockedReferrer>,
     /// The manifests of those that may be signatures: who verifies them need not ask again.
     pub(super) manifests: BTreeMap<Digest, Vec<u8>>,
-    /// What a person should know: what could not even be named in a lock.
     pub(super) warnings: Vec<String>,
 }
 

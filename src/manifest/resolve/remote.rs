@@ -29,7 +29,6 @@ pub(crate) enum Earlier<'a> {
     Compared(&'a Lock),
 }
 
-/// What fetches, and what it has so far.
 pub(super) struct Fetcher<'a> {
     pub(super) client: &'a Client,
     pub(super) progress: &'a dyn Progress,
@@ -53,7 +52,6 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// Everything from elsewhere that the manifest names.
     pub(super) async fn all(
         &mut self,
         project: &Project,

@@ -6,7 +6,6 @@ use crate::{
     remote::RemoteChart,
 };
 
-/// One thing of a manifest that can be locked on its own.
 #[derive(Debug)]
 pub(crate) enum Subject<'m> {
     Image(&'m Image),

@@ -149,7 +149,6 @@ impl Reader<'_> {
         }
     }
 
-    /// A key as PEM, or the name of a file that has it.
     fn key(&mut self, node: &Node) -> Option<SignatureKey> {
         let text = self.word(node, "a key")?;
         let (name, pem) = if text.starts_with("-----BEGIN") {

@@ -17,25 +17,15 @@ use super::{
 };
 use crate::failure::{Failure, FailureKind};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("{message}")]
+#[failure(Usage: .help.clone())]
 struct UsageError {
     message: String,
     help: String,
 }
 
-impl Failure for UsageError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(self.help.clone())
-    }
-}
-
-/// Reads the arguments of the process, or says what is wrong with them, or prints what was asked
-/// for instead: the help, the version.
+/// Reads the arguments of the process; prints help, version or what is wrong instead.
 pub fn parse<T: Parser>(guide: &Guide) -> Result<T, ExitCode> {
     let mut command = guide.apply(T::command());
     let parsed = command
@@ -74,7 +64,6 @@ pub fn parse<T: Parser>(guide: &Guide) -> Result<T, ExitCode> {
     })
 }
 
-/// The colour that was asked for, as far as that can be read.
 fn color(arguments: &[String]) -> Color {
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -116,7 +105,6 @@ fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {
     }
 }
 
-/// The texts as code, with commas.
 fn code(texts: &[String]) -> String {
     let quoted: Vec<String> = texts.iter().map(|text| format!("`{text}`")).collect();
     quoted.join(", ")
@@ -162,7 +150,6 @@ fn message(error: &clap::Error) -> String {
     }
 }
 
-/// What to do about it, and an example.
 fn advice(error: &clap::Error, guide: &Guide, tool: &str, verb: &str) -> String {
     // `help` has verbs as arguments, and no help of its own.
     let path = match verb {
@@ -214,7 +201,6 @@ fn advice(error: &clap::Error, guide: &Guide, tool: &str, verb: &str) -> String 
         .unwrap_or_else(|| format!("`{path} --help` shows the options"))
 }
 
-/// What the verb has for an option that other tools have.
 fn meant_option(
     error: &clap::Error,
     guide: &Guide,
@@ -245,7 +231,6 @@ fn meant_option(
     })
 }
 
-/// The command of a verb, with the verb inside it.
 fn verb_in<'c>(command: &'c Command, verb: &str) -> Option<&'c Command> {
     verb.split_whitespace()
         .try_fold(command, |command, verb| command.find_subcommand(verb))
@@ -273,7 +258,6 @@ fn written_apart(
         .map(|_| format!("the value of `--{before}` is written with `=`: `--{before}={value}`"))
 }
 
-/// What is wrong in clap's words, without the usage and the hints that follow it.
 fn first_paragraph(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default();

@@ -8,11 +8,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::{help::Guide, output::Printer, output_path::output_path};
-use crate::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    fsx,
-};
+use crate::{command::CommandError, failure::Failure, fsx};
 
 /// Print completions for a shell.
 #[derive(Debug, Args)]
@@ -33,31 +29,18 @@ pub struct Man {
     output: Option<Utf8PathBuf>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 enum PageError {
     #[error("unknown verb `{verb}`")]
+    #[failure(Usage: if .known.is_empty() {
+        "this verb has no verbs of its own; leave the last word out".to_owned()
+    } else {
+        format!("use one of {}", .known.join(", "))
+    })]
     UnknownVerb { verb: String, known: Vec<String> },
     #[error("cannot render the page")]
+    #[failure(Internal)]
     Render(#[source] io::Error),
-}
-
-impl Failure for PageError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::UnknownVerb { .. } => FailureKind::Usage,
-            Self::Render(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::UnknownVerb { known, .. } if known.is_empty() => {
-                Some("this verb has no verbs of its own; leave the last word out".to_owned())
-            }
-            Self::UnknownVerb { known, .. } => Some(format!("use one of {}", known.join(", "))),
-            Self::Render(_) => None,
-        }
-    }
 }
 
 impl Completions {
@@ -96,7 +79,6 @@ impl Man {
     }
 }
 
-/// Writes the page of a tool and of every verb, and lists them.
 fn write_pages(
     directory: &Utf8Path,
     tool: &Command,
@@ -126,7 +108,6 @@ fn write_pages(
     Ok(listed.into_bytes())
 }
 
-/// The page of a tool, or of the verb `verb` of it.
 fn page(tool: &Command, command: &Command, verb: &str, guide: &Guide) -> io::Result<Vec<u8>> {
     // Pages of verbs come from the tool and its version too.
     let source = format!(
@@ -187,7 +168,6 @@ fn page(tool: &Command, command: &Command, verb: &str, guide: &Guide) -> io::Res
     Ok(text)
 }
 
-/// Whether an option of a verb, or of a verb inside it, says that it reads a variable.
 fn names_variable(command: &Command, name: &str) -> bool {
     let says = |argument: &clap::Arg| {
         let help = argument.get_long_help().or_else(|| argument.get_help());

@@ -20,8 +20,7 @@ const WORDS: [(&str, &str); 11] = [
     ("ready", GREEN),
 ];
 
-/// The report with colours: the words above, and the first line in bold where it has none of them.
-/// The text itself stays as it is.
+/// Colours the words above, and the first line in bold where it has none of them.
 pub(super) fn emphasised(text: &str) -> String {
     let mut painted = String::new();
     for (number, line) in text.split_inclusive('\n').enumerate() {
@@ -45,7 +44,6 @@ pub(super) fn emphasised(text: &str) -> String {
     painted
 }
 
-/// A text between the escape sequences of a colour.
 pub(super) fn paint(color: &str, text: &str) -> String {
     format!("\x1b[{color}m{text}\x1b[0m")
 }

@@ -7,22 +7,17 @@ use clap::Command;
 
 use crate::failure::FailureKind;
 
-/// The widest line of help, in columns.
 const MAX_WIDTH: usize = 100;
 
-/// Where an example continues that takes several lines.
 const EXAMPLE_INDENT: usize = 6;
 
-/// How a command begins that is not one of ours.
 pub(crate) const OTHER_TOOL: &str = "helm ";
 
-/// Verbs with something in common.
 pub struct Group {
     pub heading: &'static str,
     pub verbs: &'static [&'static str],
 }
 
-/// What is known about a tool besides its command line.
 pub struct Guide {
     pub groups: &'static [Group],
     /// For each verb, verbs of verbs included (`doctor build`), command lines that work.
@@ -32,16 +27,12 @@ pub struct Guide {
     /// Options of other tools, and what does the same here: an option, or the name of a value that
     /// needs none. The first counts that the verb has.
     pub option_synonyms: &'static [(&'static str, &'static str)],
-    /// Variables of the environment, and what each is for.
     pub variables: &'static [(&'static str, &'static str)],
-    /// What each kind of failure that the tool knows means there.
     pub exit_codes: &'static [(FailureKind, &'static str)],
-    /// Pages of other tools.
     pub see_also: &'static [&'static str],
 }
 
 impl Guide {
-    /// What the exit codes mean, for the end of the help.
     pub fn exit_codes_text(&self) -> String {
         let lines = self
             .exit_meanings()
@@ -49,7 +40,6 @@ impl Guide {
         format!("Exit codes:{}", lines.collect::<String>())
     }
 
-    /// Every exit code with its meaning.
     pub fn exit_meanings(&self) -> impl Iterator<Item = (u8, &'static str)> {
         let failures = self
             .exit_codes
@@ -58,7 +48,6 @@ impl Guide {
         std::iter::once((0, "done")).chain(failures)
     }
 
-    /// The command line of the tool with groups and examples in its help.
     pub(crate) fn apply(&self, command: Command) -> Command {
         let style = command.get_styles().get_header();
         let template = format!(
@@ -90,7 +79,6 @@ impl Guide {
         }
     }
 
-    /// The examples of a verb; none for the tool itself.
     pub fn examples_of(&self, verb: &str) -> &'static [&'static str] {
         self.examples
             .iter()
@@ -98,13 +86,11 @@ impl Guide {
             .map_or(&[], |(_, examples)| examples)
     }
 
-    /// The verb that does what a verb of another tool does.
     pub(super) fn meant(&self, verb: &str) -> Option<&'static str> {
         let found = self.synonyms.iter().find(|(other, _)| *other == verb);
         found.map(|(_, ours)| *ours)
     }
 
-    /// What may do what an option of another tool does.
     pub(super) fn meant_options(&self, option: &str) -> impl Iterator<Item = &'static str> {
         let synonyms = self.option_synonyms.iter();
         synonyms
@@ -112,14 +98,12 @@ impl Guide {
             .map(|(_, ours)| *ours)
     }
 
-    /// The verbs beside this one in its group.
     pub(super) fn siblings(&self, verb: &str) -> impl Iterator<Item = &'static str> {
         let group = self.groups.iter().find(|group| group.verbs.contains(&verb));
         let verbs = group.map_or(&[][..], |group| group.verbs);
         verbs.iter().copied().filter(move |other| *other != verb)
     }
 
-    /// The verbs by group, each with the first line of its help.
     fn overview(&self, command: &Command) -> String {
         let verbs = command.get_subcommands().map(Command::get_name);
         let indent = verbs.map(str::len).max().unwrap_or_default() + 4;
@@ -150,7 +134,6 @@ impl Guide {
     }
 }
 
-/// The width of the terminal, as far as there is one.
 pub(super) fn terminal_width() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stdout())
         .or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()));
@@ -160,8 +143,8 @@ pub(super) fn terminal_width() -> usize {
         .unwrap_or(MAX_WIDTH)
 }
 
-/// The text broken into lines of at most `width` columns, the first one behind `indent` columns of
-/// something else, the others behind as many spaces.
+/// Breaks a text into lines of at most `width` columns, the first behind `indent` of something
+/// else.
 pub(super) fn hanging(text: &str, indent: usize, width: usize) -> String {
     // A column that is too narrow for words is left to the terminal.
     let room = width.saturating_sub(indent).max(16);

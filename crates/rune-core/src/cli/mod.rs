@@ -27,7 +27,8 @@ pub struct GlobalArgs {
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Use colour: auto (on a terminal, unless `NO_COLOR` is set), always, never
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_possible_values = true)]
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN",
+        hide_possible_values = true)]
     color: Color,
 }
 
@@ -43,7 +44,6 @@ pub(crate) enum Color {
 }
 
 impl GlobalArgs {
-    /// The printer that these options ask for.
     pub fn printer(&self) -> Printer {
         Printer::new(self.json, self.quiet, self.verbose, self.color)
     }

@@ -33,16 +33,10 @@ use crate::{
     text::shown_lines,
 };
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("cannot write to standard output")]
+#[failure(Space)]
 struct OutputError(#[source] io::Error);
-
-impl Failure for OutputError {
-    fn kind(&self) -> FailureKind {
-        // A full disk or a terminal that is gone: either way there is no room for it.
-        FailureKind::Space
-    }
-}
 
 /// Writes what a command found or why it failed, and decides the exit code.
 #[expect(
@@ -96,7 +90,6 @@ impl Printer {
         }
     }
 
-    /// Where long work reports how far it is.
     pub fn progress(self) -> Arc<dyn Progress> {
         if self.quiet {
             Arc::new(Silent)
@@ -105,7 +98,6 @@ impl Printer {
         }
     }
 
-    /// Prints the outcome of a verb.
     pub fn finish<R: Report>(self, outcome: Result<R, CommandError>) -> ExitCode {
         match outcome {
             Ok(report) => {
@@ -121,13 +113,12 @@ impl Printer {
         }
     }
 
-    /// Prints a report of a command that goes on.
     pub fn announce<R: Report>(self, report: &R) -> Result<(), CommandError> {
         Self::write(self.text(report).as_bytes()).map_err(CommandError::from)
     }
 
-    /// Ends a command that has said everything already. One that runs until somebody stops it has
-    /// not failed when somebody does.
+    /// Ends a command that has said everything. One that runs until it is stopped has not failed
+    /// then.
     pub fn finish_service(self, outcome: Result<(), CommandError>) -> ExitCode {
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
@@ -139,7 +130,6 @@ impl Printer {
         }
     }
 
-    /// Prints a document that is not a report.
     pub(crate) fn finish_document(self, outcome: Result<Vec<u8>, CommandError>) -> ExitCode {
         match outcome {
             Ok(text) => self.print(&text, 0),
@@ -147,7 +137,6 @@ impl Printer {
         }
     }
 
-    /// Writes what was asked for, and gives `code` if that worked.
     fn print(self, text: &[u8], code: u8) -> ExitCode {
         match Self::write(text) {
             Ok(()) => ExitCode::from(code),
@@ -199,7 +188,6 @@ impl Printer {
         format!("{value:#}\n")
     }
 
-    /// Prints why a command failed.
     pub fn fail(self, error: &CommandError) -> ExitCode {
         if self.json {
             print_error_report(error);
@@ -229,7 +217,6 @@ impl Printer {
     }
 }
 
-/// Prints why a command failed, for programs.
 pub(crate) fn print_error_report(error: &CommandError) {
     let report = json!({"schema": "rune-bundle/report/error/v1", "error": error.to_report()});
     let _ = Write::write_all(&mut io::stdout().lock(), format!("{report:#}\n").as_bytes());

@@ -2,7 +2,6 @@
 
 use camino::Utf8PathBuf;
 
-/// A text is not a path to write to.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputPathError {
     #[error("an empty text is not a path")]

@@ -15,10 +15,8 @@ use crate::progress::Progress;
 
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How much of a digest is shown.
 const SHORT_DIGEST: usize = 12;
 
-/// Shows progress on standard error.
 pub(super) struct Terminal {
     has_bars: bool,
     state: Mutex<State>,
@@ -26,7 +24,6 @@ pub(super) struct Terminal {
 
 #[derive(Default)]
 struct State {
-    /// How many phases there were, and how many there will be, if that is known.
     number: usize,
     planned: usize,
     phase: Option<Phase>,
@@ -50,7 +47,6 @@ struct Phase {
 }
 
 impl Terminal {
-    /// With a bar, or with lines where a bar would be in the way.
     pub(super) fn new(has_bars: bool) -> Self {
         Self {
             has_bars,
@@ -112,7 +108,6 @@ const fn template(width: usize, unit: Unit, total: u64) -> &'static str {
     }
 }
 
-/// The text with its digests cut short, so that it fits a bar.
 fn with_short_digests(text: &str) -> String {
     let mut parts = text.split("sha256:");
     let mut short = parts.next().unwrap_or_default().to_owned();

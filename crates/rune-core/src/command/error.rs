@@ -10,7 +10,6 @@ use crate::{
     text::without_error_numbers,
 };
 
-/// A failure on its way to a person or a program.
 #[derive(Debug)]
 pub struct CommandError {
     kind: FailureKind,
@@ -21,7 +20,6 @@ pub struct CommandError {
     remarks: Vec<Remark>,
 }
 
-/// The `error` object of a JSON report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ErrorReport {
@@ -43,8 +41,7 @@ struct Context {
 }
 
 impl CommandError {
-    /// Wraps a failure and says with `help` what to do next, instead of what the failure itself
-    /// says.
+    /// Says with `help` what to do next, instead of what the failure itself says.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -65,7 +62,6 @@ impl CommandError {
         self.kind
     }
 
-    /// Whether it may go away by waiting.
     pub const fn may_pass(&self) -> bool {
         self.may_pass
     }
@@ -74,7 +70,6 @@ impl CommandError {
         self.help.as_deref()
     }
 
-    /// The lines of files that it is about; none when it is about something else.
     pub fn remarks(&self) -> &[Remark] {
         &self.remarks
     }

@@ -17,18 +17,15 @@ pub trait Report: Serialize {
     /// The verb, as it stands in the name of the JSON schema, `rune-bundle/report/<verb>/v1`.
     const VERB: &'static str;
 
-    /// What people read on standard output, ending with a newline; empty when there is nothing to
-    /// say.
+    /// What people read on standard output, with a newline at its end, if anything.
     fn text(&self) -> String;
 
-    /// Whether the command has changed something. Then it has done its work, whatever becomes of
-    /// this report.
+    /// Whether it changed something: its work is done, whatever becomes of this report.
     fn has_changed(&self) -> bool {
         false
     }
 
-    /// The kind of failure when the command ran well but found something that must fail a job, such
-    /// as drift.
+    /// The failure of a command that ran well but found what must fail a job, such as drift.
     fn verdict(&self) -> Option<FailureKind> {
         None
     }

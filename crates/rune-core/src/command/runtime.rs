@@ -3,33 +3,19 @@
 use std::future::Future;
 
 use super::CommandError;
-use crate::{
-    failure::{Failure, FailureKind},
-    interrupt::Interrupt,
-};
+use crate::{failure::Failure, interrupt::Interrupt};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 enum RuntimeError {
     #[error("interrupted")]
+    #[failure(Interrupted: "run the same command again; what was finished is kept")]
     Interrupted,
     #[error("cannot start the runtime")]
+    #[failure(Internal)]
     Start(#[source] std::io::Error),
     #[error("cannot listen for signals")]
+    #[failure(Internal)]
     Signals(#[source] std::io::Error),
-}
-
-impl Failure for RuntimeError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Interrupted => FailureKind::Interrupted,
-            Self::Start(_) | Self::Signals(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        matches!(self, Self::Interrupted)
-            .then(|| "run the same command again; what was finished is kept".to_owned())
-    }
 }
 
 /// Runs a future to its end, or drops it when the program is asked to end. What the future holds
@@ -52,8 +38,7 @@ pub fn block_on<T, E: Into<CommandError>>(
     result
 }
 
-/// Runs a future to its end, whatever is pressed: it listens for that itself, because it must not
-/// be cut off.
+/// The same for what listens for signals itself, because it must not be cut off.
 pub fn block_on_to_the_end<T, E: Into<CommandError>>(
     future: impl Future<Output = Result<T, E>>,
 ) -> Result<T, CommandError> {

@@ -48,7 +48,6 @@ impl EditableFile {
         })
     }
 
-    /// A second handle for whoever only reads.
     pub fn reader(&self) -> Result<File, PathError> {
         whole::duplicate(&self.file, &self.path)
     }

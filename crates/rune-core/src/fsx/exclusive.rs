@@ -16,9 +16,8 @@ use camino::Utf8Path;
 
 use super::{Action, PathError, lacking};
 
-/// Takes the lock, if nobody has it and the name still leads to this file: whoever had the lock
-/// before may have given the file its final name meanwhile. Where the file system has no locks,
-/// nobody is kept off.
+/// Takes the lock if nobody has it and the name still leads to this file: whoever had it may have
+/// given the file its final name. Without locks in the file system nobody is kept off.
 pub(super) fn lock(file: &File, path: &Utf8Path) -> Result<(), PathError> {
     let failed = PathError::of(Action::Lock, path);
     let busy = || io::Error::new(io::ErrorKind::WouldBlock, "another process is writing it");
@@ -34,7 +33,6 @@ pub(super) fn lock(file: &File, path: &Utf8Path) -> Result<(), PathError> {
     }
 }
 
-/// Waits for the lock, where the file system has locks.
 pub(super) fn wait(file: &File, path: &Utf8Path) -> Result<(), PathError> {
     lacking::locked(file.lock()).map_err(PathError::of(Action::Lock, path))
 }

@@ -132,7 +132,6 @@ fn are_btrfs_disks_fixed() -> bool {
     !all.is_empty() && all.iter().all(|disk| is_fixed(disk))
 }
 
-/// Whether a disk stays where it is, and all disks that it is made of.
 fn is_fixed(disk: &Path) -> bool {
     let Ok(disk) = fs::canonicalize(disk) else {
         return false;

@@ -15,13 +15,11 @@ use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, accessat, st
 
 use super::{Action, PathError};
 
-/// The file behind a name, as the file system knows it.
 #[derive(Debug, Clone, Copy)]
 pub struct FileIdentity {
     device: u64,
     inode: u64,
     pub links: u64,
-    /// Its size in bytes.
     pub size: u64,
     /// Whether it is a regular file: no directory, device, pipe or socket.
     pub is_regular: bool,
@@ -54,8 +52,7 @@ impl From<Metadata> for FileIdentity {
     }
 }
 
-/// The absolute path without links, `.` and `..` of something that exists. Fails when it does not
-/// exist, a link on the way leads nowhere or in a circle, or a directory may not be searched.
+/// The absolute path without links, `.` and `..` of something that exists.
 pub fn resolve(path: &Utf8Path) -> Result<Utf8PathBuf, PathError> {
     path.canonicalize_utf8()
         .map_err(PathError::of(Action::Read, path))
@@ -68,7 +65,6 @@ pub fn identity(path: &Utf8Path) -> Result<FileIdentity, PathError> {
         .map_err(PathError::of(Action::Inspect, path))
 }
 
-/// Whether a name is a symbolic link, dangling or not.
 pub fn is_link(path: &Utf8Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
 }
@@ -92,13 +88,11 @@ pub fn check_readable(path: &Utf8Path) -> Result<(), PathError> {
         .map_err(|error| PathError::of(Action::Read, path)(error.into()))
 }
 
-/// Whether this process may write a file, by its permissions and those of the file system. Nothing
-/// is opened.
+/// By its permissions and those of the file system. Nothing is opened.
 pub fn is_writable(path: &Utf8Path) -> bool {
     accessat(CWD, path.as_std_path(), Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
-/// Removes a name if it still leads to this file.
 pub fn remove_if_same(path: &Utf8Path, expected: FileIdentity) -> Result<(), PathError> {
     let is_same =
         fs::symlink_metadata(path).is_ok_and(|metadata| FileIdentity::from(metadata) == expected);

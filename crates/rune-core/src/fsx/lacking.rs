@@ -26,8 +26,7 @@ use super::{Action, PathError};
 /// `ENOTSUPP` of the Linux kernel, which NFS lets through; it has no name in user space.
 const KERNEL_ENOTSUPP: i32 = 524;
 
-/// Whether an error means that the file system, or the sandbox around this process, does not have
-/// the call.
+/// Whether the file system, or the sandbox around this process, does not have the call.
 pub(super) fn is_lacking(error: &io::Error) -> bool {
     const LACKING: [Errno; 5] = [
         Errno::INVAL,
@@ -57,7 +56,6 @@ fn tolerant(outcome: io::Result<()>, also: &[Errno]) -> io::Result<()> {
     }
 }
 
-/// Sets permission bits, where the file system keeps any.
 pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     tolerant(
         file.set_permissions(fs::Permissions::from_mode(mode)),
@@ -95,7 +93,6 @@ pub(super) fn locked(outcome: io::Result<()>) -> io::Result<()> {
     tolerant(outcome, &[Errno::NOLCK, Errno::BADF])
 }
 
-/// Makes the content of a file durable, with what is known about it.
 pub(super) fn sync_file(file: &File, path: &Utf8Path) -> Result<(), PathError> {
     tolerant(file.sync_all(), &[Errno::BADF]).map_err(PathError::of(Action::Sync, path))
 }

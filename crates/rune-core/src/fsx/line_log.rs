@@ -15,7 +15,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Action, PathError, whole};
 
-/// The largest log that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// An append-only log of short lines.

@@ -6,12 +6,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{PathError, path_error::Action};
 
-/// Every regular file below a directory, as paths relative to it with `/` separators, in byte
-/// order. A link to a file or directory below the same directory is followed; the paths are those
-/// by which the files are reached. `skips` says which path, and whether it is a directory, is
-/// passed over with all that is in it. Fails when a directory cannot be read, a name is not UTF-8,
-/// there are more than `max_files`, or a path that is not skipped is a special file or a link that
-/// leads outside, nowhere or in a circle.
+/// Every regular file below a directory, as paths relative to it with `/`, in byte order. A link to
+/// something below the same directory is followed; one that leads outside, nowhere or in a circle
+/// is an error. `skips` is told a path, and whether it is a directory.
 pub fn list_linked_files(
     root: &Utf8Path,
     max_files: usize,

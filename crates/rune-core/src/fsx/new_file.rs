@@ -20,7 +20,6 @@ impl NewFile {
         })
     }
 
-    /// Adds bytes at the end.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), PathError> {
         self.file
             .file()

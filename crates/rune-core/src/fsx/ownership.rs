@@ -16,7 +16,6 @@ use rustix::fs::OFlags;
 
 use super::{Action, PathError, resolve};
 
-/// Write permission of the group and of everybody.
 const OTHERS_MAY_WRITE: u32 = 0o022;
 /// Only owners remove and rename entries of such a directory.
 const STICKY: u32 = 0o1000;
@@ -65,7 +64,6 @@ fn check(found: &Metadata, path: &Utf8Path) -> Result<(), PathError> {
     })
 }
 
-/// Says who may write it besides root and this user, if anybody may.
 pub(super) fn who_else_may_write(found: &Metadata) -> Option<String> {
     let user = rustix::process::geteuid().as_raw();
     let is_shared_directory = found.is_dir() && found.mode() & STICKY != 0;

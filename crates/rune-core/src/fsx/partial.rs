@@ -31,9 +31,7 @@ pub struct PartialFile {
 }
 
 impl PartialFile {
-    /// Opens or creates the partial file of `destination`, which must be free, and locks it. Fails
-    /// when the destination is taken, it cannot be created, or another process holds it
-    /// (`Conflict`).
+    /// Opens or creates the partial file of `destination`, which must be free, and locks it.
     pub fn open(destination: &Utf8Path) -> Result<Self, PathError> {
         publish::check_free(destination)?;
         let path = publish::partial_path(destination);
@@ -78,7 +76,6 @@ impl PartialFile {
             .map_or(0, |metadata| metadata.blocks().saturating_mul(512))
     }
 
-    /// The size it has now, in bytes.
     pub fn size(&self) -> Result<u64, PathError> {
         self.file
             .metadata()
@@ -86,8 +83,7 @@ impl PartialFile {
             .map_err(PathError::of(Action::Inspect, &self.path))
     }
 
-    /// Gives it exactly `size` bytes and reserves them on the disk where the file system can. Fails
-    /// when there is not enough space (`Space`), or the size is beyond a limit.
+    /// Gives it exactly `size` bytes and reserves them on the disk where the file system can.
     pub fn allocate(&self, size: u64) -> Result<(), PathError> {
         let failed = |error: io::Error| PathError::of(Action::Write, &self.path)(error);
         self.file.set_len(size).map_err(failed)?;
@@ -97,7 +93,6 @@ impl PartialFile {
         lacking::reserve(&self.file, size).map_err(failed)
     }
 
-    /// Writes all bytes at a position.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
         self.file
             .write_all_at(bytes, offset)
@@ -110,7 +105,6 @@ impl PartialFile {
             .map_err(PathError::of(Action::Read, &self.path))
     }
 
-    /// A second handle for whoever only reads.
     pub fn reader(&self) -> Result<File, PathError> {
         whole::duplicate(&self.file, &self.path)
     }

@@ -7,7 +7,6 @@ use rustix::io::Errno;
 
 use crate::failure::{Failure, FailureKind};
 
-/// What was being done when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Read,
@@ -45,7 +44,6 @@ pub struct PathError {
 }
 
 impl PathError {
-    /// Makes a closure for `map_err`.
     pub fn of(action: Action, path: &Utf8Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self {

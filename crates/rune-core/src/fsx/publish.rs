@@ -30,13 +30,11 @@ use super::{
     whole,
 };
 
-/// The name that something has until it gets its final one.
 pub fn partial_path(destination: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{destination}.partial"))
 }
 
-/// Checks that a file can get this name. Fails when something exists under the name, or it is the
-/// name of a directory (`Conflict`).
+/// Checks that nothing exists under a name that a file is to get.
 pub fn check_free(path: &Utf8Path) -> Result<(), PathError> {
     check_no_directory(path)?;
     if is_taken(path) {
@@ -46,8 +44,7 @@ pub fn check_free(path: &Utf8Path) -> Result<(), PathError> {
     }
 }
 
-/// Checks that a path is not that of a directory, where a file is to be written. Fails when a
-/// directory is there, or the path ends with a slash (`Conflict`).
+/// Checks that a path where a file is to be written is not that of a directory.
 pub fn check_no_directory(path: &Utf8Path) -> Result<(), PathError> {
     let reason = if whole::is_dir(path) {
         "it is a directory"
@@ -62,7 +59,6 @@ pub fn check_no_directory(path: &Utf8Path) -> Result<(), PathError> {
     )))
 }
 
-/// Whether there is anything under this name that has to be left alone.
 pub fn is_taken(path: &Utf8Path) -> bool {
     whole::exists(path) && !is_placeholder(path)
 }
@@ -126,9 +122,7 @@ pub fn complete(destination: &Utf8Path) -> Result<(), PathError> {
     lacking::sync_directory(&directory, whole::parent(destination))
 }
 
-/// Gives a file, open as `file`, its final name and makes that durable. Fails when the name is
-/// taken, another file is under the first one, the directory may not be read, or the disk refuses;
-/// then the first name stays, or comes back.
+/// Gives a file, open as `file`, its final name, durably. After a failure it has its first name.
 pub(super) fn file(file: &File, from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
     let ours = file
         .metadata()
@@ -143,9 +137,7 @@ pub(super) fn file(file: &File, from: &Utf8Path, to: &Utf8Path) -> Result<(), Pa
     make_durable(&directory, from, to)
 }
 
-/// Gives a directory, whose metadata are `ours`, its final name and makes that durable. Fails when
-/// the name is taken, another directory is under the first one, the directory around it may not be
-/// read, or the disk refuses; then the first name stays, or comes back.
+/// The same for a directory, whose metadata are `ours`.
 pub(super) fn directory(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
     check_same(ours, from)?;
     let around = lacking::open_directory(whole::parent(to))?;

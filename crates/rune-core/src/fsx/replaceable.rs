@@ -97,8 +97,8 @@ impl ReplaceableFile {
         whole::check_keeps_private(parent(&self.path))
     }
 
-    /// Replaces it by other content, readable by its owner alone where the file system keeps
-    /// permissions. Fails when any step fails; the file is then as it was.
+    /// Readable by its owner alone, where permissions are kept; after a failure the file is as it
+    /// was.
     pub fn replace(self, bytes: &[u8]) -> Result<(), PathError> {
         let owner = self
             .file

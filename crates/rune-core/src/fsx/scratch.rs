@@ -14,13 +14,11 @@ use super::{Action, PathError, whole};
 /// removed when the value is dropped.
 #[derive(Debug)]
 pub struct ScratchDirectory {
-    /// Removes the directory when it is dropped.
     _guard: tempfile::TempDir,
     path: Utf8PathBuf,
 }
 
 impl ScratchDirectory {
-    /// Creates an empty one.
     pub fn create() -> Result<Self, PathError> {
         let place = Utf8Path::new("a temporary directory");
         let only_ours = fs::Permissions::from_mode(0o700);
@@ -45,8 +43,7 @@ impl ScratchDirectory {
         &self.path
     }
 
-    /// Writes a file in it that only this user may read, with the directories that it needs. What
-    /// is here is not made durable.
+    /// What only this user may read, with the directories it needs. Nothing here is made durable.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Utf8PathBuf, PathError> {
         let path = self.path.join(name);
         whole::create_dir_all(whole::parent(&path))?;

@@ -19,8 +19,7 @@ pub struct StagingDirectory {
 }
 
 impl StagingDirectory {
-    /// Creates an empty staging directory; what an earlier, killed run left in it is removed. Fails
-    /// when it cannot be created, or another process is using it (`Conflict`).
+    /// Creates it empty: what an earlier, killed run left in it is removed.
     pub fn create(destination: &Utf8Path) -> Result<Self, PathError> {
         let path = publish::partial_path(destination);
         let name = path.file_name().unwrap_or_default().to_owned();
@@ -76,7 +75,6 @@ impl StagingDirectory {
         publish::directory(&metadata, &self.path, &self.destination)
     }
 
-    /// Removes the directory with all that is in it.
     pub fn discard(self) -> Result<(), PathError> {
         let name = self.path.file_name().unwrap_or_default();
         self.parent

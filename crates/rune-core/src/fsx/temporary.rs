@@ -18,10 +18,8 @@ use super::{Action, FileIdentity, PathError, exclusive::lock, lacking, publish, 
 
 /// What SQLite appends to the name of a database for the files beside it.
 pub const SIDE_FILES: [&str; 3] = ["-journal", "-wal", "-shm"];
-/// The permissions of a file that only its owner may use.
 const PRIVATE: u32 = 0o600;
 
-/// Who may use a new file once it has its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileMode {
     /// Exactly these permission bits, whatever the umask.
@@ -47,14 +45,12 @@ pub struct TemporaryFile {
     file: File,
     path: Utf8PathBuf,
     destination: Utf8PathBuf,
-    /// The permission bits that it gets with its name.
     mode: u32,
     is_published: bool,
 }
 
 impl TemporaryFile {
-    /// Makes the file for a destination that must be free. Fails when the destination is taken or
-    /// another process is writing it (`Conflict`), or its directory is missing or not writable.
+    /// Makes the file for a destination that must be free, and that nobody else is writing.
     pub fn beside(destination: &Utf8Path, mode: FileMode) -> Result<Self, PathError> {
         publish::check_free(destination)?;
         let path = publish::partial_path(destination);
@@ -101,7 +97,6 @@ impl TemporaryFile {
             .map_err(PathError::of(Action::Inspect, &self.path))
     }
 
-    /// The name it has now.
     pub fn path(&self) -> &Utf8Path {
         &self.path
     }
@@ -116,7 +111,6 @@ impl TemporaryFile {
             .map_err(PathError::of(Action::Read, &self.path))
     }
 
-    /// Writes all bytes at a position.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
         self.file
             .write_all_at(bytes, offset)

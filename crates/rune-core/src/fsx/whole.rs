@@ -16,7 +16,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Action, FileMode, PathError, TemporaryFile, lacking, publish};
 
-/// Reads a file of at most `max_bytes` bytes.
 pub fn read(path: &Utf8Path, max_bytes: u64) -> Result<Vec<u8>, PathError> {
     let mut bytes = Vec::new();
     open(path)?
@@ -33,7 +32,6 @@ pub fn read(path: &Utf8Path, max_bytes: u64) -> Result<Vec<u8>, PathError> {
     Ok(bytes)
 }
 
-/// Reads a UTF-8 text of at most `max_bytes` bytes.
 pub fn read_to_string(path: &Utf8Path, max_bytes: u64) -> Result<String, PathError> {
     String::from_utf8(read(path, max_bytes)?).map_err(|_| {
         PathError::of(Action::Read, path)(io::Error::new(
@@ -65,12 +63,10 @@ pub fn is_regular(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
-/// A second handle of an open file, which shares its position.
 pub fn duplicate(file: &File, path: &Utf8Path) -> Result<File, PathError> {
     file.try_clone().map_err(PathError::of(Action::Read, path))
 }
 
-/// The size of a file in bytes.
 pub fn file_size(path: &Utf8Path) -> Result<u64, PathError> {
     fs::metadata(path)
         .map(|metadata| metadata.len())
@@ -86,13 +82,11 @@ pub fn is_dir(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Whether this is a regular file, or a link to one.
 pub fn is_file(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
-/// Replaces or creates a file: written beside its name, made durable, renamed into place. Fails
-/// when any step fails; the old content is then untouched.
+/// Written beside its name, made durable, renamed into place: after a failure the old one is there.
 pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
     replace(path, bytes, |file| lacking::set_mode(file, 0o644))
 }
@@ -150,7 +144,6 @@ fn write_and_publish(mut file: TemporaryFile, bytes: &[u8]) -> Result<(), PathEr
     file.publish()
 }
 
-/// Creates a directory and its parents; an existing directory is fine.
 pub fn create_dir_all(path: &Utf8Path) -> Result<(), PathError> {
     fs::create_dir_all(path).map_err(PathError::of(Action::Write, path))
 }
@@ -188,8 +181,7 @@ pub fn list_files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>, PathError> {
     Ok(files)
 }
 
-/// The names of the files in a directory, links to files included and names that are not UTF-8 left
-/// out.
+/// Links to files included, names that are not UTF-8 left out.
 pub fn file_names(directory: &Utf8Path) -> Result<Vec<String>, PathError> {
     let at = |error| PathError::of(Action::Read, directory)(error);
     let mut names = Vec::new();
@@ -225,7 +217,7 @@ pub enum FileSystem {
     Overlay,
 }
 
-/// Says what kind of file system a directory lies on, by the magic numbers of `statfs(2)`.
+/// By the magic numbers of `statfs(2)`.
 pub fn file_system(directory: &Utf8Path) -> Result<FileSystem, PathError> {
     let status = rustix::fs::statfs(directory.as_std_path())
         .map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
@@ -295,7 +287,7 @@ pub fn for_each_chunk(
     }
 }
 
-/// The directory that a path lies in; `.` for a bare name.
+/// `.` for a bare name.
 pub fn parent(path: &Utf8Path) -> &Utf8Path {
     path.parent()
         .filter(|parent| !parent.as_str().is_empty())

@@ -23,7 +23,7 @@ const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
 #[derive(Debug, PartialEq, Eq)]
 pub struct Certificate(CertificateInner<Raw>);
 
-/// A moment of a certificate, to compare with a clock and to show.
+/// A moment of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Day {
     /// Seconds since 1970.
@@ -62,7 +62,6 @@ impl fmt::Display for Day {
 }
 
 impl Certificate {
-    /// Reads a certificate; `None` when the bytes are not a certificate.
     pub fn read(der: &CertificateDer<'_>) -> Option<Self> {
         CertificateInner::from_der(der).ok().map(Self)
     }
@@ -92,7 +91,6 @@ impl Certificate {
         }
     }
 
-    /// Whether it calls itself a CA's.
     pub(crate) fn is_ca(&self) -> bool {
         self.0
             .tbs_certificate
@@ -131,17 +129,14 @@ impl Certificate {
         shown(&self.0.tbs_certificate.issuer.to_string())
     }
 
-    /// The first moment of its validity.
     pub(crate) fn start(&self) -> Day {
         Day::of(self.0.tbs_certificate.validity.not_before)
     }
 
-    /// The last moment of its validity.
     pub fn end(&self) -> Day {
         Day::of(self.0.tbs_certificate.validity.not_after)
     }
 
-    /// The object identifier of the algorithm that it is signed with.
     pub fn signature_algorithm(&self) -> ObjectIdentifier {
         self.0.signature_algorithm.oid
     }
@@ -172,7 +167,6 @@ impl Certificate {
         }
     }
 
-    /// The size of its key, if that is one of RSA.
     pub(super) fn rsa_bits(&self) -> Option<usize> {
         let key = self.key();
         if key.algorithm.oid != rfc5912::RSA_ENCRYPTION {

@@ -4,7 +4,6 @@ use rustls::{AlertDescription as Alert, Error};
 
 use super::CertificateProblem;
 
-/// Why a connection could not be encrypted.
 pub fn handshake_problem(error: &Error) -> String {
     if let Some(problem) = CertificateProblem::of(error) {
         return problem.to_string();

@@ -47,11 +47,7 @@ impl fmt::Display for PemItem {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PemProblem {
     #[error("holds no {wanted} in PEM form")]
-    Missing {
-        wanted: PemItem,
-        /// What it holds instead, and what to do about it.
-        hint: String,
-    },
+    Missing { wanted: PemItem, hint: String },
     #[error("is cut off: the block that begins in line {line} has no end")]
     CutOff { line: usize },
     #[error("is malformed: the block that begins in line {line} as `{label}` ends as `{end}`")]
@@ -123,7 +119,6 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<GivenCertificate>, PemProblem> {
     }
 }
 
-/// The first private key of a file.
 pub fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, PemProblem> {
     for block in blocks(bytes)?
         .into_iter()
@@ -234,7 +229,6 @@ fn with_settings(content: &[u8]) -> Option<GivenCertificate> {
     })
 }
 
-/// Whether a list of purposes has that of servers.
 fn names_servers(list: &[u8]) -> Option<bool> {
     let mut reader = SliceReader::new(list).ok()?;
     let mut is_named = false;
@@ -245,7 +239,6 @@ fn names_servers(list: &[u8]) -> Option<bool> {
     Some(is_named)
 }
 
-/// What a file holds instead of what is looked for.
 fn missing(wanted: PemItem, bytes: &[u8]) -> PemProblem {
     let contains = |text: &str| {
         bytes

@@ -1,69 +1,69 @@
 //! Why a certificate is not accepted, in words.
 
 use super::Day;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
+#[failure(Access)]
 pub enum CertificateProblem {
     #[error("it is malformed, or uses an extension that is not supported: {0}")]
+    #[failure(help: self.advice("the CA file"))]
     Malformed(String),
-    #[error("{}, and is not trusted itself (fingerprint {fingerprint})", issued(.subject, .issuer, .missing))]
+    #[error("{}, and is not trusted itself (fingerprint {fingerprint})",
+        issued(.subject, .issuer, .missing))]
+    #[failure(help: self.advice("the CA file"))]
     UnknownIssuer {
         subject: String,
-        /// Who issued it, as it says.
         issuer: String,
         /// The last issuer that leads from it towards a CA.
         missing: String,
-        /// The SHA-256 of the certificate.
         fingerprint: String,
     },
     #[error("the CA file rejects the certificate of `{subject}` for servers")]
+    #[failure(help: self.advice("the CA file"))]
     Rejected { subject: String },
     #[error(
         "it was issued by `{issuer}`, whose certificate in the CA file is not a CA certificate"
     )]
-    NotAnIssuer {
-        /// Who issued it, as it says.
-        issuer: String,
-    },
+    #[failure(help: self.advice("the CA file"))]
+    NotAnIssuer { issuer: String },
     #[error("it is for {}, not for `{wanted}`", listed(.names, .common_name.as_deref()))]
+    #[failure(help: self.advice("the CA file"))]
     WrongName {
-        /// The host that was asked for.
         wanted: String,
         names: Vec<String>,
         /// The common name of its subject, which is not checked.
         common_name: Option<String>,
     },
     #[error("{what} expired: valid until {end}, and this machine's clock says {now}")]
-    Expired {
-        what: String,
-        /// The last moment of its validity.
-        end: Day,
-        now: Day,
-    },
+    #[failure(help: self.advice("the CA file"))]
+    Expired { what: String, end: Day, now: Day },
     #[error("{what} is not valid yet: valid from {start}, and this machine's clock says {now}")]
-    NotYetValid {
-        what: String,
-        /// The first moment of its validity.
-        start: Day,
-        now: Day,
-    },
+    #[failure(help: self.advice("the CA file"))]
+    NotYetValid { what: String, start: Day, now: Day },
     #[error("its key is not supported: {0}")]
+    #[failure(help: self.advice("the CA file"))]
     UnsupportedKey(String),
     #[error(
         "it, or a certificate between it and the CA, is signed with an algorithm or key that is \
          not supported"
     )]
+    #[failure(help: self.advice("the CA file"))]
     UnsupportedSignature,
     #[error("it is an X.509 version 1 certificate, which cannot be verified")]
+    #[failure(help: self.advice("the CA file"))]
     Version1,
     #[error("it is a CA certificate, used as a server certificate")]
+    #[failure(help: self.advice("the CA file"))]
     CaAsServer,
     #[error("it is not for servers: its extended key usage lacks `serverAuth`")]
+    #[failure(help: self.advice("the CA file"))]
     WrongPurpose,
     #[error("its signature, or that of a certificate between it and the CA, is invalid")]
+    #[failure(help: self.advice("the CA file"))]
     BadSignature,
     #[error("the server does not hold the private key of the certificate that it presents")]
+    #[failure(help: self.advice("the CA file"))]
     NotItsOwn,
 }
 
@@ -91,16 +91,6 @@ fn listed(names: &[String], common_name: Option<&str>) -> String {
         ),
         ([], None) => "no host: it has no subject alternative name".to_owned(),
         (names, _) => names.join(", "),
-    }
-}
-
-impl Failure for CertificateProblem {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Access
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(self.advice("the CA file"))
     }
 }
 

@@ -14,7 +14,6 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 type Algorithm = &'static dyn SignatureVerificationAlgorithm;
 
-/// The provider of cryptography that every TLS connection of this project uses.
 pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let ring = rustls::crypto::ring::default_provider();

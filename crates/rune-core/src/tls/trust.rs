@@ -7,7 +7,6 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 
 use super::{Certificate, GivenCertificate};
 
-/// The certificate of a CA, and what the TLS library needs of it.
 type Issuer = (Certificate, TrustAnchor<'static>);
 
 /// Mozilla's, which this program brings along. Read once, and only when a certificate has to be
@@ -19,7 +18,6 @@ static PUBLIC: LazyLock<Vec<Issuer>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Certificates that a person trusts: those of CAs to issue others, each for itself.
 #[derive(Debug)]
 pub struct TrustedCertificates {
     given: Vec<CertificateDer<'static>>,
@@ -64,14 +62,12 @@ impl TrustedCertificates {
         }
     }
 
-    /// Whether this very certificate was given.
     pub(super) fn contains(&self, certificate: &CertificateDer<'_>) -> bool {
         self.given
             .iter()
             .any(|given| given.as_ref() == certificate.as_ref())
     }
 
-    /// Whether this very certificate was given as one not to be trusted.
     pub(super) fn rejects(&self, certificate: &CertificateDer<'_>) -> bool {
         self.rejected
             .iter()
@@ -126,7 +122,6 @@ impl TrustedCertificates {
             .filter(move |certificate| certificate.subject() == subject)
     }
 
-    /// Whether a certificate of that subject was given as one not to be trusted.
     pub(super) fn rejects_subject(&self, subject: &str) -> bool {
         self.rejected
             .iter()

@@ -19,14 +19,12 @@ use super::{
     verify_handshake,
 };
 
-/// Whether a certificate has to be for the host that is connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameCheck {
     ThisHost,
     AnyHost,
 }
 
-/// Accepts what is trusted, for one host or any.
 #[derive(Debug)]
 pub struct TrustVerifier {
     trusted: TrustedCertificates,

@@ -36,14 +36,12 @@ pub struct Findings {
     list: Vec<Finding>,
 }
 
-/// Every mistake that was found, in one error.
 #[derive(Debug, thiserror::Error)]
 pub struct Diagnostics {
     findings: Vec<Finding>,
 }
 
 impl Findings {
-    /// Starts with none.
     pub fn new(path: &Utf8Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -83,7 +81,6 @@ impl Findings {
         });
     }
 
-    /// Whether there are none so far.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::{Findings, Node, Place, Problem, Value};
 
-/// What can be wrong with the shape of a file.
 #[derive(Debug, thiserror::Error)]
 enum ShapeProblem<'a> {
     #[error("unknown key `{key}` in {owner}")]
@@ -19,7 +18,6 @@ enum ShapeProblem<'a> {
     MissingKey {
         key: &'a str,
         owner: &'a str,
-        /// The only value that it can have.
         value: Option<&'a str>,
     },
     #[error("`{key}` is `{found}`")]
@@ -57,7 +55,6 @@ impl Problem for ShapeProblem<'_> {
     }
 }
 
-/// The entries of a mapping whose keys are known.
 #[derive(Debug)]
 pub struct Mapping<'n> {
     place: Place,
@@ -93,12 +90,10 @@ impl<'n> Mapping<'n> {
         self.place
     }
 
-    /// The value of a key that may be absent.
     pub fn optional(&self, key: &str) -> Option<&'n Node> {
         self.entries.get(key).copied()
     }
 
-    /// The value of a key that must be there; its absence is reported.
     pub fn required(&self, key: &str, findings: &mut Findings) -> Option<&'n Node> {
         self.found(key, None, findings)
     }
@@ -175,7 +170,6 @@ pub fn named_items<'n>(
     Some(items)
 }
 
-/// The items of a list; anything else is reported.
 pub fn items<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> &'n [Node] {
     if let Value::Sequence(items) = &node.value {
         return items;
@@ -191,7 +185,6 @@ pub fn items<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> &'n [No
     &[]
 }
 
-/// A text, as written; anything else is reported.
 pub fn text<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> Option<&'n str> {
     if let Value::Scalar { text, .. } = &node.value {
         return Some(text);
@@ -207,7 +200,6 @@ pub fn text<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> Option<&
     None
 }
 
-/// `true` or `false`; anything else is reported.
 pub fn boolean(node: &Node, what: &str, findings: &mut Findings) -> Option<bool> {
     let found = text(node, what, findings)?;
     match (found, &node.value) {

@@ -21,7 +21,6 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// What stands between the quotes of a double-quoted scalar.
 pub fn escaped(text: &str) -> String {
     text.chars().fold(String::new(), |mut escaped, character| {
         let _ = match character {

@@ -27,9 +27,7 @@ pub struct Node {
 pub enum Value {
     /// Nothing, `~` or `null`.
     Null,
-    /// A text, number or boolean, as written.
     Scalar {
-        /// The text, without quotes.
         text: String,
         /// Whether it stands without quotes.
         is_plain: bool,
@@ -46,7 +44,6 @@ pub struct Key {
 }
 
 impl Value {
-    /// What to call it in a message.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",

@@ -5,7 +5,6 @@ use rune_core::{
     failure::FailureKind,
 };
 
-/// The help of `rune-db`.
 pub const GUIDE: Guide = Guide {
     groups: &[
         Group {

@@ -22,7 +22,6 @@ use rune_core::{
     secret::Secret,
 };
 
-/// The time, in seconds since 1970.
 fn now() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -50,7 +49,8 @@ struct PageArgs {
 #[derive(Debug, Args)]
 struct LimitArgs {
     /// Show at most this many
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
 }
 

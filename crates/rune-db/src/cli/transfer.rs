@@ -14,7 +14,8 @@ use rune_core::secret::Secret;
 pub(super) struct MigrateToPostgres {
     /// The SQLite file: sqlite:////absolute/path.db, or env:NAME or file:PATH that hold such a URL.
     /// It is never changed
-    #[arg(long, value_name = "URL", value_parser = secret, default_value = "sqlite:///~/.rune-api/jobs.db")]
+    #[arg(long, value_name = "URL", value_parser = secret,
+        default_value = "sqlite:///~/.rune-api/jobs.db")]
     source: Secret,
     /// The PostgreSQL database: postgresql://user:password@host:5432/database, or env:NAME or
     /// file:PATH that hold such a URL

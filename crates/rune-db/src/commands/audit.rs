@@ -23,7 +23,6 @@ use rune_storage::port::{
     ArtifactFilter, ArtifactInfo, CheckedArtifact, OperatorPort, Page, Unreadable,
 };
 
-/// How many artifacts are read in one transaction.
 const BATCH: u32 = 200;
 
 #[derive(Debug)]
@@ -35,11 +34,9 @@ pub(crate) struct ListOptions {
     pub(crate) page: PageOptions,
 }
 
-/// Evidence, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ListReport {
     pub(crate) artifacts: Vec<ArtifactInfo>,
-    /// Rows that cannot be read.
     pub(crate) unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
     pub(crate) next: Option<String>,
@@ -113,7 +110,6 @@ impl Report for ListReport {
 pub(crate) struct ExportOptions {
     pub(crate) store: StoreOptions,
     pub(crate) artifact_id: String,
-    /// The file, which must not exist.
     pub(crate) output: Utf8PathBuf,
 }
 
@@ -123,7 +119,6 @@ pub(crate) struct ExportReport {
     pub(crate) output: Utf8PathBuf,
 }
 
-/// Writes the content of an artifact into a file, whole and checked or not at all.
 pub(crate) fn export(options: &ExportOptions) -> Result<ExportReport, CommandError> {
     let missing = || Missing {
         what: "audit artifact",
@@ -179,13 +174,10 @@ pub(crate) struct VerifyOptions {
 pub(crate) struct VerifyReport {
     pub(crate) checked: u64,
     pub(crate) bytes: u64,
-    /// Those that are not what was stored.
     pub(crate) damaged: Vec<Damage>,
-    /// Rows that cannot be read.
     pub(crate) unreadable: Vec<Unreadable>,
 }
 
-/// Evidence that is not what was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Damage {
@@ -194,7 +186,6 @@ pub(crate) struct Damage {
     pub(crate) problem: String,
 }
 
-/// Checks size and SHA-256 of every artifact.
 pub(crate) fn verify(
     options: &VerifyOptions,
     progress: &dyn Progress,

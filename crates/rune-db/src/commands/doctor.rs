@@ -45,7 +45,6 @@ impl fmt::Debug for DoctorOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DoctorReport {
-    /// Where the database is; never with a password.
     pub(crate) location: String,
     pub(crate) selected_by: String,
     pub(crate) checks: Vec<Check>,
@@ -108,8 +107,6 @@ impl Check {
     }
 }
 
-/// Examines a database. Fails when no database is named, or the migrations cannot be read;
-/// everything else is in the report.
 pub(crate) fn run(options: &DoctorOptions) -> Result<DoctorReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;

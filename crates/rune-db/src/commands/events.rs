@@ -27,12 +27,9 @@ pub(crate) struct ListOptions {
     pub(crate) limit: u32,
 }
 
-/// Events, in the order of their ids.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ListReport {
-    /// The events, with labels only if they are to be shown.
     pub(crate) events: Vec<Event>,
-    /// Rows that cannot be read.
     pub(crate) unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
     pub(crate) next: Option<i64>,

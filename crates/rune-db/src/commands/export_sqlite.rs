@@ -9,7 +9,7 @@ use super::{DatabaseOptions, target::Place, warning_lines};
 use crate::transfer::{CarriedTable, into_file};
 use rune_core::{
     command::{CommandError, Report, block_on},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, FileMode},
     progress::Progress,
 };
@@ -30,19 +30,10 @@ pub(crate) struct ExportReport {
     pub(crate) warnings: Vec<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("source must be a postgresql:// URL")]
+#[failure(Usage: "a SQLite file is copied by `rune-db backup`")]
 struct ExportUsageError;
-
-impl Failure for ExportUsageError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("a SQLite file is copied by `rune-db backup`".to_owned())
-    }
-}
 
 pub(crate) fn run(
     options: &ExportOptions,

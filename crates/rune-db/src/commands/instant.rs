@@ -28,7 +28,6 @@ impl From<DurationError> for MomentError {
 }
 
 impl TimeSpec {
-    /// Reads RFC 3339, a day (its beginning in UTC), or an age.
     pub(crate) fn parse(text: &str) -> Result<Self, MomentError> {
         if text.contains('-') {
             timestamp(text).map(Self::At).ok_or(MomentError)

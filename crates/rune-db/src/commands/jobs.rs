@@ -33,11 +33,9 @@ pub(crate) struct ListOptions {
     pub(crate) page: PageOptions,
 }
 
-/// Jobs, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ListReport {
     pub(crate) jobs: Vec<JobLine>,
-    /// Rows that cannot be read.
     pub(crate) unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
     pub(crate) next: Option<String>,
@@ -125,7 +123,6 @@ pub(crate) struct ShowReport {
     #[serde(serialize_with = "rune_storage::json_float")]
     pub(crate) updated_at: f64,
     pub(crate) request_bytes: usize,
-    /// The size of the result, 0 when there is none.
     pub(crate) result_bytes: usize,
     pub(crate) request_json: Option<String>,
     pub(crate) result_json: Option<String>,
@@ -196,7 +193,6 @@ impl Report for ShowReport {
 #[derive(Debug)]
 pub(crate) struct FailStaleOptions {
     pub(crate) store: StoreOptions,
-    /// Whose; everybody's without it.
     pub(crate) tenant: Option<String>,
     /// How long they have not changed.
     pub(crate) older_than: Duration,
@@ -204,7 +200,6 @@ pub(crate) struct FailStaleOptions {
     pub(crate) is_dry_run: bool,
 }
 
-/// The jobs that were marked as failed, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FailStaleReport {

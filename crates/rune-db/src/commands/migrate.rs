@@ -35,7 +35,6 @@ pub(crate) struct MigrateOptions {
     pub(crate) is_strict: bool,
 }
 
-/// What was done, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MigrateReport {

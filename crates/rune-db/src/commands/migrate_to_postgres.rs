@@ -12,7 +12,7 @@ use crate::transfer::{
 };
 use rune_core::{
     command::{CommandError, Report, block_on},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
 };
 use rune_storage::{PostgresUrl, migrations::Migrations, schema::MigrateSettings, with_session};
@@ -30,7 +30,6 @@ pub(crate) struct MoveOptions {
     pub(crate) owner: Option<String>,
 }
 
-/// What was moved, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MoveReport {
@@ -41,28 +40,19 @@ pub(crate) struct MoveReport {
     pub(crate) moved: Moved,
 }
 
-/// A call that cannot be meant.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 enum MoveUsageError {
     #[error("batch_size must be >= 1")]
     BatchSize,
     #[error("source must be a sqlite:// URL")]
+    #[failure(help: "the way back is `rune-db export-sqlite`")]
     Source,
     #[error("target must be a postgresql:// URL")]
     Target,
 }
 
-impl Failure for MoveUsageError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        matches!(self, Self::Source).then(|| "the way back is `rune-db export-sqlite`".to_owned())
-    }
-}
-
-/// Moves. Fails when the move is refused or fails; the target is then as it was before.
+/// When the move is refused or fails, the target is as it was before.
 pub(crate) fn run(
     options: &MoveOptions,
     progress: &Arc<dyn Progress>,
@@ -102,7 +92,6 @@ pub(crate) fn run(
     })
 }
 
-/// Moves a file into a database, or says what that would do.
 pub(super) fn move_file(
     path: &Utf8Path,
     trust: SourceTrust,

@@ -31,20 +31,14 @@ pub(crate) use overview::Overview;
 pub(crate) use records::{PageOptions, StoreOptions, TimeRangeOptions};
 pub(crate) use target::{DatabaseOptions, Environment};
 
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 use rune_storage::migrations::{MigrationFileError, Migrations};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`--owner` is for PostgreSQL; in a SQLite file nobody owns anything")]
+#[failure(Usage)]
 struct OwnerError;
 
-impl Failure for OwnerError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-}
-
-/// What people have to know about an outcome, a line each.
 fn warning_lines(warnings: &[String]) -> String {
     warnings
         .iter()

@@ -17,7 +17,6 @@ use rune_storage::{
     },
 };
 
-/// What is known about a database.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Overview {
@@ -25,7 +24,6 @@ pub(crate) struct Overview {
     pub(crate) engine: Dialect,
     /// The version of the server, or of the SQLite library in this program.
     pub(crate) engine_version: Option<String>,
-    /// Where it is; never with a password.
     pub(crate) location: String,
     /// What named it: an option, an environment variable or the default.
     pub(crate) selected_by: String,
@@ -35,7 +33,6 @@ pub(crate) struct Overview {
     pub(crate) schema_version: Option<i64>,
     pub(crate) applied: Vec<Applied>,
     pub(crate) pending: Vec<Pending>,
-    /// Versions whose tables are there without a record.
     pub(crate) unrecorded: Vec<u32>,
     /// Applied versions that this program does not know.
     pub(crate) unknown: Vec<i64>,
@@ -51,7 +48,6 @@ pub(crate) struct Overview {
 pub(crate) struct Pending {
     pub(crate) version: u32,
     pub(crate) file: String,
-    /// The hash of its bytes.
     pub(crate) sha256: rune_core::digest::Digest,
 }
 
@@ -65,7 +61,6 @@ impl From<&Migration> for Pending {
     }
 }
 
-/// A database that was inspected.
 #[derive(Default)]
 pub(super) struct TableSummary {
     engine_version: Option<String>,
@@ -75,7 +70,6 @@ pub(super) struct TableSummary {
 }
 
 impl TableSummary {
-    /// At a SQLite file; one that does not exist is empty.
     pub(super) fn at_file(path: &Utf8Path, lock_timeout: Duration) -> Result<Self, CommandError> {
         let mut look = Self {
             engine_version: Some(rusqlite::version().to_owned()),
@@ -92,12 +86,10 @@ impl TableSummary {
         &self.found
     }
 
-    /// What the site has put on RUNE's tables and around them.
     pub(super) const fn site(&self) -> &Inspection {
         &self.site
     }
 
-    /// At a PostgreSQL database, perhaps as another role.
     pub(super) async fn at_server(
         client: &Client,
         owner: Option<&str>,

@@ -24,7 +24,6 @@ pub(crate) struct PruneOptions {
     pub(crate) is_dry_run: bool,
 }
 
-/// How much was deleted, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PruneReport {
@@ -49,8 +48,7 @@ pub(crate) struct TableRows {
     pub(crate) after: u64,
 }
 
-/// Deletes what is old. Fails when the database cannot be changed; what was deleted before that is
-/// gone.
+/// What was deleted before a failure is gone.
 pub(crate) fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
     let before = (options.store.now)() - options.older_than.as_secs_f64();
     let rule = PruneRule {

@@ -17,7 +17,6 @@ use rune_storage::{
     schema::{SiteGuard, Verb},
 };
 
-/// Gives the time, in seconds since 1970.
 pub(crate) type Now = fn() -> f64;
 
 #[derive(Debug)]
@@ -45,17 +44,12 @@ pub(crate) struct TimeRangeOptions {
     pub(crate) until: Option<TimeSpec>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("there is no {what} `{name}`")]
+#[failure(NotFound)]
 pub(super) struct Missing {
     pub(super) what: &'static str,
     pub(super) name: String,
-}
-
-impl Failure for Missing {
-    fn kind(&self) -> FailureKind {
-        FailureKind::NotFound
-    }
 }
 
 impl StoreOptions {
@@ -121,7 +115,6 @@ impl StoreOptions {
     }
 }
 
-/// What of the site's acts on the changes of a verb that changes rows of one table.
 pub(super) fn effects(guard: &SiteGuard) -> Vec<String> {
     let (site, verb) = (guard.seen(), guard.verb());
     let unknown = site.unknown_effects(verb);
@@ -146,7 +139,6 @@ impl TimeRangeOptions {
 
 pub(super) struct Cut<T> {
     pub(super) rows: Vec<T>,
-    /// The rows of the page that cannot be read.
     pub(super) unreadable: Vec<Unreadable>,
     /// The key to go on after, when more follow.
     pub(super) next: Option<String>,
@@ -181,7 +173,6 @@ pub(super) fn cut<T>(mut listed: Vec<Listed<T>>, limit: u32, key: impl Fn(&T) ->
     }
 }
 
-/// A line for each row that cannot be read.
 pub(super) fn unreadable_lines(rows: &[Unreadable]) -> String {
     let key = |row: &Unreadable| {
         row.key.as_deref().map_or_else(
@@ -208,7 +199,6 @@ pub(super) fn unreadable_lines(rows: &[Unreadable]) -> String {
     text
 }
 
-/// What a list with rows that cannot be read amounts to.
 pub(super) fn unreadable_verdict(rows: &[Unreadable]) -> Option<FailureKind> {
     (!rows.is_empty()).then_some(FailureKind::Input)
 }
@@ -230,7 +220,6 @@ pub(super) fn next_line(next: Option<&str>) -> String {
     })
 }
 
-/// A table for people: columns as wide as they need be, the head above them.
 pub(super) fn table<const N: usize>(
     head: [&str; N],
     rows: impl Iterator<Item = [String; N]>,

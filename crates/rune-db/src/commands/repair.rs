@@ -24,12 +24,10 @@ pub(crate) struct RepairOptions {
     pub(crate) wait: Duration,
 }
 
-/// What was repaired, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RepairReport {
     pub(crate) dry_run: bool,
-    /// Where the database is; never with a password.
     pub(crate) location: String,
     pub(crate) selected_by: String,
     pub(crate) repairs: Vec<Repair>,
@@ -38,8 +36,7 @@ pub(crate) struct RepairReport {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Repairs. Fails when there is no database, it must not be touched, or is in use for too long;
-/// then nothing is changed.
+/// After a failure nothing is changed.
 pub(crate) fn run(
     options: &RepairOptions,
     progress: &dyn Progress,

@@ -36,16 +36,13 @@ pub(crate) struct RestoreReport {
     pub(crate) from: Utf8PathBuf,
     pub(crate) target: String,
     pub(crate) tables: Vec<CarriedTable>,
-    /// Who may use the file; none on PostgreSQL.
     pub(crate) file: Option<FileOwner>,
 }
 
-/// Who owns a file, and who else may use it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FileOwner {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// The permission bits, as four octal digits.
     pub(crate) mode: String,
     /// The owner of the directory, when that is another user or group: often the one that RUNE runs
     /// as.

@@ -28,7 +28,6 @@ pub(super) fn lock_timeout(left: Option<Duration>) -> Duration {
 pub(super) struct RetryDeadline<'a> {
     /// `None` is not at all.
     pub(super) limit: Option<Duration>,
-    /// Which failures are worth another try.
     pub(super) passes: fn(&CommandError) -> bool,
     pub(super) progress: &'a dyn Progress,
 }

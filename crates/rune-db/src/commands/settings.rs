@@ -28,7 +28,6 @@ use rune_storage::{
     schema::{Events, SiteGuard, Verb},
 };
 
-/// The size of the longest value, in bytes.
 const MAX_VALUE_BYTES: u64 = MAX_JSON_BYTES as u64;
 
 #[derive(Debug)]
@@ -38,11 +37,9 @@ pub(crate) struct ListOptions {
     pub(crate) page: PageOptions,
 }
 
-/// Settings without their values, by key.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ListReport {
     pub(crate) settings: Vec<SettingLine>,
-    /// Rows that cannot be read.
     pub(crate) unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
     pub(crate) next: Option<String>,
@@ -103,7 +100,6 @@ pub(crate) struct KeyOptions {
 pub(crate) struct GetReport {
     pub(crate) key: String,
     pub(crate) value_json: String,
-    /// When it changed last, in seconds since 1970.
     #[serde(serialize_with = "rune_storage::json_float")]
     pub(crate) updated_at: f64,
 }
@@ -144,7 +140,7 @@ pub(crate) enum NewValue {
 }
 
 impl NewValue {
-    /// Reads the text from an input that is open, such as standard input.
+    /// From an input that is open, such as standard input.
     pub(crate) fn read(input: impl io::Read) -> Result<Self, CommandError> {
         let failed = |error| PathError::of(Action::Read, "standard input".into())(error);
         let invalid = |text: String| failed(io::Error::new(io::ErrorKind::InvalidData, text));

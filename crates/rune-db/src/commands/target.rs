@@ -4,12 +4,7 @@ use std::{fmt, time::Duration};
 
 use camino::Utf8PathBuf;
 
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    fsx,
-    secret::Secret,
-};
+use rune_core::{command::CommandError, failure::Failure, fsx, secret::Secret};
 use rune_storage::{
     Candidate, CandidateForm, DatabaseUrl, PasswordError, Places, PostgresDefaults, PostgresUrl,
     Selection, SqliteUrl, UrlError, migrations::Dialect, select,
@@ -31,7 +26,6 @@ pub(crate) type Variables = Box<dyn Fn(&str) -> Option<Secret> + Send + Sync>;
 /// What a process finds around it: handed in, because only the command line reads it.
 pub(crate) struct Environment {
     pub(crate) variable: Variables,
-    /// The directory that relative paths start at, if it is known; absolute.
     pub(crate) working_directory: Option<Utf8PathBuf>,
 }
 
@@ -47,14 +41,13 @@ impl fmt::Debug for Environment {
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) place: Place,
-    /// The canonical URL, without password.
+    /// Never with a password.
     pub(super) location: String,
     pub(super) origin: String,
     /// What else is worth knowing about the choice.
     pub(super) notes: Vec<String>,
 }
 
-/// Where a database can be opened.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     File(Utf8PathBuf),
@@ -69,7 +62,6 @@ impl Target {
         }
     }
 
-    /// The same, with no more than some time to connect.
     pub(super) fn limited(&self, limit: Option<Duration>) -> Self {
         let mut target = self.clone();
         if let (Place::Server(url), Some(limit)) = (&mut target.place, limit) {
@@ -94,17 +86,23 @@ impl Target {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage)]
 enum TargetError {
     #[error("`{origin}` names no database that can be used")]
+    #[failure(inner)]
     Url { origin: String, source: UrlError },
     #[error("the environment variable `{0}` is not set")]
+    #[failure(help: "name the database with `--db-url URL`, or set RUNE_DB_URL")]
     Unset(String),
     #[error("`{0}` names no database: it is empty")]
+    #[failure(help: "name the database with `--db-url URL`, or set RUNE_DB_URL")]
     Empty(String),
     #[error("there is no home directory to find the default database in")]
+    #[failure(help: "name the database with `--db-url URL`, or set RUNE_DB_URL")]
     NoDefault,
     #[error("the database is in memory and would be gone when the command ends")]
+    #[failure(help: "give a file: `sqlite:////absolute/path.db`")]
     Memory,
     #[error(transparent)]
     Settings(#[from] UrlError),
@@ -112,32 +110,6 @@ enum TargetError {
     Password(#[from] PasswordError),
     #[error("`--password-file` is for PostgreSQL; a SQLite file has no password")]
     SqlitePassword,
-}
-
-impl Failure for TargetError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Url { source, .. } | Self::Settings(source) => source.kind(),
-            Self::Password(error) => error.kind(),
-            Self::Unset(_)
-            | Self::Empty(_)
-            | Self::NoDefault
-            | Self::Memory
-            | Self::SqlitePassword => FailureKind::Usage,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Url { source, .. } | Self::Settings(source) => source.help(),
-            Self::Password(error) => error.help(),
-            Self::Unset(_) | Self::Empty(_) | Self::NoDefault => {
-                Some("name the database with `--db-url URL`, or set RUNE_DB_URL".to_owned())
-            }
-            Self::Memory => Some("give a file: `sqlite:////absolute/path.db`".to_owned()),
-            Self::SqlitePassword => None,
-        }
-    }
 }
 
 impl DatabaseOptions {
@@ -228,7 +200,6 @@ impl DatabaseOptions {
         (self.environment.variable)(name).filter(|value| !value.expose().trim().is_empty())
     }
 
-    /// Completes a URL with what the environment and the password files say.
     fn place(&self, url: DatabaseUrl) -> Result<Place, TargetError> {
         let mut url = match url {
             DatabaseUrl::Sqlite(SqliteUrl::Memory) => return Err(TargetError::Memory),

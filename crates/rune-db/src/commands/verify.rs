@@ -34,7 +34,6 @@ pub(crate) struct VerifyOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VerifyReport {
-    /// Where the database is; never with a password.
     pub(crate) location: String,
     pub(crate) selected_by: String,
     pub(crate) tables: Vec<TableRows>,

@@ -15,7 +15,7 @@ use super::{
 use rune_core::{
     command::{CommandError, Report, block_on, counted},
     duration::duration_text,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     progress::Progress,
 };
 use rune_storage::{migrations::Migrations, schema::Verb};
@@ -32,7 +32,6 @@ pub(crate) struct WaitOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WaitReport {
-    /// Where the database is; never with a password.
     pub(crate) location: String,
     pub(crate) selected_by: String,
     /// The version of the server, or of the SQLite library in this program.
@@ -45,27 +44,13 @@ pub(crate) struct WaitReport {
     pub(crate) is_up_to_date: bool,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the schema is not up to date: {} pending", counted(*.pending, "version"))]
+#[failure(Drift: "run `rune-db migrate`", may_pass)]
 struct Outdated {
     pending: usize,
 }
 
-impl Failure for Outdated {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Drift
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("run `rune-db migrate`".to_owned())
-    }
-
-    fn may_pass(&self) -> bool {
-        true
-    }
-}
-
-/// Waits. Fails when the time is up, with the last reason; or when waiting cannot help.
 pub(crate) fn run(
     options: &WaitOptions,
     progress: &dyn Progress,

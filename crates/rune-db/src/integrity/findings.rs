@@ -15,18 +15,15 @@ const MOST_KEY_CHARACTERS: usize = 120;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// What is wrong; never with content.
+    /// Never with content.
     pub(crate) problem: String,
-    /// The table; `None` when it is about the whole database.
     pub(crate) table: Option<&'static str>,
-    /// The column, if it is about one.
     pub(crate) column: Option<String>,
     pub(crate) count: u64,
     /// The keys of the first of these rows.
     pub(crate) keys: Vec<String>,
 }
 
-/// A table that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct TableRows {
     pub(crate) table: &'static str,
@@ -138,7 +135,6 @@ impl Ledger {
         );
     }
 
-    /// A row belongs to a job that is not there.
     pub(super) fn orphan(&mut self, table: &'static str, key: &str) {
         self.warnings.add(
             "belongs to a job that is not there",

@@ -112,7 +112,6 @@ impl Place<'_> {
         Ok(self.client.query_typed_one(sql, &[]).await?.try_get(0)?)
     }
 
-    /// Reads rows one after another.
     async fn each(
         &self,
         sql: &str,

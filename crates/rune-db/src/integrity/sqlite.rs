@@ -23,8 +23,7 @@ use rune_storage::{
 
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Checks a database. Fails when SQLite cannot read it at all, or it is not a database of RUNE;
-/// damage that it can read around is a finding.
+/// Damage that SQLite can read around is a finding; what is not a database of RUNE is an error.
 pub(crate) fn check_file(
     connection: &Connection,
     path: &Utf8Path,
@@ -176,7 +175,6 @@ impl File<'_> {
         Ok(())
     }
 
-    /// Reads every artifact in pieces.
     fn artifacts(&self, table: &'static Table, ledger: &mut Ledger) -> rusqlite::Result<()> {
         let bytes: i64 = self.connection.query_row(
             "SELECT coalesce(sum(length(content)), 0) FROM audit_artifact",
@@ -362,7 +360,6 @@ fn cell_problem(column: &Column, cell: ValueRef<'_>) -> Option<String> {
     Some(format!("holds {found}, not {expected}"))
 }
 
-/// The key of a row, as one text, whatever stands in it.
 fn key(table: &Table) -> String {
     let columns: Vec<String> = table
         .key()

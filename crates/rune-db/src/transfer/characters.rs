@@ -13,7 +13,6 @@ const FROM_UTF8: &str = "SELECT count(convert_from(one, 'UTF8')) FROM unnest($1)
 
 const WORDS: usize = (char::MAX as usize + 1) / 64;
 
-/// A set of characters that are not ASCII.
 #[derive(Clone)]
 pub(super) struct Characters(Vec<u64>);
 
@@ -47,7 +46,6 @@ impl Characters {
         }
     }
 
-    /// Whether a text has one of them.
     pub(super) fn are_in(&self, text: &[u8]) -> bool {
         let has = |character: char| {
             self.0

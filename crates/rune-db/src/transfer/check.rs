@@ -24,7 +24,6 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Volume {
     pub(super) rows: u64,
-    /// The bytes of all values.
     pub(super) bytes: u64,
     pub(super) highest_id: i64,
 }
@@ -128,7 +127,6 @@ impl RowCheck {
         }
     }
 
-    /// What of a cell cannot be transferred exactly.
     pub(crate) fn cell(&mut self, column: &Column, cell: Cell<'_>) -> [Option<FindingKind>; 2] {
         let is_key = self.key.iter().any(|key| key.name == column.name);
         let Cell::Text(text) = cell else {

@@ -27,7 +27,6 @@ use rune_storage::{
     with_session,
 };
 
-/// How many differing rows of a table are listed.
 const LISTED: usize = 100;
 
 #[derive(Debug)]
@@ -39,7 +38,6 @@ pub(crate) enum Side {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Comparison {
-    /// Whether all tables are equal.
     #[serde(rename = "equal")]
     pub(crate) is_equal: bool,
     pub(crate) tables: Vec<TableComparison>,
@@ -50,29 +48,23 @@ pub(crate) struct Comparison {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TableComparison {
     pub(crate) table: &'static str,
-    /// Whether its digests are equal.
     #[serde(rename = "equal")]
     pub(crate) is_equal: bool,
     pub(crate) left: TableDigest,
     pub(crate) right: TableDigest,
-    /// How the rows differ, if that was asked for.
     pub(crate) rows: Option<RowDifferences>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RowDifferences {
-    /// How many keys are only on the left.
     pub(crate) only_left: u64,
-    /// How many keys are only on the right.
     pub(crate) only_right: u64,
-    /// How many rows have the same key and other values.
     pub(crate) changed: u64,
     /// The first of them, in the order of their keys.
     pub(crate) keys: Vec<Difference>,
 }
 
-/// A row that is not the same on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Difference {
     pub(crate) key: String,
@@ -153,7 +145,6 @@ pub(crate) async fn compare(
     })
 }
 
-/// The digests of all tables of a side, and what was not read.
 async fn digests(
     side: Side,
     migrations: &Migrations,

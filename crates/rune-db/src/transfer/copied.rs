@@ -97,7 +97,6 @@ pub(crate) fn into_empty_file(
     Ok(tables)
 }
 
-/// Refuses an existing file that must not be filled, before anything is read.
 pub(crate) fn check_destination(
     source: &SqliteFile,
     destination: &Utf8Path,
@@ -203,7 +202,8 @@ fn copy_pages(
 }
 
 fn tables_with_rows(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    const SQL: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    const SQL: &str = "SELECT name FROM sqlite_schema
+        WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
         AND name NOT IN ('schema_version', 'rune_db_ledger')";
     let mut statement = connection.prepare(SQL)?;
     let names = statement
@@ -221,7 +221,8 @@ fn tables_with_rows(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 /// What is not RUNE's in a database without rows: a copy of pages would delete it.
 fn objects_of_others(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    const SQL: &str = "SELECT type || ' `' || name || '`', type IN ('table', 'index'), tbl_name FROM sqlite_schema
+    const SQL: &str = "SELECT type || ' `' || name || '`', type IN ('table', 'index'), tbl_name
+        FROM sqlite_schema
         WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1";
     let mut statement = connection.prepare(SQL)?;
     let mut rows = statement.query([])?;

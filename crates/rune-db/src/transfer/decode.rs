@@ -9,7 +9,6 @@ const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// Consumed bytes are dropped when there are this many of them.
 const SLACK_BYTES: usize = 64 << 10;
 
-/// Takes pieces of the stream and gives whole tuples.
 #[derive(Debug)]
 pub(super) struct Tuples {
     fields: usize,

@@ -16,7 +16,6 @@ use rune_core::digest::Sha256;
 
 pub(crate) type RowDigest = [u8; 32];
 
-/// Computes the digest of one row, column by column.
 #[derive(Debug, Default)]
 pub(crate) struct RowHasher(Sha256);
 
@@ -74,7 +73,6 @@ impl TableDigest {
         }
     }
 
-    /// The sum as 64 hex digits.
     pub(crate) fn hex(&self) -> String {
         self.sum
             .iter()

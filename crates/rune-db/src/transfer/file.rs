@@ -39,7 +39,6 @@ pub struct FileSnapshot {
     found: Catalog,
 }
 
-/// How changes by others are noticed.
 #[derive(Debug)]
 enum Watch {
     /// A second connection that sees them, and what it saw first.
@@ -152,7 +151,6 @@ impl FileSnapshot {
             .map_err(self.file.failed())?)
     }
 
-    /// Whether somebody else has changed the file since it was opened.
     pub(crate) fn has_changed(&self) -> Result<bool, TransferError> {
         Ok(match &self.watch {
             Watch::Version(watcher, version) => data_version(watcher, &self.file)? != *version,
@@ -187,7 +185,7 @@ impl FileSnapshot {
         Ok(site.check(Verb::Read).map_err(SchemaError::from)?)
     }
 
-    /// Refuses what holds more than this program knows, and so more than it would transfer.
+    /// Refuses what holds more than this program knows, and so would not transfer.
     pub(super) fn check_is_known(&self, migrations: &Migrations) -> Result<(), TransferError> {
         check_is_known(&self.found, migrations, Dialect::Sqlite, &self.location)?;
         let others = self.other_tables().map_err(self.file.failed())?;

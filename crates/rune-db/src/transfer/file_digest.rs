@@ -28,7 +28,6 @@ pub(super) fn table_digest(
     Ok(digest)
 }
 
-/// The digest of a row and how many bytes its values have.
 pub(super) fn row_digest(
     row: &mut RowView<'_, '_>,
     table: &Table,

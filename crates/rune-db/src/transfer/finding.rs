@@ -11,13 +11,11 @@ const NAMED_KEYS: usize = 5;
 /// How much of a key is shown, in characters.
 const SHOWN_KEY: usize = 80;
 
-/// Why a cell cannot be transferred exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum FindingKind {
     /// U+0000 in a text; PostgreSQL has no such text.
     Nul,
-    /// A text that is not UTF-8.
     InvalidUtf8,
     /// A text with characters that the encoding of the target does not have.
     NoLike,
@@ -62,7 +60,7 @@ pub struct Finding {
     pub(crate) column: &'static str,
     pub(crate) kind: FindingKind,
     pub(crate) count: u64,
-    /// The keys of the first rows, never any other content.
+    /// Those of the first rows, never any other content.
     pub(crate) keys: Vec<String>,
 }
 

@@ -92,7 +92,6 @@ async fn digests(
     Ok(digests)
 }
 
-/// Fetches one table: its rows, then those values that are too large to come with their row.
 async fn fetch(
     server: &ServerTables<'_>,
     new: NewFile,
@@ -126,7 +125,6 @@ async fn fetch(
     Ok(new)
 }
 
-/// Fetches a content in pieces and writes each in its place.
 async fn fetch_content(
     server: &ServerTables<'_>,
     new: &NewFile,

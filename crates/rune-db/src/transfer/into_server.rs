@@ -41,7 +41,6 @@ use rune_storage::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct MoveSettings {
-    /// How the target is brought up to date first.
     pub(crate) migrate: MigrateSettings,
     /// After how many rows at the latest what is there goes to the server.
     pub(crate) batch_rows: u64,
@@ -88,7 +87,6 @@ impl IntegrityCheck {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Phases {
-    /// Checking every cell of the source.
     pub(crate) check: f64,
     /// Copying alone, from the first byte sent to the server's answer.
     pub(crate) copy: f64,
@@ -96,13 +94,11 @@ pub(crate) struct Phases {
     pub(crate) verification: f64,
 }
 
-/// A table that was moved, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MovedTable {
     pub(crate) table: &'static str,
     pub(crate) source_rows: u64,
-    /// How many bytes their values have.
     pub(crate) bytes: u64,
     /// How many rows the server took; none when nothing was moved.
     pub(crate) migrated_rows: Option<u64>,
@@ -127,7 +123,6 @@ pub(crate) struct Moved {
 }
 
 impl CheckedSource {
-    /// Checks everything in a source.
     pub(crate) fn check(
         source: FileSnapshot,
         migrations: &Migrations,
@@ -155,7 +150,6 @@ impl CheckedSource {
 }
 
 impl CheckedRows {
-    /// Refuses a target whose encoding has nothing for some of the characters.
     async fn check_encoding(&self, server: &ServerTables<'_>) -> Result<(), TransferError> {
         let Some((encoding, without)) = self.characters.without_like(server).await? else {
             return Ok(());
@@ -232,8 +226,7 @@ async fn plan(
     })
 }
 
-/// Moves every row. Fails when anything at all is not as it should be; the target is then as it was
-/// before.
+/// After a failure the target is as it was before.
 pub(crate) async fn into_server(
     client: &Client,
     location: &str,
@@ -392,7 +385,6 @@ async fn carry(
     })
 }
 
-/// Sends one table to the server and gives the number of rows that it took.
 async fn copy(
     server: &ServerTables<'_>,
     source: FileSnapshot,
@@ -481,7 +473,6 @@ async fn restart_sequence(
     Ok(next)
 }
 
-/// Computes the digests of both sides at the same time and compares them.
 async fn verify(
     server: &ServerTables<'_>,
     source: FileSnapshot,

@@ -10,7 +10,6 @@ use tokio_postgres::types::Type;
 use super::{error::TransferError, server::ServerTables};
 use rune_storage::{ServerError, schema::TABLES};
 
-/// What makes the keys and indexes again, in SQL.
 #[derive(Debug, Default)]
 pub(super) struct Keys(Vec<String>);
 
@@ -23,7 +22,8 @@ impl Keys {
         const OF_A_TABLE: &str = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', $1, c.conname),
                 format('ALTER TABLE %s ADD CONSTRAINT %I %s', $1, c.conname, pg_get_constraintdef(c.oid))
             FROM pg_constraint c WHERE c.conrelid = $1::regclass AND c.contype = 'p'
-            UNION ALL SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
+            UNION ALL SELECT format('DROP INDEX %s', i.indexrelid::regclass),
+                pg_get_indexdef(i.indexrelid)
             FROM pg_index i WHERE i.indrelid = $1::regclass AND NOT i.indisprimary";
         let mut again = Vec::new();
         for table in TABLES.iter().filter(|table| made.contains(&table.version)) {

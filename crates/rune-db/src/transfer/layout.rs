@@ -36,7 +36,6 @@ pub(super) fn is_indexed(table: &Table, column: &Column) -> bool {
         .any(|(_, indexed)| *indexed == column.name)
 }
 
-/// The columns of a table as a list in SQL, in the order of RUNE's files.
 pub(super) fn column_list(table: &Table) -> String {
     table
         .columns

@@ -77,7 +77,6 @@ impl NewDatabase {
     }
 }
 
-/// Opens a file that was just created.
 pub(super) fn connect_new(path: &Utf8Path) -> Result<Connection, TransferError> {
     Ok(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(SqliteError::on(path))?)
 }

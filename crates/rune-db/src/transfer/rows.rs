@@ -16,7 +16,6 @@ use rune_storage::{
 pub(super) const INLINE_BYTES: i64 = 64 << 10;
 const PIECE_BYTES: usize = 128 << 10;
 
-/// A cell as SQLite stores it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Cell<'a> {
     Null,
@@ -113,7 +112,6 @@ impl RowView<'_, '_> {
         SqliteError::on(self.path)(error).into()
     }
 
-    /// The cell of the column at a position of the table.
     pub(super) fn cell(&self, position: usize) -> Result<Cell<'_>, TransferError> {
         let cell = Cell::from(
             self.row
@@ -178,7 +176,6 @@ impl RowView<'_, '_> {
         }
     }
 
-    /// The key as it is shown in messages.
     pub(super) fn key(&self) -> String {
         let part = |position: usize| match self.cell(position) {
             Ok(Cell::Text(text)) => shown(&String::from_utf8_lossy(text)),

@@ -13,17 +13,14 @@ use super::{
 use rune_core::progress::Progress;
 use rune_storage::{SqliteError, schema::TABLES};
 
-/// A table that was transferred, as both sides have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CarriedTable {
     pub(crate) table: &'static str,
     pub(crate) rows: u64,
-    /// The digest of both sides.
     pub(crate) digest: String,
 }
 
-/// The digests of all tables of a file.
 pub(super) fn digests(
     source: &FileSnapshot,
     progress: &dyn Progress,
@@ -34,7 +31,6 @@ pub(super) fn digests(
         .collect()
 }
 
-/// Checks that a file is whole and has these digests.
 pub(super) fn verify(
     path: &Utf8Path,
     expected: &[TableDigest],

@@ -43,7 +43,6 @@ pub(super) async fn in_snapshot<T>(
 }
 
 impl<'c> ServerTables<'c> {
-    /// Looks within the transaction that is open.
     pub(super) async fn look(client: &'c Client) -> Result<Self, TransferError> {
         let (schema, found) = on_postgres::look_within(client).await?;
         Ok(Self {
@@ -53,7 +52,6 @@ impl<'c> ServerTables<'c> {
         })
     }
 
-    /// Refuses what is not a database of RUNE.
     pub(super) fn check_is_rune(
         &self,
         migrations: &Migrations,
@@ -62,7 +60,6 @@ impl<'c> ServerTables<'c> {
         check_is_rune(&self.found, migrations, Dialect::Postgres, location)
     }
 
-    /// Refuses what holds more than this program knows.
     pub(super) fn check_is_known(
         &self,
         migrations: &Migrations,

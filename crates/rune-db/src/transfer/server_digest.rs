@@ -15,7 +15,6 @@ use super::{
 };
 use rune_storage::schema::{Column, ColumnKind, Table};
 
-/// Computes the digest of a table. A table that is not there has no rows.
 pub(super) async fn table_digest(
     server: &ServerTables<'_>,
     table: &Table,
@@ -90,7 +89,6 @@ pub(super) fn keyed_digests_sql(server: &ServerTables<'_>, table: &Table) -> Str
     )
 }
 
-/// The digest in a field of the answer.
 pub(super) fn row_digest(field: Option<&[u8]>) -> Result<RowDigest, TransferError> {
     field
         .and_then(|bytes| bytes.try_into().ok())

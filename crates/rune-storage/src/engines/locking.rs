@@ -162,10 +162,13 @@ async fn look(client: &Client, locking: &Locking<'_>) -> Result<SeenTables, Serv
             SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = current_schema() AND c.relname = ANY($1) AND c.relkind IN ('r', 'p')
         ), owned AS (
-            SELECT s.oid FROM found JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = found.oid
-            JOIN pg_class s ON d.classid = 'pg_class'::regclass AND s.oid = d.objid WHERE s.relkind = 'S' AND d.deptype IN ('a', 'i')
+            SELECT s.oid FROM found JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass
+                AND d.refobjid = found.oid
+            JOIN pg_class s ON d.classid = 'pg_class'::regclass AND s.oid = d.objid
+                WHERE s.relkind = 'S' AND d.deptype IN ('a', 'i')
         )
-        SELECT format('%I.%I', n.nspname, c.relname), c.oid::int8, has_table_privilege(c.oid, 'SELECT'), c.relkind = 'S',
+        SELECT format('%I.%I', n.nspname, c.relname), c.oid::int8,
+            has_table_privilege(c.oid, 'SELECT'), c.relkind = 'S',
             current_setting('server_version_num')::int4 / 10000, quote_ident(current_user), version() ~ 'linux',
             c.relkind <> 'S' AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

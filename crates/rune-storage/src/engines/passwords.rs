@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::postgres_url::{PostgresHost, PostgresUrl};
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError},
     secret::Secret,
 };
@@ -17,35 +17,18 @@ const MAX_BYTES: u64 = 1 << 20;
 const DEFAULT_SOCKETS: [&str; 3] = ["/tmp", "/var/run/postgresql", "/run/postgresql"];
 
 /// Why a password could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum PasswordError {
-    /// The file cannot be read.
     #[error(transparent)]
     File(#[from] PathError),
-    /// There is nothing in it.
     #[error("`{0}` holds no password")]
+    #[failure(Input)]
     Empty(Utf8PathBuf),
     /// The password file is not the owner's alone.
     #[error("the password file `{0}` can be read by others")]
+    #[failure(Access: "run `chmod 600 {0}`")]
     Exposed(Utf8PathBuf),
-}
-
-impl Failure for PasswordError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            Self::Empty(_) => FailureKind::Input,
-            Self::Exposed(_) => FailureKind::Access,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::File(error) => error.help(),
-            Self::Empty(_) => None,
-            Self::Exposed(path) => Some(format!("run `chmod 600 {path}`")),
-        }
-    }
 }
 
 impl PostgresUrl {

@@ -24,9 +24,11 @@ pub async fn for_each_piece<E: From<tokio_postgres::Error>>(
     mut each: impl FnMut(usize, &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let declare = format!(
-        "DECLARE rune_db_pieces NO SCROLL CURSOR FOR SELECT part, substr(whole.value, 1 + part * {PIECE_BYTES}, {PIECE_BYTES})
+        "DECLARE rune_db_pieces NO SCROLL CURSOR FOR SELECT part,
+            substr(whole.value, 1 + part * {PIECE_BYTES}, {PIECE_BYTES})
         FROM (
-            SELECT CASE WHEN pg_column_compression({column}) IS NULL THEN {column} ELSE {column} || '\\x'::bytea END AS value
+            SELECT CASE WHEN pg_column_compression({column}) IS NULL THEN {column}
+                ELSE {column} || '\\x'::bytea END AS value
             FROM {table} WHERE {key} = convert_from($1, 'UTF8') OFFSET 0
         ) AS whole, generate_series(0, (octet_length(whole.value) - 1) / {PIECE_BYTES}) AS part"
     );

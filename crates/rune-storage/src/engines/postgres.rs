@@ -23,19 +23,16 @@ use rune_core::failure::{Failure, FailureKind};
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum ConnectError {
-    /// The server, or the way to it.
     #[error("cannot connect to `{location}`")]
     Server {
         /// The URL, without password.
         location: String,
-        /// Why not.
         source: Refusal,
     },
-    /// Several servers.
     #[error("cannot connect to any server of `{location}`: {}", listed(.refusals))]
     Servers {
-        /// The URL, without password.
         location: String,
         /// Each address that was tried, and why not.
         refusals: Vec<(String, Refusal)>,
@@ -43,45 +40,37 @@ pub enum ConnectError {
     /// The server ended the session while no statement was waiting for an answer.
     #[error("the server ended the session with `{location}`")]
     Ended {
-        /// The URL, without password.
         location: String,
-        /// What it said.
         source: ServerError,
     },
-    /// TLS cannot even be tried.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
 
 /// Why one server gives no session.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Network)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum Refusal {
-    /// What it, or the way to it, said.
     #[error(transparent)]
     Said(#[from] ServerError),
-    /// TLS cannot be tried with this host.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// There is no connection.
     #[error("cannot reach the server: {}", without_number(&.0.to_string()))]
+    #[failure(help: "check that the server runs and can be reached under this host and \
+        port", may_pass)]
     Unreachable(io::Error),
-    /// Nobody answered.
     #[error("no answer within {} s", .0.as_secs())]
+    #[failure(help: "check host, port and firewall; `connect_timeout=SECONDS` in the URL changes \
+        the limit", may_pass)]
     Silence(Duration),
     /// It can write and should not be able to, or the other way round.
     #[error("the session {}", if *.writes { "can write" } else { "only reads" })]
-    WrongKind {
-        /// Whether it can write.
-        writes: bool,
-    },
-    /// Its name has no address.
+    #[failure(help: "name another server too, or ask for other `target_session_attrs`", may_pass)]
+    WrongKind { writes: bool },
     #[error("the name `{name}` cannot be resolved")]
-    Name {
-        /// The name.
-        name: String,
-        /// Why not.
-        source: io::Error,
-    },
+    #[failure(help: "check the host in the URL and the name service of this machine", may_pass)]
+    Name { name: String, source: io::Error },
 }
 
 fn listed(refusals: &[(String, Refusal)]) -> String {
@@ -133,51 +122,6 @@ impl Failure for ConnectError {
             }
             Self::Ended { source, .. } => source.may_pass(),
             Self::Tls(_) => false,
-        }
-    }
-}
-
-impl Failure for Refusal {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Said(error) => error.kind(),
-            Self::Tls(error) => error.kind(),
-            Self::WrongKind { .. }
-            | Self::Unreachable(_)
-            | Self::Silence(_)
-            | Self::Name { .. } => FailureKind::Network,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Said(error) => error.help(),
-            Self::Tls(error) => error.help(),
-            Self::WrongKind { .. } => {
-                Some("name another server too, or ask for other `target_session_attrs`".to_owned())
-            }
-            Self::Unreachable(_) => Some(
-                "check that the server runs and can be reached under this host and port".to_owned(),
-            ),
-            Self::Silence(_) => Some(
-                "check host, port and firewall; `connect_timeout=SECONDS` in the URL changes the \
-                 limit"
-                    .to_owned(),
-            ),
-            Self::Name { .. } => {
-                Some("check the host in the URL and the name service of this machine".to_owned())
-            }
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Said(error) => error.may_pass(),
-            Self::Tls(_) => false,
-            Self::WrongKind { .. }
-            | Self::Unreachable(_)
-            | Self::Silence(_)
-            | Self::Name { .. } => true,
         }
     }
 }

@@ -18,12 +18,11 @@ use rune_core::{
 };
 
 /// Why a file cannot be opened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum OpenError {
-    /// It is not there, or cannot be that of a database.
     #[error(transparent)]
     File(#[from] SqliteFileError),
-    /// SQLite refuses it.
     #[error(transparent)]
     Sqlite(#[from] SqliteError),
 }
@@ -31,15 +30,6 @@ pub enum OpenError {
 impl From<PathError> for OpenError {
     fn from(error: PathError) -> Self {
         Self::File(error.into())
-    }
-}
-
-impl Failure for OpenError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::File(error) => error,
-            Self::Sqlite(error) => error,
-        })
     }
 }
 

@@ -31,71 +31,73 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// Why a name cannot be that of a database.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Conflict)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum SqliteFileError {
-    /// It is not there, is taken, or may not be touched.
     #[error(transparent)]
+    // Somebody is about to create it, or to mount what it is on.
+    #[failure(may_pass: .0.kind() == FailureKind::NotFound)]
     Path(#[from] PathError),
-    /// Nothing, a directory, or a name of SQLite's own.
     #[error("`{0}` cannot be the name of a database file")]
+    #[failure(Usage: format!("choose another name; names that end in {} belong to SQLite",
+        SIDE_FILES.join(", ")))]
     Name(Utf8PathBuf),
-    /// A directory, a device, a pipe or a socket.
     #[error("`{0}` is {1}, not a regular file")]
+    #[failure(Input: "name the database file itself")]
     NotRegular(Utf8PathBuf, &'static str),
-    /// A link where a file is to be written.
     #[error("`{0}` is a symbolic link, and a database is not written through a link")]
+    #[failure(help: match fsx::resolve(.0) {
+        Ok(target) => format!("name the file itself: `{target}`"),
+        Err(_) => "remove the link, or choose another name".to_owned(),
+    })]
     Link(Utf8PathBuf),
     /// A log or journal waits for a database that is not there, or has nothing in it.
     #[error("`{path}` {state}, but SQLite would read {} as part of it", listed(.beside))]
+    #[failure(help: format!("they belong to a database that was moved or removed: move {} to where \
+        that database is now, under its name, or choose another name", listed(.beside)))]
     SideFiles {
-        /// The name of the database.
         path: Utf8PathBuf,
-        /// How it is.
         state: &'static str,
-        /// What lies beside it.
         beside: Vec<Utf8PathBuf>,
     },
     /// Reserved by a run that was killed.
     #[error(
         "`{0}` is empty: the program that was writing the database was killed, or has not finished"
     )]
+    #[failure(Input: "run the command again that was to write it: it starts over and removes \
+        `{0}.partial`")]
     Unfinished(Utf8PathBuf),
-    /// Hard links.
     #[error(
         "`{path}` has {links} names (hard links), and SQLite's log and journal lie beside one of \
          them only"
     )]
-    SeveralNames {
-        /// One of the names.
-        path: Utf8PathBuf,
-        /// How many there are.
-        links: u64,
-    },
+    #[failure(help: "remove the other names, or make sure that no other name has a `-wal` or \
+        `-journal` beside it and work on a copy made with `cp`")]
+    SeveralNames { path: Utf8PathBuf, links: u64 },
     /// A file mounted by itself, as containers do.
     #[error("`{0}` is mounted by itself, and SQLite's log lies beside its other name only")]
+    #[failure(help: "mount the directory of the database, not the file alone")]
     Mounted(Utf8PathBuf),
-    /// Another file is under the name now.
     #[error("`{0}` was replaced by another file meanwhile")]
+    #[failure(help: "run the same command again when nothing replaces the file")]
     Replaced(Utf8PathBuf),
     /// Bytes are missing at the end, which SQLite reads as zeros.
     #[error("`{path}` is cut off: it has {bytes} bytes of {expected}")]
+    #[failure(Input: "restore a backup; `sqlite3 {path} .recover` extracts what can be saved")]
     CutOff {
-        /// The file.
         path: Utf8PathBuf,
-        /// How many bytes there are.
         bytes: u64,
-        /// How many bytes its pages have.
         expected: u64,
     },
     /// Its header forbids writing, and so would that of every copy.
     #[error("the header of `{0}` says that only a later version of SQLite may write it")]
+    #[failure(Input: "it is of a later version of SQLite, or damaged; restore a backup")]
     WriteVersion(Utf8PathBuf),
-    /// Source and destination are one file.
     #[error("`{destination}` is the same file as the source `{path}`")]
+    #[failure(help: "choose another destination")]
     Same {
-        /// The source.
         path: Utf8PathBuf,
-        /// The destination.
         destination: Utf8PathBuf,
     },
 }
@@ -106,74 +108,6 @@ fn listed(paths: &[Utf8PathBuf]) -> String {
         .map(|path| format!("`{path}`"))
         .collect::<Vec<_>>()
         .join(" and ")
-}
-
-impl Failure for SqliteFileError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Path(error) => error.kind(),
-            Self::Name(_) => FailureKind::Usage,
-            Self::NotRegular(..)
-            | Self::Unfinished(_)
-            | Self::CutOff { .. }
-            | Self::WriteVersion(_) => FailureKind::Input,
-            Self::Link(_)
-            | Self::SideFiles { .. }
-            | Self::SeveralNames { .. }
-            | Self::Mounted(_)
-            | Self::Replaced(_)
-            | Self::Same { .. } => FailureKind::Conflict,
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        // Somebody is about to create it, or to mount what it is on.
-        self.kind() == FailureKind::NotFound
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Path(error) => return error.help(),
-            Self::Name(_) => format!(
-                "choose another name; names that end in {} belong to SQLite",
-                SIDE_FILES.join(", ")
-            ),
-            Self::NotRegular(..) => "name the database file itself".to_owned(),
-            Self::Unfinished(path) => {
-                format!(
-                    "run the command again that was to write it: it starts over and removes \
-                     `{path}.partial`"
-                )
-            }
-            Self::Link(path) => match fsx::resolve(path) {
-                Ok(target) => format!("name the file itself: `{target}`"),
-                Err(_) => "remove the link, or choose another name".to_owned(),
-            },
-            Self::SideFiles { beside, .. } => format!(
-                "they belong to a database that was moved or removed: move {} to where that \
-                 database is now, under its name, or choose another name",
-                listed(beside)
-            ),
-            Self::SeveralNames { .. } => {
-                "remove the other names, or make sure that no other name has a `-wal` or \
-                 `-journal` beside it and work on a copy made with `cp`"
-                    .to_owned()
-            }
-            Self::Mounted(_) => {
-                "mount the directory of the database, not the file alone".to_owned()
-            }
-            Self::Replaced(_) => {
-                "run the same command again when nothing replaces the file".to_owned()
-            }
-            Self::Same { .. } => "choose another destination".to_owned(),
-            Self::CutOff { path, .. } => {
-                format!("restore a backup; `sqlite3 {path} .recover` extracts what can be saved")
-            }
-            Self::WriteVersion(_) => {
-                "it is of a later version of SQLite, or damaged; restore a backup".to_owned()
-            }
-        })
-    }
 }
 
 /// An existing database file, by the name that links lead to.

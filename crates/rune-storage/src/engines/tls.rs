@@ -32,7 +32,7 @@ use super::{
     postgres_url::{ClientCertificate, PostgresUrl, RootCertificates, SslMode},
 };
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError},
     tls::{
         NameCheck, PemProblem, Proof, TrustVerifier, TrustedCertificates, certificates,
@@ -43,79 +43,45 @@ use rune_core::{
 const MAX_BYTES: u64 = 16 << 20;
 
 /// Why TLS cannot be set up.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum TlsError {
-    /// A file cannot be read.
     #[error("cannot read what `{parameter}` names")]
+    #[failure(inner)]
     File {
-        /// The parameter that names it.
         parameter: &'static str,
-        /// What is wrong with the file.
         source: PathError,
     },
-    /// A file does not hold the certificates or the key that it should.
     #[error("`{path}` (`{parameter}`) {problem}")]
+    #[failure(Input: .problem.help())]
     Pem {
-        /// The parameter that names it.
         parameter: &'static str,
-        /// The file.
         path: Utf8PathBuf,
-        /// What is wrong with it.
         problem: PemProblem,
     },
-    /// Verification is asked for, but by nothing.
     #[error("the certificate of the server is to be verified, but no root certificates are named")]
+    #[failure(Usage: "add `sslrootcert=/path/to/ca.crt`, or `sslrootcert=system` with \
+        `sslmode=verify-full` for the public CAs")]
     NoRoots,
-    /// A certificate without its key, or the other way round.
     #[error("`{given}` is named, but not `{missing}`")]
+    #[failure(Usage: "add `{missing}=/path/to/file`; a certificate is of no use without its key")]
     HalfClient {
-        /// What is there.
         given: &'static str,
-        /// What is not.
         missing: &'static str,
     },
-    /// The private key is not its owner's alone.
     #[error("the private key `{0}` (`sslkey`) can be read by others")]
+    #[failure(Access: "run `chmod 600 {0}`, or `chmod 640` if root owns it")]
     KeyExposed(Utf8PathBuf),
     /// The private key is not that of the certificate, or of a kind that is not known.
     #[error("the private key of `sslkey` cannot be used with the certificate of `sslcert`")]
+    #[failure(Input)]
     Client(#[source] rustls::Error),
-    /// The TLS library refuses the settings.
     #[error("cannot set up TLS")]
+    #[failure(Internal)]
     Setup(#[source] rustls::Error),
-    /// The host of the URL cannot stand in a certificate.
     #[error("the host `{0}` is neither a DNS name nor an IP address, so TLS cannot be used")]
+    #[failure(Usage: "use another name of the server")]
     Host(String),
-}
-
-impl Failure for TlsError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File { source, .. } => source.kind(),
-            Self::Pem { .. } | Self::Client(_) => FailureKind::Input,
-            Self::NoRoots | Self::HalfClient { .. } | Self::Host(_) => FailureKind::Usage,
-            Self::KeyExposed(_) => FailureKind::Access,
-            Self::Setup(_) => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::File { source, .. } => return source.help(),
-            Self::Pem { problem, .. } => problem.help(),
-            Self::NoRoots => "add `sslrootcert=/path/to/ca.crt`, or `sslrootcert=system` with \
-                              `sslmode=verify-full` for the public CAs"
-                .to_owned(),
-            Self::HalfClient { missing, .. } => {
-                format!("add `{missing}=/path/to/file`; a certificate is of no use without its key")
-            }
-            Self::KeyExposed(path) => {
-                format!("run `chmod 600 {path}`, or `chmod 640` if root owns it")
-            }
-            Self::Host(_) => "use another name of the server".to_owned(),
-            Self::Client(_) | Self::Setup(_) => return None,
-        })
-    }
 }
 
 /// The certificate that a server showed.

@@ -91,11 +91,14 @@ const PRIVILEGED: &[(&str, &str)] = &[
 /// to the schemas that exist in it. `pg_catalog` comes first, so that nothing in another schema can
 /// pass for a function or operator of the server, and the session's temporary schema last, where
 /// nothing can pass for a table of RUNE.
-pub(super) const FIX_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('rune_db.names_schema', 'yes', true)
-        FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'search_path' AND source OPERATOR(pg_catalog.=) 'client';
+pub(super) const FIX_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('rune_db.names_schema',
+    'yes', true)
+        FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'search_path'
+            AND source OPERATOR(pg_catalog.=) 'client';
     SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', (
         SELECT pg_catalog.string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY place)
-        FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS path (name, place)
+        FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS path (name,
+            place)
         WHERE name OPERATOR(pg_catalog.<>) 'pg_catalog' AND name OPERATOR(pg_catalog.!~) '^pg_temp_'
     ), 'pg_temp'), true)";
 

@@ -10,7 +10,7 @@ use std::fmt;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::postgres_url::PostgresUrl;
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// Where RUNE's database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,33 +40,41 @@ pub struct Places {
 }
 
 /// Why a text is not a database URL that can be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
+#[failure(Usage)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum UrlError {
-    /// There is no `scheme://`.
     #[error("the text is not a database URL")]
+    #[failure(help: "write `sqlite:///./jobs.db` or `sqlite:////absolute/path.db` for a file, \
+        `postgresql://user:password@host:5432/database` for a server")]
     NotAUrl,
-    /// A path where a URL belongs, or the other way round.
     #[error("the text is a URL where a plain path is expected")]
+    #[failure(help: "put URLs into RUNE_DB_URL; RUNE_API_DB_PATH takes the path of a SQLite file")]
     NotAPath,
-    /// A scheme of some other database.
     #[error("unsupported storage URL scheme '{0}'; supported: sqlite://, postgresql://")]
+    #[failure(help: "write `sqlite:///./jobs.db` or `sqlite:////absolute/path.db` for a file, \
+        `postgresql://user:password@host:5432/database` for a server")]
     Scheme(String),
-    /// Something between `sqlite://` and the next `/`.
     #[error(
         "a SQLite URL has no host, but this one has something between `sqlite://` and the path"
     )]
+    #[failure(help: "write the absolute path after four slashes, \
+        `sqlite:////var/lib/rune/jobs.db`")]
     SqliteHost,
-    /// No file is named.
     #[error("the SQLite URL names no file")]
+    #[failure(help: "write the absolute path after four slashes, \
+        `sqlite:////var/lib/rune/jobs.db`")]
     SqlitePath,
-    /// A Windows path.
     #[error("the SQLite URL names a path on a Windows drive")]
+    #[failure(help: "write the absolute path after four slashes, \
+        `sqlite:////var/lib/rune/jobs.db`")]
     SqliteDrive,
-    /// `%`, `?`, `#` or a control character in the path.
     #[error("the SQLite path contains {0}, which RUNE's versions do not read alike")]
+    #[failure(help: "rename the file, or use a path without that character")]
     SqliteCharacter(&'static str),
-    /// `~` without a known home directory, or `~name`.
     #[error("the `~` in the SQLite path has no meaning here")]
+    #[failure(help: "write the absolute path after four slashes, \
+        `sqlite:////var/lib/rune/jobs.db`")]
     SqliteHome,
     /// Three slashes and a path: absolute for some parts of RUNE, relative to the working directory
     /// for others.
@@ -74,89 +82,38 @@ pub enum UrlError {
         "the SQLite URL has two meanings for RUNE: `{absolute}`, and `{relative}` below the \
          working directory"
     )]
+    #[failure(help: "write `{absolute}` or `{relative}`")]
     SqliteAmbiguous {
         /// The spelling of the absolute path.
         absolute: String,
         /// The spelling of the relative path.
         relative: String,
     },
-    /// A relative path in nowhere.
     #[error("the SQLite path is relative, and the working directory is not known")]
+    #[failure(help: "write the absolute path after four slashes, \
+        `sqlite:////var/lib/rune/jobs.db`")]
     SqliteRelative,
-    /// A part of a PostgreSQL URL is missing or unreadable.
     #[error("the PostgreSQL URL {0}")]
+    #[failure(help: "write `postgresql://user:password@host:5432/database`, and in user and \
+        password every character that is not a letter, digit, `-`, `.` or `_` as `%` and two hex \
+        digits (`@` is `%40`, `/` is `%2F`, `#` is `%23`)")]
     Postgres(&'static str),
-    /// A query parameter that is not understood.
     #[error("the PostgreSQL URL has the parameter `{0}`, which is not supported")]
+    #[failure(help: format!("leave it out; supported are {}", PostgresUrl::PARAMETERS.join(", ")))]
     UnknownParameter(String),
-    /// A query parameter with a bad value.
     #[error("the parameter `{parameter}` of the PostgreSQL URL must be {expected}")]
     ParameterValue {
-        /// Its name.
         parameter: &'static str,
-        /// What is allowed.
         expected: &'static str,
     },
-    /// The public CAs, and a mode that does not check the host.
     #[error("`{roots_from}=system` needs `sslmode=verify-full`, but `{mode_from}` is `{mode}`")]
+    #[failure(help: "anybody can get a certificate of a public CA, for a host of their own: set \
+        `sslmode=verify-full`, or name the file of your CA in `sslrootcert`")]
     WeakMode {
-        /// What names the public CAs.
         roots_from: &'static str,
-        /// What names the mode.
         mode_from: &'static str,
-        /// The mode.
         mode: &'static str,
     },
-}
-
-impl Failure for UrlError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::NotAUrl | Self::Scheme(_) => {
-                "write `sqlite:///./jobs.db` or `sqlite:////absolute/path.db` for a file, \
-                 `postgresql://user:password@host:5432/database` for a server"
-                    .to_owned()
-            }
-            Self::NotAPath => {
-                "put URLs into RUNE_DB_URL; RUNE_API_DB_PATH takes the path of a SQLite file"
-                    .to_owned()
-            }
-            Self::SqliteAmbiguous { absolute, relative } => {
-                format!("write `{absolute}` or `{relative}`")
-            }
-            Self::SqliteHost
-            | Self::SqlitePath
-            | Self::SqliteDrive
-            | Self::SqliteHome
-            | Self::SqliteRelative => {
-                "write the absolute path after four slashes, `sqlite:////var/lib/rune/jobs.db`"
-                    .to_owned()
-            }
-            Self::SqliteCharacter(_) => {
-                "rename the file, or use a path without that character".to_owned()
-            }
-            Self::Postgres(_) => {
-                "write `postgresql://user:password@host:5432/database`, and in user and password \
-                 every character that is not a letter, digit, `-`, `.` or `_` as `%` and two hex \
-                 digits (`@` is `%40`, `/` is `%2F`, `#` is `%23`)"
-                    .to_owned()
-            }
-            Self::UnknownParameter(_) => format!(
-                "leave it out; supported are {}",
-                PostgresUrl::PARAMETERS.join(", ")
-            ),
-            Self::WeakMode { .. } => {
-                "anybody can get a certificate of a public CA, for a host of their own: set \
-                 `sslmode=verify-full`, or name the file of your CA in `sslrootcert`"
-                    .to_owned()
-            }
-            Self::ParameterValue { .. } => return None,
-        })
-    }
 }
 
 impl DatabaseUrl {

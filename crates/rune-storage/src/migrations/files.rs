@@ -9,7 +9,7 @@ use super::{
 };
 use rune_core::{
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{self, PathError},
 };
 
@@ -37,59 +37,42 @@ pub struct Migration {
 pub struct Migrations(Vec<Migration>);
 
 /// Why files are not a set of migrations.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Input)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum MigrationFileError {
-    /// The files cannot be read.
     #[error(transparent)]
     File(#[from] PathError),
-    /// A `.sql` file without a number.
     #[error("the name of `{0}` is not `NNNN_name.sql`")]
+    #[failure(help: "name it like `0007_more.sql`: four digits, `_`, a word, `.sql`")]
     Name(String),
-    /// Two files with one number.
     #[error("`{first}` and `{second}` have the same number")]
-    Twice {
-        /// One.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// A number is left out.
+    Twice { first: String, second: String },
     #[error("there is no migration {0}")]
+    #[failure(help: "add the file `{0:04}_….sql`; every database was made with it")]
     Missing(u32),
-    /// A file is not text.
     #[error("migration file `{0}` is not UTF-8 text")]
     NotText(String),
-    /// A marker that names no dialect.
     #[error("line {line} of migration file `{file}` has the unknown marker `migrate:{marker}`")]
+    #[failure(help: "write `-- migrate:sqlite`, `-- migrate:postgres` or `-- migrate:all`")]
     Marker {
-        /// The file.
         file: String,
-        /// Where, from 1.
         line: usize,
-        /// What stands there.
         marker: String,
     },
-    /// The SQL cannot be cut into statements.
     #[error("migration file `{file}` cannot be read as SQL of {dialect}")]
     Sql {
-        /// The file.
         file: String,
-        /// For which dialect.
         dialect: Dialect,
-        /// What does not end.
         source: SplitError,
     },
-    /// A statement that would leave the transaction.
     #[error(
         "line {line} of migration file `{file}` says `{word}`, but a migration is one transaction \
          and cannot leave it"
     )]
     Transaction {
-        /// The file.
         file: String,
-        /// Where, from 1.
         line: usize,
-        /// The statement's first word.
         word: String,
     },
     /// SQL for SQLite only, by age.
@@ -97,51 +80,14 @@ pub enum MigrationFileError {
         "migration {version} ({file}) has no `-- migrate:` markers, so it is SQLite's SQL and not \
          for PostgreSQL"
     )]
-    Unmarked {
-        /// Its number.
-        version: u32,
-        /// The file.
-        file: String,
-    },
-    /// Nothing to do in this dialect.
+    #[failure(help: "use the migrations that this program brings along: leave `--migrations` out")]
+    Unmarked { version: u32, file: String },
     #[error("migration {version} ({file}) rendered no SQL for dialect {dialect}")]
     Empty {
-        /// Its number.
         version: u32,
-        /// The file.
         file: String,
-        /// Which dialect.
         dialect: Dialect,
     },
-}
-
-impl Failure for MigrationFileError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::File(error) => error.kind(),
-            _ => FailureKind::Input,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::File(error) => return error.help(),
-            Self::Name(_) => {
-                "name it like `0007_more.sql`: four digits, `_`, a word, `.sql`".to_owned()
-            }
-            Self::Missing(version) => {
-                format!("add the file `{version:04}_….sql`; every database was made with it")
-            }
-            Self::Marker { .. } => {
-                "write `-- migrate:sqlite`, `-- migrate:postgres` or `-- migrate:all`".to_owned()
-            }
-            Self::Unmarked { .. } => {
-                "use the migrations that this program brings along: leave `--migrations` out"
-                    .to_owned()
-            }
-            _ => return None,
-        })
-    }
 }
 
 impl Migration {

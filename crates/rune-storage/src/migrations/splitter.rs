@@ -20,8 +20,8 @@ pub struct Statement {
 /// A text that ends in the middle of something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the {what} that begins on line {line} does not end")]
+#[expect(missing_docs, reason = "the messages say it")]
 pub struct SplitError {
-    /// What does not end.
     pub what: &'static str,
     /// Where it begins, from 1.
     pub line: usize,

@@ -48,7 +48,6 @@ fn place(object: &str) -> ImagePlace {
     }
 }
 
-/// Renderings of the chart `c`: profile, and what was found.
 fn survey(renderings: Vec<(&str, Vec<(ImagePlace, Named)>)>) -> Survey {
     let rendering = |(profile, found): (&str, _)| Rendering {
         chart: "c".to_owned(),
@@ -72,8 +71,6 @@ fn evaluated(
     evaluate.finish().map(|_| ())
 }
 
-/// The findings, as message and hint, about one thing that a chart names beside all images of a
-/// lock.
 fn findings(images: &[AvailableImage], policy: &Policy, named: Named) -> Vec<(String, String)> {
     let whole = images.iter().map(|image| {
         (

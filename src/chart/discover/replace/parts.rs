@@ -19,7 +19,6 @@ pub(super) struct Part {
 }
 
 impl Planner<'_> {
-    /// What the parts of a want become; nothing when a node does not hold it in parts.
     pub(super) fn parts(&self, node: &Node, path: &str, want: usize) -> Option<Vec<Part>> {
         let want = self.wants.get(want)?;
         let target = Reference::parse_like_a_runtime(&want.target).ok()?;

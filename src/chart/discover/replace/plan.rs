@@ -37,7 +37,6 @@ pub(super) struct Change {
     wants: BTreeSet<usize>,
 }
 
-/// The changes of one document, by the place of the scalar.
 pub(super) type Plan = BTreeMap<Place, Change>;
 
 #[derive(Clone, Copy)]
@@ -47,7 +46,6 @@ pub(super) struct Course {
     is_below: bool,
 }
 
-/// Plans the changes of one document and of the documents within its strings.
 pub(super) struct Planner<'p> {
     pub(super) places: &'p ImagePlaces,
     budget: &'p mut Budget,
@@ -386,7 +384,6 @@ impl<'p> Planner<'p> {
     }
 }
 
-/// The edits without duplicates; nothing when two contradict each other.
 fn disjoint(edits: Vec<(usize, Edit)>) -> Option<Vec<Edit>> {
     let mut edits: Vec<Edit> = edits.into_iter().map(|(_, edit)| edit).collect();
     edits.sort_by(|(one, new), (other, other_new)| {
@@ -399,7 +396,6 @@ fn disjoint(edits: Vec<(usize, Edit)>) -> Option<Vec<Edit>> {
         .then_some(edits)
 }
 
-/// How often each scalar of a plan is reached.
 fn count(node: &Node, plan: &Plan, visits: &mut BTreeMap<Place, usize>) {
     let mut visit = |place: Place| {
         if plan.contains_key(&place) {

@@ -36,7 +36,6 @@ fn obstacles(text: &str, images: &[&str]) -> Vec<ObstacleReason> {
     found.into_iter().map(|obstacle| obstacle.reason).collect()
 }
 
-/// A pod with something in place of the image of its container.
 fn pod(image: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n    - name: \
@@ -251,7 +250,6 @@ fn what_cannot_be_replaced_is_an_obstacle() {
     assert_eq!(obstacles(looks, &[]), []);
 }
 
-/// Rendered objects with images at places of all kinds, in all styles of YAML.
 fn drawn() -> impl proptest::strategy::Strategy<Value = String> {
     use proptest::prelude::*;
     let scalar = prop_oneof![

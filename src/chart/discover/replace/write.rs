@@ -16,7 +16,6 @@ enum Manner {
     Quoted,
 }
 
-/// The edits with which a document says what is planned, and nothing else; nothing when it cannot.
 pub(super) fn edits(text: &str, root: &Node, plan: &Plan) -> Option<Vec<Edit>> {
     let name = Utf8Path::new("a document");
     let ranges = yaml::scalar_ranges(name, text).ok()?;

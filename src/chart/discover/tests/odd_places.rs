@@ -9,7 +9,6 @@ use crate::policy::{Declaration, ImagePlaces};
 
 const SHA256: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// The references that are found in an object, whether they are images or possible images.
 fn references(object: &str) -> Vec<String> {
     let found = discover(object, &ImagePlaces::default()).into_iter();
     found
@@ -21,7 +20,6 @@ fn references(object: &str) -> Vec<String> {
         .collect()
 }
 
-/// A container with a line of its own, whose image is `main`.
 fn container(line: &str) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec: \
@@ -43,7 +41,6 @@ fn zipped(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Objects with containers, and a reference that is found in each.
 fn in_containers() -> Vec<(String, String)> {
     let pinned = format!("ghcr.io/acme/app:1.2@{SHA256}");
     let untagged = format!("acme/app@{SHA256}");

@@ -113,7 +113,6 @@ fn in_bundle(path: &Utf8PathBuf) -> Result<BTreeMap<Digest, ForeignSignature>, C
     Ok(pairs.collect())
 }
 
-/// Writes what is to be signed into a new directory.
 pub(super) fn write_payloads(
     draft: &Draft,
     directory: &Utf8Path,

@@ -15,7 +15,6 @@ use rune_core::{
     text::{exact_size, shown, size},
 };
 
-/// A bundle, or what its images and charts are signed over.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum BuildReport {
@@ -74,7 +73,6 @@ pub(crate) struct BundleReport {
     pub(super) remarks: Vec<Remark>,
 }
 
-/// What was written instead of the whole bundle.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BuiltDelta {

@@ -20,18 +20,15 @@ use crate::{
 };
 use rune_core::{
     command::{CommandError, block_on, counted},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     progress::Silent,
     text::{exact_size, size},
 };
 
-/// What `build` will be asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct DoctorBuildOptions {
     pub(crate) project: ProjectOptions,
-    /// The file that will be written; without one, `<name>-<version>.bundle.tar` in the working
-    /// directory.
     pub(crate) output: Option<Utf8PathBuf>,
     pub(crate) keys: Vec<Utf8PathBuf>,
     /// Whether the charts will be checked, and with which Helm.
@@ -39,15 +36,10 @@ pub(crate) struct DoctorBuildOptions {
     pub(crate) registry: ClientConfig,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("the key is encrypted")]
+#[failure(Access)]
 struct Encrypted;
-
-impl Failure for Encrypted {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Access
-    }
-}
 
 /// Checks everything that a build needs. What depends on something that is wrong is not checked.
 pub(crate) fn run(options: &DoctorBuildOptions) -> DoctorReport {
@@ -62,8 +54,9 @@ pub(crate) fn run(options: &DoctorBuildOptions) -> DoctorReport {
         .is_none_or(|project| !project.manifest().charts.is_empty());
     checks.extend(has_charts.then(|| helm(&options.chart_check)));
     if let (Some(project), Some(lock)) = (&project, &lock) {
-        checks.extend(registries(lock, options));
-        let (charts, fetched) = charts(project, lock, options);
+        let client = Client::new(in_haste(options.registry.clone())).map_err(CommandError::from);
+        checks.extend(registries(lock, &client));
+        let (charts, fetched) = charts(project, lock, &client);
         checks.extend(charts);
         checks.extend(fetched.map(|fetched| room(project, lock, &fetched, options)));
     }
@@ -180,8 +173,7 @@ pub(super) fn version_of_helm(
     Ok(format!("{} in `{program}`", helm.version()))
 }
 
-/// Asks every registry for what is locked, by digest.
-fn registries(lock: &Lock, options: &DoctorBuildOptions) -> Vec<Check> {
+fn registries(lock: &Lock, client: &Result<Client, CommandError>) -> Vec<Check> {
     let needed = |what: &str| format!("{what} in the lock, by digest");
     let mut hosts: BTreeMap<&str, Vec<(&LockedImage, &manifest::Blob)>> = BTreeMap::new();
     for (_, image) in lock.images_and_artifacts() {
@@ -192,14 +184,11 @@ fn registries(lock: &Lock, options: &DoctorBuildOptions) -> Vec<Check> {
                 .push((image, &pulled.root));
         }
     }
-    let client = match Client::new(in_haste(options.registry.clone())) {
+    let client = match client {
         Ok(client) => client,
         Err(error) => {
-            return vec![Check::problem(
-                "registry",
-                "settings that can be used",
-                &error.into(),
-            )];
+            let needed = "settings that can be used";
+            return vec![Check::problem("registry", needed, error)];
         }
     };
     let ask = |(host, roots): (&str, Vec<(&LockedImage, &manifest::Blob)>)| {
@@ -232,7 +221,7 @@ fn registries(lock: &Lock, options: &DoctorBuildOptions) -> Vec<Check> {
 fn charts(
     project: &Project,
     lock: &Lock,
-    options: &DoctorBuildOptions,
+    client: &Result<Client, CommandError>,
 ) -> (Option<Check>, Option<FetchedCharts>) {
     let count = project
         .manifest()
@@ -243,17 +232,16 @@ fn charts(
     if count == 0 {
         return (None, Some(FetchedCharts::default()));
     }
-    let fetch = || -> Result<FetchedCharts, CommandError> {
-        let client = Client::new(in_haste(options.registry.clone()))?;
-        block_on(FetchedCharts::default().complete(project, lock, &client, &Silent))
-    };
     let needed = "every chart from elsewhere, as the lock pins it";
-    match fetch() {
-        Ok(fetched) => (
+    let problem = |error: &CommandError| (Some(Check::problem("charts", needed, error)), None);
+    let fetch = |client| FetchedCharts::default().complete(project, lock, client, &Silent);
+    match client.as_ref().map(|client| block_on(fetch(client))) {
+        Ok(Ok(fetched)) => (
             Some(Check::ok("charts", needed, counted(count, "chart"))),
             Some(fetched),
         ),
-        Err(error) => (Some(Check::problem("charts", needed, &error)), None),
+        Ok(Err(error)) => problem(&error),
+        Err(error) => problem(error),
     }
 }
 
@@ -270,7 +258,6 @@ pub(super) fn in_haste(config: ClientConfig) -> ClientConfig {
     }
 }
 
-/// Lays the bundle out and checks whether it fits where it is to be written.
 fn room(
     project: &Project,
     lock: &Lock,

@@ -22,7 +22,6 @@ pub(crate) use receive::{DoctorReceiveOptions, run as examine_receive};
 pub(crate) struct DoctorReport {
     step: &'static str,
     subject: String,
-    /// Each thing that was checked, in the order in which they depend on each other.
     checks: Vec<Check>,
 }
 

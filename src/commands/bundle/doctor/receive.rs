@@ -18,7 +18,7 @@ use crate::{
 };
 use rune_core::{
     command::{CommandError, block_on, counted},
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     text::{exact_size, size},
 };
@@ -44,25 +44,12 @@ pub(crate) struct DoctorReceiveOptions {
     pub(crate) access: ClientConfig,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("`{0}` is not a kubeconfig with a current context")]
+#[failure(Input: "name another file with --kubeconfig, or choose a context with `kubectl config \
+    use-context`")]
 struct NoKubeconfig(Utf8PathBuf);
 
-impl Failure for NoKubeconfig {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Input
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "name another file with --kubeconfig, or choose a context with `kubectl config \
-             use-context`"
-                .to_owned(),
-        )
-    }
-}
-
-/// Checks everything that is needed to use a bundle here.
 pub(crate) fn run(options: &DoctorReceiveOptions) -> DoctorReport {
     let mut checks = Vec::new();
     if let Some(bytes) = bundle(&options.bundle, &mut checks) {
@@ -225,7 +212,6 @@ fn cluster(path: Option<&Utf8Path>) -> Check {
     Check::of("kubeconfig", needed, read())
 }
 
-/// The current context and the server that it leads to.
 fn server_of(config: &Kubeconfig) -> Option<(String, String)> {
     let current = config.current_context.clone()?;
     let context = config
@@ -295,10 +281,12 @@ fn reachable(destination: &Destination, access: &ClientConfig) -> Check {
     Check::of("registry", needed, asked())
 }
 
-/// Whether the registry answered that there is no such thing.
 fn is_absence(error: &RegistryError) -> bool {
     let RegistryError::Fetch { failures, .. } = error else {
         return false;
     };
-    failures.iter().all(|failure| matches!(&*failure.cause, EndpointError::Status { status, .. } if *status == http::StatusCode::NOT_FOUND))
+    failures.iter().all(|failure| {
+        matches!(&*failure.cause, EndpointError::Status { status, .. }
+        if *status == http::StatusCode::NOT_FOUND)
+    })
 }

@@ -23,24 +23,15 @@ pub(super) struct Directory {
     sums: BTreeMap<String, Digest>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("cannot write `{path}`")]
+#[failure(kind: match .source.kind() {
+    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::Space,
+    _ => FailureKind::Internal,
+}, help: "name a directory on another disk with --output")]
 pub(super) struct WriteError {
     path: Utf8PathBuf,
     source: io::Error,
-}
-
-impl Failure for WriteError {
-    fn kind(&self) -> FailureKind {
-        match self.source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::Space,
-            _ => FailureKind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("name a directory on another disk with --output".to_owned())
-    }
 }
 
 impl Directory {
@@ -52,7 +43,6 @@ impl Directory {
         })
     }
 
-    /// Writes a file; one that was written under this name stays as it is.
     pub(super) fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
         if self.sums.contains_key(name) {
             return Ok(());
@@ -96,19 +86,10 @@ impl Directory {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(super) enum FinishError {
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error(transparent)]
     Path(#[from] PathError),
-}
-
-impl Failure for FinishError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        Some(match self {
-            Self::Write(error) => error,
-            Self::Path(error) => error,
-        })
-    }
 }

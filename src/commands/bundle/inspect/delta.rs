@@ -10,7 +10,6 @@ use crate::{
 };
 use rune_core::text::{exact_size, shown};
 
-/// What the file has of the bundle.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DeltaReport {

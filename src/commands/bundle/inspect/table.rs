@@ -68,7 +68,6 @@ fn platforms(image: &ImageRecord) -> String {
     text
 }
 
-/// The table, with its headings; nothing without images.
 pub(super) fn of(rows: &[ImageRow]) -> String {
     if rows.is_empty() {
         return String::new();

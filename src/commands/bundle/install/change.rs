@@ -46,7 +46,6 @@ impl Installation<'_> {
         Ok((rolled_out, appended))
     }
 
-    /// One release failed after those that are rolled out: they go back, too, the last one first.
     async fn failed(
         &self,
         rolled_out: &[RolledOut],

@@ -5,24 +5,31 @@ use crate::{
     archive::EntryName,
     bundle::{ChartRecord, OpenBundle, ProfileRecord, ReleaseRecord},
 };
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-};
+use rune_core::{command::CommandError, failure::Failure};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 pub(super) enum ChoiceError {
     #[error("the bundle has no chart")]
+    #[failure(NotFound: "there is nothing to install in it; `rune-bundle inspect` shows what there \
+        is")]
     NoChart,
     #[error("the bundle has several charts: {}", .0.join(", "))]
+    #[failure(Usage: "choose one with --chart")]
     SeveralCharts(Vec<String>),
     #[error("the bundle has no {kind} `{name}`, but {}", .existing.join(", "))]
+    #[failure(NotFound)]
     Unknown {
         kind: &'static str,
         name: String,
         existing: Vec<String>,
     },
-    #[error("the profile `{profile}` is not for the chart `{chart}`, but for {}", .charts.join(", "))]
+    #[error("the profile `{profile}` is not for the chart `{chart}`, but for {}",
+        .charts.join(", "))]
+    #[failure(Usage: if .fitting.is_empty() {
+        "leave --profile out: the bundle has no profile for this chart".to_owned()
+    } else {
+        format!("choose another one with --profile: {}", .fitting.join(", "))
+    })]
     ProfileOfOthers {
         profile: String,
         chart: String,
@@ -30,49 +37,19 @@ pub(super) enum ChoiceError {
         fitting: Vec<String>,
     },
     #[error("the bundle installs one release at a time")]
+    #[failure(Usage: "leave --only out; --chart chooses a chart")]
     NoSet,
     #[error("{option} is for one release, and {count} are installed")]
+    #[failure(Usage: "choose one with --only")]
     OneRelease { option: &'static str, count: usize },
     #[error("the bundle has no entry `{0}`, although its index names it")]
+    #[failure(Content)]
     NoEntry(EntryName),
     #[error("`{0}` is not text")]
+    #[failure(Content)]
     NotText(EntryName),
 }
 
-impl Failure for ChoiceError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::NoChart | Self::Unknown { .. } => FailureKind::NotFound,
-            Self::SeveralCharts(_)
-            | Self::ProfileOfOthers { .. }
-            | Self::NoSet
-            | Self::OneRelease { .. } => FailureKind::Usage,
-            Self::NoEntry(_) | Self::NotText(_) => FailureKind::Content,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::NoChart => Some(
-                "there is nothing to install in it; `rune-bundle inspect` shows what there is"
-                    .to_owned(),
-            ),
-            Self::SeveralCharts(_) => Some("choose one with --chart".to_owned()),
-            Self::NoSet => Some("leave --only out; --chart chooses a chart".to_owned()),
-            Self::OneRelease { .. } => Some("choose one with --only".to_owned()),
-            Self::ProfileOfOthers { fitting, .. } if fitting.is_empty() => {
-                Some("leave --profile out: the bundle has no profile for this chart".to_owned())
-            }
-            Self::ProfileOfOthers { fitting, .. } => Some(format!(
-                "choose another one with --profile: {}",
-                fitting.join(", ")
-            )),
-            _ => None,
-        }
-    }
-}
-
-/// A release that is installed.
 pub(super) struct Chosen {
     pub(super) name: String,
     /// Its namespace; without one, the one that was named for all.
@@ -84,7 +61,6 @@ pub(super) struct Chosen {
     pub(super) needs: Vec<Needed>,
 }
 
-/// A release that must be installed already.
 pub(super) struct Needed {
     pub(super) release: String,
     pub(super) namespace: Option<String>,

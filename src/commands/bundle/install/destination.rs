@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use serde_json::Value;
 
 use super::{
-    super::push::{Destination as Registry, client_config},
+    super::push::Destination as Registry,
     InstallOptions,
     choice::{ChoiceError, chosen_chart, chosen_profile},
 };
@@ -30,7 +30,6 @@ use rune_core::{
 
 const LOOKS: usize = 4;
 
-/// What is installed, and with which values.
 pub(super) struct Destination {
     pub(super) chart: ChartRecord,
     pub(super) archive: Vec<u8>,
@@ -129,12 +128,10 @@ impl Destination {
         release_name(&self.chart.name)
     }
 
-    /// The name of the file that Helm is given.
     pub(super) fn chart_file(&self) -> String {
         format!("{}.tgz", self.chart_label())
     }
 
-    /// Writes the profile's values and those of the destination for Helm: its options, in order.
     pub(super) fn values(
         &self,
         replaced: &Replaced,
@@ -158,7 +155,6 @@ impl Destination {
         Ok(value_pins(&self.archive, &self.profile_values, images).map_err(InstallError::from)?)
     }
 
-    /// Writes the profile's values and others after them for Helm.
     pub(super) fn written(
         &self,
         made: &Value,
@@ -179,7 +175,6 @@ impl Destination {
         Ok(options)
     }
 
-    /// Compares the images that the rendered chart names with those that are at the destination.
     pub(super) fn check_images(rendered: &str, images: &Images, bundle: &OpenBundle) -> Vec<Check> {
         let named = images_of(rendered, bundle);
         let carried = carried(bundle);
@@ -227,7 +222,6 @@ impl Destination {
 }
 
 impl Images {
-    /// Asks the registry for every image of the bundle, when one was named.
     pub(super) async fn at(
         bundle: &OpenBundle,
         options: &InstallOptions,
@@ -236,7 +230,8 @@ impl Images {
         let Some(destination) = &options.registry else {
             return Ok(images);
         };
-        let client = Client::new(client_config(destination, &options.registry_access, LOOKS))?;
+        let access = options.registry_access.clone();
+        let client = Client::new(access.confined_to(destination.registry(), LOOKS))?;
         // In a dry run they may be still to be pushed.
         let is_to_come = options.push.is_some() && options.is_dry_run;
         let index = bundle.index();
@@ -383,7 +378,6 @@ impl Images {
     }
 }
 
-/// Whether charts name an image of the bundle index by its tag alone.
 fn is_tagged(index: &BundleIndex, number: usize) -> bool {
     index
         .images
@@ -391,7 +385,6 @@ fn is_tagged(index: &BundleIndex, number: usize) -> bool {
         .is_some_and(|image| index.completeness.tag_pin(&image.name).is_some())
 }
 
-/// Name and tag, without a digest.
 fn tagged(reference: &Reference) -> String {
     format!(
         "{}:{}",

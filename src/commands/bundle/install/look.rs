@@ -17,7 +17,6 @@ use crate::install::{
 };
 use rune_core::{command::CommandError, digest::Digest, failure::FailureKind};
 
-/// That a release may be changed, and what it is now.
 pub(super) struct Permitted {
     pub(super) kept: InstallRecord,
     install_kind: InstallKind,
@@ -37,7 +36,6 @@ pub(super) struct Inspection {
     pub(super) running: RunningImages,
     pub(super) history: Vec<Revision>,
     pub(super) namespace: NamespacePlan,
-    /// What becomes of the custom resource definitions of its `crds/`.
     pub(super) definitions: Definitions,
     /// The schema version of the database, where it could be asked.
     schema: Option<u32>,
@@ -270,7 +268,6 @@ impl Work<'_> {
             .map(|migrations| migrations.schema_version)
     }
 
-    /// The names of the tests that the bundle leaves out.
     pub(super) fn left_out_tests(&self, objects: &[Object]) -> Vec<String> {
         let places = self.bundle.index().completeness.image_places();
         let tests = objects
@@ -279,7 +276,6 @@ impl Work<'_> {
         tests.map(|object| object.name().to_owned()).collect()
     }
 
-    /// What somebody should know before it happens.
     pub(super) fn notes(&self, found: &Inspection) -> Vec<String> {
         let installed = found.kept.installed.as_ref();
         let recorded = installed.and_then(|installed| installed.schema_version);

@@ -21,11 +21,7 @@ use crate::{
     oci::Reference,
     policy::ImagePlaces,
 };
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    fsx, yaml,
-};
+use rune_core::{command::CommandError, failure::Failure, fsx, yaml};
 
 /// What is said of an image that Helm applies past the post-renderer.
 const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave --registry out \
@@ -47,7 +43,6 @@ impl MapMode {
     }
 }
 
-/// The chart as it is installed.
 #[derive(Debug, Default)]
 pub(super) struct Mapped {
     /// Nothing without a registry.
@@ -65,7 +60,6 @@ pub(super) struct Rendering<'r> {
     pub(super) is_upgrade: bool,
 }
 
-/// An image that would not come from the registry, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Finding {
@@ -95,8 +89,10 @@ struct Attempt {
     images: RenderedImages,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
 #[error("images would not come from {registry}:{}", lines(.findings))]
+#[failure(Policy: "nothing was changed; do what the hints say, and run the same command \
+    again", details: .findings)]
 struct Elsewhere {
     registry: String,
     findings: BTreeSet<Finding>,
@@ -111,22 +107,6 @@ fn lines(findings: &BTreeSet<Finding>) -> String {
         format!("\n  {image}{place}\n    hint: {hint}")
     };
     findings.iter().map(line).collect()
-}
-
-impl Failure for Elsewhere {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Policy
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "nothing was changed; do what the hints say, and run the same command again".to_owned(),
-        )
-    }
-
-    fn details(&self) -> Option<Value> {
-        serde_json::to_value(&self.findings).ok()
-    }
 }
 
 /// What the destination has, and what of a chart would not come from there.
@@ -252,7 +232,6 @@ impl Rendering<'_> {
 }
 
 impl Mapping {
-    /// Nothing without a registry.
     fn read(work: &Work<'_>, images: &Images) -> Result<Option<Self>, CommandError> {
         let Some(destination) = &work.options.registry else {
             return Ok(None);
@@ -306,7 +285,6 @@ impl Mapping {
         meant_image(text, &self.available)
     }
 
-    /// Whether a reference is one of the destination, as the registry was asked for it.
     fn is_there(&self, text: &str) -> bool {
         let Ok(reference) = Reference::parse_like_a_runtime(text) else {
             return false;

@@ -8,42 +8,22 @@
 use std::sync::Arc;
 
 use super::{
-    super::{
-        delta_destination::DeltaDestination, open::threads, push::client_config,
-        stored::StoredOptions,
-    },
+    super::{delta_destination::DeltaDestination, open::threads, stored::StoredOptions},
     InstallOptions, PUSH_JOBS,
 };
 use crate::bundle::{self, BundleSource, OpenBundle};
-use rune_core::{
-    command::CommandError,
-    failure::{Failure, FailureKind},
-    progress::Progress,
-};
+use rune_core::{command::CommandError, failure::Failure, progress::Progress};
 
-/// The bundle, and how many bytes of it were compared with its index.
 pub(super) struct Opened {
     pub(super) bundle: Arc<OpenBundle>,
     pub(super) verified_bytes: u64,
 }
 
-/// The images of a bundle that is not here are to be pushed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Usage: "leave out --push where the images are, or get the file: `rune-bundle fetch {0} \
+    --output FILE`")]
 #[error("--push needs the bundle in a file: `{0}` is in a registry")]
 struct PushOfStored(String);
-
-impl Failure for PushOfStored {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        let Self(reference) = self;
-        Some(format!(
-            "leave out --push where the images are, or get the file: `rune-bundle fetch {reference} --output FILE`"
-        ))
-    }
-}
 
 impl Opened {
     pub(super) fn of(
@@ -78,9 +58,10 @@ impl Opened {
         let Some(destination) = &options.registry else {
             return Ok(None);
         };
+        let access = options.registry_access.clone();
         let at = DeltaDestination {
             destination,
-            access: client_config(destination, &options.registry_access, PUSH_JOBS),
+            access: access.confined_to(destination.registry(), PUSH_JOBS),
             reads_releases: true,
         };
         at.open(&options.bundle, progress)

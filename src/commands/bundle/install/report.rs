@@ -16,7 +16,6 @@ use rune_core::{
     digest::Digest,
 };
 
-/// What was installed, or would be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InstallReport {
@@ -30,14 +29,12 @@ pub(crate) struct InstallReport {
     helm: String,
     dry_run: bool,
     notes: Vec<String>,
-    /// The fields of the release, when it is one.
     #[serde(flatten)]
     one: Option<ReleaseReport>,
     releases: Vec<ReleaseReport>,
     receipt: Option<Appended>,
 }
 
-/// What was done with one release, or would be.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ReleaseReport {

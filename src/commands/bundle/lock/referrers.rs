@@ -15,7 +15,6 @@ pub(super) struct ReferrerSummary {
     digest: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
-    /// Where it is, when that is not beside the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     repository: Option<RepositoryName>,
     /// Why it is not included.
@@ -36,7 +35,6 @@ impl ReferrerSummary {
     }
 }
 
-/// How many there are of each kind, and of what is not included.
 pub(super) fn kinds(referrers: &[ReferrerSummary]) -> BTreeMap<String, usize> {
     let mut kinds = BTreeMap::new();
     for referrer in referrers {

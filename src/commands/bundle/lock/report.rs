@@ -25,7 +25,6 @@ use rune_core::{
     text::{shown, size},
 };
 
-/// What was locked, or what moved.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LockReport {
@@ -57,11 +56,9 @@ pub struct LockReport {
 #[serde(rename_all = "camelCase")]
 pub(super) enum LockOutcome {
     Written,
-    /// It says already what is the case.
     Unchanged,
     /// It would be written, were this no dry run.
     WouldBeWritten,
-    /// Nothing was written: what is the case differs from what it says.
     Drifted,
 }
 
@@ -70,7 +67,6 @@ pub(super) enum LockOutcome {
 struct ImageSummary {
     name: String,
     reference: Reference,
-    /// Digest of the image index or manifest; absent for an image that the packager builds.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
     platforms: Vec<Platform>,
@@ -78,7 +74,6 @@ struct ImageSummary {
     /// What was chosen and the image does not have.
     platforms_missing: Vec<Platform>,
     attestations: usize,
-    /// Artifacts about what is included: signatures, attestations, SBOMs.
     referrers: Vec<ReferrerSummary>,
     bytes: u64,
 }

@@ -19,7 +19,6 @@ pub(super) struct Member {
     cluster: Cluster,
     helm: ReleaseHelm,
     record: InstallRecord,
-    /// What is installed, or was before it was rolled back.
     left: Installed,
     place: Place,
     pub(super) schema: Option<DatabaseSchema>,
@@ -158,7 +157,6 @@ impl Member {
         }
     }
 
-    /// Goes back, and notes that.
     pub(super) async fn go_back(
         &mut self,
         patience: Duration,
@@ -251,7 +249,6 @@ impl Member {
         }
     }
 
-    /// What the receipt says; nothing of one that was not unfinished with.
     pub(super) fn receipt(&self) -> Option<RolledBackRelease> {
         let outcome = match self.place {
             Place::Installed => return None,

@@ -11,7 +11,6 @@ use crate::{
 };
 use rune_core::command::Report;
 
-/// What was rolled back, or would be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RollbackReport {

@@ -12,7 +12,6 @@ use rune_storage::{
     migrations::Migrations, schema::on_postgres,
 };
 
-/// What RUNE's pool may open.
 const POOL: i64 = 10;
 const TESTED: std::ops::RangeInclusive<i32> = 15..=18;
 /// A certificate should be renewed when it has less than this left.
@@ -91,7 +90,8 @@ async fn tls(
     url: &PostgresUrl,
 ) -> Result<Check, CommandError> {
     const NAME: &str = "tls";
-    const SQL: &str = "SELECT coalesce(version, ''), coalesce(cipher, ''), extract(epoch FROM clock_timestamp())::float8
+    const SQL: &str = "SELECT coalesce(version, ''), coalesce(cipher, ''),
+        extract(epoch FROM clock_timestamp())::float8
         FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     let Some(certificate) = certificate else {
         let is_near = |host: &PostgresHost| match host {
@@ -274,7 +274,8 @@ async fn encoding(client: &Client) -> Result<Check, CommandError> {
 }
 
 async fn collation(client: &Client) -> Result<Check, CommandError> {
-    const SQL: &str = "SELECT datcollate::text, coalesce(datcollversion <> pg_database_collation_actual_version(oid), false)
+    const SQL: &str = "SELECT datcollate::text,
+        coalesce(datcollversion <> pg_database_collation_actual_version(oid), false)
         FROM pg_database WHERE datname = current_database()";
     let row = ask(client, SQL).await?;
     let found: String = row.try_get(0).map_err(ServerError::from)?;
@@ -296,11 +297,14 @@ async fn sessions(client: &Client) -> Result<Check, CommandError> {
                 - coalesce(current_setting('reserved_connections', true)::int8, 0)
                 - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
             CASE WHEN r.rolconnlimit < 0 THEN NULL
-                ELSE r.rolconnlimit - (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user) END,
+                ELSE r.rolconnlimit - (SELECT count(*) FROM pg_stat_activity
+                    WHERE usename = current_user) END,
             CASE WHEN d.datconnlimit < 0 THEN NULL
-                ELSE d.datconnlimit - (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()) END
+                ELSE d.datconnlimit - (SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database()) END
         )), current_setting('max_connections')
-        FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()";
+        FROM pg_roles r, pg_database d WHERE r.rolname = current_user
+            AND d.datname = current_database()";
     let row = ask(client, SQL).await?;
     let free: i64 = row.try_get(0).map_err(ServerError::from)?;
     let found = format!(

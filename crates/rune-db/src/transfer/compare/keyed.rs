@@ -50,7 +50,6 @@ pub(super) enum Message {
     EndOfTable,
 }
 
-/// The receiving end: rows of one table after the other.
 #[derive(Debug)]
 pub(super) struct Reading {
     receiver: mpsc::Receiver<Message>,
@@ -85,7 +84,6 @@ impl Reading {
     }
 }
 
-/// Sends all tables of a side; gives what was not read.
 pub(super) async fn read(
     side: Side,
     migrations: &Migrations,

@@ -19,8 +19,10 @@ pub(super) fn initialize(
     edges: &[ChainEdge],
     now: f64,
 ) -> Result<(), StoreError> {
-    const STORE: &str = "INSERT INTO chain_state (job_id, state_json, overall_status, updated_at) VALUES (?1, ?2, ?3, ?4)
-        ON CONFLICT (job_id) DO UPDATE SET state_json = excluded.state_json, overall_status = excluded.overall_status,
+    const STORE: &str = "INSERT INTO chain_state (job_id, state_json, overall_status, updated_at)
+        VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (job_id) DO UPDATE SET state_json = excluded.state_json,
+            overall_status = excluded.overall_status,
             updated_at = excluded.updated_at";
     limits::word("job_id", job_id, limits::MAX_JOB_ID)?;
     let statuses: Vec<&str> = nodes.iter().map(|node| node.status.as_str()).collect();

@@ -80,11 +80,13 @@ pub(super) fn summarise(
     // The mean is `avg` on SQLite, whose sum keeps what it rounds off, and a decimal one on
     // PostgreSQL, whose order of adding is not known: both are right to 15 digits, whatever the
     // order.
-    const SUMMARY: &str = "SELECT event, count(*) AS total, count(CASE WHEN status = 'ok' THEN 1 END) AS ok,
+    const SUMMARY: &str = "SELECT event, count(*) AS total,
+        count(CASE WHEN status = 'ok' THEN 1 END) AS ok,
             count(CASE WHEN status = 'error' THEN 1 END) AS error,
             avg(duration_ms /* ::text::numeric */) /* ::float8 */ AS average_ms,
             min(duration_ms /* ::text::float8 */) AS min_ms, max(duration_ms /* ::text::float8 */) AS max_ms
-        FROM workflow_events WHERE (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR recorded_at /* ::text::float8 */ >= ?2)
+        FROM workflow_events WHERE (?1 IS NULL OR job_id = ?1)
+            AND (?2 IS NULL OR recorded_at /* ::text::float8 */ >= ?2)
             AND (?3 IS NULL OR recorded_at /* ::text::float8 */ < ?3)
         GROUP BY event ORDER BY event COLLATE BINARY";
     let values = [

@@ -61,7 +61,8 @@ pub(super) fn create(
     const OWNER: &str = "SELECT job_id FROM idempotency_keys WHERE tenant_id = ?1 AND operation = \
                          ?2 AND idempotency_key = ?3";
     const JOB: &str =
-        "INSERT INTO jobs (job_id, tenant_id, kind, status, request_json, result_json, error, message, created_at, updated_at)
+        "INSERT INTO jobs (job_id, tenant_id, kind, status, request_json, result_json, error,
+            message, created_at, updated_at)
         VALUES (?1, ?2, ?3, ?4, ?5, NULL, NULL, ?6, ?7, ?7)";
     let job_id = uuid::random()?;
     if let Some(key) = job.idempotency_key.filter(|key| !key.is_empty()) {
@@ -132,8 +133,10 @@ pub(super) fn update(
     now: f64,
 ) -> Result<(), StoreError> {
     const STATUS: &str = "SELECT status FROM jobs WHERE job_id = ?1 /* FOR UPDATE */";
-    const CHANGE: &str = "UPDATE jobs SET status = COALESCE(?2, status), result_json = COALESCE(?3, result_json),
-        error = COALESCE(?4, error), message = COALESCE(?5, message), updated_at = ?6 WHERE job_id = ?1";
+    const CHANGE: &str =
+        "UPDATE jobs SET status = COALESCE(?2, status), result_json = COALESCE(?3, result_json),
+        error = COALESCE(?4, error), message = COALESCE(?5, message), updated_at = ?6
+            WHERE job_id = ?1";
     let rows = session.query(STATUS, &[Value::Text(job_id)])?;
     let status = rows
         .first()
@@ -190,7 +193,8 @@ pub(super) fn fail_stale(
     now: f64,
 ) -> Result<StaleBatch, StoreError> {
     const FIND: &str = "SELECT job_id FROM jobs
-        WHERE status IN ('queued', 'running') AND updated_at <= ?2 AND (?1 IS NULL OR tenant_id = ?1)
+        WHERE status IN ('queued', 'running') AND updated_at <= ?2
+            AND (?1 IS NULL OR tenant_id = ?1)
         ORDER BY job_id COLLATE BINARY LIMIT ?3 OFFSET ?4 /* FOR UPDATE */";
     let values = [
         Value::OptionalText(stale.tenant_id),

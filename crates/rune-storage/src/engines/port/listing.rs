@@ -135,15 +135,18 @@ pub(super) fn jobs(
     page: Page<'_>,
 ) -> Result<Vec<Listed<JobLine>>, StoreError> {
     const AFTER: &str = "SELECT 1 AS found FROM jobs WHERE job_id = ?1";
-    const LIST: &str = "SELECT job_id, tenant_id, kind, status, CASE WHEN COALESCE(error, '') = '' THEN 0 ELSE 1 END AS has_error,
+    const LIST: &str = "SELECT job_id, tenant_id, kind, status, CASE WHEN COALESCE(error, '') = ''
+        THEN 0 ELSE 1 END AS has_error,
             octet_length(request_json) AS request_bytes,
             COALESCE(octet_length(result_json), 0) AS result_bytes, created_at /* ::text::float8 */ AS created_at,
             updated_at /* ::text::float8 */ AS updated_at
-        FROM jobs WHERE (?1 IS NULL OR tenant_id = ?1) AND (?2 IS NULL OR kind = ?2) AND (?3 IS NULL OR status = ?3)
+        FROM jobs WHERE (?1 IS NULL OR tenant_id = ?1) AND (?2 IS NULL OR kind = ?2)
+            AND (?3 IS NULL OR status = ?3)
             AND (?4 IS NULL OR created_at /* ::text::float8 */ >= ?4)
             AND (?5 IS NULL OR created_at /* ::text::float8 */ < ?5)
             AND (?6 IS NULL OR (status IN ('queued', 'running') AND updated_at <= ?6))
-            AND (?7 IS NULL OR (jobs.created_at, job_id COLLATE BINARY) < (SELECT j.created_at, j.job_id FROM jobs j WHERE j.job_id = ?7))
+            AND (?7 IS NULL OR (jobs.created_at, job_id COLLATE BINARY) < (SELECT j.created_at,
+                j.job_id FROM jobs j WHERE j.job_id = ?7))
         ORDER BY jobs.created_at DESC, job_id COLLATE BINARY DESC LIMIT ?8";
     check(&[filter.tenant_id, filter.kind, filter.status])?;
     check_after(session, AFTER, page.after)?;
@@ -180,7 +183,8 @@ pub(super) fn events(
     limit: u32,
 ) -> Result<Vec<Listed<Event>>, StoreError> {
     let sql = format!(
-        "SELECT {} FROM workflow_events WHERE (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR event = ?2) AND (?3 IS NULL OR status = ?3)
+        "SELECT {} FROM workflow_events WHERE (?1 IS NULL OR job_id = ?1)
+            AND (?2 IS NULL OR event = ?2) AND (?3 IS NULL OR status = ?3)
             AND (?4 IS NULL OR recorded_at /* ::text::float8 */ >= ?4)
             AND (?5 IS NULL OR recorded_at /* ::text::float8 */ < ?5) AND (?6 IS NULL OR id > ?6)
         ORDER BY id LIMIT ?7",
@@ -211,11 +215,13 @@ pub(super) fn artifacts(
 ) -> Result<Vec<Listed<ArtifactInfo>>, StoreError> {
     const AFTER: &str = "SELECT 1 AS found FROM audit_artifact WHERE artifact_id = ?1";
     let sql = format!(
-        "SELECT {} FROM audit_artifact WHERE (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR kind = ?2)
+        "SELECT {} FROM audit_artifact WHERE (?1 IS NULL OR job_id = ?1)
+            AND (?2 IS NULL OR kind = ?2)
             AND (?3 IS NULL OR created_at /* ::text::float8 */ >= ?3)
             AND (?4 IS NULL OR created_at /* ::text::float8 */ < ?4)
             AND (?5 IS NULL OR (audit_artifact.created_at, artifact_id COLLATE BINARY)
-                > (SELECT a.created_at, a.artifact_id FROM audit_artifact a WHERE a.artifact_id = ?5))
+                > (SELECT a.created_at, a.artifact_id FROM audit_artifact a
+                    WHERE a.artifact_id = ?5))
         ORDER BY audit_artifact.created_at, artifact_id COLLATE BINARY LIMIT ?6",
         artifacts::COLUMNS
     );
@@ -242,9 +248,11 @@ pub(super) fn settings(
     prefix: &str,
     page: Page<'_>,
 ) -> Result<Vec<Listed<SettingLine>>, StoreError> {
-    const LIST: &str = "SELECT key, octet_length(value_json) AS value_bytes, updated_at /* ::text::float8 */ AS updated_at
+    const LIST: &str = "SELECT key, octet_length(value_json) AS value_bytes,
+        updated_at /* ::text::float8 */ AS updated_at
         FROM settings
-        WHERE substr(key, 1, length(?1)) = ?1 AND (?2 IS NULL OR key COLLATE BINARY > ?2) ORDER BY key COLLATE BINARY LIMIT ?3";
+        WHERE substr(key, 1, length(?1)) = ?1 AND (?2 IS NULL OR key COLLATE BINARY > ?2)
+            ORDER BY key COLLATE BINARY LIMIT ?3";
     check(&[Some(prefix), page.after])?;
     let rows = session.query(
         LIST,

@@ -325,7 +325,8 @@ impl Engine for PostgresEngine {
         session: &mut dyn Session,
         tables: &[&'static str],
     ) -> Result<Option<&'static str>, StoreError> {
-        const MISSING: &str = "SELECT place FROM unnest(string_to_array(?1, ',')) WITH ORDINALITY AS one (name, place)
+        const MISSING: &str = "SELECT place
+            FROM unnest(string_to_array(?1, ',')) WITH ORDINALITY AS one (name, place)
             WHERE to_regclass(name) IS NULL ORDER BY place LIMIT 1";
         let rows = session.query(MISSING, &[Value::Text(&tables.join(","))])?;
         let place = rows.first().map(|row| row.integer("place")).transpose()?;

@@ -117,7 +117,8 @@ pub(super) const BATCHES: [Batch; 2] = [events, jobs];
 
 fn events(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
     const DELETE: &str = "DELETE FROM workflow_events WHERE id IN (
-        SELECT id FROM workflow_events WHERE recorded_at < ?1 ORDER BY id LIMIT ?2 /* FOR UPDATE SKIP LOCKED */)";
+        SELECT id FROM workflow_events WHERE recorded_at < ?1
+            ORDER BY id LIMIT ?2 /* FOR UPDATE SKIP LOCKED */)";
     let events = session.execute(DELETE, &[Value::Float(rule.before), Value::Integer(BATCH)])?;
     Ok(PruneCounts {
         events,

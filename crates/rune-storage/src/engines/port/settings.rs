@@ -24,7 +24,8 @@ pub(super) fn set(
     now: f64,
 ) -> Result<(), StoreError> {
     const SET: &str = "INSERT INTO settings (key, value_json, updated_at) VALUES (?1, ?2, ?3)
-        ON CONFLICT (key) DO UPDATE SET value_json = excluded.value_json, updated_at = excluded.updated_at";
+        ON CONFLICT (key) DO UPDATE SET value_json = excluded.value_json,
+            updated_at = excluded.updated_at";
     check(key, value_json)?;
     session.execute(
         SET,

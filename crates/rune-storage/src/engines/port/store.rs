@@ -16,6 +16,7 @@ use super::{
     settings,
 };
 use crate::{engines::schema::TABLES, migrations};
+use rune_core::failure::Failure;
 
 /// Gives the time, in seconds since 1970.
 pub type Clock = Box<dyn Fn() -> f64 + Send + Sync>;
@@ -56,25 +57,14 @@ impl Default for PoolLimits {
 }
 
 /// Why limits of the pool make no sense.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
+#[failure(Usage)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum PoolLimitError {
-    /// Not a number, or not one that can be.
     #[error("`{0}` must be a whole number from 1 to 1000")]
     NotANumber(&'static str),
-    /// More are to be kept than there may be.
     #[error("`RUNE_PG_POOL_MAX` is {max}, less than `RUNE_PG_POOL_MIN`, which is {min}")]
-    Crossed {
-        /// The least.
-        min: usize,
-        /// The most.
-        max: usize,
-    },
-}
-
-impl rune_core::failure::Failure for PoolLimitError {
-    fn kind(&self) -> rune_core::failure::FailureKind {
-        rune_core::failure::FailureKind::Usage
-    }
+    Crossed { min: usize, max: usize },
 }
 
 impl PoolLimits {

@@ -10,115 +10,56 @@ use crate::{ServerError, SqliteError};
 use rune_core::failure::{Failure, FailureKind};
 
 /// Why a database cannot be brought up to date.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(Conflict)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum SchemaError {
-    /// The migrations themselves.
     #[error(transparent)]
     Files(#[from] MigrationFileError),
-    /// SQLite.
     #[error(transparent)]
     Sqlite(#[from] SqliteError),
-    /// The PostgreSQL server.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// Who owns what.
     #[error(transparent)]
     Role(#[from] RoleError),
-    /// What a site put on RUNE's tables.
     #[error(transparent)]
     Site(#[from] Obstacle),
     /// A statement of a migration; everything the migration did is undone.
     #[error("migration {version} ({file}) failed in the statement of line {line}")]
+    // What the engine calls an error of nobody's is one of the file here.
+    #[failure(inner: if is_of_file(.source) {
+        Some("correct the statement in the file; everything the migration did is undone".to_owned())
+    } else {
+        .source.help()
+    }, kind: if is_of_file(.source) { FailureKind::Input } else { .source.kind() })]
     Failed {
-        /// Its number.
         version: u32,
-        /// The file.
         file: String,
-        /// Where the statement begins, from 1.
         line: usize,
-        /// What the engine said.
         source: Box<SchemaError>,
     },
-    /// Applied files are not what they were.
     #[error("{}", edited_text(.0))]
+    #[failure(Drift: "put the file back as it was; a change belongs into a new migration")]
     Edited(Vec<Edited>),
-    /// Warnings, and the caller is strict.
     #[error("refused by --strict: {}", .0.join("; "))]
+    #[failure(help: "leave `--strict` out to go on regardless")]
     Strict(Vec<String>),
     /// A table that only has a name in common with RUNE's.
     #[error("there is a table `{table}` that is not RUNE's: it has no column `{column}`")]
+    #[failure(help: "use a database, or on PostgreSQL a schema, that is RUNE's alone")]
     Foreign {
-        /// The table.
         table: &'static str,
-        /// A column that it should have.
         column: &'static str,
     },
     /// Tables of RUNE on PostgreSQL without a record of how they were made.
     #[error("RUNE's tables are there, but their versions are not on record: {}", .0.join(", "))]
+    #[failure(help: "no version of RUNE leaves them like this; restore the whole database, \
+        `schema_version` included")]
     Unrecorded(Vec<&'static str>),
 }
 
-impl Failure for SchemaError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Files(error) => error.kind(),
-            Self::Sqlite(error) => error.kind(),
-            Self::Server(error) => error.kind(),
-            Self::Role(error) => error.kind(),
-            Self::Site(error) => error.kind(),
-            // What the engine calls an error of nobody's is one of the file here.
-            Self::Failed { source, .. } => match source.kind() {
-                FailureKind::Internal | FailureKind::Drift => FailureKind::Input,
-                kind => kind,
-            },
-            Self::Edited(_) => FailureKind::Drift,
-            Self::Strict(_) | Self::Foreign { .. } | Self::Unrecorded(_) => FailureKind::Conflict,
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Sqlite(error) => error.may_pass(),
-            Self::Server(error) => error.may_pass(),
-            Self::Role(error) => error.may_pass(),
-            Self::Site(error) => error.may_pass(),
-            Self::Failed { source, .. } => source.may_pass(),
-            Self::Files(_)
-            | Self::Edited(_)
-            | Self::Strict(_)
-            | Self::Foreign { .. }
-            | Self::Unrecorded(_) => false,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Files(error) => return error.help(),
-            Self::Sqlite(error) => return error.help(),
-            Self::Server(error) => return error.help(),
-            Self::Role(error) => return error.help(),
-            Self::Failed { source, .. }
-                if matches!(source.kind(), FailureKind::Internal | FailureKind::Drift) =>
-            {
-                "correct the statement in the file; everything the migration did is undone"
-                    .to_owned()
-            }
-            Self::Site(error) => return error.help(),
-            Self::Failed { source, .. } => return source.help(),
-            Self::Edited(_) => {
-                "put the file back as it was; a change belongs into a new migration".to_owned()
-            }
-            Self::Strict(_) => "leave `--strict` out to go on regardless".to_owned(),
-            Self::Foreign { .. } => {
-                "use a database, or on PostgreSQL a schema, that is RUNE's alone".to_owned()
-            }
-            Self::Unrecorded(_) => {
-                "no version of RUNE leaves them like this; restore the whole database, \
-                 `schema_version` included"
-                    .to_owned()
-            }
-        })
-    }
+fn is_of_file(error: &SchemaError) -> bool {
+    matches!(error.kind(), FailureKind::Internal | FailureKind::Drift)
 }
 
 impl Assessment<'_> {

@@ -52,23 +52,34 @@ impl IdSource {
     /// # Errors
     /// When the server cannot be asked.
     pub async fn read(client: &Client, schema: &str) -> Result<Self, ServerError> {
-        const COLUMN: &str = "SELECT t.oid::int8, a.attnum::int8, coalesce(d.oid, 0)::int8, pg_get_expr(d.adbin, d.adrelid),
-                CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE 9223372036854775807 END::int8
-            FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_attribute a ON a.attrelid = t.oid
+        const COLUMN: &str = "SELECT t.oid::int8, a.attnum::int8, coalesce(d.oid, 0)::int8,
+            pg_get_expr(d.adbin, d.adrelid),
+                CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647
+                    ELSE 9223372036854775807 END::int8
+            FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
+                JOIN pg_attribute a ON a.attrelid = t.oid
             LEFT JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum
             WHERE n.nspname = $1 AND t.relname = $2 AND a.attname = 'id' AND NOT a.attisdropped";
         // Partitions repeat the default of their parent.
-        const SEQUENCES: &str = "WITH RECURSIVE kin (oid) AS (SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN kin ON i.inhparent = kin.oid),
+        const SEQUENCES: &str = "WITH RECURSIVE kin (oid) AS (SELECT $1::oid UNION SELECT i.inhrelid
+            FROM pg_inherits i JOIN kin ON i.inhparent = kin.oid),
             source (oid, is_used) AS (
-                SELECT refobjid, true FROM pg_depend WHERE classid = 'pg_attrdef'::regclass AND objid = $3::oid AND refclassid = 'pg_class'::regclass
-                UNION SELECT objid, deptype = 'i' FROM pg_depend WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+                SELECT refobjid, true FROM pg_depend
+                    WHERE classid = 'pg_attrdef'::regclass AND objid = $3::oid
+                    AND refclassid = 'pg_class'::regclass
+                UNION SELECT objid, deptype = 'i' FROM pg_depend
+                    WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
                     AND refobjid = $1::oid AND refobjsubid = $2 AND (deptype = 'i' OR (deptype = 'a' AND $3 = 0)))
-            SELECT format('%I.%I', n.nspname, s.relname), s.relname::text, format_type(q.seqtypid, NULL), q.seqincrement, q.seqmax, q.seqcycle,
+            SELECT format('%I.%I', n.nspname, s.relname), s.relname::text,
+                format_type(q.seqtypid, NULL), q.seqincrement, q.seqmax, q.seqcycle,
                 s.relpersistence = 'u', is_used, ARRAY(SELECT d.adrelid::regclass::text || '.' || a.attname FROM pg_depend u
-                    JOIN pg_attrdef d ON d.oid = u.objid JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-                    WHERE u.classid = 'pg_attrdef'::regclass AND u.refclassid = 'pg_class'::regclass AND u.refobjid = s.oid
+                    JOIN pg_attrdef d ON d.oid = u.objid
+                        JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+                    WHERE u.classid = 'pg_attrdef'::regclass AND u.refclassid = 'pg_class'::regclass
+                        AND u.refobjid = s.oid
                         AND d.oid <> $3::oid AND d.adrelid NOT IN (SELECT oid FROM kin) ORDER BY 1)
-            FROM source JOIN pg_class s ON s.oid = source.oid AND s.relkind = 'S' JOIN pg_sequence q ON q.seqrelid = s.oid
+            FROM source JOIN pg_class s ON s.oid = source.oid AND s.relkind = 'S'
+                JOIN pg_sequence q ON q.seqrelid = s.oid
             JOIN pg_namespace n ON n.oid = s.relnamespace ORDER BY is_used DESC, 1";
         let rows = client
             .query_typed(COLUMN, &[(&schema, Type::TEXT), (&TABLE, Type::TEXT)])

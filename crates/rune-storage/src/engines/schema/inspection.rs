@@ -404,27 +404,14 @@ pub struct Inspection {
 }
 
 /// Why a verb does nothing here.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
 #[error("{}", .reasons.join("; "))]
+#[failure(kind: *.kind, help: .help.clone(), may_pass: *.may_pass)]
 pub struct Obstacle {
     reasons: Vec<String>,
     kind: FailureKind,
     may_pass: bool,
     help: String,
-}
-
-impl Failure for Obstacle {
-    fn kind(&self) -> FailureKind {
-        self.kind
-    }
-
-    fn may_pass(&self) -> bool {
-        self.may_pass
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(self.help.clone())
-    }
 }
 
 impl Inspection {

@@ -376,7 +376,8 @@ impl<'a> Bookkeeping<'a> {
         let sql = format!(
             "INSERT INTO {0}.rune_db_ledger (version, file, sha256, origin, tool, applied_at)
             SELECT version, $2, $3, $4, $5, applied_at FROM {0}.schema_version WHERE version = $1
-            ON CONFLICT (version) DO UPDATE SET file = excluded.file, sha256 = excluded.sha256, origin = excluded.origin,
+            ON CONFLICT (version) DO UPDATE SET file = excluded.file, sha256 = excluded.sha256,
+                origin = excluded.origin,
                 tool = excluded.tool, applied_at = excluded.applied_at",
             self.schema
         );
@@ -399,20 +400,26 @@ impl<'a> Bookkeeping<'a> {
 }
 
 pub(super) async fn read(client: &Client, schema: &str) -> Result<Catalog, ServerError> {
-    const COLUMNS: &str = "SELECT c.relname::text, c.relkind = ANY('{r,p}'), a.attname::text, format_type(a.atttypid, a.atttypmod),
+    const COLUMNS: &str = "SELECT c.relname::text, c.relkind = ANY('{r,p}'), a.attname::text,
+        format_type(a.atttypid, a.atttypmod),
             a.attnotnull, array_position(i.indkey::int2[], a.attnum)::int8,
             (WITH RECURSIVE below AS (
                 SELECT a.atttypid AS type
-                UNION ALL SELECT typbasetype FROM below JOIN pg_type t ON t.oid = below.type WHERE t.typtype = 'd'
-            ) SELECT format_type(type, NULL) FROM below JOIN pg_type t ON t.oid = below.type WHERE t.typtype <> 'd')
+                UNION ALL SELECT typbasetype FROM below JOIN pg_type t ON t.oid = below.type
+                    WHERE t.typtype = 'd'
+            ) SELECT format_type(type, NULL) FROM below JOIN pg_type t ON t.oid = below.type
+                WHERE t.typtype <> 'd')
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
         WHERE n.nspname = $1 AND c.relname = ANY($2) ORDER BY c.relname, a.attnum";
     const INDEXES: &str = "SELECT c.relname::text, t.relname::text,
-            ARRAY(SELECT coalesce(a.attname::text, '') FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
-                LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY place)
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+            ARRAY(SELECT coalesce(a.attname::text, '')
+                FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
+                LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                    ORDER BY place)
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+            JOIN pg_class t ON t.oid = i.indrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND i.indisvalid";
     let names: Vec<&str> = shape::names().collect();
     let mut found = Catalog::default();

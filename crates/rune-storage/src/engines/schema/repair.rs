@@ -14,7 +14,7 @@ use super::{
 };
 use crate::migrations::Dialect;
 use crate::{ServerError, SqliteError, schema::SchemaError};
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::failure::Failure;
 
 /// Something that was repaired, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,19 +45,21 @@ pub struct Repaired {
 }
 
 /// Why nothing was repaired.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Failure)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum RepairError {
-    /// The database must not be touched.
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The values of a column differ from those before.
     #[error("the values of `{0}` would not be the same afterwards; everything is as it was")]
+    #[failure(Internal)]
     Changed(String),
     /// The tables changed between the look and the locks.
     #[error("the tables were changed by another session at the same time; everything is as it was")]
+    #[failure(Conflict: "run the same command again", may_pass)]
     Moved,
-    /// It is still not right afterwards.
     #[error("`{0}` would still not be right afterwards; everything is as it was")]
+    #[failure(Internal)]
     Unrepaired(String),
 }
 
@@ -70,32 +72,6 @@ impl From<ServerError> for RepairError {
 impl From<SqliteError> for RepairError {
     fn from(error: SqliteError) -> Self {
         Self::Schema(error.into())
-    }
-}
-
-impl Failure for RepairError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Schema(error) => error.kind(),
-            Self::Moved => FailureKind::Conflict,
-            Self::Changed(_) | Self::Unrepaired(_) => FailureKind::Internal,
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Schema(error) => error.may_pass(),
-            Self::Moved => true,
-            Self::Changed(_) | Self::Unrepaired(_) => false,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Schema(error) => error.help(),
-            Self::Moved => Some("run the same command again".to_owned()),
-            Self::Changed(_) | Self::Unrepaired(_) => None,
-        }
     }
 }
 

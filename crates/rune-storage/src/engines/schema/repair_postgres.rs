@@ -312,8 +312,10 @@ impl Place<'_> {
     async fn content(&self, table: &str, column: NarrowColumn) -> Result<Content, ServerError> {
         let (name, narrow) = (column.name, column.narrow_type());
         let sql = format!(
-            "SELECT count({name}), coalesce(sum(hashtextextended({name}::{narrow}::text, 0)::numeric), 0)::text,
-                (max(abs({name})) FILTER (WHERE {name}::text NOT IN ('NaN', 'Infinity', '-Infinity')))::double precision FROM {table}"
+            "SELECT count({name}), coalesce(sum(hashtextextended({name}::{narrow}::text,
+                0)::numeric), 0)::text,
+                (max(abs({name})) FILTER (WHERE {name}::text NOT IN ('NaN', 'Infinity',
+                    '-Infinity')))::double precision FROM {table}"
         );
         let row = self.client.query_typed_one(&sql, &[]).await?;
         Ok(Content {

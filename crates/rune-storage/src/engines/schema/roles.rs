@@ -13,43 +13,48 @@ use super::{
 use crate::ServerError;
 use rune_core::failure::{Failure, FailureKind};
 
-/// Why tables must not be made or changed by this role in this place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why tables must not be made or changed by this role in this place. Some of it somebody who sets
+/// the server up may not have come to yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Failure)]
+#[failure(Access)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum RoleError {
-    /// The role of `--owner` cannot be taken on.
     #[error("cannot act as role `{role}`: {reason}")]
+    #[failure(kind: if *.is_denied { FailureKind::Access } else { FailureKind::NotFound }, help: {
+        let role = quoted(.role);
+        if *.is_denied {
+            format!("connect as `{}` itself, or let the role that connects act as it: \
+                `GRANT {role} TO … WITH SET TRUE` (PostgreSQL 15: without WITH)", .role)
+        } else {
+            format!("create it: `CREATE ROLE {role} LOGIN`")
+        }
+    }, may_pass)]
     Owner {
-        /// The role.
         role: String,
-        /// What the server says.
         reason: String,
         /// Whether it is the right that is missing, not the role.
         is_denied: bool,
     },
-    /// The search path leads nowhere.
     #[error("the search path of role `{0}` names no schema that exists and may be used")]
+    #[failure(NotFound: format!("create the schema, or `ALTER ROLE {} SET search_path = …`",
+        quoted(.0)), may_pass)]
     NoSchema(String),
-    /// Tables of another role.
     #[error("table `{table}` belongs to role `{owner}`, not to `{role}`")]
+    #[failure(help: "connect as `{owner}`, or add `--owner {owner}`")]
     OtherOwner {
-        /// A table.
         table: String,
-        /// Whose it is.
         owner: String,
-        /// Who is acting.
         role: String,
     },
-    /// A superuser in somebody else's database.
     #[error(
         "role `{role}` is a superuser and does not own database `{database}`; tables that it \
          makes would not be RUNE's"
     )]
+    #[failure(help: "connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE \
+        uses)")]
     Superuser {
-        /// Who is acting.
         role: String,
-        /// The database.
         database: String,
-        /// Who owns it.
         owner: String,
     },
     /// RUNE's tables stand elsewhere, or twice.
@@ -57,77 +62,12 @@ pub enum RoleError {
         "RUNE's tables exist in schema `{elsewhere}`, but the search path leads to schema \
          `{schema}`"
     )]
-    TwoSchemas {
-        /// Where tables would be made.
-        schema: String,
-        /// Where there are some.
-        elsewhere: String,
-    },
-    /// No right to make tables.
+    #[failure(Conflict: other_schema_help(.schema, .elsewhere))]
+    TwoSchemas { schema: String, elsewhere: String },
     #[error("role `{role}` may not create tables in schema `{schema}`")]
-    NoCreate {
-        /// Who is acting.
-        role: String,
-        /// The schema.
-        schema: String,
-    },
-}
-
-impl Failure for RoleError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Owner {
-                is_denied: false, ..
-            }
-            | Self::NoSchema(_) => FailureKind::NotFound,
-            Self::Owner { .. }
-            | Self::OtherOwner { .. }
-            | Self::Superuser { .. }
-            | Self::NoCreate { .. } => FailureKind::Access,
-            Self::TwoSchemas { .. } => FailureKind::Conflict,
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        // What somebody who sets the server up may not have come to yet.
-        matches!(
-            self,
-            Self::Owner { .. } | Self::NoSchema(_) | Self::NoCreate { .. }
-        )
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::Owner {
-                role,
-                is_denied: false,
-                ..
-            } => format!("create it: `CREATE ROLE {} LOGIN`", quoted(role)),
-            Self::Owner { role, .. } => format!(
-                "connect as `{role}` itself, or let the role that connects act as it: `GRANT {} \
-                 TO … WITH SET TRUE` (PostgreSQL 15: without WITH)",
-                quoted(role)
-            ),
-            Self::NoSchema(role) => format!(
-                "create the schema, or `ALTER ROLE {} SET search_path = …`",
-                quoted(role)
-            ),
-            Self::OtherOwner { owner, .. } => {
-                format!("connect as `{owner}`, or add `--owner {owner}`")
-            }
-            Self::Superuser { owner, .. } => format!(
-                "connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE uses)"
-            ),
-            Self::TwoSchemas { schema, elsewhere } => other_schema_help(schema, elsewhere),
-            Self::NoCreate { role, schema } => {
-                format!(
-                    "as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`",
-                    quoted(schema),
-                    quoted(role)
-                )
-            }
-        })
-    }
+    #[failure(help: format!("as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`",
+        quoted(.schema), quoted(.role)), may_pass)]
+    NoCreate { role: String, schema: String },
 }
 
 impl RoleError {
@@ -159,12 +99,16 @@ pub(super) struct RoleContext {
 
 impl RoleContext {
     pub(super) async fn read(client: &Client) -> Result<Result<Self, RoleError>, ServerError> {
-        const SQL: &str = "SELECT current_user::text, current_schema()::text, current_database()::text, pg_get_userbyid(d.datdba)::text,
+        const SQL: &str = "SELECT current_user::text, current_schema()::text,
+            current_database()::text, pg_get_userbyid(d.datdba)::text,
                 r.rolsuper, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
                 coalesce(current_setting('rune_db.names_schema', true), '') = 'yes' AND NOT EXISTS (
-                    SELECT FROM unnest($1::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name)
-                    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> current_schema())
-            FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user";
+                    SELECT FROM unnest($1::text[]) AS name
+                        JOIN pg_class c ON c.oid = to_regclass(name)
+                    JOIN pg_namespace n ON n.oid = c.relnamespace
+                        WHERE n.nspname <> current_schema())
+            FROM pg_database d, pg_roles r WHERE d.datname = current_database()
+                AND r.rolname = current_user";
         let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
         let row = client
             .query_typed_one(SQL, &[(&names, Type::TEXT_ARRAY)])
@@ -258,8 +202,10 @@ impl RoleContext {
         &self,
         client: &Client,
     ) -> Result<Option<String>, ServerError> {
-        const SQL: &str = "SELECT n.nspname::text, c.relname::text, array_agg(a.attname::text) FROM pg_class c
-            JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        const SQL: &str = "SELECT n.nspname::text, c.relname::text, array_agg(a.attname::text)
+            FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             WHERE n.nspname <> $1 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
                 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p')
             GROUP BY 1, 2 ORDER BY 1, 2";

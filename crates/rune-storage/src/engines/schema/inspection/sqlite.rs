@@ -133,7 +133,8 @@ fn trigger_events(sql: &str) -> (Events, bool) {
 }
 
 fn foreign_keys(connection: &Connection, inspection: &mut Inspection) -> rusqlite::Result<()> {
-    const KEYS: &str = "SELECT DISTINCT m.name, f.id, f.\"table\", f.on_delete FROM sqlite_schema m, pragma_foreign_key_list(m.name) f
+    const KEYS: &str = "SELECT DISTINCT m.name, f.id, f.\"table\", f.on_delete
+        FROM sqlite_schema m, pragma_foreign_key_list(m.name) f
         WHERE m.type = 'table' ORDER BY m.name, f.id";
     let mut keys = connection.prepare(KEYS)?;
     let rows = keys.query_map([], |row| {
