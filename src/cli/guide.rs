@@ -89,7 +89,9 @@ const GROUPS: &[Group] = &[
     },
     Group {
         heading: "Inspect",
-        verbs: &["verify", "inspect", "cat", "diff", "report", "evidence"],
+        verbs: &[
+            "verify", "inspect", "cat", "diff", "report", "evidence", "scan",
+        ],
     },
     Group {
         heading: "Tools",
@@ -387,6 +389,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "scan",
+        &[
+            "rune-bundle scan rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle scan rune-0.1.0.bundle.tar --key release.pub --fail-on high --json",
+        ],
+    ),
+    (
         "doctor build",
         &[
             "rune-bundle doctor build",
@@ -539,6 +548,10 @@ const VARIABLES: &[(&str, &str)] = &[
     (
         "DOCKER_CONFIG",
         "Directory with config.json, which has credentials of registries.",
+    ),
+    (
+        "GRYPE_DB_CACHE_DIR",
+        "Directory with the vulnerability database of grype, for scan; TRIVY_CACHE_DIR of Trivy.",
     ),
     (
         "HTTPS_PROXY",

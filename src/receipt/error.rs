@@ -116,7 +116,7 @@ impl Failure for ReceiptError {
             Self::Path(error) => error.help(),
             Self::Form(_) => None,
             Self::Unfinished { .. } => Some(
-                "the program that wrote it was killed; the next `push` or `install` with this \
+                "the program that wrote it was killed; the next verb that writes a receipt to this \
                  directory completes it"
                     .to_owned(),
             ),
