@@ -19,6 +19,7 @@ mod pushing;
 mod reading;
 mod receipts;
 mod registry;
+mod scanning;
 mod serving;
 mod signing;
 mod splitting;
@@ -41,7 +42,7 @@ use super::{
 use crate::commands::bundle::{
     apply, attach, build, cat, delta as delta_verb, diff, evidence, export, fetch, fingerprint,
     have, init, inspect, install, join, keygen, load, lock, mirror, policy, prune, publish, push,
-    render, report, rollback, serve, sign, split, status, suggest, support, unpack, verify,
+    render, report, rollback, scan, serve, sign, split, status, suggest, support, unpack, verify,
 };
 use rune_core::{
     cli::{GlobalArgs, arguments, documents},
@@ -119,6 +120,8 @@ enum Verb {
     Report(comparing::Report),
     /// Write what a reviewer needs of a bundle into a directory
     Evidence(comparing::Evidence),
+    /// Scan the images of a bundle for vulnerabilities, with your own grype or Trivy
+    Scan(scanning::Scan),
     /// Check the prerequisites of the next step
     Doctor(examining::Doctor),
     /// Unpack a bundle into a new directory
@@ -235,6 +238,8 @@ pub(super) fn main() -> ExitCode {
         }
         Verb::Evidence(verb) => printer
             .finish(site().and_then(|site| evidence::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Scan(verb) => printer
+            .finish(site().and_then(|site| scan::run(&verb.options(&site), progress.as_ref()))),
         Verb::Doctor(verb) => verb.run(printer, site),
         Verb::Unpack(verb) => printer
             .finish(site().and_then(|site| unpack::run(&verb.options(&site), progress.as_ref()))),

@@ -88,7 +88,9 @@ const GROUPS: &[Group] = &[
     },
     Group {
         heading: "Inspect",
-        verbs: &["verify", "inspect", "cat", "diff", "report", "evidence"],
+        verbs: &[
+            "verify", "inspect", "cat", "diff", "report", "evidence", "scan",
+        ],
     },
     Group {
         heading: "Tools",
@@ -386,6 +388,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "scan",
+        &[
+            "rune-bundle scan rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle scan rune-0.1.0.bundle.tar --key release.pub --fail-on high --json",
+        ],
+    ),
+    (
         "doctor build",
         &[
             "rune-bundle doctor build",
@@ -538,6 +547,10 @@ const VARIABLES: &[(&str, &str)] = &[
     (
         "DOCKER_CONFIG",
         "Directory with config.json, which has credentials of registries.",
+    ),
+    (
+        "GRYPE_DB_CACHE_DIR",
+        "Directory with the vulnerability database of grype, for scan; TRIVY_CACHE_DIR of Trivy.",
     ),
     (
         "HTTPS_PROXY",

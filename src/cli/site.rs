@@ -116,6 +116,15 @@ pub(super) fn verified_files() -> Option<VerifiedFiles> {
     })
 }
 
+/// Where another program keeps what it can get again: in the directory that its own variable names,
+/// or in the usual place.
+pub(super) fn cache_directory(variable: &str, name: &str) -> Option<Utf8PathBuf> {
+    let home = || path_in("HOME").map(|home| home.join(".cache"));
+    let caches = path_in("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    let usual = || caches.or_else(home).map(|caches| caches.join(name));
+    path_in(variable).or_else(usual)
+}
+
 pub(super) fn now() -> SystemTime {
     SystemTime::now()
 }

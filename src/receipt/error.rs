@@ -48,7 +48,7 @@ pub enum ReceiptError {
         "receipt {number} is not finished: `{path}` is empty, and what belongs into it is in \
          `{path}.partial`"
     )]
-    #[failure(help: "the program that wrote it was killed; the next `push` or `install` with this \
+    #[failure(help: "the program that wrote it was killed; the next verb that writes a receipt to this \
         directory completes it")]
     Unfinished { number: u64, path: Utf8PathBuf },
     #[error("no receipt has the digest {expected}: {}",

@@ -2,7 +2,7 @@
 //! afterwards.
 //!
 //! A receipt is one file of canonical JSON that says which bundle was verified, by whom it was
-//! signed, and what was pushed or installed where. It names the SHA-256 of the receipt before it,
+//! signed, and what was pushed or installed where, or scanned. It names the SHA-256 of the receipt before it,
 //! and its own SHA-256 is part of its name. Whoever knows the digest of the last receipt knows all
 //! of them; `install` keeps that digest in the cluster. A receipt proves nothing alone: whoever can
 //! write the directory can write a new chain. That is what the digest from elsewhere is for.
@@ -13,6 +13,8 @@ mod error;
 pub use chain::{Appended, Chain};
 pub(crate) use chain::{Earlier, Stored};
 pub(crate) use error::ReceiptError;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +44,7 @@ pub(crate) struct WithoutReceipt {
     /// When it began, by the clock of the machine: RFC 3339 in UTC.
     pub(crate) time: String,
     pub(crate) tool: String,
-    /// `push` or `install`.
+    /// `push`, `install` or `scan`.
     pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) version: semver::Version,
@@ -145,6 +147,14 @@ pub enum Act {
         registry: Option<String>,
         outcome: Outcome,
     },
+    /// Its images were scanned for vulnerabilities.
+    Scan {
+        /// Name and version of the scanner.
+        scanner: String,
+        /// When its database was built, as the scanner says it.
+        database_built: String,
+        images: Vec<ScannedImage>,
+    },
     /// What was installed before runs again.
     Rollback {
         cluster: String,
@@ -205,6 +215,19 @@ pub struct PushedReference {
     pub source: Digest,
     /// The digest at the destination: another one when a reduced index was pushed.
     pub destination: Digest,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScannedImage {
+    pub(crate) reference: String,
+    pub(crate) platform: String,
+    /// The digest of the manifest that was scanned.
+    pub(crate) digest: Digest,
+    /// How many findings there are of each severity that there are any of.
+    pub(crate) findings: BTreeMap<String, u64>,
+    /// How many findings advisories of the bundle took away.
+    pub(crate) not_affected: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

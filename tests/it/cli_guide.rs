@@ -280,8 +280,10 @@ fn all_man_pages_are_written_into_a_directory() {
 const REACHED: &[(&str, &[&str])] = &[
     (
         "src/receipt/",
-        &["push", "install", "rollback", "receipts list"],
+        &["push", "install", "rollback", "scan", "receipts list"],
     ),
+    ("src/scan/", &["scan"]),
+    ("src/commands/bundle/scan.rs", &["scan"]),
     (
         "src/net/tls.rs",
         &[
@@ -303,6 +305,7 @@ const REACHED: &[(&str, &[&str])] = &[
             "diff",
             "report",
             "evidence",
+            "scan",
             "split",
             "join",
             "delta",
@@ -323,7 +326,7 @@ const REACHED: &[(&str, &[&str])] = &[
     ),
     ("src/load/", &["load"]),
     ("src/containerd/", &["load", "have", "apply"]),
-    ("src/serve/", &["serve"]),
+    ("src/serve/", &["serve", "scan"]),
     ("src/mirror/", &["mirror"]),
     (
         "src/install/cluster.rs",
@@ -391,7 +394,7 @@ const REACHED: &[(&str, &[&str])] = &[
     ),
     (
         "src/commands/bundle/receipt",
-        &["push", "install", "rollback"],
+        &["push", "install", "rollback", "scan"],
     ),
     (
         "src/bundle/parts.rs",

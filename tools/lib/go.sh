@@ -2,41 +2,43 @@
 # Go's own module and build caches live in $RUNE_TOOLS/work and go when setup is done: a few gigabytes, needed once.
 
 go_install() {
-    local name=$1 module=$2 version=$3 scratch=$4
+    local name=$1 module=$2 version=$3 flags=$4 scratch=$5
     mkdir -p "$scratch/bin" "$scratch/gopath/bin"
     fetch env GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" GOBIN="$scratch/gopath/bin" \
         GOFLAGS='-trimpath -modcacherw' CGO_ENABLED=0 GOWORK=off \
-        go install -ldflags='-s -w' "$module@$version"
+        go install -ldflags="-s -w $flags" "$module@$version"
     mv "$scratch/gopath/bin/"* "$scratch/bin/$name"
     rm -r "$scratch/gopath"
 }
 
-# go_tool NAME: NAME is the program; NAME_MODULE and NAME_VERSION, without its hyphens, are in versions.env.
+# go_tool NAME [LINKER-FLAGS]: NAME is the program; NAME_MODULE and NAME_VERSION, without its hyphens, are in versions.env.
 go_tool() {
-    local name=$1 variable module version
+    local name=$1 flags=${2:-} variable module version
     variable=${name//-/}
     module=${variable^^}_MODULE
     version=${variable^^}_VERSION
     if ! store_has "$name-${!version}"; then
         need go "\`$name\`"
     fi
-    provide "$name-${!version}" go_install "$name" "${!module}" "${!version}"
+    provide "$name-${!version}" go_install "$name" "${!module}" "${!version}" "$flags"
     offer "$name" "$name-${!version}"
 }
 
-# What a test asks about ranges of versions: a small program of ours around the library that Helm uses, in Helm's version of it.
-version_ranges_build() {
-    mkdir -p "$1/bin"
-    (cd "$here/version-ranges" && fetch env GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" \
-        GOFLAGS='-trimpath -modcacherw -mod=readonly -buildvcs=false' CGO_ENABLED=0 GOWORK=off go build -o "$1/bin/version-ranges" -ldflags='-s -w' .)
+# own_go_build NAME DIRECTORY: a small program of ours in tools/NAME.
+own_go_build() {
+    mkdir -p "$2/bin"
+    (cd "$here/$1" && fetch env GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" \
+        GOFLAGS='-trimpath -modcacherw -mod=readonly -buildvcs=false' CGO_ENABLED=0 GOWORK=off go build -o "$2/bin/$1" -ldflags='-s -w' .)
 }
 
-install_version_ranges() {
-    local entry
-    entry=version-ranges-$(cd "$here/version-ranges" && sha256sum main.go go.mod go.sum | sha256sum | cut -c1-12)
-    store_has "$entry" || need go '`version-ranges`'
-    provide "$entry" version_ranges_build
-    offer version-ranges "$entry"
+# own_go_tool NAME: it is built again when its source changes. version-ranges says what Helm's library for versions says, in Helm's version of it;
+# vulnerability-db writes databases with the modules of grype and Trivy.
+own_go_tool() {
+    local name=$1 entry
+    entry=$name-$(cd "$here/$name" && sha256sum main.go go.mod go.sum | sha256sum | cut -c1-12)
+    store_has "$entry" || need go "\`$name\`"
+    provide "$entry" own_go_build "$name"
+    offer "$name" "$entry"
 }
 
 install_go_tools() {
@@ -44,5 +46,9 @@ install_go_tools() {
     for name in crane oras regctl helm3 helm4 cosign distribution oci-conformance; do
         go_tool "$name"
     done
-    install_version_ranges
+    # They say their versions in reports, and take them from whoever links them.
+    go_tool grype "-X main.version=${GRYPE_VERSION#v}"
+    go_tool trivy "-X github.com/aquasecurity/trivy/pkg/version/app.ver=${TRIVY_VERSION#v}"
+    own_go_tool version-ranges
+    own_go_tool vulnerability-db
 }

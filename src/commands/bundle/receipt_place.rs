@@ -1,4 +1,4 @@
-//! Where receipts of `push`, `install` and `rollback` go, and what is said about it.
+//! Where receipts of `push`, `install`, `rollback` and `scan` go, and what is said about it.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -35,7 +35,7 @@ const HELP: &str =
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deed<'a> {
-    /// `push`, `install` or `rollback`.
+    /// `push`, `install`, `rollback` or `scan`.
     pub(super) kind: &'a str,
     pub(super) destination: &'a str,
 }

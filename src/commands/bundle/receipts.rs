@@ -34,7 +34,8 @@ enum NoReceipts {
         format!("`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it with \
             --receipts")
     } else {
-        "name the directory with --receipts; `push` and `install` write one receipt each".to_owned()
+        "name the directory with --receipts; `push`, `install` and `scan` write one receipt each"
+            .to_owned()
     })]
     Here(Utf8PathBuf),
     #[error("no directory for receipts is known: HOME is not set")]
@@ -266,8 +267,9 @@ fn without_receipt(content: &Value) -> Vec<String> {
         .flatten();
     let line = |run: &Value| {
         let of = |pointer| shown(text(run, pointer));
+        let link = if of("/kind") == "scan" { "with" } else { "to" };
         format!(
-            "{}  {} of {} {} to {}",
+            "{}  {} of {} {} {link} {}",
             of("/time"),
             of("/kind"),
             of("/name"),
@@ -309,6 +311,22 @@ fn summary(content: &Value) -> String {
                 of("/act/release"),
                 of("/act/namespace"),
                 of("/act/cluster")
+            )
+        }
+        "scan" => {
+            let images = content.pointer("/act/images").and_then(Value::as_array);
+            let images = images.map(Vec::as_slice).unwrap_or_default();
+            let found = images
+                .iter()
+                .filter_map(|image| image.get("findings")?.as_object());
+            let found: u64 = found
+                .flat_map(|findings| findings.values().filter_map(Value::as_u64))
+                .fold(0, u64::saturating_add);
+            format!(
+                "scanned {bundle} with {}: {}, {}",
+                of("/act/scanner"),
+                counted(images.len(), "image"),
+                counted(found, "finding")
             )
         }
         "rollback" => {

@@ -51,6 +51,9 @@ const CLUSTER_SIGNATURES: &str = "docs/operations/cluster-signatures.md";
 /// The page about artifacts, which has one too.
 const ARTIFACTS: &str = "docs/operations/artifacts.md";
 
+/// The page about vulnerabilities, which has an image with one and a scanner that knows it.
+const SCAN: &str = "docs/airgap/scan.md";
+
 /// The page about provenance and evidence, which has one too.
 const PROVENANCE: &str = "docs/operations/provenance.md";
 
@@ -198,6 +201,10 @@ fn check(document: &Document) -> usize {
             (true, _) => Sandbox::clone().with_a_database_server(),
             (false, true) if document.path == RUNE => Sandbox::clone(),
             (false, true) => Sandbox::clone().with_a_shop().with_a_chart_of_a_shop(),
+            (false, false) if document.path == SCAN => Sandbox::clone()
+                .with_a_vulnerable_image()
+                .with_a_bundle()
+                .with_a_vulnerability_database(),
             (false, false)
                 if document.path.starts_with(WITH_A_DISTRIBUTION)
                     || [ARTIFACTS, PROVENANCE, IMAGE_SIGNATURES, CLUSTER_SIGNATURES]
@@ -296,6 +303,11 @@ fn the_commands_of_the_page_about_signatures_of_images_do_what_they_say() {
 }
 
 #[test]
+fn the_commands_of_the_page_about_vulnerabilities_do_what_they_say() {
+    check_all(|path| path == SCAN);
+}
+
+#[test]
 fn the_commands_of_the_page_about_provenance_do_what_they_say() {
     check_all(|path| path == PROVENANCE);
 }
@@ -319,7 +331,7 @@ fn the_commands_of_the_pages_about_registries_do_what_they_say() {
 
 #[test]
 fn the_commands_of_the_other_pages_about_the_air_gapped_side_do_what_they_say() {
-    let elsewhere = ["README", "by-hand", "push", "registries"];
+    let elsewhere = ["README", "by-hand", "push", "registries", "scan"];
     check_all(|path| {
         path.strip_prefix(AIRGAP)
             .is_some_and(|name| elsewhere.iter().all(|start| !name.starts_with(start)))

@@ -122,7 +122,10 @@ fn serve(sandbox: &Sandbox, line: &str) {
 
 #[test]
 fn every_example_of_the_help_works() {
-    let sandbox = Sandbox::after_a_build().with_a_shop().with_a_distribution();
+    let sandbox = Sandbox::after_a_build()
+        .with_a_shop()
+        .with_a_distribution()
+        .with_a_vulnerability_database();
     let root = tempfile::tempdir().unwrap();
     for directory in [
         "tmp",

@@ -697,6 +697,23 @@ fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
 }
 
 #[test]
+fn the_report_of_a_scan_is_documented_field_by_field() {
+    let sandbox = Sandbox::clone().with_a_vulnerable_image();
+    replace(
+        &sandbox,
+        "bundle-manifests/rune.yaml",
+        "platforms: all",
+        "platforms: [linux/amd64]\nadvisories: [{ source: notes.txt, kind: text }]",
+    );
+    fs::write(sandbox.path("notes.txt"), "Nothing to do.\n").unwrap();
+    let sandbox = sandbox.with_a_bundle().with_a_vulnerability_database();
+    let mut reader = Reader::new();
+    let scan = ["scan", BUNDLE, "--key", "release.pub", "--fail-on", "high"];
+    reader.read(&bundle(&sandbox, &scan), "scan", 8);
+    reader.has_seen_all(&["## `scan`", "### `severityCounts`", "### `finding`"]);
+}
+
+#[test]
 fn error_reports_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::after_a_build(), Reader::new());
     reader.read(&bundle(&sandbox, &["lock", "--chekc"]), "error", 2);

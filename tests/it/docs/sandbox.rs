@@ -159,6 +159,22 @@ impl Sandbox {
         self
     }
 
+    /// The same with a package in the image of PostgreSQL that has a vulnerability.
+    pub(super) fn with_a_vulnerable_image(self) -> Self {
+        let sample = Sample {
+            files: crate::bundle::scan_support::alpine(),
+            ..Sample::default()
+        };
+        self.put("library/postgres", "17-alpine", &sample);
+        self
+    }
+
+    /// The same with the database of a scanner that knows of it, where that looks for it.
+    pub(super) fn with_a_vulnerability_database(self) -> Self {
+        crate::bundle::scan_support::write_database(&self.equipment(".cache/grype/db"));
+        self
+    }
+
     /// The same with an empty registry of the usual kind that takes pushes without TLS, at
     /// `$REGISTRY`, and with `helm` in `PATH`.
     pub(super) fn with_a_distribution(mut self) -> Self {

@@ -26,6 +26,8 @@ pub struct Sample {
     pub platforms: Vec<(&'static str, &'static str, Option<&'static str>)>,
     /// Bytes of content in each layer of each platform.
     pub layer_bytes: Vec<usize>,
+    /// The files of one more layer of each platform, by path, if there are any.
+    pub files: Vec<(&'static str, String)>,
     /// Whether each platform has an attestation manifest.
     pub attestations: bool,
     /// The packages that the attestations list, with their versions; without any they say nothing
@@ -84,6 +86,7 @@ impl Default for Sample {
                 ("linux", "arm", Some("v7")),
             ],
             layer_bytes: vec![40_000, 3_000],
+            files: Vec::new(),
             attestations: true,
             packages: Vec::new(),
             labels: Vec::new(),
@@ -129,9 +132,16 @@ impl Sample {
     fn platform_manifest(&self, platform: &Value, blobs: &mut Vec<Vec<u8>>) -> Document {
         let mut layers = Vec::new();
         let mut diff_ids = Vec::new();
-        for (number, bytes) in self.layer_bytes.iter().enumerate() {
-            let (diff_id, layer) =
-                layer(&format!("{}{platform}{number}", self.seed), number, *bytes);
+        let noise = self.layer_bytes.iter().enumerate().map(|(number, bytes)| {
+            let content = noise(&format!("{}{platform}{number}", self.seed), *bytes);
+            vec![(format!("sample-{number}"), content)]
+        });
+        let files = self.files.iter();
+        let files: Vec<_> = files
+            .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()))
+            .collect();
+        for files in noise.chain((!files.is_empty()).then_some(files)) {
+            let (diff_id, layer) = layer(&files);
             layers.push(json!({"mediaType": LAYER, "digest": sha256(&layer), "size": layer.len()}));
             diff_ids.push(diff_id);
             blobs.push(layer);
@@ -246,22 +256,20 @@ fn attestation_of(
     (entry, manifest)
 }
 
-/// A layer with one file of `bytes` bytes: the digest of its tar, and the gzipped tar.
+/// A layer with these files: the digest of its tar, and the gzipped tar.
 ///
 /// Stored, not compressed: quick, and the same bytes with every version of the compressor.
-fn layer(seed: &str, number: usize, bytes: usize) -> (String, Vec<u8>) {
-    let mut header = tar::Header::new_ustar();
-    header.set_size(bytes as u64);
-    header.set_mode(0o755);
-    header.set_cksum();
-    let mut archive = tar::Builder::new(Vec::with_capacity(bytes + 2048));
-    archive
-        .append_data(
-            &mut header,
-            format!("sample-{number}"),
-            noise(seed, bytes).as_slice(),
-        )
-        .unwrap();
+fn layer(files: &[(String, Vec<u8>)]) -> (String, Vec<u8>) {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, content) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o755);
+        header.set_cksum();
+        archive
+            .append_data(&mut header, path, content.as_slice())
+            .unwrap();
+    }
     let tar = archive.into_inner().unwrap();
     let diff_id = sha256(&tar);
     let mut encoder = GzEncoder::new(Vec::with_capacity(tar.len() + 1024), Compression::none());

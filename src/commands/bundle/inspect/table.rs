@@ -1,6 +1,6 @@
 //! The images of a bundle as a table.
 
-use super::ImageSboms;
+use super::{super::table::aligned, ImageSboms};
 use crate::bundle::{ImageRecord, ReferrerRecord, Role, ShownAdvisory};
 use rune_core::{
     command::counted,
@@ -73,23 +73,8 @@ pub(super) fn of(rows: &[ImageRow]) -> String {
         return String::new();
     }
     let headings = HEADINGS.map(str::to_owned);
-    let lines: Vec<&[String; 5]> = std::iter::once(&headings)
-        .chain(rows.iter().map(|ImageRow(cells)| cells))
-        .collect();
-    let mut widths = [0_usize; 5];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line.iter()) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let written = |line: &[String; 5]| {
-        let cells = line
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    lines.into_iter().map(written).collect()
+    let rows = rows.iter().map(|ImageRow(cells)| cells);
+    aligned(std::iter::once(&headings).chain(rows))
 }
 
 /// An artifact that is not run: where it comes from, what it is, how large.

@@ -1,0 +1,89 @@
+//! Why images cannot be scanned.
+
+use std::io;
+
+use camino::Utf8PathBuf;
+
+use rune_core::{
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+    text::size,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScanError {
+    #[error("neither `grype` nor `trivy` was found in PATH")]
+    NotFound,
+    #[error("cannot start `{program}`")]
+    Start {
+        program: Utf8PathBuf,
+        source: io::Error,
+    },
+    #[error("`{0}` is neither grype nor Trivy: it does not say so when asked for its version")]
+    Unknown(Utf8PathBuf),
+    #[error("no directory for the database of {0} is known: HOME is not set")]
+    NoHome(&'static str),
+    #[error("{scanner} has no valid vulnerability database in `{directory}`")]
+    NoDatabase {
+        scanner: &'static str,
+        directory: Utf8PathBuf,
+        help: &'static str,
+    },
+    #[error(
+        "`{directory}` does not have enough space for {scanner} to unpack {image}: {} needed, {} \
+         available",
+        size(*.needed_bytes),
+        size(*.available_bytes)
+    )]
+    Space {
+        scanner: &'static str,
+        image: String,
+        directory: Utf8PathBuf,
+        needed_bytes: u64,
+        available_bytes: u64,
+    },
+    #[error("{scanner} cannot scan {image}: {what}")]
+    Failed {
+        scanner: &'static str,
+        image: String,
+        what: String,
+    },
+    #[error(transparent)]
+    Path(#[from] PathError),
+}
+
+impl Failure for ScanError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Start { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                FailureKind::Access
+            }
+            Self::NotFound
+            | Self::Start { .. }
+            | Self::Unknown(_)
+            | Self::NoHome(_)
+            | Self::NoDatabase { .. } => FailureKind::NotFound,
+            Self::Space { .. } => FailureKind::Space,
+            Self::Failed { what, .. } if what.contains("no space left on device") => {
+                FailureKind::Space
+            }
+            Self::Failed { .. } => FailureKind::Input,
+            Self::Path(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = match (self, self.kind()) {
+            (Self::Path(error), _) => return error.help(),
+            (Self::NoDatabase { help, .. }, _) => help,
+            (Self::NoHome(_), _) => "set HOME, or GRYPE_DB_CACHE_DIR or TRIVY_CACHE_DIR",
+            (_, FailureKind::Space) => "set TMPDIR to a directory with more space",
+            (Self::Failed { .. }, _) => {
+                "set --scanner to another version or scanner; without a result for every image \
+                 there is no report"
+            }
+            _ => "set --scanner to grype or trivy",
+        };
+        Some(help.to_owned())
+    }
+}
