@@ -24,25 +24,28 @@ go_tool() {
     offer "$name" "$name-${!version}"
 }
 
-# What a test asks about ranges of versions: a small program of ours around the library that Helm uses, in Helm's version of it.
-version_ranges_build() {
-    mkdir -p "$1/bin"
-    (cd "$here/version-ranges" && fetch env GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" \
-        GOFLAGS='-trimpath -modcacherw -mod=readonly -buildvcs=false' CGO_ENABLED=0 GOWORK=off go build -o "$1/bin/version-ranges" -ldflags='-s -w' .)
+own_go_build() {
+    mkdir -p "$2/bin"
+    (cd "$here/$1" && fetch env GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" \
+        GOFLAGS='-trimpath -modcacherw -mod=readonly -buildvcs=false' CGO_ENABLED=0 GOWORK=off go build -o "$2/bin/$1" -ldflags='-s -w' .)
 }
 
-install_version_ranges() {
+# own_go_tool NAME: a small program of ours around a Go library, in tools/NAME.
+own_go_tool() {
     local entry
-    entry=version-ranges-$(cd "$here/version-ranges" && sha256sum main.go go.mod go.sum | sha256sum | cut -c1-12)
-    store_has "$entry" || need go '`version-ranges`'
-    provide "$entry" version_ranges_build
-    offer version-ranges "$entry"
+    entry=$1-$(cd "$here/$1" && sha256sum main.go go.mod go.sum | sha256sum | cut -c1-12)
+    store_has "$entry" || need go "\`$1\`"
+    provide "$entry" own_go_build "$1"
+    offer "$1" "$entry"
 }
 
 install_go_tools() {
     local name
-    for name in crane oras regctl helm3 helm4 cosign distribution oci-conformance; do
+    for name in crane oras regctl helm3 helm4 cosign cosign2 distribution oci-conformance; do
         go_tool "$name"
     done
-    install_version_ranges
+    # What a test asks about ranges of versions, in the version of the library that Helm has.
+    own_go_tool version-ranges
+    # Whose signatures by certificate a test reads.
+    own_go_tool virtual-sigstore
 }
