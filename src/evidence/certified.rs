@@ -6,8 +6,9 @@
 //! logs, a signed certificate timestamp if it names certificate logs.
 //!
 //! No check takes the clock for the time of a signature. The library refuses times after the clock
-//! all the same, so a clock that is before the signing refuses good signatures; no clock accepts a
-//! bad one.
+//! all the same, and keys that begin after it: nothing of it that takes a time from its caller is
+//! public. A clock that is before the root is therefore an error of its own, and one that is before
+//! the signing refuses good signatures and is named; no clock accepts a bad one.
 //!
 //! Sources: sigstore/protobuf-specs, `sigstore_bundle.proto` and `sigstore_trustroot.proto`;
 //! sigstore/cosign, `specs/SIGNATURE_SPEC.md` (annotations of simple signing); sigstore/rekor,
@@ -23,7 +24,7 @@ use base64ct::{Base64, Encoding as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sigstore_verify::{
-    VerificationPolicy, Verifier,
+    Error, TransparencyLogError, VerificationPolicy, Verifier,
     types::{Artifact, Bundle, Sha256Hash, SignatureContent},
 };
 
@@ -61,20 +62,36 @@ pub(crate) struct Signer {
     pub(crate) time: String,
 }
 
+/// Why a trusted root cannot be used.
+#[derive(Debug)]
+pub(crate) enum TrustedRootError {
+    Invalid(String),
+    /// The clock of this machine is before the time from which the first CA is trusted.
+    NotYet(String),
+}
+
 impl TrustedRoot {
     /// Reads a trusted root of Sigstore (`trusted_root.json`).
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, TrustedRootError> {
         provider::install();
+        let invalid = |error: &dyn fmt::Display| TrustedRootError::Invalid(error.to_string());
         let root = sigstore_verify::trust_root::TrustedRoot::from_json(text)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| invalid(&error))?;
         if !root
             .media_type
             .starts_with("application/vnd.dev.sigstore.trustedroot")
         {
-            return Err("it is not a trusted root of Sigstore".to_owned());
+            return Err(invalid(&"it is not a trusted root of Sigstore"));
         }
         if root.certificate_authorities.is_empty() {
-            return Err("it names no CA".to_owned());
+            return Err(invalid(&"it names no CA"));
+        }
+        let verifier = Verifier::new(&root).map_err(|error| invalid(&error))?;
+        if root.fulcio_certs().is_empty() {
+            let windows = root.certificate_authorities.iter().map(|ca| ca.valid_for);
+            let first = windows.flatten().map(|window| window.start).min();
+            let first = first.map_or_else(String::new, |first| first.to_string());
+            return Err(TrustedRootError::NotYet(first));
         }
         let mut policy = VerificationPolicy::any_identity();
         if root.tlogs.is_empty() {
@@ -85,7 +102,7 @@ impl TrustedRoot {
         }
         Ok(Self {
             digest: Digest::of(text.as_bytes()),
-            verifier: Arc::new(Verifier::new(&root).map_err(|error| error.to_string())?),
+            verifier: Arc::new(verifier),
             policy,
         })
     }
@@ -154,7 +171,12 @@ impl Certified {
             _ => Artifact::from(message),
         };
         let verified = root.verifier.verify(artifact, bundle, &root.policy);
-        let verified = verified.map_err(|error| error.to_string())?;
+        let verified = verified.map_err(|error| match error {
+            Error::TransparencyLog(TransparencyLogError::IntegratedTime(_)) => {
+                format!("{error}; if the clock of this machine is wrong, set it")
+            }
+            _ => error.to_string(),
+        })?;
         // The latest of them: an earlier one could be what somebody wants to be believed.
         let time = verified.verified_timestamps().iter().max();
         let time = time.ok_or("no time is proven")?;

@@ -14,7 +14,7 @@ mod signature;
 mod statement;
 
 pub(crate) use advisory::{AdvisoryError, AdvisoryKind, AdvisoryStatement};
-pub(crate) use certified::{Signer, TrustedRoot};
+pub(crate) use certified::{Signer, TrustedRoot, TrustedRootError};
 pub(crate) use cosign_tag::CosignTag;
 pub(crate) use image_payload::ImagePayload;
 pub(crate) use kind::is_sigstore_bundle;

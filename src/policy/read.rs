@@ -64,8 +64,12 @@ enum PolicyProblem<'a> {
     TwoSubjects,
     #[error("`{0}` is not a regular expression")]
     SubjectPattern(&'a str),
-    #[error("the trusted root cannot be used: {problem}")]
-    TrustedRoot { problem: &'a str, is_unread: bool },
+    #[error("the trusted root cannot be used: {0}")]
+    TrustedRootFile(&'a str),
+    #[error("the trusted root cannot be used: `{file}`: {problem}")]
+    TrustedRoot { file: &'a str, problem: &'a str },
+    #[error("`{file}` is trusted from {first}, and the clock of this machine is before that")]
+    Clock { file: &'a str, first: &'a str },
     #[error("`{0}` is not a duration")]
     MinAge(&'a str, DurationError),
 }
@@ -90,13 +94,14 @@ impl Problem for PolicyProblem<'_> {
                  https://github\\.com/acme/shop/.*"
                     .to_owned(),
             ),
-            Self::TrustedRoot { is_unread: false, .. } => Some(
+            Self::Clock { .. } => Some("set the clock of this machine".to_owned()),
+            Self::TrustedRoot { .. } => Some(
                 "give the file `trusted_root.json` of the Sigstore instance that signs, or what \
                  `cosign trusted-root create` writes"
                     .to_owned(),
             ),
             Self::MinAge(_, error) => Some(error.to_string()),
-            Self::KeyFile(_) | Self::TrustedRoot { .. } => {
+            Self::KeyFile(_) | Self::TrustedRootFile(_) => {
                 Some("paths are relative to the directory of this file".to_owned())
             }
             Self::Key(_) => Some(

@@ -25,17 +25,18 @@ pub(crate) struct ReceiptsOptions {
     pub(crate) head: Option<Digest>,
 }
 
+const ANOTHER_DIRECTORY: &str =
+    "name the directory with --receipts; `push`, `install` and `scan` write one receipt each";
+
 #[derive(Debug, thiserror::Error, Failure)]
-#[failure(NotFound: "name the directory with --receipts; `push` and `install` write one receipt \
-    each")]
+#[failure(NotFound: ANOTHER_DIRECTORY)]
 enum NoReceipts {
     #[error("there are no receipts in `{0}`")]
     #[failure(help: if .0 != RECEIPTS_BEFORE && fsx::is_dir(Utf8Path::new(RECEIPTS_BEFORE)) {
         format!("`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it with \
             --receipts")
     } else {
-        "name the directory with --receipts; `push`, `install` and `scan` write one receipt each"
-            .to_owned()
+        ANOTHER_DIRECTORY.to_owned()
     })]
     Here(Utf8PathBuf),
     #[error("no directory for receipts is known: HOME is not set")]

@@ -35,7 +35,7 @@ fn root_of(bundle: &[u8]) -> Value {
 }
 
 fn verify(bundle: &[u8], root: &Value) -> Result<Signer, String> {
-    let root = TrustedRoot::parse(&root.to_string())?;
+    let root = TrustedRoot::parse(&root.to_string()).map_err(|error| format!("{error:?}"))?;
     let certified = Certified::in_bundle(bundle).unwrap();
     certified.verify(&message(bundle), PACKAGE.parse().unwrap(), &root)
 }

@@ -2,7 +2,7 @@
 
 use super::{PolicyProblem, Reader};
 use crate::{
-    evidence::TrustedRoot,
+    evidence::{TrustedRoot, TrustedRootError},
     policy::{Glob, IdentityRule, MinAge, SignatureKey, SignatureRule, Signers, SubjectMatch},
     sign::PublicKey,
 };
@@ -132,21 +132,26 @@ impl Reader<'_> {
     fn trusted_root(&mut self, rule: &Mapping<'_>) -> Option<TrustedRoot> {
         let node = rule.required("trustedRoot", self.findings)?;
         let file = self.word(node, "`trustedRoot`")?;
-        let read = (self.read_key)(&file).map_err(|problem| (problem, true));
-        let parsed = read.and_then(|text| {
-            TrustedRoot::parse(&text).map_err(|error| (format!("`{file}`: {error}"), false))
-        });
-        match parsed {
-            Ok(root) => Some(root),
-            Err((problem, is_unread)) => {
-                let problem = PolicyProblem::TrustedRoot {
-                    problem: &problem,
-                    is_unread,
+        let text = match (self.read_key)(&file) {
+            Ok(text) => text,
+            Err(problem) => {
+                let problem = PolicyProblem::TrustedRootFile(&problem);
+                self.findings.add(node.place, &problem);
+                return None;
+            }
+        };
+        TrustedRoot::parse(&text)
+            .map_err(|error| {
+                let file = &file;
+                let problem = match &error {
+                    TrustedRootError::Invalid(problem) => {
+                        PolicyProblem::TrustedRoot { file, problem }
+                    }
+                    TrustedRootError::NotYet(first) => PolicyProblem::Clock { file, first },
                 };
                 self.findings.add(node.place, &problem);
-                None
-            }
-        }
+            })
+            .ok()
     }
 
     fn key(&mut self, node: &Node) -> Option<SignatureKey> {
