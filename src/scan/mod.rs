@@ -82,7 +82,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) host: &'a str,
     /// What charts and advisories call the image.
     pub(crate) reference: &'a Reference,
-    /// What the reference was resolved to: the manifest, or the index that has it.
+    /// What the reference was resolved to: the manifest, or the image index that lists it.
     pub(crate) root: Digest,
     pub(crate) manifest: Digest,
     pub(crate) platform: Option<&'a Platform>,

@@ -12,6 +12,7 @@ use crate::{
     cli::site::{Site, cache_directory},
     commands::bundle::{DatabaseDirectories, ScanOptions, Severity},
 };
+use rune_core::command::CommandError;
 
 /// Scan the images of a bundle for vulnerabilities, with your own grype or Trivy and its database.
 ///
@@ -43,8 +44,8 @@ enum SeverityArg {
 }
 
 impl Scan {
-    pub(super) fn options(self, site: &Site) -> ScanOptions {
-        ScanOptions {
+    pub(super) fn options(self, site: &Site) -> Result<ScanOptions, CommandError> {
+        Ok(ScanOptions {
             bundle: self.bundle.options(site),
             scanner: self
                 .scanner
@@ -56,8 +57,8 @@ impl Scan {
                 trivy: cache_directory("TRIVY_CACHE_DIR", "trivy").map(absolute),
             },
             fail_on: self.fail_on.map(Severity::from),
-            receipts: self.receipts.place(site),
-        }
+            receipts: self.receipts.place(site)?,
+        })
     }
 }
 

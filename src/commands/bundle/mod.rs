@@ -93,7 +93,7 @@ pub(crate) use policy::PolicyOptions;
 pub use project::{ManifestChoice, ProjectOptions};
 pub(crate) use prune::PruneOptions;
 pub use push::PushOptions;
-pub(crate) use receipt_place::{RECEIPTS_BEFORE, ReceiptPlace};
+pub(crate) use receipt_place::{RECEIPTS_BEFORE, ReceiptKey, ReceiptPlace};
 pub(crate) use receipts::ReceiptsOptions;
 pub(crate) use render::{RenderForm, RenderMode, RenderOptions};
 pub(crate) use report::ReportOptions;

@@ -161,7 +161,9 @@ impl Lab {
         let directory = self.project.path("rune-bundle-receipts");
         let names = fs::read_dir(directory).into_iter().flatten();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.filter(|name| name.ends_with(".json")).collect();
+        let mut names: Vec<_> = names
+            .filter(|name| name.ends_with(".json") && !name.ends_with(".sigstore.json"))
+            .collect();
         names.sort();
         names
     }

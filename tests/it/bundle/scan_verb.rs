@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path, process::Command};
 
+use rune_testkit::process::succeeded;
 use serde_json::{Value, json};
 
 use crate::{
@@ -299,4 +300,21 @@ fn the_scanner_in_path_is_used_with_the_database_in_the_home_of_the_site() {
         said.contains("with grype ") && said.contains(VULNERABILITY),
         "{said}"
     );
+}
+
+#[test]
+fn the_receipt_of_a_scan_can_be_signed_by_the_site() {
+    let lab = Lab::new();
+    lab.build();
+    let said = ends_with(&lab.scan("grype", &["--receipt-key", "release.key"]), 0);
+    let receipt = lab.project.path("rune-bundle-receipts");
+    let receipt = receipt.join(&lab.receipts()[0]);
+    let signature = format!("{}.sigstore.json", receipt.display());
+    assert!(said.contains(&format!("signed in `{signature}`")), "{said}");
+    let mut cosign = Command::new(tool("cosign"));
+    cosign
+        .args(["verify-blob", "--key"])
+        .arg(lab.project.path("release.pub"));
+    cosign.args(["--insecure-ignore-tlog=true", "--bundle", &signature]);
+    succeeded(cosign.arg(&receipt));
 }
