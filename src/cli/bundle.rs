@@ -120,7 +120,7 @@ enum Verb {
     Report(comparing::Report),
     /// Write what a reviewer needs of a bundle into a directory
     Evidence(comparing::Evidence),
-    /// Scan the images of a bundle for vulnerabilities, with your own grype or Trivy
+    /// Scan the images of a bundle for vulnerabilities, with your own grype
     Scan(scanning::Scan),
     /// Check the prerequisites of the next step
     Doctor(examining::Doctor),
@@ -238,8 +238,11 @@ pub(super) fn main() -> ExitCode {
         }
         Verb::Evidence(verb) => printer
             .finish(site().and_then(|site| evidence::run(&verb.options(&site), progress.as_ref()))),
-        Verb::Scan(verb) => printer
-            .finish(site().and_then(|site| scan::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Scan(verb) => printer.finish(
+            site()
+                .and_then(|site| verb.options(&site))
+                .and_then(|options| scan::run(&options, progress.as_ref())),
+        ),
         Verb::Doctor(verb) => verb.run(printer, site),
         Verb::Unpack(verb) => printer
             .finish(site().and_then(|site| unpack::run(&verb.options(&site), progress.as_ref()))),
@@ -291,8 +294,11 @@ pub(super) fn main() -> ExitCode {
         ),
         Verb::Status(verb) => printer
             .finish(site().and_then(|site| status::run(&verb.options(&site), progress.as_ref()))),
-        Verb::Rollback(verb) => printer
-            .finish(site().and_then(|site| rollback::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Rollback(verb) => printer.finish(
+            site()
+                .and_then(|site| verb.options(&site))
+                .and_then(|options| rollback::run(&options, progress.as_ref())),
+        ),
         Verb::Support(verb) => printer
             .finish(site().and_then(|site| support::run(&verb.options(&site), progress.as_ref()))),
         Verb::Receipts(verb) => verb.run(printer, site),

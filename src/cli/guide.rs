@@ -391,7 +391,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "scan",
         &[
             "rune-bundle scan rune-0.1.0.bundle.tar --key release.pub",
-            "rune-bundle scan rune-0.1.0.bundle.tar --key release.pub --fail-on high --json",
+            "rune-bundle scan rune-0.1.0.bundle.tar --key release.pub --fail-on high",
         ],
     ),
     (
@@ -550,7 +550,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "GRYPE_DB_CACHE_DIR",
-        "Directory with the vulnerability database of grype, for scan; TRIVY_CACHE_DIR of Trivy.",
+        "Directory with the vulnerability database of grype.",
     ),
     (
         "HTTPS_PROXY",

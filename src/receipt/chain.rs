@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{FORMAT, ReceiptError, Statement, WithoutReceipt, error::Name};
-use crate::canonical_json;
+use crate::{
+    canonical_json,
+    sign::{PrivateKey, SlotSignature},
+};
 use rune_core::{
     digest::Digest,
     fsx::{self, DirectoryLock, LineLog},
@@ -37,14 +40,31 @@ pub struct Appended {
     pub number: u64,
     pub digest: Digest,
     pub path: Utf8PathBuf,
+    /// The file with its signature, if it is signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Utf8PathBuf>,
+}
+
+impl Appended {
+    /// Where its signature is, as what follows its name; empty without one.
+    pub(crate) fn signed(&self) -> String {
+        let signature = self.signature.as_ref();
+        signature.map_or_else(String::new, |path| format!(", signed in `{path}`"))
+    }
 }
 
 impl fmt::Display for Appended {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            number,
+            path,
+            digest,
+            ..
+        } = self;
         write!(
             formatter,
-            "{} in `{}` ({})",
-            self.number, self.path, self.digest
+            "{number} in `{path}` ({digest}){}",
+            self.signed()
         )
     }
 }
@@ -123,10 +143,14 @@ impl Chain {
 
     /// Adds a receipt: whole and durable, or not at all. Several programs may add to the same
     /// chain. The first receipt of a chain names the `earlier` one, if there is one, and every
-    /// receipt what was done without one before it.
+    /// receipt what was done without one before it. With a key there is a signature beside it, which
+    /// is written first: a signature without a receipt is of a run that was killed, and no receipt
+    /// lacks the one that it was to have. Fails when the chain is not as it was written, or a file
+    /// cannot be written.
     pub fn append(
         &self,
         statement: &Statement,
+        key: Option<&PrivateKey>,
         earlier: impl FnOnce() -> Option<Earlier>,
     ) -> Result<Appended, ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
@@ -154,6 +178,12 @@ impl Chain {
             digest: Digest::of(&bytes),
         };
         let path = self.directory.join(name.display_name());
+        let signature = key.map(|key| {
+            let beside = signature_path(&path);
+            let signature = SlotSignature::sign(key, &bytes).to_canonical_json();
+            fsx::write_new(&beside, &signature, 0o644).map(|()| beside)
+        });
+        let signature = signature.transpose()?;
         fsx::write_new(&path, &bytes, 0o644)?;
         if is_noted {
             fsx::remove_file(&self.directory.join(WITHOUT_RECEIPT))?;
@@ -162,6 +192,7 @@ impl Chain {
             number,
             digest: name.digest,
             path,
+            signature,
         })
     }
 
@@ -269,6 +300,11 @@ impl Chain {
         names.sort_unstable();
         Ok(names)
     }
+}
+
+/// Where the signature of a receipt is.
+fn signature_path(receipt: &Utf8Path) -> Utf8PathBuf {
+    format!("{receipt}.sigstore.json").into()
 }
 
 fn read(&Name { number, digest }: &Name, path: Utf8PathBuf) -> Result<Stored, ReceiptError> {

@@ -5,7 +5,8 @@
 //! signed, and what was pushed or installed where, or scanned. It names the SHA-256 of the receipt before it,
 //! and its own SHA-256 is part of its name. Whoever knows the digest of the last receipt knows all
 //! of them; `install` keeps that digest in the cluster. A receipt proves nothing alone: whoever can
-//! write the directory can write a new chain. That is what the digest from elsewhere is for.
+//! write the directory can write a new chain. That is what the digest from elsewhere is for, or a
+//! signature by a key that whoever can write the directory does not have.
 
 mod chain;
 mod error;
@@ -226,7 +227,7 @@ pub struct ScannedImage {
     pub(crate) digest: Digest,
     /// How many findings there are of each severity that there are any of.
     pub(crate) findings: BTreeMap<String, u64>,
-    /// How many findings advisories of the bundle took away.
+    /// How many findings advisories of the bundle rule out.
     pub(crate) not_affected: u64,
 }
 

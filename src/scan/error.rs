@@ -12,42 +12,33 @@ use rune_core::{
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScanError {
-    #[error("neither `grype` nor `trivy` was found in PATH")]
+    #[error("`grype` was not found in PATH")]
     NotFound,
     #[error("cannot start `{program}`")]
     Start {
         program: Utf8PathBuf,
         source: io::Error,
     },
-    #[error("`{0}` is neither grype nor Trivy: it does not say so when asked for its version")]
+    #[error("`{0}` is not grype: it does not say so when asked for its version")]
     Unknown(Utf8PathBuf),
-    #[error("no directory for the database of {0} is known: HOME is not set")]
-    NoHome(&'static str),
-    #[error("{scanner} has no valid vulnerability database in `{directory}`")]
-    NoDatabase {
-        scanner: &'static str,
-        directory: Utf8PathBuf,
-        help: &'static str,
-    },
+    #[error("no directory for the database of grype is known: HOME is not set")]
+    NoHome,
+    #[error("grype has no valid vulnerability database in `{0}`")]
+    NoDatabase(Utf8PathBuf),
     #[error(
-        "`{directory}` does not have enough space for {scanner} to unpack {image}: {} needed, {} \
+        "`{directory}` does not have enough space for grype to unpack {image}: {} needed, {} \
          available",
         size(*.needed_bytes),
         size(*.available_bytes)
     )]
     Space {
-        scanner: &'static str,
         image: String,
         directory: Utf8PathBuf,
         needed_bytes: u64,
         available_bytes: u64,
     },
-    #[error("{scanner} cannot scan {image}: {what}")]
-    Failed {
-        scanner: &'static str,
-        image: String,
-        what: String,
-    },
+    #[error("grype cannot scan {image}: {what}")]
+    Failed { image: String, what: String },
     #[error(transparent)]
     Path(#[from] PathError),
 }
@@ -61,8 +52,8 @@ impl Failure for ScanError {
             Self::NotFound
             | Self::Start { .. }
             | Self::Unknown(_)
-            | Self::NoHome(_)
-            | Self::NoDatabase { .. } => FailureKind::NotFound,
+            | Self::NoHome
+            | Self::NoDatabase(_) => FailureKind::NotFound,
             Self::Space { .. } => FailureKind::Space,
             Self::Failed { what, .. } if what.contains("no space left on device") => {
                 FailureKind::Space
@@ -75,14 +66,17 @@ impl Failure for ScanError {
     fn help(&self) -> Option<String> {
         let help = match (self, self.kind()) {
             (Self::Path(error), _) => return error.help(),
-            (Self::NoDatabase { help, .. }, _) => help,
-            (Self::NoHome(_), _) => "set HOME, or GRYPE_DB_CACHE_DIR or TRIVY_CACHE_DIR",
+            (Self::NoDatabase(_), _) => {
+                "import one with `grype db import FILE`, or set GRYPE_DB_CACHE_DIR to the \
+                 directory that has one"
+            }
+            (Self::NoHome, _) => "set HOME or GRYPE_DB_CACHE_DIR",
             (_, FailureKind::Space) => "set TMPDIR to a directory with more space",
             (Self::Failed { .. }, _) => {
-                "set --scanner to another version or scanner; without a result for every image \
-                 there is no report"
+                "set --scanner to another version of grype; without a result for every image there \
+                 is no report"
             }
-            _ => "set --scanner to grype or trivy",
+            _ => "set --scanner to grype",
         };
         Some(help.to_owned())
     }

@@ -1,4 +1,4 @@
-//! Running the site's own vulnerability scanner on images that are served at a loopback address.
+//! Running the site's own grype, a vulnerability scanner, on images that are served at a loopback address.
 //!
 //! The scanner has a directory of its own for everything but the database of the site: it sees
 //! neither configuration nor credentials, and it is told to update and to check nothing. What it
@@ -9,7 +9,6 @@
 mod error;
 mod finding;
 mod grype;
-mod trivy;
 mod vex;
 
 use std::time::Duration;
@@ -22,8 +21,8 @@ pub(crate) use self::{
     finding::{Counts, Finding, Scanned, Severity},
     vex::Advisory,
 };
+pub(crate) use crate::evidence::AdvisoryKind;
 use crate::{
-    evidence::AdvisoryKind,
     oci::{Platform, Reference},
     process::{self, isolated, shortened},
 };
@@ -32,6 +31,9 @@ use rune_core::{
     fsx::{self, ScratchDirectory},
     text::shown,
 };
+
+/// The name of the scanner.
+pub(crate) const SCANNER: &str = "grype";
 
 /// What a scanner says about itself is a few lines.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
@@ -51,26 +53,14 @@ const UNPACKED_FACTOR: u64 = 4;
 /// What a scanner needs besides.
 const SPARE_BYTES: u64 = 64 << 20;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Grype,
-    Trivy,
-}
+/// The kinds of advisories that grype reads.
+const READ: [AdvisoryKind; 2] = [AdvisoryKind::OpenVex, AdvisoryKind::Csaf];
 
-/// The directories of the site in which the scanners keep their databases.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct DatabaseDirectories {
-    pub(crate) grype: Option<Utf8PathBuf>,
-    pub(crate) trivy: Option<Utf8PathBuf>,
-}
-
-/// A scanner that was found to be one, with its database.
+/// A grype that was found to be one, with its database.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     program: Utf8PathBuf,
-    kind: Kind,
     version: String,
-    /// As the scanner takes it.
     database: Utf8PathBuf,
     built: String,
 }
@@ -82,7 +72,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) host: &'a str,
     /// What charts and advisories call the image.
     pub(crate) reference: &'a Reference,
-    /// What the reference was resolved to: the manifest, or the index that has it.
+    /// What the reference was resolved to: the manifest, or the image index that lists it.
     pub(crate) root: Digest,
     pub(crate) manifest: Digest,
     pub(crate) platform: Option<&'a Platform>,
@@ -91,51 +81,32 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Scanner {
-    /// Checks which scanner a program is, and whether it has a database.
+    /// Checks whether a program is grype, and whether there is a database in the directory of the
+    /// site for it.
     pub(crate) async fn find(
         program: &Utf8Path,
-        databases: &DatabaseDirectories,
+        database: Option<&Utf8Path>,
     ) -> Result<Self, ScanError> {
         let scratch = ScratchDirectory::create()?;
         let mut command = isolated(program, scratch.path());
         command.arg("version").envs(grype::SETTINGS);
         let answer = answer(program, command).await?.unwrap_or_default();
         let unknown = || ScanError::Unknown(program.to_owned());
-        let (kind, version) = grype::version(&answer)
-            .map(|version| (Kind::Grype, version))
-            .or_else(|| trivy::version(&answer).map(|version| (Kind::Trivy, version)))
-            .ok_or_else(unknown)?;
-        let directory = match kind {
-            Kind::Grype => &databases.grype,
-            Kind::Trivy => &databases.trivy,
-        };
-        let database = directory.clone().ok_or(ScanError::NoHome(kind.name()))?;
+        let version = grype::version(&answer).ok_or_else(unknown)?;
+        let database = database.ok_or(ScanError::NoHome)?;
         let mut command = isolated(program, scratch.path());
-        match kind {
-            Kind::Grype => grype::ask_database(&mut command, &database),
-            Kind::Trivy => trivy::ask_database(&mut command, &database),
-        }
+        grype::ask_database(&mut command, database);
         let answer = self::answer(program, command).await?;
-        let built = match kind {
-            Kind::Grype => answer.as_deref().and_then(grype::built),
-            Kind::Trivy => answer.as_deref().and_then(trivy::built),
-        };
-        let no_database = || ScanError::NoDatabase {
-            scanner: kind.name(),
-            directory: database.clone(),
-            help: kind.import(),
-        };
+        let no_database = || ScanError::NoDatabase(database.to_owned());
         Ok(Self {
             program: program.to_owned(),
-            kind,
             version: shown(version),
-            built: built.ok_or_else(no_database)?,
-            database,
+            database: database.to_owned(),
+            built: answer
+                .as_deref()
+                .and_then(grype::built)
+                .ok_or_else(no_database)?,
         })
-    }
-
-    pub(crate) const fn name(&self) -> &'static str {
-        self.kind.name()
     }
 
     pub(crate) fn version(&self) -> &str {
@@ -146,42 +117,32 @@ impl Scanner {
         &self.program
     }
 
-    /// When its database was built, as the scanner says it.
+    /// When its database was built, as grype says it.
     pub(crate) fn built(&self) -> &str {
         &self.built
     }
 
-    /// Whether it can apply advisories of a kind to an image.
-    pub(crate) const fn reads(&self, kind: AdvisoryKind) -> bool {
-        matches!(kind, AdvisoryKind::OpenVex | AdvisoryKind::Csaf)
-    }
-
-    /// Scans one manifest. Advisories that the scanner does not read are left out.
+    /// Scans one manifest. Advisories that grype does not read are left out.
     pub(crate) async fn scan(
         &self,
         subject: &Subject<'_>,
         advisories: &[Advisory],
     ) -> Result<Scanned, ScanError> {
-        let of = |kinds: &[AdvisoryKind]| -> Vec<&Advisory> {
+        // grype reads all documents of a run as what the first one is.
+        let of = |kind: AdvisoryKind| -> Vec<&Advisory> {
             let advisories = advisories.iter();
             advisories
-                .filter(|advisory| kinds.contains(&advisory.kind) && self.reads(advisory.kind))
+                .filter(|advisory| advisory.kind == kind)
                 .collect()
         };
-        match self.kind {
-            Kind::Trivy => self.scan_with(subject, &of(&AdvisoryKind::ALL)).await,
-            // grype reads all documents of a run as what the first one is.
-            Kind::Grype => {
-                let groups = [AdvisoryKind::OpenVex, AdvisoryKind::Csaf].map(|kind| of(&[kind]));
-                let mut groups = groups.iter().filter(|group| !group.is_empty());
-                let first = groups.next().map(Vec::as_slice).unwrap_or_default();
-                let mut scanned = self.scan_with(subject, first).await?;
-                for group in groups {
-                    scanned = scanned.and(self.scan_with(subject, group).await?);
-                }
-                Ok(scanned)
-            }
+        let groups = READ.map(of);
+        let mut groups = groups.iter().filter(|group| !group.is_empty());
+        let first = groups.next().map(Vec::as_slice).unwrap_or_default();
+        let mut scanned = self.scan_with(subject, first).await?;
+        for group in groups {
+            scanned = scanned.and(self.scan_with(subject, group).await?);
         }
+        Ok(scanned)
     }
 
     async fn scan_with(
@@ -190,82 +151,52 @@ impl Scanner {
         advisories: &[&Advisory],
     ) -> Result<Scanned, ScanError> {
         let scratch = ScratchDirectory::create()?;
-        subject.check_space(scratch.path(), self.name())?;
+        subject.check_space(scratch.path())?;
         let mut documents = Vec::new();
         for (number, advisory) in advisories.iter().enumerate() {
             let text = advisory.about(subject).map_err(|error| {
-                self.failed(subject, format!("`{}` is not JSON: {error}", advisory.path))
+                failed(subject, format!("`{}` is not JSON: {error}", advisory.path))
             })?;
             documents.push(scratch.write(&format!("{number}.json"), &text)?);
         }
         let mut command = isolated(&self.program, scratch.path());
-        match self.kind {
-            Kind::Grype => grype::scan(
-                &mut command,
-                &self.database,
-                &scratch.write("grype.yaml", b"")?,
-                &documents,
-            ),
-            Kind::Trivy => trivy::scan(&mut command, &self.database, &documents),
-        }
-        command.arg(match self.kind {
-            Kind::Grype => format!("registry:{}", subject.served()),
-            Kind::Trivy => subject.served(),
-        });
+        grype::scan(
+            &mut command,
+            &self.database,
+            &scratch.write("grype.yaml", b"")?,
+            &documents,
+        );
+        command.arg(format!("registry:{}", subject.served()));
         let child = command.spawn().map_err(|source| ScanError::Start {
             program: self.program.clone(),
             source,
         })?;
         let ended = process::ended(child, SCAN_TIME, MAX_REPORT_BYTES).await;
-        let ended = ended.map_err(|failure| self.failed(subject, failure.to_string()))?;
+        let ended = ended.map_err(|failure| failed(subject, failure.to_string()))?;
         if !ended.is_success {
             let stderr = String::from_utf8_lossy(&ended.stderr);
             let stderr = stderr.replace(&format!("{}/", scratch.path()), "");
-            return Err(self.failed(subject, shortened(stderr.trim())));
+            return Err(failed(subject, shortened(stderr.trim())));
         }
-        let read = match self.kind {
-            Kind::Grype => grype::read(&ended.output),
-            Kind::Trivy => trivy::read(&ended.output),
-        };
-        let (scanned, digests) = read.map_err(|error| {
-            self.failed(subject, format!("its report is not understood: {error}"))
-        })?;
-        if !digests.contains(&subject.manifest.to_string()) {
-            let other = format!("its report is about another image: {}", digests.join(", "));
-            return Err(self.failed(subject, shown(&other)));
+        let (scanned, digest) = grype::read(&ended.output)
+            .map_err(|error| failed(subject, format!("its report is not understood: {error}")))?;
+        if digest != subject.manifest.to_string() {
+            let other = format!("its report is about another image: {digest}");
+            return Err(failed(subject, shown(&other)));
         }
         Ok(scanned)
     }
-
-    fn failed(&self, subject: &Subject<'_>, what: String) -> ScanError {
-        ScanError::Failed {
-            scanner: self.name(),
-            image: subject.to_string(),
-            what,
-        }
-    }
 }
 
-impl Kind {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Grype => "grype",
-            Self::Trivy => "trivy",
-        }
-    }
+/// Whether advisories of a kind are applied.
+pub(crate) fn is_read(kind: AdvisoryKind) -> bool {
+    READ.contains(&kind)
+}
 
-    /// How a site gets a database.
-    const fn import(self) -> &'static str {
-        match self {
-            Self::Grype => {
-                "import one with `grype db import FILE`, or set GRYPE_DB_CACHE_DIR to the \
-                 directory that has one"
-            }
-            Self::Trivy => {
-                "unpack one into `db` of that directory, or set TRIVY_CACHE_DIR to the directory \
-                 that has one"
-            }
-        }
+fn failed(subject: &Subject<'_>, what: String) -> ScanError {
+    ScanError::Failed {
+        image: subject.to_string(),
+        what,
     }
 }
 
@@ -276,7 +207,7 @@ impl Subject<'_> {
         format!("{}/{repository}@{}", self.host, self.manifest)
     }
 
-    fn check_space(&self, directory: &Utf8Path, scanner: &'static str) -> Result<(), ScanError> {
+    fn check_space(&self, directory: &Utf8Path) -> Result<(), ScanError> {
         let needed_bytes = self
             .packed_bytes
             .saturating_mul(UNPACKED_FACTOR)
@@ -284,7 +215,6 @@ impl Subject<'_> {
         let available_bytes = fsx::available_space(directory)?;
         if needed_bytes > available_bytes {
             return Err(ScanError::Space {
-                scanner,
                 image: self.to_string(),
                 directory: fsx::parent(directory).to_owned(),
                 needed_bytes,

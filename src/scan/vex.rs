@@ -2,7 +2,7 @@
 //!
 //! A vendor calls an image by the registry that it is published in. The scanner sees it at a
 //! loopback address, and by the digest of one manifest. In the copy of an advisory that it gets,
-//! products that are this image carry that digest and no address; all else stays as it is.
+//! products that are this image have that digest and no address; all else stays as it is.
 //!
 //! Source: the definition of the type `oci` of package URLs.
 

@@ -68,7 +68,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("push", &["bundle", "oci", "registry"]),
     ("prune", &["bundle", "oci", "push", "registry", "sign"]),
     ("install", &["canonical_json", "chart", "oci", "policy"]),
-    ("receipt", &["bundle", "canonical_json", "oci"]),
+    ("receipt", &["bundle", "canonical_json", "oci", "sign"]),
     (
         "manifest",
         &["chart", "evidence", "oci", "policy", "registry", "remote"],

@@ -32,7 +32,7 @@ own_go_build() {
 }
 
 # own_go_tool NAME: it is built again when its source changes. version-ranges says what Helm's library for versions says, in Helm's version of it;
-# vulnerability-db writes databases with the modules of grype and Trivy; virtual-sigstore makes signatures by certificate.
+# vulnerability-db writes a database with grype's module; virtual-sigstore makes signatures by certificate.
 own_go_tool() {
     local name=$1 entry
     entry=$name-$(cd "$here/$name" && sha256sum main.go go.mod go.sum | sha256sum | cut -c1-12)
@@ -46,9 +46,8 @@ install_go_tools() {
     for name in crane oras regctl helm3 helm4 cosign cosign2 distribution oci-conformance; do
         go_tool "$name"
     done
-    # They say their versions in reports, and take them from whoever links them.
+    # It says its version in reports, and takes it from whoever links it.
     go_tool grype "-X main.version=${GRYPE_VERSION#v}"
-    go_tool trivy "-X github.com/aquasecurity/trivy/pkg/version/app.ver=${TRIVY_VERSION#v}"
     own_go_tool version-ranges
     own_go_tool vulnerability-db
     own_go_tool virtual-sigstore

@@ -13,7 +13,7 @@ use crate::{
     cli::site::Site,
     commands::bundle::{RollbackOptions, StatusOptions, SupportOptions},
 };
-use rune_core::{cli::output_path::output_path, duration::parse_duration};
+use rune_core::{cli::output_path::output_path, command::CommandError, duration::parse_duration};
 
 /// Shows what is installed.
 #[derive(Debug, Args)]
@@ -81,15 +81,15 @@ impl Status {
 }
 
 impl Rollback {
-    pub(super) fn options(self, site: &Site) -> RollbackOptions {
-        RollbackOptions {
+    pub(super) fn options(self, site: &Site) -> Result<RollbackOptions, CommandError> {
+        Ok(RollbackOptions {
             access: self.cluster.options(site),
             release: self.release,
             permissions: self.permissions.permissions(false),
             patience: self.timeout,
             is_dry_run: self.dry_run,
-            receipts: self.receipts.place(site),
-        }
+            receipts: self.receipts.place(site)?,
+        })
     }
 }
 

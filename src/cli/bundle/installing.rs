@@ -277,7 +277,7 @@ impl Install {
             }),
             with_backup: args.backup_first,
             is_dry_run: args.dry_run,
-            receipts: args.receipts.place(site),
+            receipts: args.receipts.place(site)?,
         })
     }
 }

@@ -152,7 +152,7 @@ impl TransferArgs {
                 is_dry_run: dry_run,
             },
             provenance,
-            receipts: Some(receipts.place(site)),
+            receipts: Some(receipts.place(site)?),
         })
     }
 }

@@ -9,8 +9,11 @@ use clap::{Args, Subcommand};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::{
-    cli::site::{ReceiptDirectory, Site},
-    commands::bundle::{Digest, ReceiptPlace, ReceiptsOptions, receipts},
+    cli::{
+        passphrase,
+        site::{ReceiptDirectory, Site},
+    },
+    commands::bundle::{Digest, ReceiptKey, ReceiptPlace, ReceiptsOptions, receipts},
 };
 use rune_core::cli::output_path::output_path;
 use rune_core::{cli::output::Printer, command::CommandError};
@@ -33,17 +36,30 @@ pub(super) struct ReceiptArgs {
     /// Write no receipt; the next one shows the gap
     #[arg(long, help_heading = "Receipt")]
     no_receipt: bool,
+    /// Private key of your site, which signs the receipt. The passphrase is read from
+    /// `COSIGN_PASSWORD` or the terminal
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Receipt",
+        conflicts_with = "no_receipt"
+    )]
+    receipt_key: Option<Utf8PathBuf>,
 }
 
 impl ReceiptArgs {
-    pub(super) fn place(self, site: &Site) -> ReceiptPlace {
+    /// Fails when the key cannot be used: before anything is done.
+    pub(super) fn place(self, site: &Site) -> Result<ReceiptPlace, CommandError> {
         let ReceiptDirectory { directory, before } = site.receipts(self.directory.receipts);
-        ReceiptPlace {
+        let key = self.receipt_key.as_deref();
+        let key = key.map(|path| ReceiptKey::load(path, passphrase::existing));
+        Ok(ReceiptPlace {
             directory,
             now: now(),
             is_wanted: !self.no_receipt,
+            key: key.transpose()?,
             before,
-        }
+        })
     }
 }
 

@@ -138,7 +138,8 @@ impl Report for PushReport {
             let _ = writeln!(text, "trust      {trust}");
         }
         if let Some(receipt) = &self.receipt {
-            let _ = writeln!(text, "receipt    {} in `{}`", receipt.number, receipt.path);
+            let (number, path, signed) = (receipt.number, &receipt.path, receipt.signed());
+            let _ = writeln!(text, "receipt    {number} in `{path}`{signed}");
         }
         for note in &self.notes {
             let _ = writeln!(text, "{note}");

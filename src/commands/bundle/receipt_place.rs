@@ -1,9 +1,13 @@
 //! Where receipts of `push`, `install`, `rollback` and `scan` go, and what is said about it.
 
+use std::sync::Arc;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::receipt::{
-    Act, Appended, BundleId, Chain, Earlier, Statement, VerifiedBundle, WithoutReceipt,
+use super::keys::{Passphrase, load_private_key};
+use crate::{
+    receipt::{Act, Appended, BundleId, Chain, Earlier, Statement, VerifiedBundle, WithoutReceipt},
+    sign::PrivateKey,
 };
 use rune_core::{
     command::{CommandError, counted},
@@ -20,9 +24,24 @@ pub struct ReceiptPlace {
     /// The moment, as RFC 3339.
     pub(crate) now: String,
     pub(crate) is_wanted: bool,
+    /// The key of the site, if the receipt is to be signed.
+    pub(crate) key: Option<ReceiptKey>,
     /// Receipts of earlier versions, when nobody named the directory: they are not left without a
     /// word.
     pub(crate) before: Option<Utf8PathBuf>,
+}
+
+/// A key that was opened before something is done that needs a receipt.
+#[derive(Debug, Clone)]
+pub(crate) struct ReceiptKey(Arc<PrivateKey>);
+
+impl ReceiptKey {
+    pub(crate) fn load(
+        path: &Utf8Path,
+        passphrase: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
+    ) -> Result<Self, CommandError> {
+        Ok(Self(Arc::new(load_private_key(path, passphrase)?)))
+    }
 }
 
 #[derive(Debug, thiserror::Error, Failure)]
@@ -89,7 +108,8 @@ impl ReceiptPlace {
             bundle,
             act,
         };
-        Ok(Some(chain.append(&statement, || self.earlier())?))
+        let key = self.key.as_ref().map(|ReceiptKey(key)| key.as_ref());
+        Ok(Some(chain.append(&statement, key, || self.earlier())?))
     }
 
     fn chain(&self) -> Option<Chain> {

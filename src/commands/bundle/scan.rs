@@ -1,4 +1,4 @@
-//! `scan`: the images of a bundle, with the vulnerability scanner and database of the site.
+//! `scan`: the images of a bundle, with the grype and the vulnerability database of the site.
 
 use std::{fmt::Write as _, future::pending, net::Ipv4Addr, sync::Arc};
 
@@ -13,12 +13,11 @@ use super::{
 };
 use crate::{
     bundle::{ContentError, ImageRecord, ImageSignatureChoice, ManifestRecord, OpenBundle},
-    evidence::AdvisoryKind,
     oci::{Manifest, Reference},
     receipt::{Act, Appended, BundleId, ScannedImage, VerifiedBundle},
     scan::{
-        Advisory, Counts, DatabaseDirectories, Finding, ScanError, Scanned, Scanner, Severity,
-        Subject,
+        Advisory, AdvisoryKind, Counts, Finding, SCANNER, ScanError, Scanned, Scanner, Severity,
+        Subject, is_read,
     },
     serve::{Catalog, Listener, Server},
 };
@@ -35,7 +34,8 @@ pub(crate) struct ScanOptions {
     pub(crate) bundle: BundleOptions,
     /// The scanner; none when none was named or found.
     pub(crate) scanner: Option<Utf8PathBuf>,
-    pub(crate) databases: DatabaseDirectories,
+    /// The directory in which it keeps its database.
+    pub(crate) database: Option<Utf8PathBuf>,
     /// From this severity on a finding fails the scan.
     pub(crate) fail_on: Option<Severity>,
     pub(crate) receipts: ReceiptPlace,
@@ -238,7 +238,7 @@ pub(crate) fn run(
     let program = options.scanner.as_ref().ok_or(ScanError::NotFound)?;
     let bundle = options.bundle.open_in_place()?;
     block_on(async {
-        let scanner = Scanner::find(program, &options.databases).await?;
+        let scanner = Scanner::find(program, options.database.as_deref()).await?;
         scan(options, &bundle, &scanner, progress).await
     })
 }
@@ -249,7 +249,7 @@ async fn scan(
     scanner: &Scanner,
     progress: &dyn Progress,
 ) -> Result<ScanReport, CommandError> {
-    let tool = format!("{} {}", scanner.name(), scanner.version());
+    let tool = format!("{} {}", SCANNER, scanner.version());
     let deed = Deed {
         kind: "scan",
         destination: &tool,
@@ -312,7 +312,7 @@ async fn scan(
         digest: bundle.head().digest(),
         trust: options.bundle.trust_source(),
         scanner: ScannerReport {
-            name: scanner.name(),
+            name: SCANNER,
             version: scanner.version().to_owned(),
             program: scanner.program().to_owned(),
             database_built: scanner.built().to_owned(),
@@ -323,7 +323,7 @@ async fn scan(
         advisories: advisories
             .into_iter()
             .map(|advisory| AdvisoryReport {
-                applied: scanner.reads(advisory.kind),
+                applied: is_read(advisory.kind),
                 path: advisory.path,
                 kind: advisory.kind,
             })

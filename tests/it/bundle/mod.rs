@@ -68,6 +68,7 @@ pub(crate) mod provenance;
 pub(crate) mod raw_parts;
 pub(crate) mod receipts_chain;
 pub(crate) mod receipts_place;
+mod receipts_signed;
 pub(crate) mod recorded_bundles;
 pub(crate) mod remote_files;
 pub(crate) mod remote_hostile;

@@ -40,7 +40,7 @@ fn receipts(words: &[&str]) -> (Scratch, Vec<Appended>) {
     let chain = Chain::at(scratch.utf8("receipts"));
     let appended = words
         .iter()
-        .map(|word| chain.append(&statement(word), || None).unwrap())
+        .map(|word| chain.append(&statement(word), None, || None).unwrap())
         .collect();
     (scratch, appended)
 }
@@ -204,7 +204,7 @@ fn nothing_is_added_to_a_chain_that_was_changed() {
     fs::write(&appended[0].path, "{}").unwrap();
     let chain = Chain::at(scratch.utf8("receipts"));
     chain
-        .append(&statement("three.example"), || None)
+        .append(&statement("three.example"), None, || None)
         .unwrap_err();
     chain.prepare().unwrap_err();
     let names = fs::read_dir(scratch.path("receipts"))
@@ -234,7 +234,11 @@ fn many_writers_make_one_chain() {
                 (0..EACH).for_each(|number| {
                     drop(
                         chain
-                            .append(&statement(&format!("{writer}-{number}.example")), || None)
+                            .append(
+                                &statement(&format!("{writer}-{number}.example")),
+                                None,
+                                || None,
+                            )
                             .unwrap(),
                     );
                 });

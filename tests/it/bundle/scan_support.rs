@@ -1,4 +1,4 @@
-//! A bundle with one vulnerable package, and the scanners that know it.
+//! A bundle with one vulnerable package, and the scanner that knows it.
 
 use std::{
     fs,
@@ -20,7 +20,6 @@ use crate::{
     charts::support::tool,
 };
 
-pub(crate) const SCANNERS: [&str; 2] = ["grype", "trivy"];
 /// The one vulnerability in the database, and the one package that it is in.
 pub(crate) const VULNERABILITY: &str = "CVE-2026-0001";
 pub(crate) const BUILT: &str = "2026-11-28T06:00:00Z";
@@ -33,7 +32,7 @@ const MANIFEST: &str = "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: 
 const POLICY: &str = "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [MIT] }\nsources: { allow: ['**'] }\n";
 
 /// A project with an image of two platforms that has a vulnerable package and another one, and an
-/// artifact; and databases that know of the one.
+/// artifact; and a database that knows of the one.
 pub(crate) struct Lab {
     pub(crate) project: Project,
     pub(crate) image: Image,
@@ -111,7 +110,7 @@ impl Lab {
         self.build();
     }
 
-    /// `scan`, with the databases of the lab.
+    /// `scan`, with the database of the lab.
     pub(crate) fn command(&self, scanner: &Path, options: &[&str]) -> Command {
         let scanner = scanner.to_str().unwrap();
         let scan = [
@@ -125,25 +124,24 @@ impl Lab {
         let mut command = self.project.command(&[&scan[..], options].concat());
         command
             .env("GRYPE_DB_CACHE_DIR", self.project.path("database"))
-            .env("TRIVY_CACHE_DIR", self.project.path("database"))
             .env("TMPDIR", self.project.path("tmp"))
             .env("HOME", self.project.path("home"));
         command
     }
 
-    pub(crate) fn scan(&self, scanner: &str, options: &[&str]) -> Output {
-        self.command(&tool(scanner), options).output().unwrap()
+    pub(crate) fn scan(&self, options: &[&str]) -> Output {
+        self.command(&tool("grype"), options).output().unwrap()
     }
 
     /// The JSON report of a scan that ends with 0.
-    pub(crate) fn report(&self, scanner: &str) -> Value {
-        let output = self.scan(scanner, &["--json"]);
+    pub(crate) fn report(&self) -> Value {
+        let output = self.scan(&["--json"]);
         ends_with(&output, 0);
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// A scanner that calls itself grype, has a database, and does what the script says when it is
-    /// to scan. For what the real ones cannot be made to do.
+    /// to scan. For what the real one cannot be made to do.
     pub(crate) fn faulty(&self, script: &str) -> PathBuf {
         let path = self.project.path("faulty");
         let status = json!({"built": BUILT, "valid": true});
@@ -161,7 +159,9 @@ impl Lab {
         let directory = self.project.path("rune-bundle-receipts");
         let names = fs::read_dir(directory).into_iter().flatten();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.filter(|name| name.ends_with(".json")).collect();
+        let mut names: Vec<_> = names
+            .filter(|name| name.ends_with(".json") && !name.ends_with(".sigstore.json"))
+            .collect();
         names.sort();
         names
     }
@@ -174,7 +174,7 @@ impl Lab {
     }
 }
 
-/// The files by which scanners know which packages there are.
+/// The files by which a scanner knows which packages there are.
 pub(crate) fn alpine() -> Vec<(&'static str, String)> {
     vec![
         ("etc/alpine-release", "3.22.1\n".to_owned()),
@@ -183,7 +183,7 @@ pub(crate) fn alpine() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A database for each scanner, by their own modules.
+/// A database by grype's own module.
 pub(crate) fn write_database(directory: &Path) {
     let mut command = Command::new(tool("vulnerability-db"));
     command.arg(directory);

@@ -1,20 +1,21 @@
-//! The real grype and Trivy on a bundle: what they find, what advisories take away, what is on
+//! The real grype on a bundle: what it finds, what advisories rule out, what is on
 //! record.
 
 use std::{fs, path::Path, process::Command};
 
+use rune_testkit::process::succeeded;
 use serde_json::{Value, json};
 
 use crate::{
     bundle::{
-        scan_support::{BUILT, Lab, SCANNERS, VULNERABILITY, by_platform, openvex},
+        scan_support::{BUILT, Lab, VULNERABILITY, by_platform, openvex},
         small_bundle::ends_with,
     },
     charts::support::tool,
 };
 
 #[test]
-fn each_scanner_finds_exactly_the_one_vulnerable_package_on_every_platform() {
+fn exactly_the_one_vulnerable_package_is_found_on_every_platform() {
     let lab = Lab::new();
     lab.build();
     let before = lab.files();
@@ -22,34 +23,32 @@ fn each_scanner_finds_exactly_the_one_vulnerable_package_on_every_platform() {
         "severity": "high", "id": VULNERABILITY, "package": "demo", "version": "1.2.3-r0", "fixedIn": ["1.2.4-r0"],
     }]);
     let [amd64, arm64] = [0, 1].map(|number| json!(lab.image.manifests[number].digest()));
-    for scanner in SCANNERS {
-        let report = lab.report(scanner);
-        let expected = [("linux/amd64", &finding), ("linux/arm64/v8", &finding)];
-        assert_eq!(by_platform(&report, "findings"), expected, "{report}");
-        let expected = [("linux/amd64", &amd64), ("linux/arm64/v8", &arm64)];
-        assert_eq!(by_platform(&report, "digest"), expected);
-        let about = &report["scanner"];
-        assert_eq!(
-            (&about["name"], &about["databaseBuilt"]),
-            (&json!(scanner), &json!(BUILT))
-        );
-        let expected =
-            json!({"critical": 0, "high": 2, "medium": 0, "low": 0, "negligible": 0, "unknown": 0});
-        assert_eq!(report["counts"], expected);
-        let model = format!("{}/acme/model:1", lab.project.registry.host());
-        assert_eq!(
-            report["notScanned"],
-            json!([{"kind": "artifact", "name": model}])
-        );
-        let said = ends_with(&lab.scan(scanner, &[]), 0);
-        let row = format!("high      {VULNERABILITY}  demo     1.2.3-r0  1.2.4-r0");
-        assert!(
-            said.contains(&row)
-                && said.contains(&format!("database       built {BUILT}\n"))
-                && said.contains(&format!("not scanned    artifact {model}\n")),
-            "{said}"
-        );
-    }
+    let report = lab.report();
+    let expected = [("linux/amd64", &finding), ("linux/arm64/v8", &finding)];
+    assert_eq!(by_platform(&report, "findings"), expected, "{report}");
+    let expected = [("linux/amd64", &amd64), ("linux/arm64/v8", &arm64)];
+    assert_eq!(by_platform(&report, "digest"), expected);
+    let about = &report["scanner"];
+    assert_eq!(
+        (&about["name"], &about["databaseBuilt"]),
+        (&json!("grype"), &json!(BUILT))
+    );
+    let expected =
+        json!({"critical": 0, "high": 2, "medium": 0, "low": 0, "negligible": 0, "unknown": 0});
+    assert_eq!(report["counts"], expected);
+    let model = format!("{}/acme/model:1", lab.project.registry.host());
+    assert_eq!(
+        report["notScanned"],
+        json!([{"kind": "artifact", "name": model}])
+    );
+    let said = ends_with(&lab.scan(&[]), 0);
+    let row = format!("high      {VULNERABILITY}  demo     1.2.3-r0  1.2.4-r0");
+    assert!(
+        said.contains(&row)
+            && said.contains(&format!("database       built {BUILT}\n"))
+            && said.contains(&format!("not scanned    artifact {model}\n")),
+        "{said}"
+    );
     assert_eq!(lab.files(), before, "only the receipts are new");
 }
 
@@ -65,21 +64,15 @@ fn an_advisory_of_the_bundle_takes_the_finding_away() {
             .replace("ROOT", &root)
             .replace("HOST", &lab.project.registry.host());
         lab.build_with(&[("openvex", &openvex(&product))]);
-        for scanner in SCANNERS {
-            let report = lab.report(scanner);
-            for (platform, findings) in by_platform(&report, "findings") {
-                assert_eq!(
-                    *findings,
-                    json!([]),
-                    "{scanner} {product} {platform}: {report}"
-                );
-            }
-            for (_, not_affected) in by_platform(&report, "notAffected") {
-                assert_eq!(not_affected[0]["id"], VULNERABILITY);
-            }
-            assert_eq!(report["advisories"][0]["applied"], true);
-            ends_with(&lab.scan(scanner, &["--fail-on", "unknown"]), 0);
+        let report = lab.report();
+        for (platform, findings) in by_platform(&report, "findings") {
+            assert_eq!(*findings, json!([]), "{product} {platform}: {report}");
         }
+        for (_, not_affected) in by_platform(&report, "notAffected") {
+            assert_eq!(not_affected[0]["id"], VULNERABILITY);
+        }
+        assert_eq!(report["advisories"][0]["applied"], true);
+        ends_with(&lab.scan(&["--fail-on", "unknown"]), 0);
     }
 }
 
@@ -90,22 +83,20 @@ fn an_advisory_about_another_image_or_platform_takes_nothing_else_away() {
     let other = openvex("pkg:oci/shop?repository_url=registry.example/library/shop");
     let of_arm64 = openvex(&format!("pkg:oci/shop@{arm64}"));
     lab.build_with(&[("openvex", &other), ("openvex", &of_arm64)]);
-    for scanner in SCANNERS {
-        let report = lab.report(scanner);
-        let counts: Vec<_> = by_platform(&report, "findings")
-            .into_iter()
-            .map(|(platform, findings)| (platform, findings.as_array().unwrap().len()))
-            .collect();
-        assert_eq!(
-            counts,
-            [("linux/amd64", 1), ("linux/arm64/v8", 0)],
-            "{scanner}: {report}"
-        );
-    }
+    let report = lab.report();
+    let counts: Vec<_> = by_platform(&report, "findings")
+        .into_iter()
+        .map(|(platform, findings)| (platform, findings.as_array().unwrap().len()))
+        .collect();
+    assert_eq!(
+        counts,
+        [("linux/amd64", 1), ("linux/arm64/v8", 0)],
+        "{report}"
+    );
 }
 
 #[test]
-fn advisories_of_two_formats_are_applied_and_one_that_no_scanner_reads_is_named() {
+fn advisories_of_two_formats_are_applied_and_one_that_grype_does_not_read_is_named() {
     let lab = Lab::new();
     let csaf = json!({
         "document": {
@@ -133,35 +124,33 @@ fn advisories_of_two_formats_are_applied_and_one_that_no_scanner_reads_is_named(
         ("cyclonedx", &cyclonedx),
         ("openvex", &openvex),
     ]);
-    for scanner in SCANNERS {
-        let report = lab.report(scanner);
-        assert_eq!(report["counts"]["high"], 0, "{scanner}: {report}");
-        let advisories = report["advisories"].as_array().unwrap().iter();
-        let applied: Vec<_> = advisories
-            .map(|advisory| {
-                (
-                    advisory["kind"].as_str().unwrap(),
-                    advisory["applied"].as_bool().unwrap(),
-                )
-            })
-            .collect();
-        assert_eq!(
-            applied,
-            [("csaf", true), ("cyclonedx", false), ("openvex", true)]
-        );
-        let said = ends_with(&lab.scan(scanner, &[]), 0);
-        let line = format!("(cyclonedx), which {scanner} does not read\n");
-        assert!(said.contains(&line), "{said}");
-    }
+    let report = lab.report();
+    assert_eq!(report["counts"]["high"], 0, "{report}");
+    let advisories = report["advisories"].as_array().unwrap().iter();
+    let applied: Vec<_> = advisories
+        .map(|advisory| {
+            (
+                advisory["kind"].as_str().unwrap(),
+                advisory["applied"].as_bool().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        applied,
+        [("csaf", true), ("cyclonedx", false), ("openvex", true)]
+    );
+    let said = ends_with(&lab.scan(&[]), 0);
+    let line = "(cyclonedx), which grype does not read\n";
+    assert!(said.contains(line), "{said}");
 }
 
 #[test]
 fn a_finding_of_the_severity_that_must_not_be_ends_with_8_and_is_on_record() {
     let lab = Lab::new();
     lab.build();
-    ends_with(&lab.scan("grype", &["--fail-on", "critical"]), 0);
+    ends_with(&lab.scan(&["--fail-on", "critical"]), 0);
     for severity in ["high", "low", "unknown"] {
-        let said = ends_with(&lab.scan("grype", &["--fail-on", severity]), 8);
+        let said = ends_with(&lab.scan(&["--fail-on", severity]), 8);
         let line = format!("failed: 2 findings of severity {severity} or higher\n");
         assert!(said.contains(&line), "{said}");
     }
@@ -196,7 +185,7 @@ fn a_finding_of_the_severity_that_must_not_be_ends_with_8_and_is_on_record() {
 }
 
 /// Proxies that answer nobody: the one that the caller has in its environment, and the one that
-/// leads nowhere which a scanner has. Runs a command beside them, and says how many connections
+/// leads nowhere which grype has. Runs a command beside them, and says how many connections
 /// there were, and how many packets left.
 const PROXIES: &str = "
 import json, socket, subprocess, sys, threading
@@ -258,14 +247,12 @@ fn nothing_but_loopback_is_talked_to() {
         let seen: Value = serde_json::from_slice(&fs::read(&seen).unwrap()).unwrap();
         (seen["asked"].clone(), seen["packets"].as_u64().unwrap())
     };
-    for scanner in SCANNERS {
-        let scan = lab.command(&tool(scanner), &["--json"]);
-        let output = alone(&scan, &seen).output().unwrap();
-        ends_with(&output, 0);
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(report["counts"]["high"], 2);
-        assert_eq!(counted(), (json!([]), 0), "{scanner}");
-    }
+    let scan = lab.command(&tool("grype"), &["--json"]);
+    let output = alone(&scan, &seen).output().unwrap();
+    ends_with(&output, 0);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["counts"]["high"], 2);
+    assert_eq!(counted(), (json!([]), 0));
     // What would be counted is counted.
     let mut outside = Command::new("sh");
     outside.current_dir(lab.project.path(""));
@@ -279,7 +266,7 @@ fn nothing_but_loopback_is_talked_to() {
 }
 
 #[test]
-fn the_scanner_in_path_is_used_with_the_database_in_the_home_of_the_site() {
+fn the_grype_in_path_is_used_with_the_database_in_the_home_of_the_site() {
     let lab = Lab::new();
     lab.build();
     let place = lab.project.path("home/.cache/grype/db");
@@ -299,4 +286,21 @@ fn the_scanner_in_path_is_used_with_the_database_in_the_home_of_the_site() {
         said.contains("with grype ") && said.contains(VULNERABILITY),
         "{said}"
     );
+}
+
+#[test]
+fn the_receipt_of_a_scan_can_be_signed_by_the_site() {
+    let lab = Lab::new();
+    lab.build();
+    let said = ends_with(&lab.scan(&["--receipt-key", "release.key"]), 0);
+    let receipt = lab.project.path("rune-bundle-receipts");
+    let receipt = receipt.join(&lab.receipts()[0]);
+    let signature = format!("{}.sigstore.json", receipt.display());
+    assert!(said.contains(&format!("signed in `{signature}`")), "{said}");
+    let mut cosign = Command::new(tool("cosign"));
+    cosign
+        .args(["verify-blob", "--key"])
+        .arg(lab.project.path("release.pub"));
+    cosign.args(["--insecure-ignore-tlog=true", "--bundle", &signature]);
+    succeeded(cosign.arg(&receipt));
 }

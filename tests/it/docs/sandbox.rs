@@ -159,17 +159,21 @@ impl Sandbox {
         self
     }
 
-    /// The same with a package in the image of PostgreSQL that has a vulnerability.
+    /// The same with a package in the image of PostgreSQL that has a vulnerability, for one platform.
     pub(super) fn with_a_vulnerable_image(self) -> Self {
         let sample = Sample {
             files: crate::bundle::scan_support::alpine(),
             ..Sample::default()
         };
         self.put("library/postgres", "17-alpine", &sample);
+        let manifest = self.path("bundle-manifests/rune.yaml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        let text = text.replace("platforms: all", "platforms: [linux/amd64]");
+        fs::write(manifest, text).unwrap();
         self
     }
 
-    /// The same with the database of a scanner that knows of it, where that looks for it.
+    /// The same with the database of grype that knows of it, where that looks for it.
     pub(super) fn with_a_vulnerability_database(self) -> Self {
         crate::bundle::scan_support::write_database(&self.equipment(".cache/grype/db"));
         self
