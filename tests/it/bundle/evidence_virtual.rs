@@ -119,7 +119,7 @@ const FORGED: [Forged; 9] = [
         "a signature by another authority",
         "rekor1.json",
         |bundle, [_, other]| *bundle = other.document("rekor1.json"),
-        "",
+        "RFC 3161",
     ),
     (
         "a timestamp of another signature",
@@ -161,7 +161,7 @@ const FORGED: [Forged; 9] = [
             let mut first = other.document("rekor2.json");
             *entry(bundle) = entry(&mut first).take();
         },
-        "",
+        "No matching Rekor key",
     ),
     (
         "a checkpoint of another log",
@@ -181,7 +181,7 @@ const FORGED: [Forged; 9] = [
             bundle["verificationMaterial"]["certificate"] =
                 second["verificationMaterial"]["certificate"].take();
         },
-        "",
+        "invalid signature",
     ),
 ];
 
