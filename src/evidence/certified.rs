@@ -5,10 +5,11 @@
 //! from outside. A signature needs what the root names: an entry in a log if it names transparency
 //! logs, a signed certificate timestamp if it names certificate logs.
 //!
-//! No check takes the clock for the time of a signature. The library refuses times after the clock
-//! all the same, and keys that begin after it: nothing of it that takes a time from its caller is
-//! public. A clock that is before the root is therefore an error of its own, and one that is before
-//! the signing refuses good signatures and is named; no clock accepts a bad one.
+//! No check takes the clock for the time of a signature. The library refuses times of log entries
+//! after the clock all the same, and keys that are trusted from later on: nothing of it that would
+//! take a time from its caller is public. A clock that is before the root is therefore an error of
+//! its own, and one that is before the signing refuses good signatures and is named; no clock
+//! accepts a bad one.
 //!
 //! Sources: sigstore/protobuf-specs, `sigstore_bundle.proto` and `sigstore_trustroot.proto`;
 //! sigstore/cosign, `specs/SIGNATURE_SPEC.md` (annotations of simple signing); sigstore/rekor,

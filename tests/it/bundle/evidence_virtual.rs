@@ -1,7 +1,7 @@
 //! Signatures by the test authority of sigstore-go, which shares nothing with the verifier here:
 //! the same ones are accepted and refused by this program and by cosign.
 
-use std::{fs, process::Output};
+use std::{fs, process::Output, time::SystemTime};
 
 use serde_json::{Value, json};
 
@@ -92,6 +92,20 @@ fn both_versions_of_the_log_are_accepted_by_cosign_and_here_before_and_after_a_p
             let accepted = authority.cosign(&shop, destination.host());
             assert!(accepted.status.success(), "{name}, {program}: {accepted:?}");
         }
+    }
+}
+
+#[test]
+fn the_time_of_a_tsa_is_not_compared_with_the_clock() {
+    let authority = Authority::new();
+    let shop = authority.shop(&authority.document("rekor2.json"));
+    shop.project.lock();
+    shop.project.build("shop.tar");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = i64::try_from(now.unwrap().as_secs()).unwrap();
+    // The authority trusts its log from an hour before, and its CA from five hours before.
+    for (seconds, code) in [(now - 1800, 0), (3_786_912_000, 0), (631_152_000, 3)] {
+        ends_with(&shop.verify_at(seconds), code);
     }
 }
 
