@@ -93,11 +93,12 @@ impl TrustedRoot {
             return Err(invalid(&"it names no CA"));
         }
         let verifier = Verifier::new(&root).map_err(|error| invalid(&error))?;
-        if root.fulcio_certs().is_empty() {
-            let windows = root.certificate_authorities.iter().map(|ca| ca.valid_for);
-            let first = windows.flatten().map(|window| window.start).min();
-            let first = first.map_or_else(String::new, |first| first.to_string());
-            return Err(TrustedRootError::NotYet(first));
+        let windows = root.certificate_authorities.iter();
+        let windows = windows.filter_map(|authority| authority.valid_for);
+        if let Some(first) = windows.map(|window| window.start).min()
+            && root.fulcio_certs().is_empty()
+        {
+            return Err(TrustedRootError::NotYet(first.to_string()));
         }
         let mut policy = VerificationPolicy::any_identity();
         if root.tlogs.is_empty() {
