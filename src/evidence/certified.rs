@@ -5,10 +5,11 @@
 //! from outside. A signature needs what the root names: an entry in a log if it names transparency
 //! logs, a signed certificate timestamp if it names certificate logs.
 //!
-//! No check takes the clock for the time of a signature. The library refuses times after the clock
-//! all the same, and keys that begin after it: nothing of it that takes a time from its caller is
-//! public. A clock that is before the root is therefore an error of its own, and one that is before
-//! the signing refuses good signatures and is named; no clock accepts a bad one.
+//! No check takes the clock for the time of a signature. The library refuses times of log entries
+//! after the clock all the same, and keys that are trusted from later on: nothing of it that would
+//! take a time from its caller is public. A clock that is before the root is therefore an error of
+//! its own, and one that is before the signing refuses good signatures and is named; no clock
+//! accepts a bad one.
 //!
 //! Sources: sigstore/protobuf-specs, `sigstore_bundle.proto` and `sigstore_trustroot.proto`;
 //! sigstore/cosign, `specs/SIGNATURE_SPEC.md` (annotations of simple signing); sigstore/rekor,
@@ -87,11 +88,12 @@ impl TrustedRoot {
             return Err(invalid(&"it names no CA"));
         }
         let verifier = Verifier::new(&root).map_err(|error| invalid(&error))?;
-        if root.fulcio_certs().is_empty() {
-            let windows = root.certificate_authorities.iter().map(|ca| ca.valid_for);
-            let first = windows.flatten().map(|window| window.start).min();
-            let first = first.map_or_else(String::new, |first| first.to_string());
-            return Err(TrustedRootError::NotYet(first));
+        let windows = root.certificate_authorities.iter();
+        let windows = windows.filter_map(|authority| authority.valid_for);
+        if let Some(first) = windows.map(|window| window.start).min()
+            && root.fulcio_certs().is_empty()
+        {
+            return Err(TrustedRootError::NotYet(first.to_string()));
         }
         let mut policy = VerificationPolicy::any_identity();
         if root.tlogs.is_empty() {

@@ -3,13 +3,11 @@
 
 use std::{
     fs,
-    path::PathBuf,
     process::Command,
     time::{Duration, SystemTime},
 };
 
 use rune_bundle::commands::bundle::LockMode;
-use rune_testkit::process::succeeded;
 use serde_json::{Value, json};
 
 use crate::bundle::{
@@ -336,36 +334,13 @@ fn mistakes_in_a_rule_about_an_identity_are_named_with_their_place() {
     }
 }
 
-/// A library that gives a program another clock.
-fn clock(shop: &Shop, seconds: i64) -> PathBuf {
-    let (source, library) = (shop.project.path("clock.c"), shop.project.path("clock.so"));
-    let text = format!(
-        "#include <time.h>\n#include <unistd.h>\n#include <sys/syscall.h>\n\
-         int clock_gettime(clockid_t id, struct timespec *t) {{\n\
-         if (id != CLOCK_REALTIME) return syscall(SYS_clock_gettime, id, t);\n\
-         t->tv_sec = {seconds}; t->tv_nsec = 0; return 0; }}\n"
-    );
-    fs::write(&source, text).unwrap();
-    succeeded(
-        Command::new("cc")
-            .args(["-shared", "-fPIC", "-o"])
-            .arg(&library)
-            .arg(&source),
-    );
-    library
-}
-
 #[test]
 fn a_clock_that_is_wrong_never_makes_a_bad_signature_good() {
     let (shop, instance, signer) = shop();
     shop.sign_keyless(&instance, &signer, true);
     shop.project.lock();
     shop.project.build("shop.tar");
-    let at = |seconds: i64, code: i32| {
-        let mut command = shop.project.command(&VERIFY);
-        command.env("LD_PRELOAD", clock(&shop, seconds));
-        ends_with(&command.output().unwrap(), code)
-    };
+    let at = |seconds: i64, code: i32| ends_with(&shop.verify_at(seconds), code);
     let (in_1990, in_2090) = (631_152_000, 3_786_912_000);
     // Certificates ended long ago, and were valid when it was signed.
     at(in_2090, 0);

@@ -112,7 +112,7 @@ fn a_bundle_index_that_says_something_else_about_them_than_their_manifests_is_re
                 referrers[attached].target = referrers[sbom].target.clone();
             },
             8,
-            "",
+            "belongs to nothing",
         ),
     ];
     let built = Built::new();

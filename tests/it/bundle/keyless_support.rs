@@ -1,6 +1,11 @@
 //! A Sigstore instance of the tests: a certificate authority, a log of certificates and a log of
 //! signatures, each with a key of its own, and the trusted root that names them.
 
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
 use base64ct::{Base64, Encoding as _};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DistinguishedName,
@@ -8,10 +13,10 @@ use rcgen::{
     SerialNumber, SigningKey as _,
 };
 use rune_bundle::oci::media_type;
-use rune_testkit::sha256;
+use rune_testkit::{process::succeeded, sha256};
 use serde_json::{Value, json};
 
-use crate::bundle::evidence_support::{BUNDLE, SIGN, SIMPLE_SIGNING, Shop};
+use crate::bundle::evidence_support::{BUNDLE, SIGN, SIMPLE_SIGNING, Shop, VERIFY};
 
 /// Noon of the one day on which certificates are valid, in seconds since 1970.
 pub(crate) const NOON: i64 = 1_767_268_800;
@@ -329,5 +334,22 @@ impl Shop {
         } else {
             self.attach_bundle(&instance.statement(signer, &root, SIGN, NOON), SIGN);
         }
+    }
+
+    /// Verifies the bundle with its policy on a machine with another clock.
+    pub(crate) fn verify_at(&self, seconds: i64) -> Output {
+        let (source, library) = (self.project.path("clock.c"), self.project.path("clock.so"));
+        let text = format!(
+            "#include <time.h>\n#include <unistd.h>\n#include <sys/syscall.h>\n\
+             int clock_gettime(clockid_t id, struct timespec *t) {{\n\
+             if (id != CLOCK_REALTIME) return syscall(SYS_clock_gettime, id, t);\n\
+             t->tv_sec = {seconds}; t->tv_nsec = 0; return 0; }}\n"
+        );
+        fs::write(&source, text).unwrap();
+        let mut compile = Command::new("cc");
+        compile.args(["-shared", "-fPIC", "-o"]).arg(&library);
+        succeeded(compile.arg(&source));
+        let mut command = self.project.command(&VERIFY);
+        command.env("LD_PRELOAD", &library).output().unwrap()
     }
 }

@@ -4,7 +4,7 @@
 //! and `sbom.cdx.json`: `plain` has an image alone, in the first format of locks, and `signed` one
 //! that cosign signed in a tag and in a referrer, with an SBOM, in format 3.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
 use rune_testkit::process::succeeded;
 use serde_json::Value;
@@ -36,13 +36,12 @@ fn recorded() -> Project {
     let directory = repository().join("tests/it/bundle/recorded");
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_name().unwrap();
-        fs::copy(&path, project.path(Path::new(name).to_str().unwrap())).unwrap();
+        fs::copy(&path, project.path(path.file_name().unwrap())).unwrap();
     }
     fs::rename(project.path("release.pub"), project.path("earlier.pub")).unwrap();
     fs::write(project.path("release.pub"), "").unwrap();
     for (name, ..) in RECORDED {
-        let packed = project.path(&format!("{name}-1.0.0.bundle.tar.gz"));
+        let packed = project.path(format!("{name}-1.0.0.bundle.tar.gz"));
         succeeded(Command::new("gzip").arg("-d").arg(packed));
     }
     project
@@ -83,10 +82,7 @@ fn a_lock_of_an_earlier_program_is_checked_and_built_from() {
         ends_with(&project.run(&[&push, &TRUST[..]].concat()), 0);
         let repository = format!("library/{name}");
         assert!(project.registry.manifest(&repository, IMAGE).is_some());
-        let (manifest, lock) = (
-            format!("{name}.yaml"),
-            project.path(&format!("{name}.lock")),
-        );
+        let (manifest, lock) = (format!("{name}.yaml"), project.path(format!("{name}.lock")));
         let before = fs::read(&lock).unwrap();
         let check = ["lock", &manifest, "--check", "--strict"];
         ends_with(&project.run(&[&check, &access[..]].concat()), 0);
