@@ -13,7 +13,7 @@ use super::{
     delta::is_delta_header,
     index::{INDEX_NAME, MAX_INDEX_BYTES, head_entries},
     publication::{Publication, publications},
-    trust::{SlotState, Trust},
+    trust::{Quorum, SlotState, Trust},
     trust_error::TrustError,
 };
 use crate::{
@@ -43,6 +43,7 @@ pub struct AuthenticatedHead {
     digest: Digest,
     layout: Layout,
     slots: Vec<SlotState>,
+    quorum: Option<Quorum>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -189,6 +190,7 @@ impl UnverifiedHead {
             digest: self.digest(),
             index,
             layout,
+            quorum: trust.quorum(&slots),
             slots,
             bytes: self,
         })
@@ -204,6 +206,7 @@ impl UnverifiedHead {
             index,
             layout,
             slots,
+            quorum: None,
             bytes: self,
         })
     }
@@ -240,6 +243,10 @@ impl AuthenticatedHead {
         &self.slots
     }
 
+    pub(crate) const fn quorum(&self) -> Option<&Quorum> {
+        self.quorum.as_ref()
+    }
+
     pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -260,6 +267,7 @@ impl AuthenticatedHead {
             digest: self.digest,
             layout,
             slots: self.slots.clone(),
+            quorum: self.quorum.clone(),
         }
     }
 

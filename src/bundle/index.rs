@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AdvisoryRecord, Completeness, ImageSignatures, NamespaceRecord, ReferrerRecord, ReleaseRecord,
+    SbomRecord,
 };
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
@@ -52,6 +53,9 @@ const ADVISORIES: &str = "advisories";
 const ARTIFACTS: &str = "artifacts";
 
 const NAMESPACES: &str = "namespaces";
+
+/// The ability to show SBOMs that are entries of their own.
+const SBOMS: &str = "sboms";
 
 /// The largest index that is read, in bytes.
 pub(crate) const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -139,6 +143,9 @@ pub struct ImageRecord {
     /// Artifacts about what is included of it, such as signatures, sorted by subject and digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub referrers: Vec<ReferrerRecord>,
+    /// SBOMs that were generated when it was locked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sboms: Vec<SbomRecord>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -309,6 +316,10 @@ impl BundleIndex {
             (IMAGE_SIGNATURES, self.image_signatures.is_some()),
             (ADVISORIES, !self.advisories.is_empty()),
             (ARTIFACTS, !self.artifacts.is_empty()),
+            (
+                SBOMS,
+                self.images.iter().any(|image| !image.sboms.is_empty()),
+            ),
         ];
         let needed = abilities.into_iter().filter(|(_, is_needed)| *is_needed);
         needed.map(|(word, _)| word.to_owned()).collect()
@@ -354,6 +365,7 @@ impl BundleIndex {
             ADVISORIES,
             ARTIFACTS,
             NAMESPACES,
+            SBOMS,
         ];
         if let Some(word) = preamble
             .requires

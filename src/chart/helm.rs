@@ -6,16 +6,13 @@
 //! and what it prints is limited too. The directory is gone, and Helm with all that it started is
 //! ended, when the value or the future that waits for it is dropped.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
-    process::{Child, Command},
-};
+use tokio::process::Command;
 
 use super::{Package, kubernetes::kubernetes_version};
+use crate::process::{self, ProcessFailure, isolated, shortened};
 use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{PathError, ScratchDirectory},
@@ -24,14 +21,8 @@ use rune_core::{
 /// The most that is read of what Helm prints, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 
-/// The most that is kept of what Helm complains about, in bytes.
-const MAX_COMPLAINT_BYTES: u64 = 16 << 10;
-
 /// Release and namespace that charts are rendered for. Their images must not depend on either.
 const RELEASE: &str = "rune-bundle-check";
-
-/// Nobody answers there: what would leave the machine is refused at once.
-const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// A Helm that was found to be one, and the directory in which it works.
 #[derive(Debug)]
@@ -104,12 +95,6 @@ impl RenderMode {
     pub(crate) const ALL: [Self; 2] = [Self::Install, Self::Upgrade];
 }
 
-struct Ended {
-    is_success: bool,
-    output: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
 impl Helm {
     /// Checks whether a program is Helm 3 or 4.
     pub(crate) async fn find(program: &Utf8Path, time_limit: Duration) -> Result<Self, HelmError> {
@@ -130,9 +115,12 @@ impl Helm {
             program: program.to_owned(),
             source,
         })?;
-        let ended = match ended(child, time_limit).await {
+        let ended = match process::ended(child, time_limit, MAX_OUTPUT_BYTES).await {
             Ok(ended) => ended,
-            Err(failure) => return Err(unknown(format!("it failed: {failure}"))),
+            Err(failure) => {
+                let failure = RenderFailure::of(failure);
+                return Err(unknown(format!("it failed: {failure}")));
+            }
         };
         let answer = String::from_utf8_lossy(&ended.output);
         let version = answer.trim();
@@ -187,9 +175,9 @@ impl Helm {
             program: self.program.clone(),
             source,
         })?;
-        let ended = match ended(child, self.time_limit).await {
+        let ended = match process::ended(child, self.time_limit, MAX_OUTPUT_BYTES).await {
             Ok(ended) => ended,
-            Err(failure) => return Ok(Err(failure)),
+            Err(failure) => return Ok(Err(RenderFailure::of(failure))),
         };
         if !ended.is_success {
             let stderr = String::from_utf8_lossy(&ended.stderr);
@@ -203,116 +191,18 @@ impl Helm {
 
     /// Helm with nothing of this machine's configuration.
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.current_dir(self.scratch.path()).env_clear();
-        command
-            .env("HOME", self.scratch.path().join("home"))
-            .env("TMPDIR", self.scratch.path());
-        command.envs([
-            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-            ("LC_ALL", "C.UTF-8"),
-            ("KUBECONFIG", "/dev/null"),
-        ]);
-        command.envs(
-            ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].map(|name| (name, NOWHERE)),
-        );
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        // A group of its own, so that whatever it starts can be ended with it.
-        command.process_group(0).kill_on_drop(true);
+        let mut command = isolated(&self.program, self.scratch.path());
+        command.env("KUBECONFIG", "/dev/null");
         command
     }
 }
 
-struct Group(Child);
-
-impl Group {
-    /// What a program prints may not be larger than is kept: then it is ended, and the rest of it
-    /// not read.
-    async fn run(&mut self) -> Result<Ended, RenderFailure> {
-        let (output, stderr) = (self.0.stdout.take(), self.0.stderr.take());
-        let output = async {
-            let output = start_of(output, MAX_OUTPUT_BYTES).await;
-            if output.len() as u64 > MAX_OUTPUT_BYTES {
-                Err(RenderFailure::TooMuch)
-            } else {
-                Ok(output)
-            }
-        };
-        let stderr = async { Ok(all_but_the_rest(stderr, MAX_COMPLAINT_BYTES).await) };
-        let (output, stderr) = tokio::try_join!(output, stderr)?;
-        let status = self
-            .0
-            .wait()
-            .await
-            .map_err(|error| RenderFailure::Refused(error.to_string()))?;
-        Ok(Ended {
-            is_success: status.success(),
-            output,
-            stderr,
-        })
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // The id is there only as long as nobody else can have it.
-        if let Some(group) = self
-            .0
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw)
-        {
-            let _ = kill_process_group(group, Signal::KILL);
+impl RenderFailure {
+    fn of(failure: ProcessFailure) -> Self {
+        match failure {
+            ProcessFailure::TimeLimit(limit) => Self::TimeLimit(limit),
+            ProcessFailure::TooMuch => Self::TooMuch,
+            ProcessFailure::Wait(error) => Self::Refused(error.to_string()),
         }
     }
-}
-
-async fn ended(child: Child, time_limit: Duration) -> Result<Ended, RenderFailure> {
-    let mut group = Group(child);
-    tokio::time::timeout(time_limit, group.run())
-        .await
-        .unwrap_or(Err(RenderFailure::TimeLimit(time_limit)))
-}
-
-/// The first bytes of a stream, one more than `max_bytes` when there are more. What cannot be read
-/// counts as its end.
-async fn start_of(stream: Option<impl AsyncRead + Unpin>, max_bytes: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(stream) = stream {
-        let _ = stream
-            .take(max_bytes.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .await;
-    }
-    bytes
-}
-
-/// The first bytes of a stream that is read to its end.
-async fn all_but_the_rest(stream: Option<impl AsyncRead + Unpin>, max_bytes: u64) -> Vec<u8> {
-    let Some(mut stream) = stream else {
-        return Vec::new();
-    };
-    let bytes = start_of(Some(&mut stream), max_bytes).await;
-    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-    bytes
-}
-
-/// At most a few lines, without characters that a terminal would act upon.
-fn shortened(text: &str) -> String {
-    const MAX_CHARACTERS: usize = 2000;
-    let mut shown = String::new();
-    for character in text.chars().take(MAX_CHARACTERS) {
-        match character {
-            '\n' => shown.push_str("\n      "),
-            character if character.is_control() => shown.extend(character.escape_unicode()),
-            character => shown.push(character),
-        }
-    }
-    if text.chars().nth(MAX_CHARACTERS).is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -19,6 +19,6 @@ pub(crate) use cosign_tag::CosignTag;
 pub(crate) use image_payload::ImagePayload;
 pub(crate) use kind::is_sigstore_bundle;
 pub(crate) use kind::kind_of;
-pub(crate) use sbom::{FoundSbom, SbomFormat};
+pub(crate) use sbom::{FoundSbom, SbomFormat, SbomSource, serial_number};
 pub(crate) use signature::{ImageSignature, is_statement, signatures_of};
 pub(crate) use statement::{SignatureArtifact, SignedStatement, UnsignedStatement};

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
-use super::{LockedReferrer, Platforms, platform_text};
+use super::{LockedReferrer, LockedSbom, Platforms, platform_text};
 use crate::{
     oci::{Descriptor, Platform, Reference, media_type},
     registry::RepositoryName,
@@ -62,6 +62,9 @@ pub struct PulledImage {
     /// Artifacts about what is included of it, such as signatures, sorted by subject and digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) referrers: Vec<LockedReferrer>,
+    /// SBOMs that `lock` had generated, in the order of the manifests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sboms: Vec<LockedSbom>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{ComposeError, Entries, signatures::Subjects};
 use crate::{
     bundle::{
-        ImageRecord, ManifestRecord, ReferrerRecord, Role, archive::MAX_DOCUMENT_BYTES,
-        closure::is_manifest, materialise::Content,
+        ImageRecord, ManifestRecord, ReferrerRecord, Role, SbomIngredient, SbomRecord,
+        archive::MAX_DOCUMENT_BYTES, closure::is_manifest, materialise::Content,
     },
     manifest::{Blob, LockedReferrer, PulledImage},
     oci::{Descriptor, LAYOUT, Platform, REF_NAME, Reference, index_document, media_type},
@@ -38,6 +38,8 @@ pub struct ImageIngredient {
     /// Its licence as an SPDX expression.
     pub license: Option<String>,
     pub source: ImageSource,
+    /// What was generated about it when it was locked.
+    pub sboms: Vec<SbomIngredient>,
 }
 
 #[derive(Debug)]
@@ -130,6 +132,7 @@ pub(super) fn add_image(
         component,
         license,
         source,
+        sboms,
     } = image;
     let mut referrers = Vec::new();
     let (target, manifests, reduced_index) = match source {
@@ -168,6 +171,10 @@ pub(super) fn add_image(
         }
     };
     roots.add_target(kind, &target, &reference);
+    let sboms = sboms
+        .into_iter()
+        .map(|sbom| add_sbom(sbom, entries))
+        .collect::<Result<_, _>>()?;
     Ok(ImageRecord {
         name,
         reference,
@@ -177,6 +184,23 @@ pub(super) fn add_image(
         manifests,
         reduced_index,
         referrers,
+        sboms,
+    })
+}
+
+/// Its name has its digest: one manifest may be in several images, which call it differently.
+fn add_sbom(sbom: SbomIngredient, entries: &mut Entries) -> Result<SbomRecord, ComposeError> {
+    let digest = Digest::of(&sbom.bytes);
+    let path = entries.add_shared(
+        &format!("sboms/sha256-{}.cdx.json", digest.hex()),
+        sbom.bytes,
+    )?;
+    Ok(SbomRecord {
+        manifest: sbom.manifest,
+        format: sbom.format,
+        tool: sbom.tool,
+        path,
+        digest,
     })
 }
 

@@ -16,6 +16,8 @@ use rune_core::{
 pub(crate) enum GatherError {
     #[error(transparent)]
     Lock(#[from] manifest::LockCheckError),
+    #[error(transparent)]
+    Sbom(#[from] manifest::SbomFileError),
     /// The lock lacks a program, file or chart, although it was found to be current: a bug.
     #[error("the lock lacks `{0}`")]
     NotLocked(String),
@@ -64,6 +66,7 @@ impl Failure for GatherError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Lock(error) => error.kind(),
+            Self::Sbom(error) => error.kind(),
             Self::NotLocked(_) | Self::NotFetched(_) => FailureKind::Internal,
             Self::NotStatic { .. }
             | Self::Advisory { .. }
@@ -80,6 +83,7 @@ impl Failure for GatherError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Lock(error) => error.help(),
+            Self::Sbom(error) => error.help(),
             Self::Drift { .. } => Some(
                 "restore the file, or run `rune-bundle lock` again if the change is meant"
                     .to_owned(),

@@ -69,10 +69,10 @@ impl From<HelmArgs> for HelmOptions {
 
 /// The Helm that was named, or else the one in `PATH`.
 pub(super) fn helm_program(named: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
-    named.map(absolute).or_else(helm_in_path)
+    named.map(absolute).or_else(|| in_path("helm"))
 }
 
-/// Helm works in a directory of its own, so its name must lead to it from there.
+/// A program works in a directory of its own, so its name must lead to it from there.
 pub(super) fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {
     let full = std::path::absolute(&path)
         .ok()
@@ -80,11 +80,11 @@ pub(super) fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {
     full.unwrap_or(path)
 }
 
-/// The `helm` that a shell would run.
-pub(super) fn helm_in_path() -> Option<Utf8PathBuf> {
+/// The program that a shell would run.
+pub(super) fn in_path(name: &str) -> Option<Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;
     let programs = std::env::split_paths(&path)
-        .filter_map(|directory| Utf8PathBuf::from_path_buf(directory.join("helm")).ok());
+        .filter_map(|directory| Utf8PathBuf::from_path_buf(directory.join(name)).ok());
     programs
         .filter(|program| {
             program.is_file() && access(program.as_std_path(), Access::EXEC_OK).is_ok()

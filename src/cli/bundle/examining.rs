@@ -11,7 +11,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{
-    chart_check::{ChartCheckArgs, absolute, helm_in_path},
+    chart_check::{ChartCheckArgs, absolute, in_path},
     project::ProjectArgs,
     registry,
     trust::BundleArgs,
@@ -122,7 +122,7 @@ impl Receive {
             bundle: self.bundle.options(site),
             directory: self.into,
             registry,
-            helm: self.helm.map(absolute).or_else(helm_in_path),
+            helm: self.helm.map(absolute).or_else(|| in_path("helm")),
             kubeconfig: self.kubeconfig.or_else(usual_kubeconfig),
             access: self.access.into_offline_config(site, host.as_deref()),
         })

@@ -2,11 +2,15 @@
 
 mod referrers;
 mod report;
+mod sboms;
 
 use std::time::SystemTime;
 
-pub(crate) use self::report::LockReport;
-use self::report::{LockOutcome, report};
+pub(crate) use self::{report::LockReport, sboms::SyftOptions};
+use self::{
+    report::{LockOutcome, report},
+    sboms::GeneratedSboms,
+};
 use super::{
     chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
     project::ProjectOptions,
@@ -19,7 +23,7 @@ use crate::{
         Resolved, Subject,
     },
     oci::Reference,
-    policy::{self, SubjectKind},
+    policy::{self, PolicyViolation, Rule, SubjectKind},
     registry::{Client, ClientConfig, RegistryError, RepositoryName},
 };
 use rune_core::{
@@ -40,6 +44,8 @@ pub struct LockOptions {
     pub chart_check: ChartCheck,
     /// Whether an artifact about an image that the lock does not have is drift as well.
     pub is_strict: bool,
+    /// Which syft generates the SBOMs that are missing; nothing when none is to.
+    pub syft: Option<SyftOptions>,
     pub dry_run: bool,
     pub registry: ClientConfig,
     /// The age of signatures is measured from here.
@@ -92,12 +98,14 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         LockMode::Write => Lock::read(&path).ok(),
         LockMode::Check | LockMode::Update(_) => Some(Lock::read(&path)?),
     };
+    let syft = options.syft.as_ref().map(|syft| block_on(syft.find()));
+    let syft = syft.transpose()?;
     let client = Client::new(options.registry.clone())?;
-    progress.plan(if options.chart_check == ChartCheck::LeftOut {
-        1
-    } else {
-        2
-    });
+    let steps = [
+        options.chart_check != ChartCheck::LeftOut,
+        options.syft.is_some(),
+    ];
+    progress.plan(1 + steps.into_iter().filter(|is_taken| *is_taken).count());
     progress.begin("resolving", 0);
     let new = match (&options.mode, &old) {
         (LockMode::Update(name), Some(old)) => {
@@ -124,38 +132,59 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         charts: fetched,
         evidence,
     } = new?;
+    if let Some(old) = &old {
+        sboms::keep(&mut new, old, &path, syft.is_some())?;
+    }
     // What `rune-db` would refuse on the air-gapped side is refused here.
     if let Some(migrations) = &new.migrations {
         Migrations::from_dir(&project.path(&migrations.path))?;
     }
     let evidence = evidence.locked_at(options.now);
     let evidence = block_on(evidence.completed(project.policy(), &new, &client))?;
-    let evaluation = manifest::evaluate(&project, Some(&new), &fetched, Some(&evidence))?;
+    let evaluated = |lock: &Lock, fetched: &FetchedCharts, left_out: &[Rule]| {
+        let evaluation = manifest::evaluate(&project, Some(lock), fetched, Some(&evidence))?;
+        evaluation
+            .without_denied(left_out)
+            .into_result()
+            .map_err(|denied| CommandError::from(refused(&project, denied, options)))
+    };
     // An update of one image leaves others to a later `lock`; what the lock lacks is then not this
     // verb's to refuse.
-    let policy = if matches!(options.mode, LockMode::Update(_)) {
-        evaluation.without_unpinned()
+    let others: &[Rule] = if matches!(options.mode, LockMode::Update(_)) {
+        &[Rule::Pins]
     } else {
-        evaluation
-    }
-    .into_result()
-    .map_err(remarks::located(&project))?;
-    let differences = old
-        .as_ref()
-        .map(|old| old.changes(&new))
-        .unwrap_or_default();
+        &[]
+    };
+    // No SBOM is generated of what the policy denies.
+    let not_yet = if syft.is_some() {
+        &[&[Rule::Sboms], others].concat()
+    } else {
+        others
+    };
+    let mut policy = evaluated(&new, &fetched, not_yet)?;
+    let differences = |new: &Lock| {
+        let differences = old.as_ref().map(|old| old.changes(new));
+        differences.unwrap_or_default()
+    };
     let is_strict = options.is_strict || project.policy().referrers.is_new_drift;
     let is_note = options.mode == LockMode::Check && !is_strict;
-    let (new_referrers, changes): (Vec<_>, Vec<_>) = differences
+    let (new_referrers, mut changes): (Vec<_>, Vec<_>) = differences(&new)
         .into_iter()
         .partition(|change| is_note && change.is_new_referrer());
     let (outcome, completeness) = if options.mode == LockMode::Check && !changes.is_empty() {
         (LockOutcome::Drifted, CompletenessReport::unchecked())
     } else {
         // Before anything is written: a lock that the charts do not fit is of no use.
-        let completeness =
+        let (completeness, fetched) =
             check_completeness(&project, &mut new, fetched, options, &client, progress)?;
-        (write(&new, &path, options)?, completeness)
+        let mut generated = GeneratedSboms::default();
+        if let Some(syft) = &syft {
+            let sboms = GeneratedSboms::complete(&mut new, &path, syft, &client, progress);
+            generated = block_on(sboms)?;
+            policy = evaluated(&new, &fetched, others)?;
+            changes = differences(&new);
+        }
+        (write(&new, &generated, &path, options)?, completeness)
     };
     let gone = match (&options.mode, &old) {
         (LockMode::Check, Some(old)) => gone(old, &new, &client),
@@ -207,11 +236,11 @@ fn check_completeness(
     options: &LockOptions,
     client: &Client,
     progress: &dyn Progress,
-) -> Result<CompletenessReport, CommandError> {
+) -> Result<(CompletenessReport, FetchedCharts), CommandError> {
     let is_partial = matches!(options.mode, LockMode::Update(_))
         && manifest::check_current(project, lock).is_err();
     if is_partial || options.chart_check == ChartCheck::LeftOut {
-        return Ok(CompletenessReport::unchecked());
+        return Ok((CompletenessReport::unchecked(), fetched));
     }
     // An update of one thing has fetched no other.
     let fetched = block_on(fetched.complete(project, lock, client, progress))?;
@@ -243,7 +272,19 @@ fn check_completeness(
                 .for_each(|image| image.other_tags.push(tag.to_owned()));
         }
     }
-    check_survey(project, survey.as_ref(), &available)
+    Ok((check_survey(project, survey.as_ref(), &available)?, fetched))
+}
+
+fn refused(project: &Project, denied: PolicyViolation, options: &LockOptions) -> PolicyViolation {
+    let denied = if options.syft.is_none() && denied.is_only(Rule::Sboms) {
+        denied.with_help(
+            "generate the SBOMs with --syft, or add a waiver with a reason to `waivers` in the \
+             policy file",
+        )
+    } else {
+        denied
+    };
+    remarks::located(project)(denied)
 }
 
 /// Whether the registry has a digest under a tag; when it cannot be asked, the tag is not
@@ -271,21 +312,25 @@ fn no_such_subject(name: &str, project: &Project) -> NoSuchSubject {
     }
 }
 
-/// Writes the lock unless it has this text already, byte for byte.
+/// Writes the lock, and first the SBOMs that it names; not what exists already, byte for byte.
 fn write(
     lock: &Lock,
+    generated: &GeneratedSboms,
     path: &camino::Utf8Path,
     options: &LockOptions,
 ) -> Result<LockOutcome, CommandError> {
     let text = lock.to_text()?;
-    if fsx::read(path, text.len() as u64).is_ok_and(|found| found == text.as_bytes())
-        || options.mode == LockMode::Check
-    {
+    let is_same = fsx::read(path, text.len() as u64).is_ok_and(|found| found == text.as_bytes());
+    match options.mode {
+        LockMode::Check => return Ok(LockOutcome::Unchanged),
+        _ if options.dry_run && is_same => return Ok(LockOutcome::Unchanged),
+        _ if options.dry_run => return Ok(LockOutcome::WouldBeWritten),
+        _ => generated.write(path)?,
+    }
+    if is_same {
         return Ok(LockOutcome::Unchanged);
     }
-    if options.dry_run {
-        return Ok(LockOutcome::WouldBeWritten);
-    }
     lock.write(path)?;
+    lock.remove_other_sboms(path)?;
     Ok(LockOutcome::Written)
 }

@@ -121,6 +121,7 @@ pub(super) fn empty(root: &Manifest) -> PulledImage {
         artifacts: Vec::new(),
         unsupported: Vec::new(),
         referrers: Vec::new(),
+        sboms: Vec::new(),
     }
 }
 
