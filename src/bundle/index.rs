@@ -15,6 +15,7 @@ use super::{
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
+    evidence::FoundLicense,
     oci::{Descriptor, Platform, Reference},
     policy::SubjectKind,
     sign::{SLOT_BYTES, SLOTS},
@@ -54,7 +55,7 @@ const ARTIFACTS: &str = "artifacts";
 
 const NAMESPACES: &str = "namespaces";
 
-/// The ability to show SBOMs that are entries of their own.
+/// The ability to show SBOMs that are entries of their own, and what SBOMs state.
 const SBOMS: &str = "sboms";
 
 /// The largest index that is read, in bytes.
@@ -146,6 +147,9 @@ pub struct ImageRecord {
     /// SBOMs that were generated when it was locked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) sboms: Vec<SbomRecord>,
+    /// The licences that its SBOMs state, sorted; absent when nobody read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) found_licenses: Option<Vec<FoundLicense>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -318,7 +322,9 @@ impl BundleIndex {
             (ARTIFACTS, !self.artifacts.is_empty()),
             (
                 SBOMS,
-                self.images.iter().any(|image| !image.sboms.is_empty()),
+                self.images
+                    .iter()
+                    .any(|image| !image.sboms.is_empty() || image.found_licenses.is_some()),
             ),
         ];
         let needed = abilities.into_iter().filter(|(_, is_needed)| *is_needed);

@@ -7,6 +7,7 @@ use crate::{
     archive::EntryName,
     evidence::{FoundSbom, SbomFormat},
     oci::{Descriptor, Manifest, ManifestKind},
+    policy::LicenseExpression,
 };
 use rune_core::digest::Digest;
 
@@ -31,6 +32,18 @@ pub(crate) struct SbomRecord {
     pub(crate) path: EntryName,
     /// Digest of the entry.
     pub(crate) digest: Digest,
+}
+
+impl ImageRecord {
+    /// Whether the manifest declares a licence for the image, as one of those that it has.
+    pub(crate) fn declares(&self, license: &str) -> bool {
+        let stated = self.license.as_deref();
+        let stated = stated.and_then(|stated| LicenseExpression::parse(stated).ok());
+        let stated = stated.map_or_else(Vec::new, |stated| stated.licenses());
+        stated
+            .iter()
+            .any(|stated| stated.eq_ignore_ascii_case(license))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

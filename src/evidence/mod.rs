@@ -7,6 +7,7 @@
 mod advisory;
 mod certified;
 mod cosign_tag;
+mod found_licenses;
 mod image_payload;
 mod kind;
 mod sbom;
@@ -16,6 +17,8 @@ mod statement;
 pub(crate) use advisory::{AdvisoryError, AdvisoryKind, AdvisoryStatement};
 pub(crate) use certified::{Signer, TrustedRoot};
 pub(crate) use cosign_tag::CosignTag;
+pub use found_licenses::FoundLicense;
+pub(crate) use found_licenses::FoundLicenses;
 pub(crate) use image_payload::ImagePayload;
 pub(crate) use kind::is_sigstore_bundle;
 pub(crate) use kind::kind_of;

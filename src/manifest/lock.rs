@@ -36,7 +36,8 @@ const HEADER: &str = "# written by rune-bundle lock; do not edit\n";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lock {
     /// 1; with other tags, charts or files from elsewhere 2; with referrers or artifacts 3; with
-    /// images of several programs 4; with generated SBOMs [`LOCK_FORMAT_VERSION`].
+    /// images of several programs 4; with generated SBOMs or licences of packages
+    /// [`LOCK_FORMAT_VERSION`].
     pub(crate) format_version: u32,
     pub(crate) bundle: BundleIdentity,
     pub(crate) platforms: Platforms,
@@ -284,7 +285,9 @@ impl Lock {
             || !self.files.is_empty();
         let has_referrers = |image: &LockedImage| matches!(&image.content, LockedContent::Registry(pulled) if !pulled.referrers.is_empty());
         let has_programs_beside = |image: &LockedImage| matches!(&image.content, LockedContent::Build(built) if built.beside().next().is_some());
-        self.format_version = if self.sboms().next().is_some() {
+        let has_licenses = |image: &LockedImage| matches!(&image.content, LockedContent::Registry(pulled) if pulled.found_licenses.is_some());
+        let has_sboms = self.sboms().next().is_some();
+        self.format_version = if has_sboms || self.images.iter().any(has_licenses) {
             LOCK_FORMAT_VERSION
         } else if self.images.iter().any(has_programs_beside) {
             Self::FOURTH_FORMAT

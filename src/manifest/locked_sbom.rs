@@ -154,6 +154,20 @@ impl PulledImage {
 }
 
 impl Lock {
+    /// Takes what an older lock says of the licences in the same images.
+    pub(crate) fn keep_licenses(&mut self, old: &Self) {
+        for image in &mut self.images {
+            let before = old.image(&image.name).map(|image| &image.content);
+            if let (LockedContent::Registry(pulled), Some(LockedContent::Registry(before))) =
+                (&mut image.content, before)
+                && pulled.root == before.root
+            {
+                pulled.found_licenses.clone_from(&before.found_licenses);
+            }
+        }
+        self.set_format();
+    }
+
     /// Takes the SBOMs of an older lock that are about the same manifests.
     pub(crate) fn keep_sboms(&mut self, old: &Self) {
         for image in &mut self.images {

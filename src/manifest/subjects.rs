@@ -22,6 +22,7 @@ pub(crate) fn subjects(
         Some(LockedContent::Registry(pulled)) => ImageContent::Pinned {
             attested: attested(pulled),
             sboms: sboms(pulled),
+            found_licenses: pulled.found_licenses.clone(),
             signed: evidence.map_or_else(
                 || SignedImage {
                     digest: Some(pulled.root.digest),

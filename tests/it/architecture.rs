@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "chart",
             "containerd",
             "diff",
+            "evidence",
             "install",
             "load",
             "manifest",

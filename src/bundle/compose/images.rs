@@ -134,9 +134,10 @@ pub(super) fn add_image(
         source,
         sboms,
     } = image;
-    let mut referrers = Vec::new();
+    let (mut referrers, mut found_licenses) = (Vec::new(), None);
     let (target, manifests, reduced_index) = match source {
         ImageSource::Registry(pulled) => {
+            found_licenses.clone_from(&pulled.found_licenses);
             referrers.extend(pulled.referrers.iter().map(|referrer| {
                 let record = record_of(referrer);
                 if record.is_carried() {
@@ -185,6 +186,7 @@ pub(super) fn add_image(
         reduced_index,
         referrers,
         sboms,
+        found_licenses,
     })
 }
 

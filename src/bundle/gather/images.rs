@@ -132,7 +132,7 @@ pub(in crate::bundle) fn images(
                 component,
                 license: image.license.clone(),
                 source,
-                sboms: sboms(project, image)?,
+                sboms: Vec::new(),
             });
         }
     }
@@ -140,8 +140,13 @@ pub(in crate::bundle) fn images(
 }
 
 /// What lies beside the lock about an image.
-fn sboms(project: &Project, image: &LockedImage) -> Result<Vec<SbomIngredient>, GatherError> {
-    let LockedContent::Registry(pulled) = &image.content else {
+pub(super) fn sboms(
+    project: &Project,
+    lock: &Lock,
+    image: &str,
+) -> Result<Vec<SbomIngredient>, GatherError> {
+    let content = lock.image(image).map(|image| &image.content);
+    let Some(LockedContent::Registry(pulled)) = content else {
         return Ok(Vec::new());
     };
     let read = pulled.sboms.iter().map(|sbom| {

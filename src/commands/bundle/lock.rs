@@ -1,5 +1,6 @@
 //! `lock`: decides what every reference, file and chart of a manifest is, and writes it down.
 
+mod licenses;
 mod referrers;
 mod report;
 mod sboms;
@@ -134,6 +135,9 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     } = new?;
     if let Some(old) = &old {
         sboms::keep(&mut new, old, &path, syft.is_some())?;
+        if options.mode == LockMode::Check {
+            new.keep_licenses(old);
+        }
     }
     // What `rune-db` would refuse on the air-gapped side is refused here.
     if let Some(migrations) = &new.migrations {
@@ -155,13 +159,15 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     } else {
         &[]
     };
-    // No SBOM is generated of what the policy denies.
-    let not_yet = if syft.is_some() {
-        &[&[Rule::Sboms], others].concat()
-    } else {
-        others
-    };
-    let mut policy = evaluated(&new, &fetched, not_yet)?;
+    // No SBOM is generated or read of what the policy denies.
+    let mut not_yet = others.to_vec();
+    if options.mode != LockMode::Check {
+        not_yet.push(Rule::Packages);
+    }
+    if syft.is_some() {
+        not_yet.push(Rule::Sboms);
+    }
+    let mut policy = evaluated(&new, &fetched, &not_yet)?;
     let differences = |new: &Lock| {
         let differences = old.as_ref().map(|old| old.changes(new));
         differences.unwrap_or_default()
@@ -181,6 +187,11 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         if let Some(syft) = &syft {
             let sboms = GeneratedSboms::complete(&mut new, &path, syft, &client, progress);
             generated = block_on(sboms)?;
+        }
+        if options.mode != LockMode::Check {
+            let rules = project.policy();
+            let read = licenses::read(&mut new, rules, &path, &generated, &client, progress);
+            block_on(read)?;
             policy = evaluated(&new, &fetched, others)?;
             changes = differences(&new);
         }

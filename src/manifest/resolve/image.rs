@@ -122,6 +122,7 @@ pub(super) fn empty(root: &Manifest) -> PulledImage {
         unsupported: Vec::new(),
         referrers: Vec::new(),
         sboms: Vec::new(),
+        found_licenses: None,
     }
 }
 

@@ -79,6 +79,9 @@ fn layer(packages: &[(&str, &str)]) -> (String, Vec<u8>) {
 impl Shop {
     pub(crate) fn new(packages: &[(&str, &str)]) -> Self {
         let project = Project::with_manifest(MANIFEST);
+        project
+            .registry
+            .behave(|behaviour| behaviour.lists_referrers = true);
         let mut shop = Self {
             project,
             children: Vec::new(),
@@ -350,7 +353,7 @@ fn a_lock_without_syft_keeps_what_there_is_and_another_image_loses_it() {
     let said = ends_with(&shop.lock(&["--check"]), 0);
     assert!(said.contains("note "), "{said}");
     let said = shop.locked();
-    assert!(!said.contains("SBOM of linux/amd64"), "{said}");
+    assert!(!said.contains("  SBOM of linux/amd64"), "{said}");
     assert_eq!(shop.files().len(), 1);
     shop.put(&[("zlib", "Zlib"), ("musl", "MIT")]);
     ends_with(&shop.lock(&[]), 0);
@@ -421,7 +424,7 @@ fn what_the_registry_does_not_give_is_the_error_and_not_that_of_syft() {
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     let blob = manifest["layers"][0]["digest"].as_str().unwrap();
     let lock = shop.lock_text();
-    registry.fault(Fault::on("GET", blob).always().status(403));
+    registry.fault(Fault::on("GET", &format!("*{blob}")).always().status(403));
     let said = ends_with(&shop.lock(&[&with_syft()]), 9);
     assert!(
         said.contains(blob) && !said.contains("syft cannot"),
@@ -529,10 +532,10 @@ fn others_on_the_machine_get_nothing_of_the_image_that_syft_gets() {
     let answers = shop.project.path("answers");
     let script = format!(
         "for last; do :; done\nimage=${{last#registry:}}\nhost=${{image%%/*}}\ndigest=${{image#*@}}\n\
-         curl -s -o /dev/null -w '%{{http_code}}\\n' http://$host/v2/image/manifests/$digest >> {answers}\n\
-         curl -s -o /dev/null -w '%{{http_code}}\\n' -u syft:guess http://$host/v2/ >> {answers}\n\
-         curl -s -o /dev/null -w '%{{http_code}}\\n' -u syft:$SYFT_REGISTRY_AUTH_PASSWORD http://$host/v2/image/manifests/$digest >> {answers}\n\
-         curl -s -o /dev/null -w '%{{http_code}}\\n' -u syft:$SYFT_REGISTRY_AUTH_PASSWORD http://$host/v2/image/manifests/sha256:{zeros} >> {answers}\n\
+         curl --noproxy '*' -s -o /dev/null -w '%{{http_code}}\\n' http://$host/v2/image/manifests/$digest >> {answers}\n\
+         curl --noproxy '*' -s -o /dev/null -w '%{{http_code}}\\n' -u syft:guess http://$host/v2/ >> {answers}\n\
+         curl --noproxy '*' -s -o /dev/null -w '%{{http_code}}\\n' -u syft:$SYFT_REGISTRY_AUTH_PASSWORD http://$host/v2/image/manifests/$digest >> {answers}\n\
+         curl --noproxy '*' -s -o /dev/null -w '%{{http_code}}\\n' -u syft:$SYFT_REGISTRY_AUTH_PASSWORD http://$host/v2/image/manifests/sha256:{zeros} >> {answers}\n\
          exit 1",
         answers = answers.display(),
         zeros = "0".repeat(64),

@@ -59,6 +59,7 @@ pub(crate) mod lock_verb;
 pub(crate) mod locked_gone;
 pub(crate) mod manifest_mistakes;
 mod next_step;
+pub(crate) mod package_licenses;
 mod passphrase_terminal;
 pub(crate) mod policy_decisions;
 pub(crate) mod project;

@@ -196,7 +196,7 @@ fn with_a_trust_file_the_page_names_who_signed_who_did_not_and_how_many_must() {
     let two = seen(keys, "two.html");
     for part in [
         "The bundle index is signed by release-team sha256:".to_owned(),
-        format!("1 of 2 trusted signers have signed, and 1 must. Missing: security {missing}."),
+        format!("1 of 2 trusted signers have signed, and 1 must. Missing: security {missing}"),
         format!("security {missing} trusted, and has not signed"),
     ] {
         assert!(two.contains(&part), "{part}: {two}");

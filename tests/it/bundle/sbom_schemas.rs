@@ -68,7 +68,7 @@ fn the_schemas_are_the_pinned_files_and_refer_to_nothing_else() {
 
 #[test]
 fn a_generated_sbom_and_the_sbom_of_the_bundle_are_valid_cyclonedx() {
-    let shop = Shop::new(&[("zlib", "Zlib"), ("odd", "a licence of our own")]);
+    let shop = Shop::new(&[("zlib", "Zlib"), ("odd", "our_own_terms")]);
     shop.locked();
     shop.project.build("shop.tar");
     let entry = |name: &str| -> Value {

@@ -65,6 +65,18 @@ impl GeneratedSboms {
         Ok(Self(generated))
     }
 
+    /// An SBOM of the lock, whether it is beside it already or not.
+    pub(super) fn read(
+        &self,
+        sbom: &LockedSbom,
+        lock: &Utf8Path,
+    ) -> Result<Vec<u8>, SbomFileError> {
+        match self.0.get(&sbom.digest) {
+            Some(bytes) => Ok(bytes.clone()),
+            None => sbom.read(lock),
+        }
+    }
+
     pub(super) fn write(&self, lock: &Utf8Path) -> Result<(), PathError> {
         for (digest, bytes) in &self.0 {
             let path = sbom_path(lock, *digest);
