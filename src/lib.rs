@@ -35,3 +35,4 @@ mod scan;
 pub mod serve;
 pub mod sign;
 mod support;
+mod syft;

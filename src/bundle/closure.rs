@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    BundleIndex, ImageRecord,
+    BundleIndex, EntryRecord, ImageRecord, SbomRecord,
     archive::Documents,
     compose::{ARTIFACT, ARTIFACT_KIND, REFERRER},
     index::blob_path,
@@ -63,6 +63,8 @@ enum Gap {
     Referrers,
     #[error("`artifacts/index.json` does not list the image signatures that `bundle.json` lists")]
     ImageSignatures,
+    #[error("the SBOM `{0}` is not in the bundle as it is listed, or is about nothing that is")]
+    Sbom(EntryName),
     #[error("`{0}` belongs to nothing")]
     Unreachable(String),
     #[error("`index.json` does not list the images that `bundle.json` lists")]
@@ -85,6 +87,7 @@ pub(super) fn check(index: &BundleIndex, documents: &Documents) -> Result<(), Cl
     for name in ["index.json", "artifacts/index.json"] {
         walk.visit_root(name, index);
     }
+    walk.check_sboms(index);
     let unreachable: Vec<Gap> = walk
         .sizes
         .keys()
@@ -196,6 +199,21 @@ impl<'a> Walk<'a> {
         }
         if roots_of_kind(root, REFERRER) != stated {
             self.gaps.push(Gap::Referrers);
+        }
+    }
+
+    fn check_sboms(&mut self, index: &BundleIndex) {
+        for image in &index.images {
+            let is_wrong = |sbom: &&SbomRecord| {
+                let is_entry =
+                    |entry: &EntryRecord| entry.path == sbom.path && entry.sha256 == sbom.digest;
+                let mut manifests = image.carried_runnable();
+                !index.entries.iter().any(is_entry)
+                    || !manifests.any(|manifest| manifest.digest == sbom.manifest)
+            };
+            let wrong = image.sboms.iter().filter(is_wrong);
+            self.gaps
+                .extend(wrong.map(|sbom| Gap::Sbom(sbom.path.clone())));
         }
     }
 

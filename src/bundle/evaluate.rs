@@ -26,6 +26,7 @@ pub(crate) fn evaluate(index: &BundleIndex, documents: &Documents, policy: &Poli
                 .into_iter()
                 .map(|found| (found.platform, found.sboms))
                 .collect(),
+            found_licenses: image.found_licenses.clone(),
             signed: signed(index, image, documents),
         };
         Subject::Image(ImageSubject {

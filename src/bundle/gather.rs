@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use self::images::artifacts;
+use self::images::{artifacts, sboms};
 use super::{
     AvailableImage, BinaryContent, BinaryIngredient, CheckValues, Completeness, FileIngredient,
     FileOrigin, Ingredients, MigrationsIngredient, PolicyRecord, ProfileIngredient, ReleaseRecord,
@@ -74,10 +74,13 @@ pub(crate) fn gather(
     let left_out = left_out(manifest, choice)?;
     let migrations = migrations(project, lock)?;
     let GatheredImages {
-        carried: images,
+        carried: mut images,
         built,
         available,
     } = images(project, lock, &left_out, migrations.as_ref())?;
+    for image in &mut images {
+        image.sboms = sboms(project, lock, &image.name)?;
+    }
     let artifacts = artifacts(lock, &left_out);
     let mut context = context(manifest, Some(lock), &built);
     let renderer = renderer(project)?;

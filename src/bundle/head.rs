@@ -13,7 +13,7 @@ use super::{
     delta::is_delta_header,
     index::{INDEX_NAME, MAX_INDEX_BYTES, head_entries},
     publication::{Publication, publications},
-    trust::{SlotState, Trust},
+    trust::{Quorum, SlotState, Trust},
     trust_error::TrustError,
 };
 use crate::{
@@ -40,6 +40,7 @@ pub struct AuthenticatedHead {
     digest: Digest,
     layout: Layout,
     slots: Vec<SlotState>,
+    quorum: Option<Quorum>,
 }
 
 #[derive(Debug, thiserror::Error, Failure)]
@@ -159,6 +160,7 @@ impl UnverifiedHead {
             digest: self.digest(),
             index,
             layout,
+            quorum: trust.quorum(&slots),
             slots,
             bytes: self,
         })
@@ -174,6 +176,7 @@ impl UnverifiedHead {
             index,
             layout,
             slots,
+            quorum: None,
             bytes: self,
         })
     }
@@ -209,6 +212,10 @@ impl AuthenticatedHead {
         &self.slots
     }
 
+    pub(crate) const fn quorum(&self) -> Option<&Quorum> {
+        self.quorum.as_ref()
+    }
+
     pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -228,6 +235,7 @@ impl AuthenticatedHead {
             digest: self.digest,
             layout,
             slots: self.slots.clone(),
+            quorum: self.quorum.clone(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a head says, for showing it: authenticated or not.
 
-use super::{AuthenticatedHead, BundleIndex, IndexError, SlotState, UnverifiedHead};
+use super::{AuthenticatedHead, BundleIndex, IndexError, Quorum, SlotState, UnverifiedHead};
 use crate::archive::Layout;
 use rune_core::digest::Digest;
 
@@ -10,6 +10,7 @@ pub(crate) struct HeadView {
     digest: Digest,
     layout: Layout,
     signatures: Vec<SlotState>,
+    quorum: Option<Quorum>,
     is_verified: bool,
 }
 
@@ -20,6 +21,7 @@ impl HeadView {
             digest: head.digest(),
             layout: head.layout().clone(),
             signatures: head.slots().to_vec(),
+            quorum: head.quorum().cloned(),
             is_verified: true,
         }
     }
@@ -33,6 +35,7 @@ impl HeadView {
             digest: head.digest(),
             layout,
             signatures,
+            quorum: None,
             is_verified: false,
         })
     }
@@ -51,6 +54,11 @@ impl HeadView {
 
     pub(crate) fn signatures(&self) -> &[SlotState] {
         &self.signatures
+    }
+
+    /// Which of the trusted signers have signed; nothing when none were given.
+    pub(crate) const fn quorum(&self) -> Option<&Quorum> {
+        self.quorum.as_ref()
     }
 
     /// Whether a trusted key or digest authenticates the bundle index.

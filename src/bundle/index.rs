@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AdvisoryRecord, Completeness, ImageSignatures, NamespaceRecord, ReferrerRecord, ReleaseRecord,
+    SbomRecord,
 };
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
+    evidence::FoundLicense,
     oci::{Descriptor, Platform, Reference},
     policy::SubjectKind,
     sign::{SLOT_BYTES, SLOTS},
@@ -48,6 +50,9 @@ const ADVISORIES: &str = "advisories";
 const ARTIFACTS: &str = "artifacts";
 
 const NAMESPACES: &str = "namespaces";
+
+/// The ability to show SBOMs that are entries of their own, and what SBOMs state.
+const SBOMS: &str = "sboms";
 
 /// The largest index that is read, in bytes.
 pub(crate) const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -128,6 +133,12 @@ pub struct ImageRecord {
     /// Artifacts about what is included of it, such as signatures, sorted by subject and digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub referrers: Vec<ReferrerRecord>,
+    /// SBOMs that were generated when it was locked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sboms: Vec<SbomRecord>,
+    /// The licences that its SBOMs state, sorted; absent when nobody read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) found_licenses: Option<Vec<FoundLicense>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,6 +300,12 @@ impl BundleIndex {
             (IMAGE_SIGNATURES, self.image_signatures.is_some()),
             (ADVISORIES, !self.advisories.is_empty()),
             (ARTIFACTS, !self.artifacts.is_empty()),
+            (
+                SBOMS,
+                self.images
+                    .iter()
+                    .any(|image| !image.sboms.is_empty() || image.found_licenses.is_some()),
+            ),
         ];
         let needed = abilities.into_iter().filter(|(_, is_needed)| *is_needed);
         needed.map(|(word, _)| word.to_owned()).collect()
@@ -334,6 +351,7 @@ impl BundleIndex {
             ADVISORIES,
             ARTIFACTS,
             NAMESPACES,
+            SBOMS,
         ];
         if let Some(word) = preamble
             .requires

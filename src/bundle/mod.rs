@@ -112,11 +112,12 @@ pub(crate) use render::{
     Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development,
     render_pinned,
 };
-pub(crate) use sboms::PlatformSboms;
+pub use sboms::SbomIngredient;
+pub(crate) use sboms::{PlatformSboms, SbomRecord};
 pub(crate) use static_program::{NotStatic, check_static_program};
 pub(crate) use stored::{StoredBundle, StoredError};
-pub(crate) use trust::SlotState;
 pub use trust::Trust;
+pub(crate) use trust::{Quorum, SlotState};
 pub(crate) use trust_error::TrustError;
 pub(crate) use unpack::{check_destination as check_unpack_destination, unpack};
 pub use verified_files::VerifiedFiles;

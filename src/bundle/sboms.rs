@@ -1,13 +1,50 @@
 //! Which SBOMs a bundle has of each platform of an image.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Documents, ImageRecord, ManifestRecord, index::blob_path};
 use crate::{
-    evidence::FoundSbom,
+    archive::EntryName,
+    evidence::{FoundSbom, SbomFormat},
     oci::{Descriptor, Manifest, ManifestKind},
+    policy::LicenseExpression,
 };
 use rune_core::digest::Digest;
+
+/// An SBOM that was generated when an image was locked.
+#[derive(Debug)]
+pub struct SbomIngredient {
+    /// The image manifest that it is about.
+    pub(crate) manifest: Digest,
+    pub(crate) format: SbomFormat,
+    pub(crate) tool: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SbomRecord {
+    /// The image manifest that it is about.
+    pub(crate) manifest: Digest,
+    pub(crate) format: SbomFormat,
+    /// What generated it, and its version.
+    pub(crate) tool: String,
+    pub(crate) path: EntryName,
+    /// Digest of the entry.
+    pub(crate) digest: Digest,
+}
+
+impl ImageRecord {
+    /// Whether the manifest declares a licence for the image, as one of those that it has.
+    pub(crate) fn declares(&self, license: &str) -> bool {
+        let stated = self.license.as_deref();
+        let stated = stated.and_then(|stated| LicenseExpression::parse(stated).ok());
+        let stated = stated.map_or_else(Vec::new, |stated| stated.licenses());
+        stated
+            .iter()
+            .any(|stated| stated.eq_ignore_ascii_case(license))
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct PlatformSboms {
@@ -59,6 +96,11 @@ pub(super) fn of_image(image: &ImageRecord, documents: &Documents) -> Vec<Platfo
                 referrer.tag.as_deref(),
             ));
         }
+        let generated = image.sboms.iter();
+        let generated = generated.filter(|sbom| sbom.manifest == manifest.digest);
+        sboms.extend(
+            generated.map(|sbom| FoundSbom::generated(sbom.format, sbom.digest, &sbom.tool)),
+        );
         PlatformSboms {
             platform: manifest.platform_name(),
             manifest: manifest.digest,

@@ -46,6 +46,21 @@ pub enum SlotState {
     Malformed,
 }
 
+/// How many of the trusted signers must sign, and which of them have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Quorum {
+    threshold: usize,
+    signed: usize,
+    /// Those that have not signed.
+    missing: Vec<MissingSigner>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct MissingSigner {
+    name: String,
+    fingerprint: Digest,
+}
+
 fn called(name: Option<&str>, fingerprint: Digest) -> String {
     let fingerprint = fingerprint.grouped();
     name.map_or_else(
@@ -251,6 +266,29 @@ impl Trust {
                 reason: reason.clone(),
             },
             None => SlotState::Unknown { key, fingerprint },
+        })
+    }
+
+    /// Nothing when the digest alone decides.
+    pub(super) fn quorum(&self, states: &[SlotState]) -> Option<Quorum> {
+        if self.keys.is_empty() {
+            return None;
+        }
+        let has_signed = |signer: &&Signer| {
+            let own = signer.key.fingerprint();
+            states.iter().any(|state| {
+                matches!(state, SlotState::Verified { fingerprint, .. } if *fingerprint == own)
+            })
+        };
+        let (signed, missing): (Vec<_>, Vec<_>) = self.keys.iter().partition(has_signed);
+        let missing = missing.into_iter().map(|signer| MissingSigner {
+            name: signer.name.clone(),
+            fingerprint: signer.key.fingerprint(),
+        });
+        Some(Quorum {
+            threshold: self.threshold,
+            signed: signed.len(),
+            missing: missing.collect(),
         })
     }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     archive::{EntryName, Layout},
-    evidence::{FoundSbom, SbomFormat, signatures_of},
+    evidence::{FoundSbom, SbomFormat, SbomSource, signatures_of},
     oci::{Descriptor, Manifest, ManifestKind, PREDICATE_TYPE},
     sign::ForeignSignature,
 };
@@ -172,8 +172,11 @@ impl BundleView {
         sboms::of_image(image, &self.contents.documents)
     }
 
-    /// What an SBOM is, byte for byte: the layers of its manifest that are one.
+    /// What an SBOM is, byte for byte: the layers of its manifest that are one, or an entry.
     pub(crate) fn sbom_contents(&self, sbom: &FoundSbom) -> Result<Vec<Shown>, ContentError> {
+        if sbom.source == SbomSource::Generated {
+            return self.contents_of([sbom.digest].into_iter());
+        }
         let layers = self.layers(sbom.digest);
         let is_sbom = |layer: &&Descriptor| {
             let predicate = layer.annotations.get(PREDICATE_TYPE);

@@ -1,9 +1,10 @@
 //! What changed among the packages of an image, where it is known: when both bundles include an
 //! SBOM.
 //!
-//! An SBOM is what `BuildKit` puts into an attestation manifest: a layer with an in-toto statement
-//! whose predicate is an SPDX document. Sources: `BuildKit`, `docs/attestations/sbom.md`; SPDX 2.3,
-//! `packages[].name` and `packages[].versionInfo`.
+//! An SBOM is what `BuildKit` puts into an attestation manifest, a layer with an in-toto statement
+//! whose predicate is an SPDX document, or what was generated when the image was locked, a
+//! `CycloneDX` document. Sources: `BuildKit`, `docs/attestations/sbom.md`; SPDX 2.3,
+//! `packages[].name` and `packages[].versionInfo`; `CycloneDX` 1.6, `components`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +48,19 @@ struct Package {
     id: String,
     name: String,
     #[serde(rename = "versionInfo", default)]
+    version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Generated {
+    #[serde(default)]
+    components: Vec<Component>,
+}
+
+#[derive(Deserialize)]
+struct Component {
+    r#type: String,
+    name: String,
     version: Option<String>,
 }
 
@@ -149,6 +163,24 @@ fn packages(
                 .entry(package.name)
                 .or_default()
                 .extend(package.version);
+        }
+    }
+    let generated = image.sboms.iter();
+    for sbom in generated.filter(|sbom| sbom.manifest == manifest.digest) {
+        let bytes = view.content(sbom.digest)?.unwrap_or_default();
+        let Ok(Generated { components }) = serde_json::from_slice(&bytes) else {
+            continue;
+        };
+        let packages = found.get_or_insert_default();
+        // syft lists the files of packages, and the distribution, as components too.
+        let is_package = |component: &Component| {
+            !["file", "operating-system"].contains(&component.r#type.as_str())
+        };
+        for component in components.into_iter().filter(is_package) {
+            packages
+                .entry(component.name)
+                .or_default()
+                .extend(component.version);
         }
     }
     Ok(found)

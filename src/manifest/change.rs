@@ -73,6 +73,11 @@ impl Lock {
             for referrer in image.referrers_beside(other.named(kind, &image.name)) {
                 facts.referrer(&subject, referrer);
             }
+            for sbom in image.sboms_beside(other.named(kind, &image.name)) {
+                let platform = text(sbom.platform.as_ref());
+                let subject = format!("{subject}, SBOM of {platform} by {}", sbom.tool);
+                facts.add(&subject, "digest", &sbom.digest);
+            }
         }
         for chart in &self.charts {
             let subject = format!("chart `{}`", chart.name);

@@ -28,6 +28,8 @@ pub enum Contradiction {
     Carried { of: String, manifest: Digest },
     #[error("{of}: {referrer} is included, and what it is about is not")]
     Referrer { of: String, referrer: Digest },
+    #[error("{of}: the SBOM {sbom} is about nothing that is included")]
+    Sbom { of: String, sbom: Digest },
     #[error("{of}: `{tag}` is not a tag for what is about {subject}")]
     ReferrerTag {
         of: String,
@@ -65,9 +67,11 @@ impl Lock {
             .binaries
             .iter()
             .map(|binary| (binary.digest, binary.size));
+        let sboms = self.sboms().map(|sbom| (sbom.digest, sbom.size));
         if let Some((digest, size)) = charts
             .chain(files)
             .chain(binaries)
+            .chain(sboms)
             .find(|(_, size)| *size > MAX_SIZE)
         {
             return Err(Contradiction::Size { digest, size });
@@ -113,6 +117,9 @@ impl Lock {
             }
             if let Some(referrer) = pulled.first_stray_referrer() {
                 return Err(Contradiction::Referrer { of, referrer });
+            }
+            if let Some(sbom) = pulled.first_stray_sbom() {
+                return Err(Contradiction::Sbom { of, sbom });
             }
             let is_misplaced = |referrer: &&LockedReferrer| {
                 let tag = referrer.tag.as_ref();

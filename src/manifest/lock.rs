@@ -24,7 +24,7 @@ use rune_core::{
 
 /// The newest format that this version of the tool reads. It writes the oldest that holds what
 /// there is to say.
-pub(crate) const LOCK_FORMAT_VERSION: u32 = 4;
+pub(crate) const LOCK_FORMAT_VERSION: u32 = 5;
 
 const MAX_LOCK_BYTES: u64 = 16 << 20;
 
@@ -34,7 +34,8 @@ const HEADER: &str = "# written by rune-bundle lock; do not edit\n";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lock {
     /// 1; with other tags, charts or files from elsewhere 2; with referrers or artifacts 3; with
-    /// images of several programs [`LOCK_FORMAT_VERSION`].
+    /// images of several programs 4; with generated SBOMs or licences of packages
+    /// [`LOCK_FORMAT_VERSION`].
     pub(crate) format_version: u32,
     pub(crate) bundle: BundleIdentity,
     pub(crate) platforms: Platforms,
@@ -179,6 +180,8 @@ impl Lock {
 
     const THIRD_FORMAT: u32 = 3;
 
+    const FOURTH_FORMAT: u32 = 4;
+
     pub(crate) fn read(path: &Utf8Path) -> Result<Self, LockError> {
         let text = fsx::read_to_string(path, MAX_LOCK_BYTES).map_err(LockError::File)?;
         Self::parse(path, &text)
@@ -224,7 +227,7 @@ impl Lock {
         self.set_format();
     }
 
-    pub(super) fn set_format(&mut self) {
+    pub(crate) fn set_format(&mut self) {
         let has_other_tags = self.images.iter().any(|image| !image.other_tags.is_empty());
         let has_remote = |chart: &LockedChart| {
             matches!(
@@ -243,8 +246,15 @@ impl Lock {
             matches!(&image.content,
             LockedContent::Build(built) if built.beside().next().is_some())
         };
-        self.format_version = if self.images.iter().any(has_programs_beside) {
+        let has_licenses = |image: &LockedImage| {
+            matches!(&image.content,
+            LockedContent::Registry(pulled) if pulled.found_licenses.is_some())
+        };
+        let has_sboms = self.sboms().next().is_some();
+        self.format_version = if has_sboms || self.images.iter().any(has_licenses) {
             LOCK_FORMAT_VERSION
+        } else if self.images.iter().any(has_programs_beside) {
+            Self::FOURTH_FORMAT
         } else if !self.artifacts.is_empty() || self.images.iter().any(has_referrers) {
             Self::THIRD_FORMAT
         } else if has_other_tags || is_from_elsewhere {

@@ -3,8 +3,9 @@
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
-use super::{LockedReferrer, Platforms, platform_text};
+use super::{LockedReferrer, LockedSbom, Platforms, platform_text};
 use crate::{
+    evidence::FoundLicense,
     oci::{Descriptor, Platform, Reference, media_type},
     registry::RepositoryName,
 };
@@ -60,6 +61,12 @@ pub struct PulledImage {
     /// Artifacts about what is included of it, such as signatures, sorted by subject and digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) referrers: Vec<LockedReferrer>,
+    /// SBOMs that `lock` had generated, in the order of the manifests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sboms: Vec<LockedSbom>,
+    /// The licences that the SBOMs of what is included state, sorted; absent when nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) found_licenses: Option<Vec<FoundLicense>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Blob, LockedContent, LockedImage, PulledImage};
+use super::{Blob, LockedContent, LockedImage, LockedSbom, PulledImage};
 use crate::{evidence::kind_of, registry::RepositoryName};
 use rune_core::digest::Digest;
 
@@ -54,15 +54,24 @@ impl LockedReferrer {
 impl LockedImage {
     /// What hangs on the image, if the other is the same image.
     pub(super) fn referrers_beside(&self, other: Option<&Self>) -> &[LockedReferrer] {
+        self.pulled_beside(other).map_or(&[], |own| &own.referrers)
+    }
+
+    /// Its generated SBOMs, if the other is the same image.
+    pub(super) fn sboms_beside(&self, other: Option<&Self>) -> &[LockedSbom] {
+        self.pulled_beside(other).map_or(&[], |own| &own.sboms)
+    }
+
+    fn pulled_beside(&self, other: Option<&Self>) -> Option<&PulledImage> {
         let pulled = |image: &'_ Self| match &image.content {
             LockedContent::Registry(pulled) => Some(pulled.root.digest),
             LockedContent::Build(_) => None,
         };
         match &self.content {
             LockedContent::Registry(own) if other.and_then(pulled) == Some(own.root.digest) => {
-                &own.referrers
+                Some(own)
             }
-            _ => &[],
+            _ => None,
         }
     }
 }

@@ -15,6 +15,7 @@ mod gone;
 mod lock;
 mod locked_image;
 mod locked_referrer;
+mod locked_sbom;
 mod model;
 mod names;
 mod platform_text;
@@ -42,6 +43,7 @@ pub(crate) use locked_image::{
     LockedIndex, LockedManifest, PulledImage,
 };
 pub(crate) use locked_referrer::LockedReferrer;
+pub(crate) use locked_sbom::{LockedSbom, SbomFileError, sbom_path};
 pub use model::ImageSource;
 pub(crate) use model::{
     Advisory, Artifact, Binary, BuildImage, BundleManifest, Chart, ChartSource, Component,

@@ -9,7 +9,6 @@ use crate::{
     oci::Platform,
     policy::{ImageContent, ImageSubject, SignedImage, Subject, SubjectKind},
 };
-use rune_core::digest::Digest;
 
 /// Every image, every artifact and every chart from elsewhere of a manifest as the policy sees it.
 /// Without a lock, pins and attestations are not checked; with one, an image that it does not have
@@ -23,6 +22,7 @@ pub(crate) fn subjects(
         Some(LockedContent::Registry(pulled)) => ImageContent::Pinned {
             attested: attested(pulled),
             sboms: sboms(pulled),
+            found_licenses: pulled.found_licenses.clone(),
             signed: evidence.map_or_else(
                 || SignedImage {
                     digest: Some(pulled.root.digest),
@@ -107,31 +107,8 @@ fn platform(entry: &LockedManifest) -> String {
 
 /// Each included platform with its SBOMs.
 fn sboms(image: &PulledImage) -> Vec<(String, Vec<FoundSbom>)> {
-    let is_alone = image.manifests.len() == 1;
-    let of_platform = |entry: &LockedManifest| {
-        let digest = entry.manifest.digest;
-        let attested = image
-            .attestations
-            .iter()
-            .filter(|attestation| attestation.carried && attestation.attests == digest);
-        let attested = attested.flat_map(|attestation| {
-            FoundSbom::in_attestation(attestation.manifest.digest, &attestation.predicates)
-        });
-        // What is about an image index with one image is about that image.
-        let is_about =
-            |subject: Digest| subject == digest || (is_alone && subject == image.root.digest);
-        let referrers = image.carried_referrers();
-        let found = referrers.filter(|referrer| is_about(referrer.subject));
-        let found = found.flat_map(|referrer| {
-            FoundSbom::in_referrer(
-                referrer.manifest.digest,
-                referrer.artifact_type.as_deref(),
-                &referrer.predicates,
-                referrer.tag.as_deref(),
-            )
-        });
-        (platform(entry), attested.chain(found).collect())
-    };
     let carried = image.manifests.iter().filter(|entry| entry.carried);
-    carried.map(of_platform).collect()
+    carried
+        .map(|entry| (platform(entry), image.sboms_of(entry)))
+        .collect()
 }

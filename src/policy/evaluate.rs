@@ -6,7 +6,10 @@ use super::{
     AttestationKind, Decision, Evaluation, LicenseExpression, Policy, Rule, SignedImage, Verdict,
     glob::component_matches, license_names,
 };
-use crate::{evidence::FoundSbom, oci::Reference};
+use crate::{
+    evidence::{FoundLicense, FoundSbom},
+    oci::Reference,
+};
 
 /// What was checked of an image whose licence nobody stated.
 pub(super) const UNSTATED: &str = "no licence is stated";
@@ -59,6 +62,8 @@ pub enum ImageContent {
         attested: Vec<(String, Vec<String>)>,
         /// Every platform that is included, with its SBOMs.
         sboms: Vec<(String, Vec<FoundSbom>)>,
+        /// The licences that these state; nothing when nobody has read them.
+        found_licenses: Option<Vec<FoundLicense>>,
         signed: SignedImage,
     },
     /// It is built of pinned files: nothing is attested about it, and nobody but the
@@ -117,7 +122,7 @@ pub(super) struct Evaluator<'a> {
 
 /// What a licence is to the policy, best first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum LicenseStanding {
+pub(super) enum LicenseStanding {
     Allowed(String),
     Unlisted(String),
     Denied { license: String, reason: String },
@@ -139,8 +144,14 @@ impl Evaluator<'_> {
             ImageContent::Pinned {
                 attested,
                 sboms,
+                found_licenses,
                 signed,
-            } => (attested, sboms, signed),
+            } => {
+                let license = image.license.as_deref();
+                let found = found_licenses.as_deref();
+                decisions.extend(self.packages(&subject, &source, license, found));
+                (attested, sboms, signed)
+            }
             ImageContent::Built { platforms, signed } => {
                 let nothing = |platform: &String| (platform.clone(), Vec::new());
                 attested = platforms.iter().map(nothing).collect();
@@ -224,7 +235,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn license_standing(&self, id: &str, exception: Option<&str>) -> LicenseStanding {
+    pub(super) fn license_standing(&self, id: &str, exception: Option<&str>) -> LicenseStanding {
         let full = exception.map_or_else(
             || id.to_owned(),
             |exception| format!("{id} WITH {exception}"),

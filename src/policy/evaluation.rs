@@ -84,11 +84,12 @@ impl Evaluation {
             .collect()
     }
 
-    /// The same without what is denied for want of a lock entry.
+    /// The same without what these rules deny.
     #[must_use]
-    pub(crate) fn without_unpinned(mut self) -> Self {
-        self.decisions
-            .retain(|decision| decision.rule != Rule::Pins || decision.verdict != Verdict::Denied);
+    pub(crate) fn without_denied(mut self, rules: &[Rule]) -> Self {
+        self.decisions.retain(|decision| {
+            !rules.contains(&decision.rule) || decision.verdict != Verdict::Denied
+        });
         self
     }
 
@@ -115,6 +116,10 @@ impl PolicyViolation {
     pub(crate) fn with_remarks(self, remark: impl FnMut(&Decision) -> Remark) -> Self {
         let remarks = self.denied.iter().map(remark).collect();
         Self { remarks, ..self }
+    }
+
+    pub(crate) fn is_only(&self, rule: Rule) -> bool {
+        self.denied.iter().all(|decision| decision.rule == rule)
     }
 
     /// Says what to do, where more is known about the policy.

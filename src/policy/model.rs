@@ -5,7 +5,9 @@ use std::fmt;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Glob, ImagePlaces, ReferrerRules, SignatureRule, TagPin, glob::component_matches};
+use super::{
+    Glob, ImagePlaces, PackageRule, ReferrerRules, SignatureRule, TagPin, glob::component_matches,
+};
 use crate::{evidence::SbomFormat, oci::Reference};
 use rune_core::{digest::Digest, yaml::Place};
 
@@ -30,6 +32,8 @@ pub struct Policy {
     pub(crate) signatures: Vec<SignatureRule>,
     /// Sources of images of which there must be an SBOM of every included platform.
     pub(crate) sboms: Vec<Glob>,
+    /// Which licences packages in images may have.
+    pub(crate) packages: Vec<PackageRule>,
     pub(crate) referrers: ReferrerRules,
     /// Where rendered charts name images besides the usual places.
     pub(crate) image_places: ImagePlaces,
@@ -88,11 +92,20 @@ pub enum Rule {
     Signatures,
     /// There must be a list of what is in it.
     Sboms,
+    /// The licences of what is in it must be declared or allowed.
+    Packages,
 }
 
 impl Policy {
     pub(crate) fn demands_signatures(&self, source: &str) -> bool {
         self.signatures
+            .iter()
+            .any(|rule| rule.pattern.matches(source))
+    }
+
+    /// Whether the licences of packages matter of images from a source.
+    pub(crate) fn checks_packages(&self, source: &str) -> bool {
+        self.packages
             .iter()
             .any(|rule| rule.pattern.matches(source))
     }
@@ -120,7 +133,7 @@ impl Policy {
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Licenses,
         Self::Sources,
         Self::Tags,
@@ -128,6 +141,7 @@ impl Rule {
         Self::Attestations,
         Self::Signatures,
         Self::Sboms,
+        Self::Packages,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -139,6 +153,7 @@ impl Rule {
             Self::Attestations => "attestations",
             Self::Signatures => "signatures",
             Self::Sboms => "sboms",
+            Self::Packages => "packages",
         }
     }
 }

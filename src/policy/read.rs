@@ -195,6 +195,7 @@ impl Policy {
             attestations: Vec::new(),
             signatures: Vec::new(),
             sboms: Vec::new(),
+            packages: Vec::new(),
             referrers: ReferrerRules {
                 repositories: Vec::new(),
                 is_new_drift: false,
@@ -230,6 +231,7 @@ impl Reader<'_> {
             "attestations",
             "signatures",
             "sboms",
+            "packages",
             "referrers",
             "images",
             "pins",
@@ -288,6 +290,7 @@ impl Reader<'_> {
         policy.attestations = self.list(&map, "attestations", Self::attestation);
         policy.signatures = self.list(&map, "signatures", Self::signature_rule);
         policy.sboms = self.list(&map, "sboms", Self::sbom_rule);
+        policy.packages = self.list(&map, "packages", Self::package_rule);
         if let Some(map) = self.section(&map, "referrers", &["repositories", "added"]) {
             policy.referrers = self.referrer_rules(&map);
         }

@@ -10,7 +10,7 @@ use super::{
     subject::Subject,
     unproven,
 };
-use crate::bundle::{BundleIndex, BundleView, ShownAdvisory, SlotState};
+use crate::bundle::{BundleIndex, BundleView, Quorum, ShownAdvisory, SlotState};
 use rune_core::digest::Digest;
 
 /// How many hex digits of a digest stand together where people compare it.
@@ -24,6 +24,7 @@ pub(super) struct Contents {
     digest_groups: Vec<String>,
     is_verified: bool,
     signatures: Vec<SlotState>,
+    quorum: Option<Quorum>,
     tool: String,
     format: u64,
     predecessor: Option<Digest>,
@@ -131,6 +132,7 @@ impl Contents {
                 .filter(|state| **state != SlotState::Blank)
                 .cloned()
                 .collect(),
+            quorum: head.quorum().cloned(),
             tool: index.tool.clone(),
             format: index.format,
             predecessor: index.predecessor,

@@ -26,6 +26,16 @@ pub(super) struct Image {
     pub(super) unlisted_platforms: Vec<String>,
     pub(super) referrers: Vec<Referrer>,
     pub(super) sboms: Vec<Sboms>,
+    /// What the SBOMs state, when it was read.
+    pub(super) found_licenses: Vec<Licenses>,
+}
+
+/// A licence that SBOMs state.
+#[derive(Debug, Serialize)]
+pub(super) struct Licenses {
+    license: String,
+    packages: String,
+    is_declared: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,6 +94,16 @@ impl Image {
                 .map(|platform| Sboms {
                     platform: platform.platform,
                     found: platform.sboms.iter().map(|sbom| sbom.sentence()).collect(),
+                })
+                .collect(),
+            found_licenses: image
+                .found_licenses
+                .iter()
+                .flatten()
+                .map(|found| Licenses {
+                    license: found.license.clone(),
+                    packages: found.packages_text(),
+                    is_declared: image.declares(&found.license),
                 })
                 .collect(),
             referrers: image

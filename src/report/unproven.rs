@@ -52,10 +52,16 @@ pub(super) fn sentences(subject: &Subject<'_>, images: &[&Image]) -> Vec<String>
                 .to_owned(),
         );
     }
+    let has_found_licenses = |image: &&Image| !image.found_licenses.is_empty();
     sentences.push(
-        "Licences are those that the bundle states for whole images; what is in the images was \
-         not examined."
-            .to_owned(),
+        if images.iter().any(has_found_licenses) {
+            "Licences are those that the bundle states for whole images and that SBOMs state for \
+             packages; what is in the images was not examined."
+        } else {
+            "Licences are those that the bundle states for whole images; what is in the images \
+             was not examined."
+        }
+        .to_owned(),
     );
     let named = |of: &dyn Fn(&Image) -> bool| {
         images

@@ -308,7 +308,14 @@ impl Plan {
                                 .map(Needed::License),
                         );
                     }
-                    (Rule::Pins | Rule::Attestations | Rule::Signatures | Rule::Sboms, _) => {}
+                    (
+                        Rule::Pins
+                        | Rule::Attestations
+                        | Rule::Signatures
+                        | Rule::Sboms
+                        | Rule::Packages,
+                        _,
+                    ) => {}
                 }
             }
         }

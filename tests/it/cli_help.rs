@@ -97,7 +97,7 @@ fn the_version_is_that_of_the_package_and_the_long_one_names_machine_and_formats
         (
             tools()[0],
             "rune-bundle",
-            "\nbundle format 1, lock format 4\n",
+            "\nbundle format 1, lock format 5\n",
         ),
         (tools()[1], "rune-db", "\nschema version 6, SQLite 3."),
     ] {

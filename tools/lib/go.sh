@@ -41,14 +41,42 @@ own_go_tool() {
     offer "$name" "$entry"
 }
 
+# module_directory MODULE VERSION: downloads a Go module and says where its files are.
+module_directory() {
+    local work=$RUNE_TOOLS/work
+    fetch env GOPATH="$work/go" GOFLAGS=-modcacherw GOWORK=off go mod download "$1@$2" >&2
+    env GOPATH="$work/go" GOFLAGS=-modcacherw GOWORK=off go mod download -json "$1@$2" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'
+}
+
+# The official schemas of the SBOM formats, each under the name by which the others refer to it.
+sbom_schemas() {
+    local scratch=$1 from
+    from=$(module_directory "$CYCLONEDX_SCHEMAS_MODULE" "$CYCLONEDX_SCHEMAS_VERSION")/schema
+    cp "$from/bom-1.5.schema.json" "$from/bom-1.6.schema.json" "$from/spdx.schema.json" "$scratch/"
+    cp "$from/jsf-0.82.schemax.json" "$scratch/jsf-0.82.schema.json"
+    from=$(module_directory "$SPDX_SCHEMA_MODULE" "$SPDX_SCHEMA_VERSION")/schema/spdx-json
+    cp "$from/spdx-schema-2.3.json" "$scratch/"
+    (cd "$scratch" && sha256sum --check --quiet --strict "$here/lib/schemas.sha256") >&2 || die 'a schema is not the pinned one (tools/lib/schemas.sha256)'
+}
+
+install_sbom_schemas() {
+    local entry
+    entry=sbom-schemas-$(sha256sum "$here/lib/schemas.sha256" | cut -c1-12)
+    store_has "$entry" || need go 'the schemas of SBOMs'
+    provide "$entry" sbom_schemas
+    point sbom-schemas "store/$entry"
+}
+
 install_go_tools() {
     local name
     for name in crane oras regctl helm3 helm4 cosign cosign2 distribution oci-conformance; do
         go_tool "$name"
     done
-    # It says its version in reports, and takes it from whoever links it.
+    # They say their versions in what they write, and take them from whoever links them.
     go_tool grype "-X main.version=${GRYPE_VERSION#v}"
+    go_tool syft "-X main.version=${SYFT_VERSION#v}"
     own_go_tool version-ranges
     own_go_tool vulnerability-db
     own_go_tool virtual-sigstore
+    install_sbom_schemas
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{ComposeError, Entries, signatures::Subjects};
 use crate::{
     bundle::{
-        ImageRecord, ManifestRecord, ReferrerRecord, Role, archive::MAX_DOCUMENT_BYTES,
-        closure::is_manifest, materialise::Content,
+        ImageRecord, ManifestRecord, ReferrerRecord, Role, SbomIngredient, SbomRecord,
+        archive::MAX_DOCUMENT_BYTES, closure::is_manifest, materialise::Content,
     },
     manifest::{Blob, LockedReferrer, PulledImage},
     oci::{Descriptor, LAYOUT, Platform, REF_NAME, Reference, index_document, media_type},
@@ -34,6 +34,8 @@ pub struct ImageIngredient {
     pub component: Option<String>,
     pub license: Option<String>,
     pub source: ImageSource,
+    /// What was generated about it when it was locked.
+    pub sboms: Vec<SbomIngredient>,
 }
 
 #[derive(Debug)]
@@ -123,10 +125,12 @@ pub(super) fn add_image(
         component,
         license,
         source,
+        sboms,
     } = image;
-    let mut referrers = Vec::new();
+    let (mut referrers, mut found_licenses) = (Vec::new(), None);
     let (target, manifests, reduced_index) = match source {
         ImageSource::Registry(pulled) => {
+            found_licenses.clone_from(&pulled.found_licenses);
             referrers.extend(pulled.referrers.iter().map(|referrer| {
                 let record = record_of(referrer);
                 if record.is_carried() {
@@ -161,6 +165,10 @@ pub(super) fn add_image(
         }
     };
     roots.add_target(kind, &target, &reference);
+    let sboms = sboms
+        .into_iter()
+        .map(|sbom| add_sbom(sbom, entries))
+        .collect::<Result<_, _>>()?;
     Ok(ImageRecord {
         name,
         reference,
@@ -170,6 +178,24 @@ pub(super) fn add_image(
         manifests,
         reduced_index,
         referrers,
+        sboms,
+        found_licenses,
+    })
+}
+
+/// Its name has its digest: one manifest may be in several images, which call it differently.
+fn add_sbom(sbom: SbomIngredient, entries: &mut Entries) -> Result<SbomRecord, ComposeError> {
+    let digest = Digest::of(&sbom.bytes);
+    let path = entries.add_shared(
+        &format!("sboms/sha256-{}.cdx.json", digest.hex()),
+        sbom.bytes,
+    )?;
+    Ok(SbomRecord {
+        manifest: sbom.manifest,
+        format: sbom.format,
+        tool: sbom.tool,
+        path,
+        digest,
     })
 }
 

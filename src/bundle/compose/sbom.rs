@@ -14,6 +14,7 @@ use crate::{
     archive::EntryName,
     bundle::{BinaryRecord, ChartRecord, ImageRecord, Migrations},
     canonical_json,
+    evidence::serial_number,
     oci::Platform,
     policy::SubjectKind,
 };
@@ -173,20 +174,6 @@ pub(super) fn add_sbom(
     };
     entries.add_bytes(SBOM_NAME, canonical_json::to_bytes(&document)?)?;
     Ok(())
-}
-
-/// A UUID of version 8, whose bits are those of the digest of the document without it.
-fn serial_number(document: &[u8]) -> String {
-    let hex = Digest::of(document).hex();
-    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
-    format!(
-        "urn:uuid:{}-{}-8{}-8{}-{}",
-        part(0..8),
-        part(8..12),
-        part(12..15),
-        part(15..18),
-        part(18..30)
-    )
 }
 
 fn components(

@@ -11,6 +11,8 @@ use rune_core::{digest::Digest, failure::Failure, fsx::PathError, yaml::YamlErro
 pub(crate) enum GatherError {
     #[error(transparent)]
     Lock(#[from] manifest::LockCheckError),
+    #[error(transparent)]
+    Sbom(#[from] manifest::SbomFileError),
     /// The lock lacks a program, file or chart, although it was found to be current: a bug.
     #[error("the lock lacks `{0}`")]
     #[failure(Internal)]

@@ -6,7 +6,7 @@ use super::{GatherError, MAX_PROGRAM_BYTES, locked_file};
 use crate::{
     bundle::{
         AvailableImage, BuiltDigests, ImageIngredient, ImageProgram, ImageSource,
-        MigrationsIngredient, check_static_program, program_image,
+        MigrationsIngredient, SbomIngredient, check_static_program, program_image,
     },
     manifest::{BuiltImage, Lock, LockedContent, LockedImage, Project},
     oci::Platform,
@@ -132,10 +132,32 @@ pub(in crate::bundle) fn images(
                 component,
                 license: image.license.clone(),
                 source,
+                sboms: Vec::new(),
             });
         }
     }
     Ok(gathered)
+}
+
+/// What lies beside the lock about an image.
+pub(super) fn sboms(
+    project: &Project,
+    lock: &Lock,
+    image: &str,
+) -> Result<Vec<SbomIngredient>, GatherError> {
+    let content = lock.image(image).map(|image| &image.content);
+    let Some(LockedContent::Registry(pulled)) = content else {
+        return Ok(Vec::new());
+    };
+    let read = pulled.sboms.iter().map(|sbom| {
+        Ok(SbomIngredient {
+            manifest: sbom.manifest,
+            format: sbom.format,
+            tool: sbom.tool.clone(),
+            bytes: sbom.read(&project.lock_path())?,
+        })
+    });
+    read.collect()
 }
 
 pub(super) fn artifacts(lock: &Lock, left_out: &BTreeSet<String>) -> Vec<ImageIngredient> {
@@ -146,6 +168,7 @@ pub(super) fn artifacts(lock: &Lock, left_out: &BTreeSet<String>) -> Vec<ImageIn
             component: artifact.component.clone(),
             license: artifact.license.clone(),
             source: ImageSource::Registry(pulled.clone()),
+            sboms: Vec::new(),
         }),
         LockedContent::Build(_) => None,
     };

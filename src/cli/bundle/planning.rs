@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{
-    chart_check::{ChartCheckArgs, HelmArgs},
+    chart_check::{ChartCheckArgs, HelmArgs, absolute, in_path},
     project::ProjectArgs,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     },
     commands::bundle::{
         ExportFormat, ExportOptions, InitOptions, LockMode, LockOptions, PolicyOptions, RenderForm,
-        RenderMode, RenderOptions, SuggestOptions,
+        RenderMode, RenderOptions, SuggestOptions, SyftOptions,
     },
     oci::Reference,
 };
@@ -83,6 +83,14 @@ pub(super) struct Lock {
     export: Option<ExportArg>,
     #[command(flatten)]
     chart_check: ChartCheckArgs,
+    /// Generate an SBOM with syft for each platform of an image that has none; without a name, with
+    /// `syft` in PATH. The SBOMs are written into a directory beside the lock
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with_all = ["check", "suggest", "export"])]
+    #[expect(
+        clippy::option_option,
+        reason = "the three cases: not given, given without a name, given with one"
+    )]
+    syft: Option<Option<Utf8PathBuf>>,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
@@ -212,11 +220,17 @@ impl Lock {
             mode,
             chart_check: args.chart_check.into(),
             is_strict: args.strict,
+            syft: args.syft.map(syft_program),
             dry_run: args.dry_run,
             registry: args.registry.into_online_config(site),
             now: site::now(),
         }
     }
+}
+
+fn syft_program(named: Option<Utf8PathBuf>) -> SyftOptions {
+    let program = named.map(absolute).or_else(|| in_path("syft"));
+    program.map_or(SyftOptions::NotInPath, SyftOptions::Program)
 }
 
 impl Render {

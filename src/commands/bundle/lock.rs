@@ -1,12 +1,17 @@
 //! `lock`: decides what every reference, file and chart of a manifest is, and writes it down.
 
+mod licenses;
 mod referrers;
 mod report;
+mod sboms;
 
 use std::time::SystemTime;
 
-pub(crate) use self::report::LockReport;
-use self::report::{LockOutcome, report};
+pub(crate) use self::{report::LockReport, sboms::SyftOptions};
+use self::{
+    report::{LockOutcome, report},
+    sboms::GeneratedSboms,
+};
 use super::{
     chart_check::{ChartCheck, CompletenessReport, PackedCharts},
     project::ProjectOptions,
@@ -15,12 +20,13 @@ use super::{
 use crate::{
     bundle::{self, PinnedCharts},
     manifest::{
-        self, Earlier, FetchedCharts, Lock, LockedContent, LockedImage, Programs, Project,
-        Resolved, Subject,
+        self, Earlier, Evidence, FetchedCharts, Lock, LockedContent, LockedImage, Programs,
+        Project, Resolved, Subject,
     },
     oci::Reference,
-    policy::{self, SubjectKind},
+    policy::{self, Evaluation, PolicyViolation, Rule, SubjectKind},
     registry::{Client, ClientConfig, RegistryError, RepositoryName},
+    syft::Syft,
 };
 use rune_core::{
     command::{CommandError, block_on},
@@ -38,6 +44,8 @@ pub struct LockOptions {
     pub mode: LockMode,
     pub chart_check: ChartCheck,
     pub is_strict: bool,
+    /// Which syft generates the SBOMs that are missing; nothing when none is to.
+    pub syft: Option<SyftOptions>,
     pub dry_run: bool,
     pub registry: ClientConfig,
     /// The age of signatures is measured from here.
@@ -67,6 +75,7 @@ struct Locking<'a> {
     options: &'a LockOptions,
     project: Project,
     client: Client,
+    syft: Option<Syft>,
     progress: &'a dyn Progress,
 }
 
@@ -87,7 +96,9 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         LockMode::Write => Lock::read(&path).ok(),
         LockMode::Check | LockMode::Update(_) => Some(Lock::read(&path)?),
     };
+    let syft = options.syft.as_ref().map(|syft| block_on(syft.find()));
     let locking = Locking {
+        syft: syft.transpose()?,
         client: Client::new(options.registry.clone())?,
         options,
         project,
@@ -106,36 +117,45 @@ impl Locking<'_> {
             charts: fetched,
             evidence,
         } = self.resolve(old)?;
+        let is_check = options.mode == LockMode::Check;
+        if let Some(old) = old {
+            sboms::keep(&mut new, old, &project.lock_path(), self.syft.is_some())?;
+            if is_check {
+                new.keep_licenses(old);
+            }
+        }
         // What `rune-db` would refuse on the air-gapped side is refused here.
         if let Some(migrations) = &new.migrations {
             Migrations::from_dir(&project.path(&migrations.path))?;
         }
         let evidence = evidence.locked_at(options.now);
         let evidence = block_on(evidence.completed(project.policy(), &new, &self.client))?;
-        let evaluation = manifest::evaluate(project, Some(&new), &fetched, Some(&evidence))?;
-        // An update of one image leaves others to a later `lock`; what the lock lacks is then not
-        // this verb's to refuse.
-        let policy = if matches!(options.mode, LockMode::Update(_)) {
-            evaluation.without_unpinned()
-        } else {
-            evaluation
-        }
-        .into_result()
-        .map_err(remarks::located(project))?;
-        let differences = old.map(|old| old.changes(&new)).unwrap_or_default();
+        // No SBOM is generated or read of what the policy denies.
+        let later = [
+            (!is_check).then_some(Rule::Packages),
+            self.syft.is_some().then_some(Rule::Sboms),
+        ];
+        let later: Vec<_> = later.into_iter().flatten().collect();
+        let mut policy = self.evaluate(&new, &fetched, &evidence, &later)?;
+        let differences = |new: &Lock| old.map(|old| old.changes(new)).unwrap_or_default();
         let is_strict = options.is_strict || project.policy().referrers.is_new_drift;
-        let is_note = options.mode == LockMode::Check && !is_strict;
-        let (new_referrers, changes): (Vec<_>, Vec<_>) = differences
+        let is_note = is_check && !is_strict;
+        let (new_referrers, mut changes): (Vec<_>, Vec<_>) = differences(&new)
             .into_iter()
             .partition(|change| is_note && change.is_new_referrer());
-        let (outcome, completeness) = if options.mode == LockMode::Check && !changes.is_empty() {
+        let (outcome, completeness) = if is_check && !changes.is_empty() {
             (LockOutcome::Drifted, CompletenessReport::unchecked())
         } else {
             // Before anything is written: a lock that the charts do not fit is of no use.
-            let completeness = self.check_completeness(&mut new, fetched)?;
-            (self.write(&new)?, completeness)
+            let (completeness, fetched) = self.check_completeness(&mut new, fetched)?;
+            let generated = self.complete_sboms(&mut new)?;
+            if !is_check {
+                policy = self.evaluate(&new, &fetched, &evidence, &[])?;
+                changes = differences(&new);
+            }
+            (self.write(&new, &generated)?, completeness)
         };
-        let gone = match old.filter(|_| options.mode == LockMode::Check) {
+        let gone = match old.filter(|_| is_check) {
             Some(old) => self.gone(old, &new),
             None => Vec::new(),
         };
@@ -146,15 +166,70 @@ impl Locking<'_> {
         Ok(report)
     }
 
+    /// Evaluates the policy. Fails with what it denies, except by the rules that are for `later`.
+    fn evaluate(
+        &self,
+        lock: &Lock,
+        fetched: &FetchedCharts,
+        evidence: &Evidence,
+        later: &[Rule],
+    ) -> Result<Evaluation, CommandError> {
+        let evaluation = manifest::evaluate(&self.project, Some(lock), fetched, Some(evidence))?;
+        // An update of one image leaves others to a later `lock`; what the lock lacks is then not
+        // this verb's to refuse.
+        let is_update = matches!(self.options.mode, LockMode::Update(_));
+        let pins: &[Rule] = if is_update { &[Rule::Pins] } else { &[] };
+        evaluation
+            .without_denied(&[later, pins].concat())
+            .into_result()
+            .map_err(|denied| self.refused(denied).into())
+    }
+
+    fn refused(&self, denied: PolicyViolation) -> PolicyViolation {
+        let denied = if self.syft.is_none() && denied.is_only(Rule::Sboms) {
+            denied.with_help(
+                "generate the SBOMs with --syft, or add a waiver with a reason to `waivers` in \
+                 the policy file",
+            )
+        } else {
+            denied
+        };
+        remarks::located(&self.project)(denied)
+    }
+
+    /// Has the SBOMs that are missing generated, and notes in the lock which licences SBOMs state.
+    fn complete_sboms(&self, lock: &mut Lock) -> Result<GeneratedSboms, CommandError> {
+        let Self {
+            options,
+            project,
+            client,
+            syft,
+            progress,
+        } = self;
+        let path = project.lock_path();
+        let mut generated = GeneratedSboms::default();
+        if let Some(syft) = syft {
+            let sboms = GeneratedSboms::complete(lock, &path, syft, client, *progress);
+            generated = block_on(sboms)?;
+        }
+        if options.mode != LockMode::Check {
+            let policy = project.policy();
+            let read = licenses::read(lock, policy, &path, &generated, client, *progress);
+            block_on(read)?;
+        }
+        Ok(generated)
+    }
+
     fn resolve(&self, old: Option<&Lock>) -> Result<Resolved, CommandError> {
         let Self {
             options,
             project,
             client,
+            syft,
             progress,
         } = self;
-        let is_unchecked = options.chart_check == ChartCheck::LeftOut;
-        progress.plan(if is_unchecked { 1 } else { 2 });
+        let steps = [options.chart_check != ChartCheck::LeftOut, syft.is_some()];
+        progress.plan(1 + steps.into_iter().filter(|is_taken| *is_taken).count());
         progress.begin("resolving", 0);
         let resolved = match (&options.mode, old) {
             (LockMode::Update(name), Some(old)) => {
@@ -215,17 +290,18 @@ impl Locking<'_> {
         &self,
         lock: &mut Lock,
         fetched: FetchedCharts,
-    ) -> Result<CompletenessReport, CommandError> {
+    ) -> Result<(CompletenessReport, FetchedCharts), CommandError> {
         let Self {
             options,
             project,
             client,
             progress,
+            ..
         } = self;
         let is_partial = matches!(options.mode, LockMode::Update(_))
             && manifest::check_current(project, lock).is_err();
         if is_partial || options.chart_check == ChartCheck::LeftOut {
-            return Ok(CompletenessReport::unchecked());
+            return Ok((CompletenessReport::unchecked(), fetched));
         }
         // An update of one thing has fetched no other.
         let fetched = block_on(fetched.complete(project, lock, client, *progress))?;
@@ -248,7 +324,10 @@ impl Locking<'_> {
             }
             is_meant
         };
-        options.chart_check.run(project, packed, confirm, *progress)
+        let report = options
+            .chart_check
+            .run(project, packed, confirm, *progress)?;
+        Ok((report, fetched))
     }
 
     /// Whether the registry has a digest under a tag; when it cannot be asked, the tag is not
@@ -266,18 +345,22 @@ impl Locking<'_> {
         }
     }
 
-    /// Writes the lock unless it has this text already, byte for byte.
-    fn write(&self, lock: &Lock) -> Result<LockOutcome, CommandError> {
+    /// Writes the lock, and first the SBOMs that it names; not what exists already, byte for byte.
+    fn write(&self, lock: &Lock, generated: &GeneratedSboms) -> Result<LockOutcome, CommandError> {
         let (path, text) = (self.project.lock_path(), lock.to_text()?);
-        if fsx::read(&path, text.len() as u64).is_ok_and(|found| found == text.as_bytes())
-            || self.options.mode == LockMode::Check
-        {
+        let is_same =
+            fsx::read(&path, text.len() as u64).is_ok_and(|found| found == text.as_bytes());
+        match self.options.mode {
+            LockMode::Check => return Ok(LockOutcome::Unchanged),
+            _ if self.options.dry_run && is_same => return Ok(LockOutcome::Unchanged),
+            _ if self.options.dry_run => return Ok(LockOutcome::WouldBeWritten),
+            _ => generated.write(&path)?,
+        }
+        if is_same {
             return Ok(LockOutcome::Unchanged);
         }
-        if self.options.dry_run {
-            return Ok(LockOutcome::WouldBeWritten);
-        }
         lock.write(&path)?;
+        lock.remove_other_sboms(&path)?;
         Ok(LockOutcome::Written)
     }
 }

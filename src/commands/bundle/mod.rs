@@ -86,7 +86,7 @@ pub(crate) use keygen::KeygenOptions;
 pub(crate) use keys::Passphrase;
 pub(crate) use load::{LoadDestination, LoadOptions};
 pub use lock::LockMode;
-pub(crate) use lock::LockOptions;
+pub(crate) use lock::{LockOptions, SyftOptions};
 pub(crate) use mirror::{MirrorDestination, MirrorFormat, MirrorOptions};
 pub use open::{BundleOptions, Origin, Parts, SignerOptions};
 pub(crate) use policy::PolicyOptions;

@@ -118,6 +118,8 @@ pub(super) fn empty(root: &Manifest) -> PulledImage {
         artifacts: Vec::new(),
         unsupported: Vec::new(),
         referrers: Vec::new(),
+        sboms: Vec::new(),
+        found_licenses: None,
     }
 }
 

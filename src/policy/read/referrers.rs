@@ -3,7 +3,7 @@
 use super::{PolicyProblem, Reader};
 use crate::{
     oci::Reference,
-    policy::{EvidenceRepository, Glob, ReferrerRules},
+    policy::{EvidenceRepository, Glob, PackageLicenses, PackageRule, ReferrerRules},
 };
 use rune_core::yaml::{Mapping, Node};
 
@@ -55,5 +55,25 @@ impl Reader<'_> {
         let map = Mapping::open(node, "a rule about SBOMs", &["match"], self.findings)?;
         self.required(&map, "match")
             .map(|pattern| Glob::new(&pattern))
+    }
+
+    /// Which licences the packages in images may have.
+    pub(super) fn package_rule(&mut self, node: &Node) -> Option<PackageRule> {
+        let keys = &["match", "licenses"];
+        let map = Mapping::open(node, "a rule about packages", keys, self.findings)?;
+        let pattern = self.required(&map, "match");
+        let node = map.required("licenses", self.findings)?;
+        let licenses = match self.word(node, "`licenses`")?.as_str() {
+            "declared" => PackageLicenses::Declared,
+            "allowed" => PackageLicenses::Allowed,
+            other => {
+                self.unknown(node.place, "word", other, vec!["declared", "allowed"]);
+                return None;
+            }
+        };
+        Some(PackageRule {
+            pattern: Glob::new(&pattern?),
+            licenses,
+        })
     }
 }

@@ -265,6 +265,7 @@ impl Shop {
             mode,
             chart_check: ChartCheck::LeftOut,
             is_strict: false,
+            syft: None,
             dry_run: false,
             registry: quick(),
             now: self.now,

@@ -10,7 +10,7 @@ use std::{
 use rune_testkit::{process::Process, sample::Sample, sha256};
 use serde_json::{Value, json};
 
-use crate::{bundle::project::repository, bundle::small_bundle::ends_with};
+use crate::{bundle::project::repository, bundle::small_bundle::ends_with, charts::support::tool};
 
 /// A registry of some mode, and a project with the manifest that carries PostgreSQL only.
 struct Site {
@@ -218,4 +218,61 @@ fn a_token_server_lets_everybody_read() {
     let site = Site::start("tls-token");
     let report = site.report(0, &["--ca-file", site.text("ca").unwrap()]);
     assert_eq!(report["images"][0]["digest"], Site::index_digest());
+}
+
+#[test]
+fn syft_reads_an_image_of_a_private_registry_without_its_password_and_ca() {
+    let site = Site::start("tls-basic");
+    let host = site.text("host").unwrap();
+    // One platform alone: the attestations stay behind with the index.
+    let tools =
+        std::env::var("RUNE_TOOLS").unwrap_or_else(|_| "/var/cache/rune-bundle/tools".to_owned());
+    let layout = format!("oci:{tools}/images/postgres-17-alpine");
+    let mut skopeo = Command::new("skopeo");
+    skopeo
+        .args(["--override-arch", "amd64", "--override-os", "linux"])
+        .args(["copy", "--quiet", "--insecure-policy"])
+        .args(site.skopeo_options())
+        .args([layout, format!("docker://{host}/acme/postgres:17")]);
+    ends_with(&skopeo.output().unwrap(), 0);
+    let manifest = format!(
+        "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: alone\nversion: 1.0.0\nimages:\n  - {{ name: postgres, reference: '{host}/acme/postgres:17', license: PostgreSQL }}\npolicy: open.yaml\n"
+    );
+    fs::write(site.path("bundle-manifests/postgres.yaml"), manifest).unwrap();
+    let policy = "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [PostgreSQL] }\nsources: { allow: ['**'] }\nsboms: [{ match: '**' }]\n";
+    fs::write(site.path("open.yaml"), policy).unwrap();
+    let auth = "YWxpY2U6d29uZGVybGFuZA=="; // alice:wonderland
+    let login = json!({"auths": {host: {"auth": auth}}});
+    fs::write(site.path("login.json"), login.to_string()).unwrap();
+    let syft = format!("--syft={}", tool("syft").display());
+    let access = [
+        "--ca-file",
+        site.text("ca").unwrap(),
+        "--authfile",
+        "login.json",
+    ];
+    let report = site.report(0, &[&access[..], &[&syft]].concat());
+    let sboms = report["images"][0]["sboms"].as_array().unwrap();
+    assert_eq!(sboms.len(), 1, "{report}");
+    let digest = sboms[0]["digest"].as_str().unwrap();
+    let name = digest.trim_start_matches("sha256:");
+    let path = site.path(format!("bundle-manifests/postgres.lock.d/sha256/{name}"));
+    let text = fs::read_to_string(path).unwrap();
+    assert_eq!(sha256(text.as_bytes()), digest);
+    let sbom: Value = serde_json::from_str(&text).unwrap();
+    let components = sbom["components"].as_array().unwrap();
+    let found = components
+        .iter()
+        .find(|component| component["name"] == "postgresql");
+    assert!(
+        found.unwrap()["version"]
+            .as_str()
+            .unwrap()
+            .starts_with("17."),
+        "{text}"
+    );
+    assert!(
+        !text.contains("wonderland") && !text.contains("image@"),
+        "{text}"
+    );
 }

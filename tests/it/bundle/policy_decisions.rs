@@ -207,6 +207,7 @@ fn pinned(attested: Vec<(String, Vec<String>)>) -> ImageContent {
     ImageContent::Pinned {
         attested,
         sboms,
+        found_licenses: None,
         signed,
     }
 }

@@ -155,6 +155,58 @@ fn a_page_about_an_unverified_bundle_says_so_first() {
 }
 
 #[test]
+fn without_a_key_the_page_says_what_is_missing_and_with_a_digest_that_no_signer_was_checked() {
+    let pair = Pair::new(|_| ());
+    let options =
+        |name: &str, options: &[&str]| text(&page(&pair.new, &pair.scratch.path(name), options));
+    let seen = options("none.html", &[]);
+    assert!(
+        seen.contains("The trust file or public key of the publisher is missing")
+            && seen.contains("--trust FILE or --key FILE"),
+        "{seen}"
+    );
+    let index = index_of(&pair.new).to_bytes().unwrap();
+    let digest = rune_testkit::sha256(&index);
+    let seen = options("digest.html", &["--bundle-digest", &digest]);
+    assert!(seen.contains("Who signed it was not checked"), "{seen}");
+}
+
+#[test]
+fn with_a_trust_file_the_page_names_who_signed_who_did_not_and_how_many_must() {
+    let shop = Shop::new(true);
+    shop.project.lock();
+    shop.project.build("shop.tar");
+    let keys = "{ name: release-team, file: release.pub }, { name: security, file: signer.pub }";
+    let seen = |keys: &str, name: &str| {
+        let trust =
+            format!("apiVersion: rune-bundle/v1\nkind: Trust\nthreshold: 1\nkeys: [{keys}]\n");
+        fs::write(shop.project.path("trust.yaml"), trust).unwrap();
+        let report = [
+            "report",
+            "shop.tar",
+            "--trust",
+            "trust.yaml",
+            "--output",
+            name,
+        ];
+        ends_with(&shop.project.run(&report), 0);
+        text(&fs::read_to_string(shop.project.path(name)).unwrap())
+    };
+    let missing = shop.key.public_key().fingerprint().grouped();
+    let two = seen(keys, "two.html");
+    for part in [
+        "The bundle index is signed by release-team sha256:".to_owned(),
+        format!("1 of 2 trusted signers have signed, and 1 must. Missing: security {missing}"),
+        format!("security {missing} trusted, and has not signed"),
+    ] {
+        assert!(two.contains(&part), "{part}: {two}");
+    }
+    let (one, _) = keys.split_once(", {").unwrap();
+    let alone = seen(one, "one.html");
+    assert!(!alone.contains("Missing:"), "{alone}");
+}
+
+#[test]
 fn the_same_bundle_gives_the_same_page_wherever_it_lies() {
     let pair = Pair::new(|made| made.version = "2.0.0".parse().unwrap());
     let against = pair.old.to_str().unwrap();

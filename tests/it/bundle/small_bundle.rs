@@ -148,6 +148,7 @@ pub(crate) fn image_of(layers: Vec<Vec<u8>>) -> ImageIngredient {
         reference: "registry.example/small:1".parse().unwrap(),
         component: None,
         license: Some("Apache-2.0".to_owned()),
+        sboms: Vec::new(),
         source: ImageSource::Built {
             target: index.0.clone(),
             manifests: vec![("linux/amd64".parse().unwrap(), manifest.0.digest)],

@@ -52,6 +52,8 @@ const KINDS: [Kind; 4] = [
             "signatures[].match",
             "signatures[].identity.issuer",
             "sboms[].match",
+            "packages[].match",
+            "packages[].licenses",
             "referrers.repositories[].match",
             "referrers.repositories[].repository",
             "images.fields[].kind",
@@ -144,7 +146,9 @@ fn leaf(kind: &Kind, path: &str) -> Value {
             "attestations",
             "signatures",
             "sboms",
+            "packages",
         ]),
+        ("policy", "packages[].licenses") => words(&["declared", "allowed"]),
         ("trust", "threshold") | ("policy", "signatures[].threshold") => {
             json!({"type": "integer", "minimum": 1, "maximum": 8})
         }

@@ -302,6 +302,7 @@ pub(crate) fn image_of(reference: &str, layers: Vec<(Descriptor, Vec<u8>)>) -> I
         reference: reference.parse().unwrap(),
         component: None,
         license: Some("Apache-2.0".to_owned()),
+        sboms: Vec::new(),
         source: ImageSource::Built {
             target: index.0.clone(),
             manifests: vec![("linux/amd64".parse().unwrap(), manifest.0.digest)],

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     super::{chart_check::CompletenessReport, remarks},
     referrers::{ReferrerSummary, kinds},
+    sboms::SbomSummary,
 };
 use crate::{
     manifest::{
@@ -75,6 +76,9 @@ struct ImageSummary {
     platforms_missing: Vec<Platform>,
     attestations: usize,
     referrers: Vec<ReferrerSummary>,
+    /// SBOMs that were generated, not those of the publisher.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sboms: Vec<SbomSummary>,
     bytes: u64,
 }
 
@@ -159,6 +163,9 @@ impl Report for LockReport {
             );
             for (kind, count) in kinds(&image.referrers) {
                 let _ = writeln!(text, "            {count} x {kind}");
+            }
+            for sbom in &image.sboms {
+                let _ = writeln!(text, "            {}", sbom.line());
             }
             if !image.platforms_left_out.is_empty() {
                 let _ = writeln!(
@@ -396,6 +403,7 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
                     .filter(|attestation| attestation.carried)
                     .count(),
                 referrers: pulled.referrers.iter().map(ReferrerSummary::of).collect(),
+                sboms: pulled.sboms.iter().map(SbomSummary::of).collect(),
                 bytes: distinct_bytes(pulled.carried_blobs()),
             }
         }
@@ -418,6 +426,7 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
             }),
             attestations: 0,
             referrers: Vec::new(),
+            sboms: Vec::new(),
             bytes: built.binaries.iter().map(|binary| binary.size).sum(),
         },
     }
