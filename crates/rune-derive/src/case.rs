@@ -132,12 +132,12 @@ impl<'a> Case<'a> {
             .filter_map(|(position, field)| {
                 let name = name_of(position, field);
                 let variable = variable(&name);
-                used.contains(&name).then(|| match &field.ident {
-                    Some(ident) => quote!(#ident: #variable,),
-                    None => {
-                        let position = Literal::usize_unsuffixed(position);
-                        quote!(#position: #variable,)
+                used.contains(&name).then(|| {
+                    if let Some(ident) = &field.ident {
+                        return quote!(#ident: #variable,);
                     }
+                    let position = Literal::usize_unsuffixed(position);
+                    quote!(#position: #variable,)
                 })
             });
         quote!(#path { #(#fields)* .. } => #expression)
