@@ -282,6 +282,7 @@ const REACHED: &[(&str, &[&str])] = &[
         "src/receipt/",
         &["push", "install", "rollback", "receipts list"],
     ),
+    ("src/syft/", &["lock"]),
     (
         "src/net/tls.rs",
         &[
