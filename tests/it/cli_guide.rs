@@ -282,6 +282,7 @@ const REACHED: &[(&str, &[&str])] = &[
     ),
     ("src/scan/", &["scan"]),
     ("src/commands/bundle/scan.rs", &["scan"]),
+    ("src/syft/", &["lock"]),
     (
         "src/net/tls.rs",
         &[

@@ -85,7 +85,7 @@ pub(super) struct Lock {
     chart_check: ChartCheckArgs,
     /// Generate an SBOM with syft for each platform of an image that has none; without a name, with
     /// `syft` in PATH. The SBOMs are written into a directory beside the lock
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with_all = ["check", "suggest", "export"])]
+    #[arg(long, help_heading = "SBOMs", value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with_all = ["check", "suggest", "export"])]
     #[expect(
         clippy::option_option,
         reason = "the three cases: not given, given without a name, given with one"
