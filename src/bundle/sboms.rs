@@ -53,6 +53,12 @@ pub(crate) struct PlatformSboms {
     pub(crate) sboms: Vec<FoundSbom>,
 }
 
+impl PlatformSboms {
+    pub(crate) fn sentences(&self) -> Vec<String> {
+        self.sboms.iter().map(FoundSbom::sentence).collect()
+    }
+}
+
 /// The attestation manifests within an image index that are about one of its manifests.
 pub(super) fn attestations(
     image: &ImageRecord,

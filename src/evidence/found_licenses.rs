@@ -83,7 +83,10 @@ impl FoundLicenses {
         {
             self.has_read = true;
             self.spdx(document);
-        } else if document["artifacts"].is_array() && document["descriptor"]["name"] == "syft" {
+        } else if document
+            .pointer("/descriptor/name")
+            .is_some_and(|name| name == "syft")
+        {
             self.has_read = true;
             for package in list(&document["artifacts"]) {
                 for license in list(&package["licenses"]) {
@@ -145,14 +148,13 @@ impl FoundLicenses {
 /// it is another one.
 fn unwrapped(mut document: Value) -> Result<Option<Value>, Value> {
     for key in ["dsseEnvelope", "predicate"] {
-        if document[key].is_object() {
-            return Ok(Some(document[key].take()));
+        let inner = document.get_mut(key).filter(|inner| inner.is_object());
+        if let Some(inner) = inner {
+            return Ok(Some(inner.take()));
         }
     }
-    match (
-        document["payloadType"].as_str(),
-        document["payload"].as_str(),
-    ) {
+    let stated = |key: &str| document.get(key).and_then(Value::as_str);
+    match (stated("payloadType"), stated("payload")) {
         (Some(_), Some(payload)) => {
             let bytes = Base64::decode_vec(payload).ok();
             Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
@@ -186,10 +188,10 @@ mod tests {
         Some(list.map(pair).collect())
     }
 
-    fn pairs(expected: &[(&str, &str)]) -> Option<Vec<(String, String)>> {
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
         let pair =
             |(license, packages): &(&str, &str)| ((*license).to_owned(), (*packages).to_owned());
-        Some(expected.iter().map(pair).collect())
+        expected.iter().map(pair).collect()
     }
 
     #[test]
@@ -202,7 +204,11 @@ mod tests {
         ]});
         assert_eq!(
             found(&[cyclonedx]),
-            pairs(&[("MIT", "a, b"), ("MIT OR Zlib", "inner"), ("our own", "b")])
+            Some(pairs(&[
+                ("MIT", "a, b"),
+                ("MIT OR Zlib", "inner"),
+                ("our own", "b")
+            ]))
         );
         let spdx = json!({"spdxVersion": "SPDX-2.3",
         "hasExtractedLicensingInfos": [{"licenseId": "LicenseRef-own", "name": "NOASSERTION", "extractedText": "our own"}],
@@ -210,12 +216,15 @@ mod tests {
             {"name": "a", "licenseDeclared": "MIT", "licenseConcluded": "NOASSERTION"},
             {"name": "b", "licenseDeclared": "LicenseRef-own", "licenseConcluded": "NONE"},
         ]});
-        assert_eq!(found(&[spdx]), pairs(&[("MIT", "a"), ("our own", "b")]));
+        assert_eq!(
+            found(&[spdx]),
+            Some(pairs(&[("MIT", "a"), ("our own", "b")]))
+        );
         let syft = json!({"descriptor": {"name": "syft"}, "artifacts": [
             {"name": "a", "licenses": [{"value": "GPL2", "spdxExpression": "GPL-2.0-only"}, {"value": "odd", "spdxExpression": ""}]}]});
         assert_eq!(
             found(&[syft]),
-            pairs(&[("GPL-2.0-only", "a"), ("odd", "a")])
+            Some(pairs(&[("GPL-2.0-only", "a"), ("odd", "a")]))
         );
     }
 
@@ -227,7 +236,7 @@ mod tests {
         let envelope = json!({"payloadType": "application/vnd.in-toto+json", "payload": payload});
         let bundle = json!({"dsseEnvelope": envelope});
         for document in [statement, envelope, bundle] {
-            assert_eq!(found(&[document]), pairs(&[("MIT", "a")]));
+            assert_eq!(found(&[document]), Some(pairs(&[("MIT", "a")])));
         }
         let provenance = json!({"predicate": {"buildDefinition": {}}});
         assert_eq!(

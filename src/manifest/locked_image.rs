@@ -31,6 +31,7 @@ pub(crate) struct LockedImage {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 pub(crate) enum LockedContent {
     Registry(PulledImage),
     Build(BuiltImage),

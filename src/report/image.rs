@@ -92,8 +92,8 @@ impl Image {
                 .into_iter()
                 .flatten()
                 .map(|platform| Sboms {
+                    found: platform.sentences(),
                     platform: platform.platform,
-                    found: platform.sboms.iter().map(|sbom| sbom.sentence()).collect(),
                 })
                 .collect(),
             found_licenses: image
