@@ -73,8 +73,7 @@ impl Failure for ScanError {
             (Self::NoHome, _) => "set HOME or GRYPE_DB_CACHE_DIR",
             (_, FailureKind::Space) => "set TMPDIR to a directory with more space",
             (Self::Failed { .. }, _) => {
-                "set --scanner to another version of grype; without a result for every image there \
-                 is no report"
+                "set --scanner to another version of grype; a report has a result for every image"
             }
             _ => "set --scanner to grype",
         };

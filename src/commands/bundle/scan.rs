@@ -121,8 +121,10 @@ impl Report for ScanReport {
         );
         text.push_str(&identity_lines(self.digest, self.trust.as_ref()));
         let _ = writeln!(text, "database       built {}", shown(database_built));
-        text.push_str(&self.count_table());
-        text.push_str(&self.finding_table());
+        let tables = [self.count_table(), self.finding_table()].concat();
+        if !tables.is_empty() {
+            let _ = writeln!(text, "{tables}");
+        }
         for image in &self.images {
             if image.distribution.is_none() {
                 let _ = writeln!(
@@ -221,12 +223,12 @@ impl ScanReport {
     }
 }
 
-/// Set off by an empty line; nothing without rows.
+/// Set off by an empty line before it; nothing without rows.
 fn table<const N: usize>(headings: &[String; N], rows: &[[String; N]]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    format!("\n{}\n", aligned(std::iter::once(headings).chain(rows)))
+    format!("\n{}", aligned(std::iter::once(headings).chain(rows)))
 }
 
 /// Scans every image of a bundle for every platform that it has. Fails when the bundle is not as

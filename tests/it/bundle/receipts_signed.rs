@@ -61,7 +61,8 @@ impl Site {
         let paths = paths.map(|entry| entry.unwrap().path());
         let is_receipt = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_str().unwrap();
-            name.ends_with(".json") && !name.ends_with(".sigstore.json")
+            name.strip_suffix(".json")
+                .is_some_and(|stem| !stem.ends_with(".sigstore"))
         };
         let mut paths: Vec<_> = paths.filter(is_receipt).collect();
         paths.sort();

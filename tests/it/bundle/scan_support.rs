@@ -160,7 +160,10 @@ impl Lab {
         let names = fs::read_dir(directory).into_iter().flatten();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<_> = names
-            .filter(|name| name.ends_with(".json") && !name.ends_with(".sigstore.json"))
+            .filter(|name| {
+                name.strip_suffix(".json")
+                    .is_some_and(|stem| !stem.ends_with(".sigstore"))
+            })
             .collect();
         names.sort();
         names

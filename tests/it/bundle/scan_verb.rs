@@ -64,7 +64,9 @@ fn an_advisory_of_the_bundle_takes_the_finding_away() {
             .replace("ROOT", &root)
             .replace("HOST", &lab.project.registry.host());
         lab.build_with(&[("openvex", &openvex(&product))]);
-        let report = lab.report();
+        let output = lab.scan(&["--json", "--fail-on", "unknown"]);
+        ends_with(&output, 0);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         for (platform, findings) in by_platform(&report, "findings") {
             assert_eq!(*findings, json!([]), "{product} {platform}: {report}");
         }
@@ -72,7 +74,6 @@ fn an_advisory_of_the_bundle_takes_the_finding_away() {
             assert_eq!(not_affected[0]["id"], VULNERABILITY);
         }
         assert_eq!(report["advisories"][0]["applied"], true);
-        ends_with(&lab.scan(&["--fail-on", "unknown"]), 0);
     }
 }
 
@@ -149,13 +150,11 @@ fn a_finding_of_the_severity_that_must_not_be_ends_with_8_and_is_on_record() {
     let lab = Lab::new();
     lab.build();
     ends_with(&lab.scan(&["--fail-on", "critical"]), 0);
-    for severity in ["high", "low", "unknown"] {
-        let said = ends_with(&lab.scan(&["--fail-on", severity]), 8);
-        let line = format!("failed: 2 findings of severity {severity} or higher\n");
-        assert!(said.contains(&line), "{said}");
-    }
+    let said = ends_with(&lab.scan(&["--fail-on", "high"]), 8);
+    let line = "failed: 2 findings of severity high or higher\n";
+    assert!(said.contains(line), "{said}");
     let receipts = lab.receipts();
-    assert_eq!(receipts.len(), 4);
+    assert_eq!(receipts.len(), 2);
     let file = lab.project.path("rune-bundle-receipts").join(&receipts[0]);
     let receipt: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let image = |number: usize, platform: &str| {
