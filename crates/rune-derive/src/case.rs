@@ -36,7 +36,7 @@ impl<'a> Case<'a> {
 
     fn new(path: TokenStream, fields: &'a Fields, answer: Answer) -> Result<Self> {
         let inner = answer.is_inner.then(|| inner_of(fields));
-        if inner == Some(None) {
+        if matches!(inner, Some(None)) {
             return Err(syn::Error::new_spanned(
                 path,
                 "no field holds the inner error",
