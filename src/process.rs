@@ -28,7 +28,6 @@ pub(crate) struct Ended {
 pub(crate) enum ProcessFailure {
     #[error("it did not finish within {} seconds", .0.as_secs())]
     TimeLimit(Duration),
-    /// It printed more than is kept.
     #[error("it printed too much")]
     TooMuch,
     #[error(transparent)]
@@ -124,7 +123,6 @@ async fn start_of(stream: Option<impl AsyncRead + Unpin>, max_bytes: u64) -> Vec
     bytes
 }
 
-/// The first bytes of a stream that is read to its end.
 async fn all_but_the_rest(stream: Option<impl AsyncRead + Unpin>, max_bytes: u64) -> Vec<u8> {
     let Some(mut stream) = stream else {
         return Vec::new();

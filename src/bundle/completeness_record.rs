@@ -8,7 +8,6 @@ use crate::policy::{Exception, ImageField, ImagePlaces};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Completeness {
-    /// Whether the check was made.
     pub checked: bool,
     /// What the charts need in some profile and was left out with its component, each as one
     /// sentence.

@@ -23,7 +23,6 @@ pub(super) struct Contents {
     places: BTreeMap<Digest, Placed>,
     /// Where it has an entry, if it has all of them: each is read where it is, not its equal.
     entries: BTreeMap<EntryName, Placed>,
-    /// What is not in the file.
     elsewhere: Option<Elsewhere>,
     /// What the file looked like when all of it was right.
     verified: Option<Arc<[Stamp]>>,

@@ -60,7 +60,6 @@ pub(crate) const MAX_INDEX_BYTES: u64 = 16 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BundleIndex {
-    /// The format version, [`FORMAT`].
     pub(crate) format: u64,
     pub requires: Vec<String>,
     pub name: String,
@@ -117,10 +116,8 @@ pub struct EntryRecord {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageRecord {
     pub name: String,
-    /// The reference it is known by.
     pub reference: Reference,
     pub target: Descriptor,
-    /// The optional component it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) component: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,7 +171,6 @@ pub struct ChartRecord {
     pub artifact: Descriptor,
 }
 
-/// One way to install the charts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileRecord {
@@ -189,7 +185,6 @@ pub struct ProfileRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Migrations {
-    /// The schema version that they reach.
     pub(crate) schema_version: u32,
     pub files: Vec<MigrationRecord>,
 }
@@ -246,7 +241,6 @@ struct Preamble {
 }
 
 impl ProfileRecord {
-    /// Whether it installs a chart.
     pub(crate) fn is_for(&self, chart: &str) -> bool {
         self.charts.is_empty() || self.charts.iter().any(|name| name == chart)
     }
@@ -399,7 +393,6 @@ pub(super) fn head_entries(index_bytes: u64) -> Result<Vec<Entry>, EntryNameErro
     std::iter::once(index).chain(slots).collect()
 }
 
-/// The name of the first entry.
 pub(super) const INDEX_NAME: &str = "bundle.json";
 
 pub(super) fn blob_path(digest: Digest) -> String {

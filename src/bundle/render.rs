@@ -92,7 +92,6 @@ fn readme(directory: &Utf8Path, chart: &ChartTree) -> Result<Option<String>, Gat
 pub(crate) struct PinnedCharts {
     pub(crate) charts: Vec<Package>,
     pub(crate) profiles: Vec<ProfileIngredient>,
-    /// Every image of the lock.
     pub(crate) available: Vec<AvailableImage>,
     pub(crate) check_values: CheckValues,
 }

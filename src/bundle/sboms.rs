@@ -11,10 +11,8 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// An SBOM that was generated when an image was locked.
 #[derive(Debug)]
 pub struct SbomIngredient {
-    /// The image manifest that it is about.
     pub(crate) manifest: Digest,
     pub(crate) format: SbomFormat,
     pub(crate) tool: String,
@@ -24,13 +22,10 @@ pub struct SbomIngredient {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SbomRecord {
-    /// The image manifest that it is about.
     pub(crate) manifest: Digest,
     pub(crate) format: SbomFormat,
-    /// What generated it, and its version.
     pub(crate) tool: String,
     pub(crate) path: EntryName,
-    /// Digest of the entry.
     pub(crate) digest: Digest,
 }
 
@@ -80,7 +75,6 @@ pub(super) fn attestations(
     about.filter_map(document).collect()
 }
 
-/// The SBOMs of each platform that is included.
 pub(super) fn of_image(image: &ImageRecord, documents: &Documents) -> Vec<PlatformSboms> {
     let is_alone = image.runnable().count() == 1;
     let of_platform = |manifest: &ManifestRecord| {

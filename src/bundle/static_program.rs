@@ -57,7 +57,6 @@ pub(crate) fn check_static_program(program: &[u8], platform: &Platform) -> Resul
     Ok(())
 }
 
-/// A little-endian number of `length` bytes.
 fn number(bytes: &[u8], offset: usize, length: usize) -> Option<u64> {
     let field = bytes.get(offset..offset.checked_add(length)?)?;
     Some(

@@ -51,7 +51,6 @@ pub enum SlotState {
 pub(crate) struct Quorum {
     threshold: usize,
     signed: usize,
-    /// Those that have not signed.
     missing: Vec<MissingSigner>,
 }
 

@@ -21,7 +21,6 @@ const MAX_RECORD_BYTES: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct VerifiedFiles {
     pub directory: Utf8PathBuf,
-    /// When the program began.
     pub start: SystemTime,
 }
 

@@ -68,7 +68,6 @@ pub(crate) struct PlatformContext {
     pub(crate) architecture: String,
     /// `v8`; empty when there is none.
     pub(crate) variant: String,
-    /// Digest of this platform's manifest.
     pub(crate) digest: String,
 }
 

@@ -168,7 +168,6 @@ fn items(node: &Node) -> impl Iterator<Item = (usize, &Node)> {
     items.iter().enumerate()
 }
 
-/// A scalar that is not empty.
 fn scalar(node: &Node) -> Option<&str> {
     match &node.value {
         Value::Scalar { text, .. } if !text.is_empty() => Some(text),

@@ -68,9 +68,7 @@ pub(crate) enum RenderFailure {
 /// Whether a chart is rendered as for a first installation or as for an upgrade: templates may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RenderMode {
-    /// `helm install`.
     Install,
-    /// `helm upgrade`.
     Upgrade,
 }
 

@@ -27,7 +27,6 @@ pub(super) struct Prerelease(String);
 pub struct NotAVersion;
 
 impl ChartVersion {
-    /// The version as it was written.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }

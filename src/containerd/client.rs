@@ -47,7 +47,6 @@ pub(crate) struct ContainerdOptions {
     pub(crate) namespace: String,
 }
 
-/// What containerd has under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContentStatus {
     pub(crate) digest: String,
@@ -136,7 +135,6 @@ impl Containerd {
         Ok(rows(&list).collect())
     }
 
-    /// Everything in its content store.
     pub(crate) fn contents(&self) -> Result<BTreeSet<Digest>, ContainerdError> {
         let command = self.ctr(&["content", "ls", "--quiet"]);
         let list = self.list("asking containerd for its blobs", command)?;

@@ -42,7 +42,6 @@ pub(crate) struct PlatformDiff {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum PlatformState {
-    /// The image has it now.
     Added,
     /// The image does not have it any more.
     Removed,

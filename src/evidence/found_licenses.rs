@@ -13,16 +13,13 @@ use serde_json::Value;
 /// A statement in an envelope in a Sigstore bundle, and one more than anybody writes.
 const MAX_WRAPPINGS: usize = 4;
 
-/// A licence in the words of an SBOM, and the packages that have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FoundLicense {
     pub(crate) license: String,
-    /// Their names, sorted.
     pub(crate) packages: Vec<String>,
 }
 
-/// The licences of several SBOMs, each once.
 #[derive(Debug, Default)]
 pub(crate) struct FoundLicenses {
     packages: BTreeMap<String, BTreeSet<String>>,
@@ -30,7 +27,6 @@ pub(crate) struct FoundLicenses {
 }
 
 impl FoundLicense {
-    /// The first packages, as people read them.
     pub(crate) fn packages_text(&self) -> String {
         const SHOWN: usize = 5;
         let shown: Vec<&str> = self

@@ -38,7 +38,6 @@ pub(crate) enum SbomFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum SbomSource {
-    /// An attestation within the image index.
     Attestation,
     Referrer,
     Tag,
@@ -53,7 +52,6 @@ pub struct FoundSbom {
     pub(crate) format: SbomFormat,
     /// Of the manifest that has it; of a generated one, its own.
     pub(crate) digest: Digest,
-    /// What generated it, and its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool: Option<String>,
 }

@@ -19,7 +19,6 @@ use rune_core::failure::{Failure, FailureKind};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Requirements<'a> {
     pub(crate) objects: &'a [Object],
-    /// The chart's `kubeVersion`.
     pub(crate) kube_version: Option<&'a str>,
     pub(crate) namespace_exists: bool,
 }
@@ -106,7 +105,6 @@ impl Failure for Problems {
 }
 
 impl Problems {
-    /// Passes when nothing is missing.
     pub(crate) fn among(checks: &[Check]) -> Result<(), Self> {
         let missing: Vec<Check> = checks
             .iter()

@@ -19,7 +19,6 @@ pub(crate) struct Inspection {
 }
 
 impl Inspection {
-    /// Whether everything runs.
     pub(crate) fn is_healthy(&self) -> bool {
         let is_ready = |workload: &Workload| workload.state == WorkloadState::Ready;
         self.status.as_deref() == Some("deployed") && self.workloads.iter().all(is_ready)

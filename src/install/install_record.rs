@@ -63,7 +63,6 @@ pub(crate) struct Installed {
     pub(crate) set: Vec<SetMember>,
 }
 
-/// A release of an installation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SetMember {
     pub(crate) namespace: String,

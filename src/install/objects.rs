@@ -23,7 +23,6 @@ impl Object {
         &self.0
     }
 
-    /// `apiVersion`.
     pub(crate) fn api_version(&self) -> &str {
         self.text("/apiVersion")
     }

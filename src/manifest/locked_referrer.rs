@@ -22,7 +22,6 @@ pub(crate) struct LockedReferrer {
     /// Where the registry has it, when that is not the repository of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) repository: Option<RepositoryName>,
-    /// Why it is not included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) omitted: Option<String>,
     pub(crate) manifest: Blob,

@@ -19,7 +19,6 @@ use rune_core::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct LockedSbom {
-    /// The image manifest that it is about.
     pub(crate) manifest: Digest,
     #[serde(
         default,
@@ -28,11 +27,9 @@ pub(crate) struct LockedSbom {
     )]
     pub(crate) platform: Option<Platform>,
     pub(crate) format: SbomFormat,
-    /// What generated it, and its version.
     pub(crate) tool: String,
     /// Digest of its bytes, which is the name of the file.
     pub(crate) digest: Digest,
-    /// Its size in bytes.
     pub(crate) size: u64,
 }
 
@@ -41,11 +38,7 @@ pub(crate) enum SbomFileError {
     #[error("an SBOM of the lock is missing")]
     Missing(#[source] PathError),
     #[error("the SBOM `{path}` is not the one of the lock, it has the digest {actual}")]
-    Changed {
-        path: Utf8PathBuf,
-        /// The digest of the file.
-        actual: Digest,
-    },
+    Changed { path: Utf8PathBuf, actual: Digest },
     #[error(transparent)]
     File(PathError),
 }
@@ -69,12 +62,10 @@ impl Failure for SbomFileError {
     }
 }
 
-/// The directory beside a lock that has its SBOMs by digest.
 fn directory(lock: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{lock}.d/sha256"))
 }
 
-/// Where an SBOM of a lock lies.
 pub(crate) fn sbom_path(lock: &Utf8Path, digest: Digest) -> Utf8PathBuf {
     directory(lock).join(digest.hex())
 }
@@ -146,7 +137,6 @@ impl PulledImage {
             .collect()
     }
 
-    /// The first SBOM of something that is not included.
     pub(super) fn first_stray_sbom(&self) -> Option<Digest> {
         let is_stray = |sbom: &&LockedSbom| !self.carries(sbom.manifest);
         self.sboms.iter().find(is_stray).map(|sbom| sbom.digest)
@@ -154,7 +144,6 @@ impl PulledImage {
 }
 
 impl Lock {
-    /// Takes what an older lock says of the licences in the same images.
     pub(crate) fn keep_licenses(&mut self, old: &Self) {
         for image in &mut self.images {
             let before = old.image(&image.name).map(|image| &image.content);
@@ -168,7 +157,6 @@ impl Lock {
         self.set_format();
     }
 
-    /// Takes the SBOMs of an older lock that are about the same manifests.
     pub(crate) fn keep_sboms(&mut self, old: &Self) {
         for image in &mut self.images {
             let before = old.image(&image.name).map(|image| &image.content);
@@ -191,7 +179,6 @@ impl Lock {
         })
     }
 
-    /// Removes the files beside a lock that it does not name.
     pub(crate) fn remove_other_sboms(&self, lock: &Utf8Path) -> Result<(), PathError> {
         let directory = directory(lock);
         if !fsx::is_dir(&directory) {

@@ -44,7 +44,6 @@ pub struct BundleManifest {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Platforms {
-    /// Every platform of every image.
     All,
     Only(Vec<Platform>),
 }
@@ -120,7 +119,6 @@ pub(crate) struct Profile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     pub name: String,
-    /// The chart, as [`Chart::id`] has it.
     pub(crate) chart: String,
     /// The profile; without one, the first for the chart.
     pub(crate) profile: Option<String>,

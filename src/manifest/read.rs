@@ -59,7 +59,6 @@ pub(super) struct Draft {
 
 pub(super) struct NamedReference {
     pub(super) place: Place,
-    /// What messages call it.
     pub(super) subject: String,
     pub(super) reference: Reference,
     /// As it stands in the manifest: several spellings mean the same.
@@ -113,7 +112,6 @@ struct Reader {
     findings: Findings,
     files: Vec<NamedFile>,
     references: Vec<NamedReference>,
-    /// What profiles call the charts.
     charts: Vec<String>,
     remote_charts: Vec<(String, Place)>,
     policy: Option<(Place, Utf8PathBuf)>,

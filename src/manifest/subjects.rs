@@ -105,7 +105,6 @@ fn platform(entry: &LockedManifest) -> String {
         .map_or_else(|| entry.manifest.digest.to_string(), ToString::to_string)
 }
 
-/// Each included platform with its SBOMs.
 fn sboms(image: &PulledImage) -> Vec<(String, Vec<FoundSbom>)> {
     let carried = image.manifests.iter().filter(|entry| entry.carried);
     carried

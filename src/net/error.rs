@@ -65,15 +65,12 @@ pub(crate) struct TransportError {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransportFault {
-    /// The name does not exist.
     UnknownHost,
-    /// The name cannot be resolved now.
     Resolve,
     Connect,
     Certificate,
     /// TLS failed otherwise: the server speaks it, and there is no agreement.
     Tls,
-    /// The answer is not TLS.
     NotTls,
     /// The server wants a certificate of ours, or another one.
     ClientCertificate,

@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::{Descriptor, media_type};
 use crate::canonical_json::{self, CanonicalJsonError};
 
-/// The content of an empty configuration.
 pub(crate) const EMPTY_CONFIG: &[u8] = b"{}";
 
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";

@@ -19,9 +19,7 @@ use rune_core::failure::Failure;
 pub(crate) struct ImageConfig {
     /// User and group, as numbers: `65532:65532`.
     pub(crate) user: String,
-    /// The program, with its first arguments.
     pub(crate) entrypoint: Vec<String>,
-    /// Variables, `NAME=value`.
     pub(crate) env: Vec<String>,
     pub(crate) labels: BTreeMap<String, String>,
 }

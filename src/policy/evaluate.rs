@@ -55,7 +55,6 @@ pub struct ImageSubject {
 pub enum ImageContent {
     /// It is about to be locked: pins and attestations are not checked.
     Unresolved,
-    /// The lock does not have it.
     Unpinned,
     Pinned {
         /// Every platform that is included, with the predicate types of what is attested about it.

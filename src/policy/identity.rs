@@ -24,11 +24,7 @@ pub(crate) struct IdentityRule {
 #[derive(Debug, Clone)]
 pub(crate) enum SubjectMatch {
     Exact(String),
-    /// The whole identity must match.
-    Pattern {
-        text: String,
-        regex: Regex,
-    },
+    Pattern { text: String, regex: Regex },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

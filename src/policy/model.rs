@@ -28,7 +28,6 @@ pub struct Policy {
     /// Tags that are moved often; `*` stands for any characters.
     pub(crate) denied_tags: Vec<String>,
     pub(crate) attestations: Vec<AttestationRule>,
-    /// By whom images must be signed.
     pub(crate) signatures: Vec<SignatureRule>,
     /// Sources of images of which there must be an SBOM of every included platform.
     pub(crate) sboms: Vec<Glob>,

@@ -7,7 +7,6 @@ use super::{
 };
 use crate::evidence::FoundLicense;
 
-/// Of the images of some sources each licence of a package is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PackageRule {
     pub(crate) pattern: Glob,
@@ -17,9 +16,7 @@ pub(crate) struct PackageRule {
 /// Which licences packages may have. What the policy denies they may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PackageLicenses {
-    /// Those that the manifest declares for the image.
     Declared,
-    /// Those too that the policy allows.
     Allowed,
 }
 
@@ -67,7 +64,6 @@ impl Evaluator<'_> {
         evaluated.collect()
     }
 
-    /// Why packages may not have a licence.
     fn refusal(
         &self,
         licenses: PackageLicenses,

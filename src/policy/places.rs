@@ -55,7 +55,6 @@ pub(crate) enum FieldForm {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Apart {
-    /// What stands before the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) registry: Option<String>,
     pub(crate) repository: String,
@@ -88,15 +87,12 @@ pub(crate) struct TagPin {
 /// What a policy says to settle a finding: one entry of one list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Declaration {
-    /// `images.variables`.
     Variable(String),
-    /// `images.options`.
     Option(String),
     Field(ImageField),
     /// `images.ignore`: a value with nothing in the place of a repository, tag or digest, which no
     /// runtime can pull.
     Unusable(String),
-    /// `pins`.
     Pin(String),
 }
 

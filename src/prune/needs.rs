@@ -16,7 +16,6 @@ pub(super) struct Needs(BTreeMap<RepositoryName, Shelf>);
 #[derive(Debug, Default, Clone)]
 pub(super) struct Shelf {
     pub(super) manifests: BTreeMap<Digest, Item>,
-    /// What the tags may mean.
     pub(super) tags: BTreeMap<String, BTreeSet<Digest>>,
 }
 

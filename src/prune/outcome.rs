@@ -21,7 +21,6 @@ pub(crate) struct Use {
 pub(crate) enum UseKind {
     Installed,
     InProgress,
-    /// `rollback` goes back to it.
     Rollback,
 }
 

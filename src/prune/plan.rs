@@ -65,7 +65,6 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Decides what of each repository goes.
     fn choose(&mut self, bundles: &BTreeMap<Digest, usize>) {
         let mut targets = Vec::new();
         for (name, room) in &self.rooms {
@@ -108,7 +107,6 @@ impl Plan {
         self.targets = targets.into_iter().map(|(_, target)| target).collect();
     }
 
-    /// Counts what nothing else needs.
     fn count(&mut self) {
         let going: BTreeSet<(&RepositoryName, Digest)> = self
             .targets

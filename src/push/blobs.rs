@@ -20,7 +20,6 @@ pub(super) enum BlobOutcome {
     There,
     /// It was mounted from another repository, or would be.
     Mounted,
-    /// It was sent, or would be.
     Uploaded,
     /// It is neither here nor in the repository.
     Lacking,

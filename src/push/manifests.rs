@@ -21,7 +21,6 @@ pub(super) struct Roots {
 
 struct Written {
     document: Document,
-    /// Whether it was already present.
     was_there: bool,
     /// Whether the registry lists it as a referrer of its subject.
     is_listed: bool,

@@ -51,7 +51,6 @@ pub(super) async fn look(
     }
 }
 
-/// Gives every tag its meaning.
 pub(super) async fn set(
     shared: &Shared,
     plan: &Plan,

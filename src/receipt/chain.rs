@@ -91,7 +91,6 @@ struct Written<'a> {
     statement: &'a Statement,
 }
 
-/// What every receipt has, of whatever version.
 #[derive(Deserialize)]
 struct Link {
     number: u64,
@@ -302,7 +301,6 @@ impl Chain {
     }
 }
 
-/// Where the signature of a receipt is.
 fn signature_path(receipt: &Utf8Path) -> Utf8PathBuf {
     format!("{receipt}.sigstore.json").into()
 }

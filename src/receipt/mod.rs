@@ -31,7 +31,6 @@ pub(crate) const FORMAT: u64 = 1;
 pub struct Statement {
     /// When it was done, by the clock of the machine: RFC 3339 in UTC.
     pub time: String,
-    /// Name and version of the program that did it.
     pub tool: String,
     pub bundle: VerifiedBundle,
     pub act: Act,
@@ -45,7 +44,6 @@ pub(crate) struct WithoutReceipt {
     /// When it began, by the clock of the machine: RFC 3339 in UTC.
     pub(crate) time: String,
     pub(crate) tool: String,
-    /// `push`, `install` or `scan`.
     pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) version: semver::Version,
@@ -119,7 +117,6 @@ pub enum Act {
     Push {
         /// The registry, with the prefix if there is one.
         registry: String,
-        /// Every name that leads to something there now.
         references: Vec<PushedReference>,
         /// How many bytes of blobs and manifests were sent.
         sent_bytes: u64,
@@ -137,7 +134,6 @@ pub enum Act {
         registry: Option<String>,
         outcome: Outcome,
     },
-    /// Several charts of it were installed together.
     InstallSet {
         cluster: String,
         /// The unique id of the cluster's namespace `kube-system`.
@@ -148,15 +144,12 @@ pub enum Act {
         registry: Option<String>,
         outcome: Outcome,
     },
-    /// Its images were scanned for vulnerabilities.
     Scan {
-        /// Name and version of the scanner.
         scanner: String,
         /// When its database was built, as the scanner says it.
         database_built: String,
         images: Vec<ScannedImage>,
     },
-    /// What was installed before runs again.
     Rollback {
         cluster: String,
         /// The unique id of the cluster's namespace `kube-system`.
@@ -223,7 +216,6 @@ pub struct PushedReference {
 pub struct ScannedImage {
     pub(crate) reference: String,
     pub(crate) platform: String,
-    /// The digest of the manifest that was scanned.
     pub(crate) digest: Digest,
     /// How many findings there are of each severity that there are any of.
     pub(crate) findings: BTreeMap<String, u64>,
@@ -235,7 +227,6 @@ pub struct ScannedImage {
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     Deployed,
-    /// It failed, and the previous release runs again.
     RolledBack,
     Failed,
 }

@@ -51,7 +51,6 @@ pub(super) type Query = Vec<(Cow<'static, str>, String)>;
 #[derive(Debug, Clone)]
 pub(super) enum Access {
     Pull,
-    /// Writing, and reading what was written.
     Push,
     /// Writing what lies in another repository of the registry.
     Mount {

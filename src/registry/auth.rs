@@ -33,7 +33,6 @@ pub(super) struct Refusal<'a> {
     pub(super) endpoint: &'a Endpoint,
     pub(super) is_tls: bool,
     pub(super) response: &'a Response,
-    /// What was sent in `Authorization`.
     pub(super) used: Option<&'a HeaderValue>,
 }
 

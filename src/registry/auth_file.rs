@@ -51,7 +51,6 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// A `config.json`, to be changed.
 #[derive(Debug)]
 pub(super) struct AuthDocument {
     members: Members,

@@ -60,7 +60,6 @@ pub(crate) enum EndpointError {
     PlainHttp { host: String, is_named: bool },
     #[error("{0}")]
     ProtocolViolation(&'static str),
-    /// there.
     #[error("was not sent to its end, because the content is damaged here")]
     Damaged,
     #[error("was given {expected} and has {actual} instead")]
@@ -201,7 +200,6 @@ impl EndpointError {
         }
     }
 
-    /// Whether asking again may help.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Transport { error, .. }

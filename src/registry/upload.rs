@@ -20,7 +20,6 @@ use super::{
 use crate::{net::RequestBody, oci::Descriptor};
 use rune_core::digest::Digest;
 
-/// Where uploads of a repository begin.
 const UPLOADS: &str = "blobs/uploads/";
 
 /// After this many bytes that arrived, earlier failures are forgotten.
@@ -50,7 +49,6 @@ pub(super) struct Upload<'a, P> {
     /// Whether it is unknown how much of the session arrived.
     is_unsure: bool,
     failed_attempts: u32,
-    /// The bytes of the last request.
     last_bytes: u64,
     /// Whether the last request was to take all bytes and end the upload.
     was_whole: bool,

@@ -20,7 +20,6 @@ pub(crate) enum RemoteChart {
         version: ChartVersion,
     },
     Repository {
-        /// Where its `index.yaml` is.
         url: WebUrl,
         name: String,
         version: ChartVersion,

@@ -30,7 +30,6 @@ pub(super) struct Image {
     pub(super) found_licenses: Vec<Licenses>,
 }
 
-/// A licence that SBOMs state.
 #[derive(Debug, Serialize)]
 pub(super) struct Licenses {
     license: String,

@@ -30,7 +30,6 @@ pub(crate) struct NewProject {
 #[derive(Debug, Clone)]
 struct File {
     bytes: Vec<u8>,
-    /// Whether it may hold a password.
     is_private: bool,
 }
 

@@ -56,7 +56,6 @@ pub(crate) struct PlannedImage {
     /// Whether it is only a possible image: a text at a place that the policy had to declare.
     pub(crate) is_possible: bool,
     pub(crate) is_extra: bool,
-    /// Whether the manifest has it already.
     pub(crate) is_given: bool,
     pub(crate) pinned_by: BTreeSet<String>,
     pub(crate) is_tag_only: bool,

@@ -26,7 +26,6 @@ pub(crate) struct Finding {
     pub(crate) fixed_in: Vec<String>,
 }
 
-/// How many findings there are of each severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Counts {
     pub(crate) critical: u64,
@@ -37,19 +36,15 @@ pub(crate) struct Counts {
     pub(crate) unknown: u64,
 }
 
-/// The outcome for one manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scanned {
     /// The operating system of the image, as the scanner recognised it: `alpine 3.22.1`.
     pub(crate) distribution: Option<String>,
-    /// Worst first.
     pub(crate) findings: Vec<Finding>,
-    /// What advisories say that the image is not affected by.
     pub(crate) not_affected: Vec<Finding>,
 }
 
 impl Severity {
-    /// From worst to unknown.
     pub(crate) const ALL: [Self; 6] = [
         Self::Critical,
         Self::High,
@@ -129,7 +124,6 @@ impl Scanned {
         }
     }
 
-    /// The outcome of two runs on the same image with different advisories.
     pub(super) fn and(self, other: Self) -> Self {
         let mut not_affected = self.not_affected;
         not_affected.extend(other.not_affected);

@@ -32,13 +32,11 @@ use rune_core::{
     text::shown,
 };
 
-/// The name of the scanner.
 pub(crate) const SCANNER: &str = "grype";
 
 /// What a scanner says about itself is a few lines.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
 
-/// The largest report about one image that is read, in bytes.
 const MAX_REPORT_BYTES: u64 = 256 << 20;
 
 const ANSWER_TIME: Duration = Duration::from_mins(1);
@@ -50,10 +48,8 @@ const SCAN_TIME: Duration = Duration::from_hours(2);
 /// factor at most, in all likelihood.
 const UNPACKED_FACTOR: u64 = 4;
 
-/// What a scanner needs besides.
 const SPARE_BYTES: u64 = 64 << 20;
 
-/// The kinds of advisories that grype reads.
 const READ: [AdvisoryKind; 2] = [AdvisoryKind::OpenVex, AdvisoryKind::Csaf];
 
 /// A grype that was found to be one, with its database.
@@ -65,18 +61,15 @@ pub(crate) struct Scanner {
     built: String,
 }
 
-/// One manifest of an image, as a registry has it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     /// The host, with the port, that serves the image under its own repository.
     pub(crate) host: &'a str,
-    /// What charts and advisories call the image.
     pub(crate) reference: &'a Reference,
     /// What the reference was resolved to: the manifest, or the image index that lists it.
     pub(crate) root: Digest,
     pub(crate) manifest: Digest,
     pub(crate) platform: Option<&'a Platform>,
-    /// The size of its layers as they are served.
     pub(crate) packed_bytes: u64,
 }
 
@@ -117,7 +110,6 @@ impl Scanner {
         &self.program
     }
 
-    /// When its database was built, as grype says it.
     pub(crate) fn built(&self) -> &str {
         &self.built
     }
@@ -188,7 +180,6 @@ impl Scanner {
     }
 }
 
-/// Whether advisories of a kind are applied.
 pub(crate) fn is_read(kind: AdvisoryKind) -> bool {
     READ.contains(&kind)
 }

@@ -17,14 +17,12 @@ const TYPE: &str = "pkg:oci/";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Advisory {
-    /// Its name in the bundle.
     pub(crate) path: String,
     pub(crate) kind: AdvisoryKind,
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Advisory {
-    /// The document for the scan of a manifest.
     pub(super) fn about(&self, subject: &Subject<'_>) -> Result<Vec<u8>, serde_json::Error> {
         let mut document: Value = serde_json::from_slice(&self.bytes)?;
         translate(&mut document, subject);
@@ -49,7 +47,6 @@ impl Subject<'_> {
         format!("{TYPE}{}@{digest}", base_name(&self.reference.name()))
     }
 
-    /// Whether an advisory that names this product speaks about the manifest.
     fn is_called(&self, product: &str) -> bool {
         match product.strip_prefix(TYPE) {
             Some(url) => self.is_package_url(url),

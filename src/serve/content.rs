@@ -140,7 +140,6 @@ impl Content {
         Ok(Self::Known(Known::new(origin, digest, range, stamp)))
     }
 
-    /// How many bytes will be sent.
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,

@@ -24,7 +24,6 @@ pub(crate) enum ServeError {
     #[error("manifest {digest} in {bundle} cannot be read")]
     #[failure(inner)]
     Manifest {
-        /// The bundle, as messages call it.
         bundle: String,
         digest: Digest,
         source: ManifestError,

@@ -36,7 +36,6 @@ pub(super) struct Account {
     started: Instant,
     request: String,
     status: StatusCode,
-    /// How many bytes the body has.
     size: u64,
     sent: u64,
 }
@@ -54,7 +53,6 @@ impl Account {
         }
     }
 
-    /// Notes what will be answered.
     pub(super) fn answered(&mut self, status: StatusCode, size: u64) {
         self.status = status;
         self.size = size;

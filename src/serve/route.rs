@@ -22,7 +22,6 @@ const MAX_TAG_LENGTH: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     Base,
-    /// The names of all repositories.
     Catalog(Page),
     Tags(Repository, Page),
     Manifest(Repository, Target),
@@ -44,7 +43,6 @@ pub struct Repository {
     pub(crate) registry: Option<String>,
 }
 
-/// How a manifest is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     Tag(String),
@@ -53,9 +51,7 @@ pub enum Target {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// How many at most.
     pub(crate) limit: Option<usize>,
-    /// Only what comes after this one.
     pub(crate) after: Option<String>,
 }
 

@@ -42,7 +42,6 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// A pause after the system had no file descriptor or memory for another connection.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A read-only registry.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(super) catalog: Catalog,

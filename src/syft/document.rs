@@ -11,7 +11,6 @@ use rune_core::digest::Digest;
 /// What stands for the time of an image that does not say when it was created.
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
 
-/// What is known of the image without syft.
 pub(super) struct Facts {
     pub(super) name: String,
     pub(super) manifest: Digest,

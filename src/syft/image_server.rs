@@ -42,7 +42,6 @@ pub(super) const USER: &str = "syft";
 /// What syft calls the image; the SBOM has its real name.
 const NAME: &str = "image";
 
-/// How many pieces of a blob wait for syft.
 const PIECES: usize = 4;
 
 pub(super) struct ImageServer {
@@ -53,7 +52,6 @@ pub(super) struct ImageServer {
     task: JoinHandle<()>,
 }
 
-/// What is served, and whence.
 struct Served {
     client: Client,
     repository: RepositoryName,
@@ -64,7 +62,6 @@ struct Served {
     failure: Arc<Mutex<Option<RegistryError>>>,
 }
 
-/// The body of a response.
 enum Outgoing {
     Bytes(Option<Bytes>),
     Blob {
@@ -73,7 +70,6 @@ enum Outgoing {
     },
 }
 
-/// The registry did not give a blob to its end.
 #[derive(Debug, thiserror::Error)]
 #[error("the blob breaks off")]
 struct CutOff;

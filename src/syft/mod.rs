@@ -24,7 +24,6 @@ use crate::{
 };
 use rune_core::fsx::{self, ScratchDirectory};
 
-/// The largest SBOM that is read, in bytes.
 pub(crate) const MAX_SBOM_BYTES: u64 = 128 << 20;
 
 /// What `syft version` prints is a few lines.
@@ -39,26 +38,21 @@ const SCAN_TIME: Duration = Duration::from_hours(2);
 /// at most, in all likelihood.
 const UNPACKED_FACTOR: u64 = 4;
 
-/// What syft needs besides.
 const SPARE_BYTES: u64 = 64 << 20;
 
-/// A configuration is a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 8 << 20;
 
-/// A syft that was found to be one.
 #[derive(Debug)]
 pub(crate) struct Syft {
     program: Utf8PathBuf,
     version: String,
 }
 
-/// The image manifest that an SBOM is about.
 pub(crate) struct ImageManifest {
     /// What the SBOM calls the image: `registry/repository`.
     pub(crate) name: String,
     pub(crate) repository: RepositoryName,
     pub(crate) manifest: Descriptor,
-    /// Its configuration and layers.
     pub(crate) blobs: Vec<Descriptor>,
 }
 
@@ -69,7 +63,6 @@ struct Version {
 }
 
 impl Syft {
-    /// Checks whether a program is syft.
     pub(crate) async fn find(program: &Utf8Path) -> Result<Self, SyftError> {
         let scratch = ScratchDirectory::create()?;
         let mut command = isolated(program, scratch.path());
@@ -93,7 +86,6 @@ impl Syft {
         })
     }
 
-    /// Name and version, as the lock has them.
     pub(crate) fn tool(&self) -> String {
         format!("syft {}", self.version)
     }
@@ -186,7 +178,6 @@ fn check_space(image: &ImageManifest, directory: &Utf8Path) -> Result<(), SyftEr
     Ok(())
 }
 
-/// When the image was created, as its configuration says.
 async fn created(
     manifest: &Manifest,
     image: &ImageManifest,

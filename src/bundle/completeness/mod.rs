@@ -31,7 +31,6 @@ pub(crate) use survey::{Survey, survey};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HelmOptions {
     pub(crate) program: Option<Utf8PathBuf>,
-    /// How long one rendering may take.
     pub(crate) time_limit: Duration,
 }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::CompletenessFinding;
 
-/// In which rendering something was seen.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sightings<'p> {
     pub(super) rendering: usize,

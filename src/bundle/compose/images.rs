@@ -49,12 +49,10 @@ pub enum ImageSource {
     },
 }
 
-/// What `index.json` and `artifacts/index.json` list.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
     images: Vec<Descriptor>,
     artifacts: Vec<Descriptor>,
-    /// What of it may be signed.
     pub(super) subjects: Subjects,
 }
 

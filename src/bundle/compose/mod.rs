@@ -83,7 +83,6 @@ pub struct ProfileIngredient {
 }
 
 impl ProfileIngredient {
-    /// Whether it installs a chart.
     pub(crate) fn is_for(&self, chart: &str) -> bool {
         self.charts.is_empty() || self.charts.iter().any(|name| name == chart)
     }

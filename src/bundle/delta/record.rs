@@ -17,7 +17,6 @@ use rune_core::digest::Digest;
 
 const FORMAT: u64 = 1;
 
-/// The name of the first entry.
 const NAME: &str = "delta.json";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -165,7 +165,6 @@ impl Plan {
         self.layout.total_bytes()
     }
 
-    /// Where everything is in the bundle.
     pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
     }

@@ -28,7 +28,6 @@ type Edit = (Range<usize>, String);
 pub struct Replacement {
     /// The objects. Not to be used when there are obstacles.
     pub text: String,
-    /// What could not be replaced.
     pub obstacles: Vec<Obstacle>,
 }
 
@@ -44,7 +43,6 @@ pub struct Obstacle {
 pub(crate) enum ObstacleReason {
     /// The document is not YAML, or too large.
     Unreadable,
-    /// The map does not have it.
     NotMapped,
     /// The value comes from elsewhere when the pod starts.
     Elsewhere,

@@ -27,7 +27,6 @@ pub(crate) enum ExportFormat {
     List,
     /// The manifest of hauler: `Images` and `Charts`.
     Hauler,
-    /// `ImageSetConfiguration` of oc-mirror v2.
     ImageSet,
 }
 

@@ -75,7 +75,6 @@ struct InitImage {
     license: Option<String>,
     /// Whether it is only a possible image.
     possible: bool,
-    /// The values that take its digest.
     pinned_by: Vec<String>,
     tag_only: bool,
     extra: bool,

@@ -69,7 +69,6 @@ impl BundleOptions {
         TrustSource::of(&self.signers, self.digest.as_slice())
     }
 
-    /// Reads the head, trusting nothing.
     pub(super) fn open(&self) -> Result<(BundleSource, UnverifiedHead), CommandError> {
         let mut source = match self.bundle.as_str() {
             "-" => BundleSource::Stream(Box::new(std::io::stdin())),

@@ -144,7 +144,6 @@ impl ReceiptPlace {
         }
     }
 
-    /// The last receipt of earlier versions.
     fn earlier(&self) -> Option<Earlier> {
         let directory = self.before.as_ref()?;
         let last = Chain::at(directory).verify(None).ok()?.pop()?;

@@ -32,11 +32,8 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub(crate) struct ScanOptions {
     pub(crate) bundle: BundleOptions,
-    /// The scanner; none when none was named or found.
     pub(crate) scanner: Option<Utf8PathBuf>,
-    /// The directory in which it keeps its database.
     pub(crate) database: Option<Utf8PathBuf>,
-    /// From this severity on a finding fails the scan.
     pub(crate) fail_on: Option<Severity>,
     pub(crate) receipts: ReceiptPlace,
 }
@@ -54,7 +51,6 @@ pub(crate) struct ScanReport {
     advisories: Vec<AdvisoryReport>,
     not_scanned: Vec<NotScanned>,
     fail_on: Option<Severity>,
-    /// Findings of that severity or a higher one.
     failed: u64,
     receipt: Option<Appended>,
     notes: Vec<String>,
@@ -69,7 +65,6 @@ struct ScannerReport {
     database_built: String,
 }
 
-/// One manifest of an image.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ImageReport {
@@ -90,7 +85,6 @@ struct AdvisoryReport {
     applied: bool,
 }
 
-/// What is in the bundle and is not an image.
 #[derive(Debug, Serialize)]
 struct NotScanned {
     kind: &'static str,
@@ -360,7 +354,6 @@ fn advisories(bundle: &OpenBundle) -> Result<Vec<Advisory>, ContentError> {
     read.collect()
 }
 
-/// The configuration and layers of a manifest.
 fn contents(bundle: &OpenBundle, manifest: Digest) -> impl Iterator<Item = Digest> {
     let document = bundle.document(manifest);
     let manifest = document.and_then(|bytes| Manifest::parse(bytes.to_vec(), None).ok());

@@ -44,7 +44,6 @@ struct ReleaseStatus {
     installed: Option<BundleStatus>,
     /// What is being installed or rolled back to, or was when somebody was cut off.
     in_progress: Option<BundleStatus>,
-    /// What `rollback` goes back to.
     before: Option<BundleStatus>,
     chart: Option<String>,
     profile: Option<String>,

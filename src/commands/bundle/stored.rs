@@ -50,7 +50,6 @@ impl StoredOptions {
         BundleView::elsewhere_unverified(stored.elsewhere(&index)?, head).map_err(refused)
     }
 
-    /// Reads the head, trusting nothing.
     fn read(&self) -> Result<Stored<'_>, CommandError> {
         let client = Client::new(self.registry.clone())?;
         let bundle = block_on(StoredBundle::read(

@@ -29,7 +29,6 @@ pub(crate) struct SuggestOptions {
 pub(crate) struct SuggestReport {
     manifest: Utf8PathBuf,
     patch: String,
-    /// What only a person can mend.
     problems: Vec<String>,
 }
 

@@ -45,11 +45,7 @@ pub(crate) enum ResolveError {
         "the image index has more than {count} nested indexes, or nests them more than {depth} deep"
     )]
     #[failure(Content)]
-    TooManyIndexes {
-        /// How deep they may lie.
-        depth: usize,
-        count: usize,
-    },
+    TooManyIndexes { depth: usize, count: usize },
     #[error("{0} is an index, and is listed as something else")]
     #[failure(Content)]
     UnexpectedIndex(Digest),

@@ -32,7 +32,6 @@ const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
 pub(super) struct Resolved {
     pub(super) image: PulledImage,
-    /// Manifests of what may be signatures.
     pub(super) signatures: BTreeMap<Digest, Vec<u8>>,
     pub(super) warnings: Vec<String>,
 }

@@ -21,7 +21,6 @@ const MAX_INDEXES: usize = 100;
 pub(super) enum EntryKind {
     /// An image, unless its configuration says otherwise.
     Image,
-    /// A statement about another entry.
     Attestation(Digest),
     Artifact,
     /// A document of a type that this program does not know.

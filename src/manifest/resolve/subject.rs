@@ -12,7 +12,6 @@ pub(crate) enum Subject<'m> {
     Artifact(&'m Artifact),
     Chart(&'m Chart, &'m RemoteChart),
     Binary(&'m Binary, &'m Download),
-    /// Another file from a web server.
     File(&'m ExtraFile, &'m Download),
 }
 

@@ -17,7 +17,6 @@ use super::{Action, PathError, whole};
 
 const MAX_BYTES: u64 = 16 << 20;
 
-/// An append-only log of short lines.
 #[derive(Debug)]
 pub struct LineLog {
     file: File,

@@ -23,7 +23,6 @@ const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
 #[derive(Debug, PartialEq, Eq)]
 pub struct Certificate(CertificateInner<Raw>);
 
-/// A moment of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Day {
     /// Seconds since 1970.

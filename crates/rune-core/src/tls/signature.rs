@@ -9,7 +9,6 @@ use rustls_pki_types::CertificateDer;
 
 use super::{Certificate, CertificateProblem};
 
-/// What a handshake's signature proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// That the server holds the key of its certificate.

@@ -29,7 +29,6 @@ pub enum Value {
     Null,
     Scalar {
         text: String,
-        /// Whether it stands without quotes.
         is_plain: bool,
     },
     Sequence(Vec<Node>),

@@ -194,7 +194,6 @@ impl Report for ShowReport {
 pub(crate) struct FailStaleOptions {
     pub(crate) store: StoreOptions,
     pub(crate) tenant: Option<String>,
-    /// How long they have not changed.
     pub(crate) older_than: Duration,
     pub(crate) message: String,
     pub(crate) is_dry_run: bool,

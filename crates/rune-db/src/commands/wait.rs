@@ -37,7 +37,6 @@ pub(crate) struct WaitReport {
     /// The version of the server, or of the SQLite library in this program.
     pub(crate) engine_version: Option<String>,
     pub(crate) attempts: u32,
-    /// How long it took, in milliseconds.
     pub(crate) waited_ms: u64,
     pub(crate) schema_version: Option<i64>,
     #[serde(rename = "upToDate")]

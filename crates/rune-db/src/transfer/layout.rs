@@ -22,7 +22,6 @@ pub(super) fn key(table: &Table) -> &'static [Column] {
     table.columns.get(..count).unwrap_or_default()
 }
 
-/// Whether a column may be NULL.
 pub(super) fn is_nullable(table: &Table, column: &Column) -> bool {
     NULLABLE
         .iter()

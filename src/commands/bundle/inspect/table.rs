@@ -152,7 +152,6 @@ pub(super) fn advisory(advisory: &ShownAdvisory) -> Vec<String> {
     lines
 }
 
-/// How many attestations each image has.
 pub(super) fn attestations(images: &[ImageRecord]) -> Vec<String> {
     let counts = images.iter().map(|image| {
         (

@@ -41,7 +41,6 @@ pub(super) struct Destination {
 
 #[derive(Default)]
 pub(super) struct Images {
-    /// What of them is another there.
     pub(super) replaced: Replaced,
     /// What was asked for; the error says why it is not there.
     asked: BTreeMap<String, Result<(), String>>,

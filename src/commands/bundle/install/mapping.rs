@@ -76,7 +76,6 @@ fn shown_place<S: serde::Serializer>(place: &ImagePlace, serializer: S) -> Resul
 struct RenderedImages {
     /// Those that do not come from the destination as the objects are.
     outside: Vec<(ImagePlace, String)>,
-    /// What each becomes.
     map: BTreeMap<String, String>,
 }
 

@@ -17,7 +17,6 @@ pub(super) struct ReferrerSummary {
     tag: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repository: Option<RepositoryName>,
-    /// Why it is not included.
     #[serde(skip_serializing_if = "Option::is_none")]
     omitted: Option<String>,
 }

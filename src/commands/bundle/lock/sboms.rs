@@ -21,7 +21,6 @@ use rune_core::{
     progress::Progress,
 };
 
-/// Which syft is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SyftOptions {
     Program(Utf8PathBuf),
@@ -38,7 +37,6 @@ impl SyftOptions {
     }
 }
 
-/// SBOMs that are not beside the lock yet, by digest.
 #[derive(Debug, Default)]
 pub(super) struct GeneratedSboms(BTreeMap<Digest, Vec<u8>>);
 
@@ -65,7 +63,6 @@ impl GeneratedSboms {
         Ok(Self(generated))
     }
 
-    /// An SBOM of the lock, whether it is beside it already or not.
     pub(super) fn read(
         &self,
         sbom: &LockedSbom,
@@ -149,7 +146,6 @@ pub(super) fn keep(
     lock.sboms().try_for_each(|sbom| sbom.read(path).map(drop))
 }
 
-/// What the report says about an SBOM that was generated.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SbomSummary {

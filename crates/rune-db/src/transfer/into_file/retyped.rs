@@ -12,9 +12,7 @@
 use super::super::error::TransferError;
 use rune_core::fsx::TemporaryFile;
 
-/// A blob of eight bytes.
 const BLOB: u64 = 28;
-/// A float of eight bytes.
 const FLOAT: u8 = 7;
 const MAX_DEPTH: usize = 24;
 
