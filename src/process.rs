@@ -12,6 +12,8 @@ use tokio::{
     process::{Child, Command},
 };
 
+use rune_core::failure::FailureKind;
+
 /// The most that is kept of standard error, in bytes.
 const MAX_STDERR_BYTES: u64 = 16 << 10;
 
@@ -32,6 +34,14 @@ pub(crate) enum ProcessFailure {
     TooMuch,
     #[error(transparent)]
     Wait(io::Error),
+}
+
+/// Which kind of failure it is that a program cannot be started.
+pub(crate) fn kind_of_start(error: &io::Error) -> FailureKind {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => FailureKind::Access,
+        _ => FailureKind::NotFound,
+    }
 }
 
 /// A program that works in a directory of its own, in a process group of its own.

@@ -23,7 +23,6 @@ use rune_core::digest::Digest;
 /// packages.
 const MAX_SHOWN_BYTES: u64 = 128 << 20;
 
-/// A content with its digest.
 type Shown = (Digest, Vec<u8>);
 
 #[derive(Debug)]

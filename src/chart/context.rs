@@ -101,7 +101,6 @@ pub struct ReleaseContext {
 #[derive(Debug, Clone, Serialize)]
 pub struct BinaryContext {
     pub name: String,
-    /// What it runs on, `linux/amd64`.
     pub platform: String,
     pub path: String,
 }

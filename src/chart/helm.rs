@@ -12,9 +12,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::process::Command;
 
 use super::{Package, kubernetes::kubernetes_version};
-use crate::process::{self, ProcessFailure, isolated, shortened};
+use crate::process::{self, ProcessFailure, isolated, kind_of_start, shortened};
 use rune_core::{
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx::{PathError, ScratchDirectory},
 };
 
@@ -36,10 +36,7 @@ pub(crate) struct Helm {
 #[failure(NotFound: "set --helm to Helm 3 or 4")]
 pub(crate) enum HelmError {
     #[error("cannot start `{program}`")]
-    #[failure(kind: match .source.kind() {
-        std::io::ErrorKind::PermissionDenied => FailureKind::Access,
-        _ => FailureKind::NotFound,
-    })]
+    #[failure(kind: kind_of_start(.source))]
     Start {
         program: Utf8PathBuf,
         source: std::io::Error,

@@ -67,7 +67,6 @@ pub(crate) struct Installed {
 pub(crate) struct SetMember {
     pub(crate) namespace: String,
     pub(crate) release: String,
-    /// The revision that the installation created.
     pub(crate) revision: u64,
 }
 

@@ -150,7 +150,6 @@ pub(crate) struct BuiltImage {
 pub(crate) struct BuiltBinary {
     #[serde(with = "platform_text")]
     pub(crate) platform: Platform,
-    /// Path relative to the project directory.
     pub(crate) path: Utf8PathBuf,
     pub(crate) digest: Digest,
     pub(crate) size: u64,

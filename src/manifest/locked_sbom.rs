@@ -33,33 +33,18 @@ pub(crate) struct LockedSbom {
     pub(crate) size: u64,
 }
 
-#[derive(Debug, thiserror::Error)]
+const RESTORE: &str = "restore the file, or run `rune-bundle lock --syft` to generate it again";
+
+#[derive(Debug, thiserror::Error, Failure)]
 pub(crate) enum SbomFileError {
     #[error("an SBOM of the lock is missing")]
+    #[failure(inner: RESTORE)]
     Missing(#[source] PathError),
     #[error("the SBOM `{path}` is not the one of the lock, it has the digest {actual}")]
+    #[failure(Drift: RESTORE)]
     Changed { path: Utf8PathBuf, actual: Digest },
     #[error(transparent)]
     File(PathError),
-}
-
-impl Failure for SbomFileError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Missing(error) | Self::File(error) => error.kind(),
-            Self::Changed { .. } => FailureKind::Drift,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Missing(_) | Self::Changed { .. } => Some(
-                "restore the file, or run `rune-bundle lock --syft` to generate it again"
-                    .to_owned(),
-            ),
-            Self::File(error) => error.help(),
-        }
-    }
 }
 
 fn directory(lock: &Utf8Path) -> Utf8PathBuf {

@@ -156,7 +156,6 @@ fn split_address(text: &str) -> Option<(&str, &str)> {
 }
 
 impl ReferenceError {
-    /// The same about another text.
     fn about(self, text: &str) -> Self {
         let text = text.to_owned();
         match self {

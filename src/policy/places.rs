@@ -42,7 +42,6 @@ pub struct ImageField {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum FieldForm {
-    /// As references, one or several.
     #[default]
     References,
     /// In parts, each under a key of its own below the path.

@@ -41,7 +41,6 @@ pub(super) struct Entry {
 #[serde(untagged)]
 enum Urls {
     List(Vec<Text>),
-    /// Nothing, or what makes no sense.
     Other(de::IgnoredAny),
 }
 

@@ -39,7 +39,6 @@ const STYLE: &str = include_str!("../../templates/report/style.css");
 pub(crate) enum ReportError {
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// The template failed; does not happen.
     #[error("the page cannot be made")]
     Template(#[from] minijinja::Error),
     /// What the page is about has no JSON form; does not happen.

@@ -22,7 +22,6 @@ use rune_core::digest::Digest;
 /// One open bundle, and what is known of it by now.
 #[derive(Debug)]
 pub(super) struct Origin {
-    /// How the log calls it.
     pub(super) name: String,
     pub(super) bundle: Arc<OpenBundle>,
     pub(super) verified: Verified,

@@ -5,17 +5,16 @@ use std::io;
 use camino::Utf8PathBuf;
 
 use super::document::DocumentError;
-use crate::registry::RegistryError;
-use rune_core::{
-    digest::Digest,
-    failure::{Failure, FailureKind},
-    fsx::PathError,
-    text::size,
-};
+use crate::{process::kind_of_start, registry::RegistryError};
+use rune_core::{digest::Digest, failure::Failure, fsx::PathError, text::size};
 
-#[derive(Debug, thiserror::Error)]
+const OTHER_VERSION: &str = "set --syft=FILE to another version of syft, or lock without --syft";
+
+#[derive(Debug, thiserror::Error, Failure)]
+#[failure(NotFound: "set --syft=FILE to syft 1.x")]
 pub(crate) enum SyftError {
     #[error("cannot start `{program}`")]
+    #[failure(kind: kind_of_start(.source))]
     Start {
         program: Utf8PathBuf,
         source: io::Error,
@@ -29,6 +28,7 @@ pub(crate) enum SyftError {
         size(*.needed_bytes),
         size(*.available_bytes)
     )]
+    #[failure(Space: "set TMPDIR to a directory with more space")]
     Space {
         image: String,
         directory: Utf8PathBuf,
@@ -36,60 +36,24 @@ pub(crate) enum SyftError {
         available_bytes: u64,
     },
     #[error("syft cannot generate the SBOM of `{image}@{manifest}`: {what}")]
+    #[failure(Input: OTHER_VERSION)]
     Failed {
         image: String,
         manifest: Digest,
         what: String,
     },
     #[error("the SBOM that syft generated of `{image}@{manifest}` cannot be used")]
+    #[failure(Input: OTHER_VERSION)]
     Document {
         image: String,
         manifest: Digest,
         source: DocumentError,
     },
     #[error("cannot listen on a loopback address for syft")]
+    #[failure(Network, help: None)]
     Listen(#[source] io::Error),
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Path(#[from] PathError),
-}
-
-impl Failure for SyftError {
-    fn inner(&self) -> Option<&dyn Failure> {
-        match self {
-            Self::Registry(error) => Some(error),
-            Self::Path(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Start { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                FailureKind::Access
-            }
-            Self::Start { .. } | Self::Unknown(_) | Self::NotFound => FailureKind::NotFound,
-            Self::Space { .. } => FailureKind::Space,
-            Self::Failed { .. } | Self::Document { .. } => FailureKind::Input,
-            Self::Listen(_) => FailureKind::Network,
-            Self::Registry(error) => error.kind(),
-            Self::Path(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Start { .. } | Self::Unknown(_) | Self::NotFound => {
-                Some("set --syft=FILE to syft 1.x".to_owned())
-            }
-            Self::Space { .. } => Some("set TMPDIR to a directory with more space".to_owned()),
-            Self::Failed { .. } | Self::Document { .. } => Some(
-                "set --syft=FILE to another version of syft, or lock without --syft".to_owned(),
-            ),
-            Self::Listen(_) => None,
-            Self::Registry(error) => error.help(),
-            Self::Path(error) => error.help(),
-        }
-    }
 }

@@ -26,7 +26,6 @@ use rune_core::fsx::{self, ScratchDirectory};
 
 pub(crate) const MAX_SBOM_BYTES: u64 = 128 << 20;
 
-/// What `syft version` prints is a few lines.
 const MAX_VERSION_BYTES: u64 = 64 << 10;
 
 const VERSION_TIME: Duration = Duration::from_mins(1);

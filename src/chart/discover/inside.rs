@@ -24,9 +24,7 @@ pub(super) struct Budget(usize);
 
 pub(super) enum Inside {
     Documents(Vec<Node>),
-    /// A text of another form, decoded.
     Text(String),
-    /// Nothing else than it seems.
     Plain,
 }
 

@@ -15,7 +15,6 @@ use rune_core::{
 };
 
 pub(super) enum Signers {
-    /// Everybody of a trust file.
     Listed(Trust),
     /// The one who signs now; nobody else is known.
     Alone,
