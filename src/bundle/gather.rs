@@ -10,38 +10,27 @@ mod images;
 pub(crate) use error::GatherError;
 pub(super) use images::{GatheredImages, images};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use self::images::{artifacts, sboms};
 use super::{
     AvailableImage, BinaryContent, BinaryIngredient, CheckValues, Completeness, FileIngredient,
-    FileOrigin, Ingredients, MigrationsIngredient, PolicyRecord, ProfileIngredient, ReleaseRecord,
-    advisories, context,
-    context::{add_charts, binary_path, chart_context, charts_of, values_paths},
-    templates::{INSTALL_TEMPLATE, renderer},
+    FileOrigin, Ingredients, MigrationsIngredient, PolicyRecord, advisories, context,
+    context::binary_path, templates::Templates,
 };
-use crate::{
-    chart::{self, ChartTree, Package, Renderer},
-    manifest::{
-        self, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock, Project,
-    },
-};
+use crate::manifest::{self, BundleManifest, Download, FetchedCharts, FileSource, Lock, Project};
 use rune_core::{
     digest::{Digest, Sha256},
     fsx,
     progress::Progress,
-    yaml::parse_rendered,
 };
 
 const MAX_PROGRAM_BYTES: u64 = 256 << 20;
 
-/// The largest migration or values file that is read, in bytes.
+/// The largest migration that is read, in bytes.
 const MAX_TEXT_BYTES: u64 = 4 << 20;
-
-/// Far more than Helm reads in a values file of its own limit.
-const MAX_VALUES_NODES: usize = 1_000_000;
 
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -82,11 +71,10 @@ pub(crate) fn gather(
         image.sboms = sboms(project, lock, &image.name)?;
     }
     let artifacts = artifacts(lock, &left_out);
-    let mut context = context(manifest, Some(lock), &built);
-    let renderer = renderer(project)?;
-    let charts = charts(project, fetched, &renderer, &mut context)?;
-    let profiles = profiles(project, &renderer, &context)?;
-    let check_values = check_values(project, &renderer, &context)?;
+    let mut templates = Templates::load(project, context(manifest, Some(lock), &built))?;
+    let charts = templates.pack_charts(fetched)?;
+    let profiles = templates.profiles()?;
+    let check_values = templates.check_values()?;
     let binaries = manifest.binaries.iter().map(|binary| {
         let locked = lock
             .binaries
@@ -131,14 +119,14 @@ pub(crate) fn gather(
         artifacts,
         charts,
         profiles,
-        releases: releases(manifest, &context),
+        releases: templates.releases(),
         namespaces: manifest.namespaces.iter().map(Into::into).collect(),
         migrations,
         binaries,
         files,
         advisories: advisories::gather(project)?,
-        origins: origins(manifest, &context),
-        install: renderer.render(INSTALL_TEMPLATE, &context)?,
+        origins: templates.origins(),
+        install: templates.install_text()?,
         policy,
         completeness: Completeness::default(),
         image_signer: None,
@@ -148,97 +136,6 @@ pub(crate) fn gather(
         available,
         check_values,
     })
-}
-
-pub(super) fn charts(
-    project: &Project,
-    fetched: &FetchedCharts,
-    renderer: &Renderer,
-    context: &mut chart::Context,
-) -> Result<Vec<Package>, GatherError> {
-    let charts = project
-        .manifest()
-        .charts
-        .iter()
-        .map(|chart| pack(project, fetched, chart, renderer, context));
-    let charts = charts.collect::<Result<Vec<_>, _>>()?;
-    add_charts(
-        context,
-        project.manifest(),
-        charts
-            .iter()
-            .map(|package| chart_context(&package.metadata.name, &package.metadata.version)),
-    );
-    Ok(charts)
-}
-
-#[expect(
-    clippy::indexing_slicing,
-    reason = "every values file of a profile has a place"
-)]
-pub(super) fn profiles(
-    project: &Project,
-    renderer: &Renderer,
-    context: &chart::Context,
-) -> Result<Vec<ProfileIngredient>, GatherError> {
-    let manifest = project.manifest();
-    let places = values_paths(manifest);
-    let profiles = manifest.profiles.iter().map(|profile| {
-        let values = profile.values.iter().map(|file| {
-            Ok((
-                places[file.as_path()].clone(),
-                values(project, file, renderer, context)?,
-            ))
-        });
-        let is_for_all = profile.charts.is_empty();
-        let charts = charts_of(profile, manifest, &context.charts)
-            .filter(|_| !is_for_all)
-            .map(|chart| chart.name.clone())
-            .collect();
-        Ok(ProfileIngredient {
-            name: profile.name.clone(),
-            charts,
-            values: values.collect::<Result<_, GatherError>>()?,
-        })
-    });
-    profiles.collect()
-}
-
-fn releases(manifest: &BundleManifest, context: &chart::Context) -> Vec<ReleaseRecord> {
-    let charts = manifest.charts.iter().zip(&context.charts);
-    let name = |id: &str| {
-        let mut charts = charts.clone();
-        charts.find_map(|(chart, known)| (chart.id() == id).then(|| known.name.clone()))
-    };
-    let releases = manifest.releases.iter().filter_map(|release| {
-        Some(ReleaseRecord {
-            name: release.name.clone(),
-            chart: name(&release.chart)?,
-            profile: release.profile.clone(),
-            namespace: release.namespace.clone(),
-            after: release.after.clone(),
-        })
-    });
-    releases.collect()
-}
-
-/// Renders the values that are for the check of the charts alone. The context must know the charts.
-pub(super) fn check_values(
-    project: &Project,
-    renderer: &Renderer,
-    context: &chart::Context,
-) -> Result<CheckValues, GatherError> {
-    let mut all = CheckValues::default();
-    for (chart, known) in project.manifest().charts.iter().zip(&context.charts) {
-        for path in &chart.check_values {
-            all.add(
-                &known.name,
-                path.as_str(),
-                values(project, path, renderer, context)?,
-            )?;
-        }
-    }
-    Ok(all)
 }
 
 pub(super) fn left_out(
@@ -296,93 +193,8 @@ pub(super) fn migrations(
     }))
 }
 
-/// Where charts, programs and files from elsewhere come from, by their path in the bundle. The
-/// context must know the charts.
-fn origins(manifest: &BundleManifest, context: &chart::Context) -> BTreeMap<String, String> {
-    let charts = manifest.charts.iter().zip(&context.charts);
-    let charts =
-        charts.filter_map(|(chart, known)| Some((known.file.clone(), chart.remote()?.origin())));
-    let url = |source: &FileSource| match source {
-        FileSource::Url(download) => Some(download.url.to_string()),
-        FileSource::Path(_) => None,
-    };
-    let binaries = manifest
-        .binaries
-        .iter()
-        .filter_map(|binary| Some((binary_path(binary), url(&binary.source)?)));
-    let files = manifest.files.iter().filter_map(|file| {
-        Some((
-            format!("files/{}", path_below_files(file)),
-            url(&file.source)?,
-        ))
-    });
-    charts.chain(binaries).chain(files).collect()
-}
-
-fn pack(
-    project: &Project,
-    fetched: &FetchedCharts,
-    chart: &manifest::Chart,
-    renderer: &Renderer,
-    context: &chart::Context,
-) -> Result<Package, GatherError> {
-    match &chart.source {
-        ChartSource::Directory(path) => Ok(chart::package(
-            path.as_str(),
-            &chart_tree(project, path, renderer, context)?,
-        )?),
-        ChartSource::Archive(path) => Ok(chart::read_package(&project.path(path))?),
-        ChartSource::Remote(_) => fetched
-            .get(chart)
-            .cloned()
-            .ok_or_else(|| GatherError::NotFetched(chart.id())),
-    }
-}
-
-/// A chart of the project with what its templates make of the context.
-pub(super) fn chart_tree(
-    project: &Project,
-    path: &Utf8Path,
-    renderer: &Renderer,
-    context: &chart::Context,
-) -> Result<ChartTree, GatherError> {
-    let mut tree = ChartTree::read(&project.path(path))?;
-    for (file, text) in chart::render_below(renderer, path, context)? {
-        let inside = file
-            .strip_prefix(path)
-            .map(Utf8Path::to_owned)
-            .unwrap_or(file);
-        tree.insert(inside, text);
-    }
-    Ok(tree)
-}
-
-pub(super) fn values(
-    project: &Project,
-    path: &Utf8Path,
-    renderer: &Renderer,
-    context: &chart::Context,
-) -> Result<String, GatherError> {
-    if path.extension() != Some("j2") {
-        return Ok(fsx::read_to_string(&project.path(path), MAX_TEXT_BYTES)?);
-    }
-    if !renderer.names().any(|name| name == path) && fsx::is_file(&project.path(path)) {
-        return Err(GatherError::TemplateElsewhere(path.to_owned()));
-    }
-    let text = renderer.render(path.as_str(), context)?;
-    // Helm would point to a file that exists only while it runs.
-    match parse_rendered(path, &text, MAX_VALUES_NODES) {
-        Ok(_) => Ok(text),
-        Err(source) => Err(GatherError::Values {
-            path: path.to_owned(),
-            has_braces: text.contains("{{"),
-            source,
-        }),
-    }
-}
-
 /// Where a file is below `files/`, which a manifest may say or leave out.
-fn path_below_files(file: &manifest::ExtraFile) -> String {
+pub(super) fn path_below_files(file: &manifest::ExtraFile) -> String {
     file.path
         .strip_prefix("files/")
         .unwrap_or(&file.path)

@@ -7,12 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     AvailableImage, BuiltDigests, CheckValues, GatherError, ProfileIngredient, context,
-    context::{add_charts, chart_context, values_paths},
-    gather::{
-        ComponentChoice, chart_tree, charts, check_values, images, left_out, migrations, profiles,
-        values,
-    },
-    templates::{INSTALL_TEMPLATE, renderer},
+    context::{chart_context, values_paths},
+    gather::{ComponentChoice, images, left_out, migrations},
+    templates::Templates,
 };
 use crate::{
     chart::{self, ChartError, ChartState, ChartTree, ImageContext, Package},
@@ -39,8 +36,8 @@ pub(crate) struct Development {
 /// Renders the development form: what the templates of the charts make without a lock, tags and no
 /// digests, and with that the tables of values in the charts' READMEs.
 pub(crate) fn render_development(project: &Project) -> Result<Development, GatherError> {
-    let renderer = renderer(project)?;
     let context = context(project.manifest(), None, &BuiltDigests::new());
+    let templates = Templates::load(project, context)?;
     let mut development = Development {
         files: RenderedFiles::new(),
         charts: Vec::new(),
@@ -49,12 +46,12 @@ pub(crate) fn render_development(project: &Project) -> Result<Development, Gathe
         let ChartSource::Directory(path) = &chart.source else {
             continue;
         };
-        let made = chart::render_below(&renderer, path, &context)?;
+        let made = templates.render_below(path)?;
         development.files.extend(
             made.into_iter()
                 .map(|(path, text)| (path, text.into_bytes())),
         );
-        let mut tree = chart_tree(project, path, &renderer, &context)?;
+        let mut tree = templates.chart_tree(path)?;
         for root in tree.chart_roots() {
             if let Some(text) = readme(&path.join(&root), &tree.below(&root))? {
                 development
@@ -96,6 +93,21 @@ pub(crate) struct PinnedCharts {
     pub(crate) check_values: CheckValues,
 }
 
+impl PinnedCharts {
+    fn pack(
+        mut templates: Templates<'_>,
+        fetched: &FetchedCharts,
+        available: Vec<AvailableImage>,
+    ) -> Result<Self, GatherError> {
+        Ok(Self {
+            charts: templates.pack_charts(fetched)?,
+            profiles: templates.profiles()?,
+            available,
+            check_values: templates.check_values()?,
+        })
+    }
+}
+
 /// Packs the charts in the pinned form and renders the values of all profiles, without anything
 /// else of a bundle.
 pub(crate) fn pin_charts(
@@ -104,23 +116,18 @@ pub(crate) fn pin_charts(
     fetched: &FetchedCharts,
 ) -> Result<PinnedCharts, GatherError> {
     manifest::check_current(project, lock)?;
-    let renderer = renderer(project)?;
     let images = images(
         project,
         lock,
         &BTreeSet::new(),
         migrations(project, lock)?.as_ref(),
     )?;
-    let mut context = context(project.manifest(), Some(lock), &images.built);
-    let charts = charts(project, fetched, &renderer, &mut context)?;
-    let profiles = profiles(project, &renderer, &context)?;
-    let check_values = check_values(project, &renderer, &context)?;
-    Ok(PinnedCharts {
-        charts,
-        profiles,
-        available: images.available,
-        check_values,
-    })
+    let context = context(project.manifest(), Some(lock), &images.built);
+    PinnedCharts::pack(
+        Templates::load(project, context)?,
+        fetched,
+        images.available,
+    )
 }
 
 /// Packs the charts as [`pin_charts`] does, with digests that stand in for those of a lock that is
@@ -130,7 +137,6 @@ pub(crate) fn preview_charts(
     fetched: &FetchedCharts,
     digest_of: impl Fn(&Reference) -> Digest,
 ) -> Result<PinnedCharts, GatherError> {
-    let renderer = renderer(project)?;
     let mut context = context(project.manifest(), None, &BuiltDigests::new());
     for image in &project.manifest().images {
         let reference = image.reference();
@@ -138,22 +144,13 @@ pub(crate) fn preview_charts(
             .with_license(image.effective_license().unwrap_or_default());
         context.images.insert(image.name.clone(), known);
     }
-    let charts = charts(project, fetched, &renderer, &mut context)?;
-    let profiles = profiles(project, &renderer, &context)?;
-    let check_values = check_values(project, &renderer, &context)?;
-    Ok(PinnedCharts {
-        charts,
-        profiles,
-        available: Vec::new(),
-        check_values,
-    })
+    PinnedCharts::pack(Templates::load(project, context)?, fetched, Vec::new())
 }
 
 /// Renders the pinned form: whole charts of the project, the values of all profiles, and the text
 /// for the admin, as a bundle made of this lock would include them.
 pub(crate) fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, GatherError> {
     manifest::check_current(project, lock)?;
-    let renderer = renderer(project)?;
     let left_out = left_out(project.manifest(), &ComponentChoice::default())?;
     let built = images(
         project,
@@ -162,13 +159,14 @@ pub(crate) fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFi
         migrations(project, lock)?.as_ref(),
     )?
     .built;
-    let mut context = context(project.manifest(), Some(lock), &built);
+    let context = context(project.manifest(), Some(lock), &built);
+    let mut templates = Templates::load(project, context)?;
     let mut files = RenderedFiles::new();
     let mut charts = Vec::new();
     for chart in &project.manifest().charts {
         match &chart.source {
             ChartSource::Directory(path) => {
-                let tree = chart_tree(project, path, &renderer, &context)?;
+                let tree = templates.chart_tree(path)?;
                 let metadata = tree.metadata(path.as_str())?;
                 charts.push(chart_context(&metadata.name, &metadata.version));
                 files.extend(
@@ -199,16 +197,10 @@ pub(crate) fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFi
             }
         }
     }
-    add_charts(&mut context, project.manifest(), charts.into_iter());
+    templates.add_charts(charts.into_iter());
     for (file, place) in values_paths(project.manifest()) {
-        files.insert(
-            place.into(),
-            values(project, file, &renderer, &context)?.into_bytes(),
-        );
+        files.insert(place.into(), templates.values(file)?.into_bytes());
     }
-    files.insert(
-        INSTALL_FILE.into(),
-        renderer.render(INSTALL_TEMPLATE, &context)?.into_bytes(),
-    );
+    files.insert(INSTALL_FILE.into(), templates.install_text()?.into_bytes());
     Ok(files)
 }
