@@ -131,11 +131,11 @@ impl TransferArgs {
         } = self;
         registry::check_order(bundle.path(), destination.as_deref())?;
         let destination: Destination = registry::required(site.registry(destination))?;
-        let (host, jobs) = (destination.registry(), usize::from(jobs));
+        let host = destination.registry();
         let access = self.registry.into_offline_config(site, Some(host));
         Ok(PushOptions {
             bundle: bundle.options(site),
-            registry: self.login.with(access, host).confined_to(host, jobs),
+            registry: self.login.with(access, host),
             settings: PushSettings {
                 destination: destination.flattened(flatten),
                 index: match index {
@@ -147,7 +147,7 @@ impl TransferArgs {
                 overwrites_tags: overwrite_tags,
                 artifacts: BundleArtifacts::Index,
                 image_signatures: image_signatures.into(),
-                jobs,
+                jobs: usize::from(jobs),
                 chunk_bytes: chunk_size,
                 is_dry_run: dry_run,
             },

@@ -298,9 +298,8 @@ impl Installation<'_> {
         else {
             return Ok(());
         };
-        let access = self.options.registry_access.clone();
         let options = PushOptions {
-            registry: access.confined_to(destination.registry(), PUSH_JOBS),
+            registry: self.options.registry_access.clone(),
             bundle: self.options.bundle.clone(),
             provenance: None,
             settings: PushSettings {

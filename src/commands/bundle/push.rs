@@ -187,6 +187,18 @@ fn remark(reference: &PushedReference) -> Option<String> {
     }
 }
 
+impl PushOptions {
+    /// As many connections as jobs, and no host beside the named ones.
+    fn access(&self) -> ClientConfig {
+        let PushSettings {
+            destination, jobs, ..
+        } = &self.settings;
+        self.registry
+            .clone()
+            .confined_to(destination.registry(), *jobs)
+    }
+}
+
 /// Running it again after a failure goes on from there.
 pub fn run(
     options: &PushOptions,
@@ -199,7 +211,7 @@ pub fn run(
     } else {
         let at = DeltaDestination {
             destination: &options.settings.destination,
-            access: options.registry.clone(),
+            access: options.access(),
             reads_releases: false,
         };
         at.open(&options.bundle, progress.as_ref())?
@@ -285,7 +297,7 @@ pub(super) async fn push_opened(
         .map(|place| place.begin(BundleId::of(bundle.head()), deed))
         .transpose()?
         .unwrap_or_default();
-    let client = Client::new(options.registry.clone())?;
+    let client = Client::new(options.access())?;
     let pushed = push::push(bundle, &client, settings, progress).await?;
     for refused in pushed
         .refused
