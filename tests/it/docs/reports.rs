@@ -710,7 +710,7 @@ fn the_report_of_a_scan_is_documented_field_by_field() {
     let mut reader = Reader::new();
     let scan = ["scan", BUNDLE, "--key", "release.pub", "--fail-on", "high"];
     reader.read(&bundle(&sandbox, &scan), "scan", 8);
-    reader.has_seen_all(&["## `scan`", "### `severityCounts`", "### `finding`"]);
+    reader.has_seen_all(&["## `scan`", "### `severityCounts`", "### `vulnerability`"]);
 }
 
 #[test]
