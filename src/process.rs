@@ -36,7 +36,6 @@ pub(crate) enum ProcessFailure {
     Wait(io::Error),
 }
 
-/// Which kind of failure it is that a program cannot be started.
 pub(crate) fn kind_of_start(error: &io::Error) -> FailureKind {
     match error.kind() {
         io::ErrorKind::PermissionDenied => FailureKind::Access,

@@ -191,7 +191,6 @@ impl<'p> Templates<'p> {
         }
     }
 
-    /// The text for the admin.
     pub(super) fn install_text(&self) -> Result<String, GatherError> {
         Ok(self.renderer.render(INSTALL_TEMPLATE, &self.context)?)
     }

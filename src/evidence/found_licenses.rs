@@ -93,7 +93,6 @@ impl FoundLicenses {
         }
     }
 
-    /// Components may be within others.
     fn components(&mut self, components: &Value) {
         let mut pending: Vec<&Value> = list(components).collect();
         while let Some(component) = pending.pop() {

@@ -22,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use crate::bundle::{AuthenticatedHead, SlotState};
 use rune_core::digest::Digest;
 
-/// The version of the format that this program writes.
 pub(crate) const FORMAT: u64 = 1;
 
 /// What a receipt says, but for its place in the chain.
@@ -118,7 +117,6 @@ pub enum Act {
         /// The registry, with the prefix if there is one.
         registry: String,
         references: Vec<PushedReference>,
-        /// How many bytes of blobs and manifests were sent.
         sent_bytes: u64,
     },
     Install {
@@ -219,7 +217,6 @@ pub struct ScannedImage {
     pub(crate) digest: Digest,
     /// How many findings there are of each severity that there are any of.
     pub(crate) findings: BTreeMap<String, u64>,
-    /// How many findings advisories of the bundle rule out.
     pub(crate) not_affected: u64,
 }
 

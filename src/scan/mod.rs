@@ -52,7 +52,6 @@ const SPARE_BYTES: u64 = 64 << 20;
 
 const READ: [AdvisoryKind; 2] = [AdvisoryKind::OpenVex, AdvisoryKind::Csaf];
 
-/// A grype that was found to be one, with its database.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     program: Utf8PathBuf,
@@ -114,7 +113,6 @@ impl Scanner {
         &self.built
     }
 
-    /// Scans one manifest. Advisories that grype does not read are left out.
     pub(crate) async fn scan(
         &self,
         subject: &Subject<'_>,
@@ -192,7 +190,6 @@ fn failed(subject: &Subject<'_>, what: String) -> ScanError {
 }
 
 impl Subject<'_> {
-    /// The reference under which the scanner gets it.
     fn served(&self) -> String {
         let repository = self.reference.repository();
         format!("{}/{repository}@{}", self.host, self.manifest)
