@@ -13,6 +13,7 @@ mod installing;
 mod loading;
 mod planning;
 mod post_renderer;
+mod program;
 mod project;
 mod pruning;
 mod pushing;

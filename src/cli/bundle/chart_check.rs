@@ -1,16 +1,11 @@
 //! The options that say whether the charts are checked, and with which Helm.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "cli is where the environment is read"
-)]
-
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use clap::Args;
-use rustix::fs::{Access, access};
 
+use super::program::program;
 use crate::commands::bundle::{ChartCheck, HelmOptions};
 
 /// Which Helm renders charts.
@@ -62,33 +57,8 @@ impl From<ChartCheckArgs> for ChartCheck {
 impl From<HelmArgs> for HelmOptions {
     fn from(args: HelmArgs) -> Self {
         Self {
-            program: helm_program(args.helm),
+            program: program(args.helm, "helm"),
             time_limit: Duration::from_secs(args.helm_timeout.into()),
         }
     }
-}
-
-pub(super) fn helm_program(named: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
-    named.map(absolute).or_else(|| in_path("helm"))
-}
-
-/// A program works in a directory of its own, so its name must lead to it from there.
-pub(super) fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {
-    let full = std::path::absolute(&path)
-        .ok()
-        .and_then(|full| Utf8PathBuf::from_path_buf(full).ok());
-    full.unwrap_or(path)
-}
-
-/// The program that a shell would run.
-pub(super) fn in_path(name: &str) -> Option<Utf8PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let programs = std::env::split_paths(&path)
-        .filter_map(|directory| Utf8PathBuf::from_path_buf(directory.join(name)).ok());
-    programs
-        .filter(|program| {
-            program.is_file() && access(program.as_std_path(), Access::EXEC_OK).is_ok()
-        })
-        .map(absolute)
-        .next()
 }

@@ -11,9 +11,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{
-    chart_check::{ChartCheckArgs, absolute, in_path},
-    project::ProjectArgs,
-    registry,
+    chart_check::ChartCheckArgs, program::program, project::ProjectArgs, registry,
     trust::BundleArgs,
 };
 use crate::{
@@ -122,7 +120,7 @@ impl Receive {
             bundle: self.bundle.options(site),
             directory: self.into,
             registry,
-            helm: self.helm.map(absolute).or_else(|| in_path("helm")),
+            helm: program(self.helm, "helm"),
             kubeconfig: self.kubeconfig.or_else(usual_kubeconfig),
             access: self.access.into_offline_config(site, host.as_deref()),
         })

@@ -10,9 +10,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
-use super::{
-    chart_check::helm_program, receipts::ReceiptArgs, registry, trust::VerifiedBundleArgs,
-};
+use super::{program::program, receipts::ReceiptArgs, registry, trust::VerifiedBundleArgs};
 use crate::{
     cli::{
         registry_args::{LoginArgs, OfflineRegistryArgs},
@@ -170,7 +168,7 @@ impl ClusterArgs {
     pub(super) fn options(self, site: &Site) -> ClusterAccessOptions {
         ClusterAccessOptions {
             cluster: self.kube.options(site),
-            helm: helm_program(self.helm),
+            helm: program(self.helm, "helm"),
         }
     }
 }

@@ -4,7 +4,8 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{
-    chart_check::{ChartCheckArgs, HelmArgs, absolute, in_path},
+    chart_check::{ChartCheckArgs, HelmArgs},
+    program::program,
     project::ProjectArgs,
 };
 use crate::{
@@ -229,8 +230,7 @@ impl Lock {
 }
 
 fn syft_program(named: Option<Utf8PathBuf>) -> SyftOptions {
-    let program = named.map(absolute).or_else(|| in_path("syft"));
-    program.map_or(SyftOptions::NotInPath, SyftOptions::Program)
+    program(named, "syft").map_or(SyftOptions::NotInPath, SyftOptions::Program)
 }
 
 impl Render {

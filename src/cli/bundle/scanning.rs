@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{
-    chart_check::{absolute, in_path},
+    program::{absolute, program},
     receipts::ReceiptArgs,
     trust::VerifiedBundleArgs,
 };
@@ -47,7 +47,7 @@ impl Scan {
     pub(super) fn options(self, site: &Site) -> Result<ScanOptions, CommandError> {
         Ok(ScanOptions {
             bundle: self.bundle.options(site),
-            scanner: self.scanner.map(absolute).or_else(|| in_path("grype")),
+            scanner: program(self.scanner, "grype"),
             database: cache_directory("GRYPE_DB_CACHE_DIR", "grype/db").map(absolute),
             fail_on: self.fail_on.map(Severity::from),
             receipts: self.receipts.place(site)?,
