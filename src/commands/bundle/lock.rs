@@ -131,8 +131,9 @@ impl Locking<'_> {
         let evidence = evidence.locked_at(options.now);
         let evidence = block_on(evidence.completed(project.policy(), &new, &self.client))?;
         // No SBOM is generated or read of what the policy denies.
+        let reads_sboms = !is_check && !project.policy().packages.is_empty();
         let later = [
-            (!is_check).then_some(Rule::Packages),
+            reads_sboms.then_some(Rule::Packages),
             self.syft.is_some().then_some(Rule::Sboms),
         ];
         let later: Vec<_> = later.into_iter().flatten().collect();
@@ -149,7 +150,7 @@ impl Locking<'_> {
             // Before anything is written: a lock that the charts do not fit is of no use.
             let (completeness, fetched) = self.check_completeness(&mut new, fetched)?;
             let generated = self.complete_sboms(&mut new)?;
-            if !is_check {
+            if !later.is_empty() {
                 policy = self.evaluate(&new, &fetched, &evidence, &[])?;
                 changes = differences(&new);
             }
