@@ -3,16 +3,20 @@
 //! It sees a directory of its own as home and for temporary files, and a proxy that refuses
 //! everything but loopback. It gets a time limit, and what it prints is limited too.
 
-use std::{io, process::Stdio, time::Duration};
+use std::{fmt, io, process::Stdio, time::Duration};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     process::{Child, Command},
 };
 
-use rune_core::failure::FailureKind;
+use rune_core::{
+    failure::FailureKind,
+    fsx::{self, PathError},
+    text::size,
+};
 
 /// The most that is kept of standard error, in bytes.
 const MAX_STDERR_BYTES: u64 = 16 << 10;
@@ -20,10 +24,24 @@ const MAX_STDERR_BYTES: u64 = 16 << 10;
 /// Nobody answers there: what would leave the machine is refused at once.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
+/// Layers are larger unpacked than packed by this factor at most, in all likelihood.
+const UNPACKED_FACTOR: u64 = 4;
+
+/// What a program that unpacks layers needs besides.
+const SPARE_BYTES: u64 = 64 << 20;
+
 pub(crate) struct Ended {
     pub(crate) is_success: bool,
     pub(crate) output: Vec<u8>,
-    pub(crate) stderr: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// How much space there is where a program would unpack layers, which is not enough.
+#[derive(Debug)]
+pub(crate) struct MissingSpace {
+    pub(crate) directory: Utf8PathBuf,
+    needed_bytes: u64,
+    available_bytes: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +58,44 @@ pub(crate) fn kind_of_start(error: &io::Error) -> FailureKind {
     match error.kind() {
         io::ErrorKind::PermissionDenied => FailureKind::Access,
         _ => FailureKind::NotFound,
+    }
+}
+
+impl Ended {
+    /// What it wrote to standard error, without the path of its own directory.
+    pub(crate) fn stderr_text(&self, directory: &Utf8Path) -> String {
+        let text = String::from_utf8_lossy(&self.stderr);
+        let text = text.replace(&format!("{directory}/"), "");
+        text.trim().to_owned()
+    }
+}
+
+impl MissingSpace {
+    /// Nothing when a program that has this directory can unpack layers of so many bytes in it.
+    pub(crate) fn to_unpack(
+        packed_bytes: u64,
+        directory: &Utf8Path,
+    ) -> Result<Option<Self>, PathError> {
+        let needed_bytes = packed_bytes
+            .saturating_mul(UNPACKED_FACTOR)
+            .saturating_add(SPARE_BYTES);
+        let available_bytes = fsx::available_space(directory)?;
+        Ok((needed_bytes > available_bytes).then(|| Self {
+            directory: fsx::parent(directory).to_owned(),
+            needed_bytes,
+            available_bytes,
+        }))
+    }
+}
+
+impl fmt::Display for MissingSpace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} needed, {} available",
+            size(self.needed_bytes),
+            size(self.available_bytes)
+        )
     }
 }
 

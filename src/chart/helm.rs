@@ -157,10 +157,9 @@ impl Helm {
             Err(failure) => return Ok(Err(RenderFailure::of(failure))),
         };
         if !ended.is_success {
-            let stderr = String::from_utf8_lossy(&ended.stderr);
-            let stderr = stderr.replace(&format!("{}/", self.scratch.path()), "");
+            let stderr = ended.stderr_text(self.scratch.path());
             return Ok(Err(RenderFailure::Refused(shortened(
-                stderr.trim().trim_start_matches("Error: "),
+                stderr.trim_start_matches("Error: "),
             ))));
         }
         Ok(String::from_utf8(ended.output).map_err(|_| RenderFailure::NotText))

@@ -4,11 +4,10 @@ use std::io;
 
 use camino::Utf8PathBuf;
 
-use crate::process::kind_of_start;
+use crate::process::{MissingSpace, kind_of_start};
 use rune_core::{
     failure::{Failure, FailureKind},
     fsx::PathError,
-    text::size,
 };
 
 const MORE_SPACE: &str = "set TMPDIR to a directory with more space";
@@ -33,18 +32,11 @@ pub(crate) enum ScanError {
     #[failure(help: "import one with `grype db import FILE`, or set GRYPE_DB_CACHE_DIR to the \
         directory that has one")]
     NoDatabase(Utf8PathBuf),
-    #[error(
-        "`{directory}` does not have enough space for grype to unpack {image}: {} needed, {} \
-         available",
-        size(*.needed_bytes),
-        size(*.available_bytes)
-    )]
+    #[error("`{}` does not have enough space for grype to unpack {image}: {missing}", .missing.directory)]
     #[failure(Space: MORE_SPACE)]
     Space {
         image: String,
-        directory: Utf8PathBuf,
-        needed_bytes: u64,
-        available_bytes: u64,
+        missing: MissingSpace,
     },
     #[error("grype cannot scan {image}: {what}")]
     #[failure(kind: kind_of_failure(.what), help: match kind_of_failure(.what) {

@@ -24,13 +24,9 @@ pub(crate) use self::{
 pub(crate) use crate::evidence::AdvisoryKind;
 use crate::{
     oci::{Platform, Reference},
-    process::{self, isolated, shortened},
+    process::{self, MissingSpace, isolated, shortened},
 };
-use rune_core::{
-    digest::Digest,
-    fsx::{self, ScratchDirectory},
-    text::shown,
-};
+use rune_core::{digest::Digest, fsx::ScratchDirectory, text::shown};
 
 pub(crate) const SCANNER: &str = "grype";
 
@@ -43,12 +39,6 @@ const ANSWER_TIME: Duration = Duration::from_mins(1);
 
 /// A large image takes long; a scan that never ends is a mistake.
 const SCAN_TIME: Duration = Duration::from_hours(2);
-
-/// A scanner keeps the layers of an image unpacked: they are larger than in the bundle by this
-/// factor at most, in all likelihood.
-const UNPACKED_FACTOR: u64 = 4;
-
-const SPARE_BYTES: u64 = 64 << 20;
 
 const READ: [AdvisoryKind; 2] = [AdvisoryKind::OpenVex, AdvisoryKind::Csaf];
 
@@ -141,7 +131,11 @@ impl Scanner {
         advisories: &[&Advisory],
     ) -> Result<Scanned, ScanError> {
         let scratch = ScratchDirectory::create()?;
-        subject.check_space(scratch.path())?;
+        let missing = MissingSpace::to_unpack(subject.packed_bytes, scratch.path())?;
+        if let Some(missing) = missing {
+            let image = subject.to_string();
+            return Err(ScanError::Space { image, missing });
+        }
         let mut documents = Vec::new();
         for (number, advisory) in advisories.iter().enumerate() {
             let text = advisory.about(subject).map_err(|error| {
@@ -164,9 +158,8 @@ impl Scanner {
         let ended = process::ended(child, SCAN_TIME, MAX_REPORT_BYTES).await;
         let ended = ended.map_err(|failure| failed(subject, failure.to_string()))?;
         if !ended.is_success {
-            let stderr = String::from_utf8_lossy(&ended.stderr);
-            let stderr = stderr.replace(&format!("{}/", scratch.path()), "");
-            return Err(failed(subject, shortened(stderr.trim())));
+            let stderr = ended.stderr_text(scratch.path());
+            return Err(failed(subject, shortened(&stderr)));
         }
         let (scanned, digest) = grype::read(&ended.output)
             .map_err(|error| failed(subject, format!("its report is not understood: {error}")))?;
@@ -193,23 +186,6 @@ impl Subject<'_> {
     fn served(&self) -> String {
         let repository = self.reference.repository();
         format!("{}/{repository}@{}", self.host, self.manifest)
-    }
-
-    fn check_space(&self, directory: &Utf8Path) -> Result<(), ScanError> {
-        let needed_bytes = self
-            .packed_bytes
-            .saturating_mul(UNPACKED_FACTOR)
-            .saturating_add(SPARE_BYTES);
-        let available_bytes = fsx::available_space(directory)?;
-        if needed_bytes > available_bytes {
-            return Err(ScanError::Space {
-                image: self.to_string(),
-                directory: fsx::parent(directory).to_owned(),
-                needed_bytes,
-                available_bytes,
-            });
-        }
-        Ok(())
     }
 }
 

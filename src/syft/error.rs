@@ -5,8 +5,11 @@ use std::io;
 use camino::Utf8PathBuf;
 
 use super::document::DocumentError;
-use crate::{process::kind_of_start, registry::RegistryError};
-use rune_core::{digest::Digest, failure::Failure, fsx::PathError, text::size};
+use crate::{
+    process::{MissingSpace, kind_of_start},
+    registry::RegistryError,
+};
+use rune_core::{digest::Digest, failure::Failure, fsx::PathError};
 
 const OTHER_VERSION: &str = "set --syft=FILE to another version of syft, or lock without --syft";
 
@@ -24,16 +27,13 @@ pub(crate) enum SyftError {
     #[error("`syft` was not found in PATH")]
     NotFound,
     #[error(
-        "there is not enough space in `{directory}` for syft to unpack `{image}`: {} needed, {} available",
-        size(*.needed_bytes),
-        size(*.available_bytes)
+        "there is not enough space in `{}` for syft to unpack `{image}`: {missing}",
+        .missing.directory
     )]
     #[failure(Space: "set TMPDIR to a directory with more space")]
     Space {
         image: String,
-        directory: Utf8PathBuf,
-        needed_bytes: u64,
-        available_bytes: u64,
+        missing: MissingSpace,
     },
     #[error("syft cannot generate the SBOM of `{image}@{manifest}`: {what}")]
     #[failure(Input: OTHER_VERSION)]

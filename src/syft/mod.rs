@@ -19,10 +19,10 @@ pub(crate) use self::error::SyftError;
 use self::{document::Facts, image_server::ImageServer};
 use crate::{
     oci::{Descriptor, Manifest, ManifestKind},
-    process::{self, isolated, shortened},
+    process::{self, MissingSpace, isolated, shortened},
     registry::{Client, RepositoryName},
 };
-use rune_core::fsx::{self, ScratchDirectory};
+use rune_core::fsx::ScratchDirectory;
 
 pub(crate) const MAX_SBOM_BYTES: u64 = 128 << 20;
 
@@ -32,12 +32,6 @@ const VERSION_TIME: Duration = Duration::from_mins(1);
 
 /// A large image over a slow line takes long; one that never ends is a mistake.
 const SCAN_TIME: Duration = Duration::from_hours(2);
-
-/// syft keeps the layers of an image unpacked: they are larger than in the registry by this factor
-/// at most, in all likelihood.
-const UNPACKED_FACTOR: u64 = 4;
-
-const SPARE_BYTES: u64 = 64 << 20;
 
 const MAX_CONFIG_BYTES: u64 = 8 << 20;
 
@@ -96,7 +90,12 @@ impl Syft {
         client: &Client,
     ) -> Result<Vec<u8>, SyftError> {
         let scratch = ScratchDirectory::create()?;
-        check_space(&image, scratch.path())?;
+        let packed = image.blobs.iter().map(|blob| blob.size);
+        let packed_bytes = packed.fold(0, u64::saturating_add);
+        if let Some(missing) = MissingSpace::to_unpack(packed_bytes, scratch.path())? {
+            let image = image.name;
+            return Err(SyftError::Space { image, missing });
+        }
         let manifest = client
             .manifest(
                 &image.repository,
@@ -142,9 +141,7 @@ impl Syft {
         }
         let ended = ended.map_err(|failure| failed(failure.to_string()))?;
         if !ended.is_success {
-            let stderr = String::from_utf8_lossy(&ended.stderr);
-            let stderr = stderr.replace(&format!("{}/", scratch.path()), "");
-            return Err(failed(shortened(stderr.trim())));
+            return Err(failed(shortened(&ended.stderr_text(scratch.path()))));
         }
         document::settled(&ended.output, &facts).map_err(|source| SyftError::Document {
             image: facts.name.clone(),
@@ -157,24 +154,6 @@ impl Syft {
 /// Such as `1.57.1`, or `[not provided]` of one that somebody compiled.
 fn is_version(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
-}
-
-fn check_space(image: &ImageManifest, directory: &Utf8Path) -> Result<(), SyftError> {
-    let packed = image.blobs.iter().map(|blob| blob.size);
-    let packed = packed.fold(0, u64::saturating_add);
-    let needed_bytes = packed
-        .saturating_mul(UNPACKED_FACTOR)
-        .saturating_add(SPARE_BYTES);
-    let available_bytes = fsx::available_space(directory)?;
-    if available_bytes < needed_bytes {
-        return Err(SyftError::Space {
-            image: image.name.clone(),
-            directory: fsx::parent(directory).to_owned(),
-            needed_bytes,
-            available_bytes,
-        });
-    }
-    Ok(())
 }
 
 async fn created(
