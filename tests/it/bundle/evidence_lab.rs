@@ -210,14 +210,7 @@ impl Lab {
     fn deliver(project: &Project, check: impl Fn(&str)) {
         for program in ["distribution2", "distribution3", "crane"] {
             let destination = Distribution::start_program(program, "plain");
-            let push = [
-                "push",
-                "shop.tar",
-                destination.host(),
-                "--key",
-                "release.pub",
-            ];
-            ends_with(&project.run(&push), 0);
+            project.push(destination.host(), &[]);
             check(destination.host());
         }
         let server = Serving::start([Path::new(&project.path("shop.tar"))], &[]);

@@ -67,14 +67,7 @@ fn signatures_in_a_repository_of_their_own_are_found_by_the_policy_and_published
     let build = ["build", "--key", "release.key", "--output", "shop.tar"];
     ends_with(&project.run(&[&build, &access[..]].concat()), 0);
     let destination = Distribution::start("plain");
-    let push = [
-        "push",
-        "shop.tar",
-        destination.host(),
-        "--key",
-        "release.pub",
-    ];
-    ends_with(&project.run(&push), 0);
+    project.push(destination.host(), &[]);
     for form in FORMS {
         assert!(verifies(destination.host(), form), "{form}");
     }

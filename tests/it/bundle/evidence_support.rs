@@ -41,7 +41,7 @@ pub(crate) const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesignin
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const MANIFEST: &str = "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: shop\nversion: 0.1.0\nplatforms: all\nimages:\n  \
     - { name: shop, reference: 'HOST/library/shop:1', license: MIT }\npolicy: policy.yaml\n";
-const POLICY: &str = "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [MIT] }\nsources: { allow: ['**'] }\n";
+pub(crate) const POLICY: &str = "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [MIT] }\nsources: { allow: ['**'] }\n";
 
 /// A project with one image of one platform, and keys that may sign it.
 pub(crate) struct Shop {

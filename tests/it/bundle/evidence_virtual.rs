@@ -81,14 +81,7 @@ fn both_versions_of_the_log_are_accepted_by_cosign_and_here_before_and_after_a_p
         assert!(accepted.status.success(), "{name}: {accepted:?}");
         for program in ["distribution2", "crane"] {
             let destination = Distribution::start_program(program, "plain");
-            let push = [
-                "push",
-                "shop.tar",
-                destination.host(),
-                "--key",
-                "release.pub",
-            ];
-            ends_with(&shop.project.run(&push), 0);
+            shop.project.push(destination.host(), &[]);
             let accepted = authority.cosign(&shop, destination.host());
             assert!(accepted.status.success(), "{name}, {program}: {accepted:?}");
         }

@@ -140,15 +140,8 @@ fn what_others_have_signed_in_tags_is_still_verified_by_cosign_unless_asked_othe
     ] {
         for program in ["crane", "distribution3"] {
             let destination = Distribution::start_program(program, "plain");
-            let push = [
-                "push",
-                "shop.tar",
-                destination.host(),
-                "--key",
-                "release.pub",
-            ];
             let choose = ["--image-signatures", choice];
-            let said = ends_with(&lab.project.run(&[&push[..], &choose[..]].concat()), 0);
+            let said = lab.project.push(destination.host(), &choose);
             let left_off = format!(
                 "left off   signature of {}",
                 lab.image(destination.host(), 0)

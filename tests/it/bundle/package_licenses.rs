@@ -8,26 +8,20 @@ use rune_testkit::process::succeeded;
 use serde_json::json;
 
 use crate::{
-    bundle::{generated_sboms::Shop, small_bundle::ends_with},
+    bundle::{
+        evidence_support::{REPOSITORY, VERIFY},
+        generated_sboms::Shop,
+        small_bundle::ends_with,
+    },
     charts::support::tool,
 };
 
-const REPOSITORY: &str = "library/shop";
 const PACKAGES: [(&str, &str); 3] = [
     ("zlib", "MIT"),
     ("busybox", "GPL-2.0-only"),
     ("odd", "our_own_terms"),
 ];
 const DECLARED: &str = "packages: [{ match: '**', licenses: declared }]\n";
-const VERIFY: [&str; 6] = [
-    "verify",
-    "shop.tar",
-    "--key",
-    "release.pub",
-    "--policy",
-    "policy.yaml",
-];
-
 /// Locks without syft.
 fn lock(shop: &Shop, options: &[&str], code: i32) -> String {
     let lock = ["lock", "--registry-config", "registries.yaml"];

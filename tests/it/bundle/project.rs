@@ -111,6 +111,12 @@ impl Project {
         fs::read_to_string(self.path("page.html")).unwrap()
     }
 
+    /// Pushes `shop.tar`, and gives what was said.
+    pub(crate) fn push(&self, host: &str, options: &[&str]) -> String {
+        let push = ["push", "shop.tar", host, "--key", "release.pub"];
+        ends_with(&self.run(&[&push[..], options].concat()), 0)
+    }
+
     /// Writes the lock.
     pub(crate) fn lock(&self) {
         ends_with(
