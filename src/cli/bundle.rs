@@ -121,7 +121,7 @@ enum Verb {
     Report(comparing::Report),
     /// Write what a reviewer needs of a bundle into a directory
     Evidence(comparing::Evidence),
-    /// Scan the images of a bundle for vulnerabilities, with your own grype
+    /// Scan the images of a bundle for vulnerabilities, with your own grype or Trivy
     Scan(scanning::Scan),
     /// Check the prerequisites of the next step
     Doctor(examining::Doctor),

@@ -553,6 +553,10 @@ const VARIABLES: &[(&str, &str)] = &[
         "Directory with the vulnerability database of grype.",
     ),
     (
+        "TRIVY_CACHE_DIR",
+        "Directory with the vulnerability database of Trivy.",
+    ),
+    (
         "HTTPS_PROXY",
         "Proxy of init, lock and build; HTTP_PROXY and NO_PROXY too. Verbs of the air-gapped side \
          use no proxy.",

@@ -125,8 +125,8 @@ pub(super) fn scan(
     command.envs(SETTINGS).env("GRYPE_DB_CACHE_DIR", database);
 }
 
-/// What it found, and the digest that it says the manifest has.
-pub(super) fn read(report: &[u8]) -> Result<(Scanned, String), serde_json::Error> {
+/// What it found, and the digests that it says the image has.
+pub(super) fn read(report: &[u8]) -> Result<(Scanned, Vec<String>), serde_json::Error> {
     let document: Document = serde_json::from_slice(report)?;
     let is_by_advisory = |ignored: &IgnoredMatch| {
         ignored
@@ -145,7 +145,7 @@ pub(super) fn read(report: &[u8]) -> Result<(Scanned, String), serde_json::Error
         findings.collect(),
         not_affected.collect(),
     );
-    Ok((scanned, document.source.target.manifest_digest))
+    Ok((scanned, vec![document.source.target.manifest_digest]))
 }
 
 impl From<Match> for Finding {

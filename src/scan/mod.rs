@@ -1,4 +1,4 @@
-//! Running the site's own grype, a vulnerability scanner, on images that are served at a loopback address.
+//! Running the site's own vulnerability scanner on images that are served at a loopback address.
 //!
 //! The scanner has a directory of its own for everything but the database of the site: it sees
 //! neither configuration nor credentials, and it is told to update and to check nothing. What it
@@ -9,6 +9,7 @@
 mod error;
 mod finding;
 mod grype;
+mod trivy;
 mod vex;
 
 use std::time::Duration;
@@ -28,8 +29,6 @@ use crate::{
 };
 use rune_core::{digest::Digest, fsx::ScratchDirectory, text::shown};
 
-pub(crate) const SCANNER: &str = "grype";
-
 /// What a scanner says about itself is a few lines.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
 
@@ -42,9 +41,23 @@ const SCAN_TIME: Duration = Duration::from_hours(2);
 
 const READ: [AdvisoryKind; 2] = [AdvisoryKind::OpenVex, AdvisoryKind::Csaf];
 
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Grype,
+    Trivy,
+}
+
+/// Where each scanner keeps its database at this site.
+#[derive(Debug, Clone)]
+pub(crate) struct DatabaseDirectories {
+    pub(crate) grype: Option<Utf8PathBuf>,
+    pub(crate) trivy: Option<Utf8PathBuf>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Scanner {
     program: Utf8PathBuf,
+    kind: Kind,
     version: String,
     database: Utf8PathBuf,
     built: String,
@@ -63,32 +76,52 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Scanner {
-    /// Checks whether a program is grype, and whether there is a database in the directory of the
+    /// Checks which scanner a program is, and whether there is a database in the directory of the
     /// site for it.
     pub(crate) async fn find(
         program: &Utf8Path,
-        database: Option<&Utf8Path>,
+        databases: &DatabaseDirectories,
     ) -> Result<Self, ScanError> {
         let scratch = ScratchDirectory::create()?;
         let mut command = isolated(program, scratch.path());
         command.arg("version").envs(grype::SETTINGS);
         let answer = answer(program, command).await?.unwrap_or_default();
         let unknown = || ScanError::Unknown(program.to_owned());
-        let version = grype::version(&answer).ok_or_else(unknown)?;
-        let database = database.ok_or(ScanError::NoHome)?;
+        let (kind, version) = grype::version(&answer)
+            .map(|version| (Kind::Grype, version))
+            .or_else(|| trivy::version(&answer).map(|version| (Kind::Trivy, version)))
+            .ok_or_else(unknown)?;
+        let directory = match kind {
+            Kind::Grype => &databases.grype,
+            Kind::Trivy => &databases.trivy,
+        };
+        let database = directory.clone().ok_or(ScanError::NoHome(kind.name()))?;
         let mut command = isolated(program, scratch.path());
-        grype::ask_database(&mut command, database);
+        match kind {
+            Kind::Grype => grype::ask_database(&mut command, &database),
+            Kind::Trivy => trivy::ask_database(&mut command, &database),
+        }
         let answer = self::answer(program, command).await?;
-        let no_database = || ScanError::NoDatabase(database.to_owned());
+        let built = match kind {
+            Kind::Grype => answer.as_deref().and_then(grype::built),
+            Kind::Trivy => answer.as_deref().and_then(trivy::built),
+        };
+        let no_database = || ScanError::NoDatabase {
+            scanner: kind.name(),
+            directory: database.clone(),
+            help: kind.database_help(),
+        };
         Ok(Self {
             program: program.to_owned(),
+            kind,
             version: shown(version),
-            database: database.to_owned(),
-            built: answer
-                .as_deref()
-                .and_then(grype::built)
-                .ok_or_else(no_database)?,
+            built: built.ok_or_else(no_database)?,
+            database,
         })
+    }
+
+    pub(crate) const fn name(&self) -> &'static str {
+        self.kind.name()
     }
 
     pub(crate) fn version(&self) -> &str {
@@ -108,7 +141,7 @@ impl Scanner {
         subject: &Subject<'_>,
         advisories: &[Advisory],
     ) -> Result<Scanned, ScanError> {
-        // grype reads all documents of a run as what the first one is.
+        // grype reads all documents of a run as what the first one is, so each kind has its own.
         let of = |kind: AdvisoryKind| -> Vec<&Advisory> {
             let advisories = advisories.iter();
             advisories
@@ -133,41 +166,63 @@ impl Scanner {
         let scratch = ScratchDirectory::create()?;
         let missing = MissingSpace::to_unpack(subject.packed_bytes, scratch.path())?;
         if let Some(missing) = missing {
-            let image = subject.to_string();
-            return Err(ScanError::Space { image, missing });
+            return Err(ScanError::Space {
+                scanner: self.name(),
+                image: subject.to_string(),
+                missing,
+            });
         }
         let mut documents = Vec::new();
         for (number, advisory) in advisories.iter().enumerate() {
             let text = advisory.about(subject).map_err(|error| {
-                failed(subject, format!("`{}` is not JSON: {error}", advisory.path))
+                self.failed(subject, format!("`{}` is not JSON: {error}", advisory.path))
             })?;
             documents.push(scratch.write(&format!("{number}.json"), &text)?);
         }
         let mut command = isolated(&self.program, scratch.path());
-        grype::scan(
-            &mut command,
-            &self.database,
-            &scratch.write("grype.yaml", b"")?,
-            &documents,
-        );
-        command.arg(format!("registry:{}", subject.served()));
+        match self.kind {
+            Kind::Grype => grype::scan(
+                &mut command,
+                &self.database,
+                &scratch.write("grype.yaml", b"")?,
+                &documents,
+            ),
+            Kind::Trivy => trivy::scan(&mut command, &self.database, &documents),
+        }
+        command.arg(match self.kind {
+            Kind::Grype => format!("registry:{}", subject.served()),
+            Kind::Trivy => subject.served(),
+        });
         let child = command.spawn().map_err(|source| ScanError::Start {
             program: self.program.clone(),
             source,
         })?;
         let ended = process::ended(child, SCAN_TIME, MAX_REPORT_BYTES).await;
-        let ended = ended.map_err(|failure| failed(subject, failure.to_string()))?;
+        let ended = ended.map_err(|failure| self.failed(subject, failure.to_string()))?;
         if !ended.is_success {
             let stderr = ended.stderr_text(scratch.path());
-            return Err(failed(subject, shortened(&stderr)));
+            return Err(self.failed(subject, shortened(&stderr)));
         }
-        let (scanned, digest) = grype::read(&ended.output)
-            .map_err(|error| failed(subject, format!("its report is not understood: {error}")))?;
-        if digest != subject.manifest.to_string() {
-            let other = format!("its report is about another image: {digest}");
-            return Err(failed(subject, shown(&other)));
+        let read = match self.kind {
+            Kind::Grype => grype::read(&ended.output),
+            Kind::Trivy => trivy::read(&ended.output),
+        };
+        let (scanned, digests) = read.map_err(|error| {
+            self.failed(subject, format!("its report is not understood: {error}"))
+        })?;
+        if !digests.contains(&subject.manifest.to_string()) {
+            let other = format!("its report is about another image: {}", digests.join(", "));
+            return Err(self.failed(subject, shown(&other)));
         }
         Ok(scanned)
+    }
+
+    fn failed(&self, subject: &Subject<'_>, what: String) -> ScanError {
+        ScanError::Failed {
+            scanner: self.name(),
+            image: subject.to_string(),
+            what,
+        }
     }
 }
 
@@ -175,10 +230,25 @@ pub(crate) fn is_read(kind: AdvisoryKind) -> bool {
     READ.contains(&kind)
 }
 
-fn failed(subject: &Subject<'_>, what: String) -> ScanError {
-    ScanError::Failed {
-        image: subject.to_string(),
-        what,
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Grype => "grype",
+            Self::Trivy => "trivy",
+        }
+    }
+
+    const fn database_help(self) -> &'static str {
+        match self {
+            Self::Grype => {
+                "import one with `grype db import FILE`, or set GRYPE_DB_CACHE_DIR to the \
+                 directory that has one"
+            }
+            Self::Trivy => {
+                "unpack one into `db` of that directory, or set TRIVY_CACHE_DIR to the directory \
+                 that has one"
+            }
+        }
     }
 }
 

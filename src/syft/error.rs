@@ -6,10 +6,14 @@ use camino::Utf8PathBuf;
 
 use super::document::DocumentError;
 use crate::{
-    process::{MissingSpace, kind_of_start},
+    process::{MORE_SPACE, MissingSpace, kind_of_end, kind_of_start},
     registry::RegistryError,
 };
-use rune_core::{digest::Digest, failure::Failure, fsx::PathError};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+};
 
 const OTHER_VERSION: &str = "set --syft=FILE to another version of syft, or lock without --syft";
 
@@ -30,13 +34,16 @@ pub(crate) enum SyftError {
         "there is not enough space in `{}` for syft to unpack `{image}`: {missing}",
         .missing.directory
     )]
-    #[failure(Space: "set TMPDIR to a directory with more space")]
+    #[failure(Space: MORE_SPACE)]
     Space {
         image: String,
         missing: MissingSpace,
     },
     #[error("syft cannot generate the SBOM of `{image}@{manifest}`: {what}")]
-    #[failure(Input: OTHER_VERSION)]
+    #[failure(kind: kind_of_end(.what), help: match kind_of_end(.what) {
+        FailureKind::Space => MORE_SPACE,
+        _ => OTHER_VERSION,
+    })]
     Failed {
         image: String,
         manifest: Digest,

@@ -2,10 +2,12 @@
 # Go's own module and build caches live in $RUNE_TOOLS/work and go when setup is done: a few gigabytes, needed once.
 
 go_install() {
-    local name=$1 module=$2 version=$3 flags=$4 scratch=$5
+    local name=$1 module=$2 version=$3 flags=$4 scratch=$5 experiment=
+    # The readers of JSON that it uses are in this version of Go, and have to be asked for.
+    [ "$name" = trivy ] && experiment=jsonv2
     mkdir -p "$scratch/bin" "$scratch/gopath/bin"
     fetch env GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" GOBIN="$scratch/gopath/bin" \
-        GOFLAGS='-trimpath -modcacherw' CGO_ENABLED=0 GOWORK=off \
+        GOFLAGS='-trimpath -modcacherw' CGO_ENABLED=0 GOWORK=off GOEXPERIMENT=$experiment \
         go install -ldflags="-s -w $flags" "$module@$version"
     mv "$scratch/gopath/bin/"* "$scratch/bin/$name"
     rm -r "$scratch/gopath"
@@ -32,7 +34,7 @@ own_go_build() {
 }
 
 # own_go_tool NAME: it is built again when its source changes. version-ranges says what Helm's library for versions says, in Helm's version of it;
-# vulnerability-db writes a database with grype's module; virtual-sigstore makes signatures by certificate.
+# vulnerability-db writes databases with the modules of grype and Trivy; virtual-sigstore makes signatures by certificate.
 own_go_tool() {
     local name=$1 entry
     entry=$name-$(cd "$here/$name" && sha256sum main.go go.mod go.sum | sha256sum | cut -c1-12)
@@ -74,6 +76,7 @@ install_go_tools() {
     done
     # They say their versions in what they write, and take them from whoever links them.
     go_tool grype "-X main.version=${GRYPE_VERSION#v}"
+    go_tool trivy "-X github.com/aquasecurity/trivy/pkg/version/app.ver=${TRIVY_VERSION#v}"
     go_tool syft "-X main.version=${SYFT_VERSION#v}"
     own_go_tool version-ranges
     own_go_tool vulnerability-db

@@ -57,7 +57,7 @@ impl From<ChartCheckArgs> for ChartCheck {
 impl From<HelmArgs> for HelmOptions {
     fn from(args: HelmArgs) -> Self {
         Self {
-            program: program(args.helm, "helm"),
+            program: program(args.helm, &["helm"]),
             time_limit: Duration::from_secs(args.helm_timeout.into()),
         }
     }

@@ -120,7 +120,7 @@ impl Receive {
             bundle: self.bundle.options(site),
             directory: self.into,
             registry,
-            helm: program(self.helm, "helm"),
+            helm: program(self.helm, &["helm"]),
             kubeconfig: self.kubeconfig.or_else(usual_kubeconfig),
             access: self.access.into_offline_config(site, host.as_deref()),
         })

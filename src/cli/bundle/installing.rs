@@ -168,7 +168,7 @@ impl ClusterArgs {
     pub(super) fn options(self, site: &Site) -> ClusterAccessOptions {
         ClusterAccessOptions {
             cluster: self.kube.options(site),
-            helm: program(self.helm, "helm"),
+            helm: program(self.helm, &["helm"]),
         }
     }
 }

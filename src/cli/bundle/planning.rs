@@ -230,7 +230,7 @@ impl Lock {
 }
 
 fn syft_program(named: Option<Utf8PathBuf>) -> SyftOptions {
-    program(named, "syft").map_or(SyftOptions::NotInPath, SyftOptions::Program)
+    program(named, &["syft"]).map_or(SyftOptions::NotInPath, SyftOptions::Program)
 }
 
 impl Render {

@@ -1,4 +1,4 @@
-//! Where other programs are: Helm, syft, grype.
+//! Where other programs are: Helm, syft, scanners.
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,9 +8,10 @@
 use camino::Utf8PathBuf;
 use rustix::fs::{Access, access};
 
-/// The program that was named, or else the one of this name in `PATH`.
-pub(super) fn program(named: Option<Utf8PathBuf>, name: &str) -> Option<Utf8PathBuf> {
-    named.map(absolute).or_else(|| in_path(name))
+/// The program that was named, or else the first of these that is in `PATH`.
+pub(super) fn program(named: Option<Utf8PathBuf>, names: &[&str]) -> Option<Utf8PathBuf> {
+    let in_path = || names.iter().find_map(|name| in_path(name));
+    named.map(absolute).or_else(in_path)
 }
 
 /// A program works in a directory of its own, so its name must lead to it from there.

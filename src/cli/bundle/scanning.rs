@@ -10,20 +10,20 @@ use super::{
 };
 use crate::{
     cli::site::{Site, cache_directory},
-    commands::bundle::{ScanOptions, Severity},
+    commands::bundle::{DatabaseDirectories, ScanOptions, Severity},
 };
 use rune_core::command::CommandError;
 
-/// Scan the images of a bundle for vulnerabilities, with your own grype and its database.
+/// Scan the images of a bundle for vulnerabilities, with your own grype or Trivy and its database.
 ///
-/// grype gets every image, for every platform, by digest from this program at a loopback
+/// The scanner gets every image, for every platform, by digest from this program at a loopback
 /// address. It updates nothing and reads none of its configuration. Advisories of the bundle are
 /// applied.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
     #[command(flatten)]
     bundle: VerifiedBundleArgs,
-    /// The grype of your site [default: `grype` in PATH]
+    /// grype or Trivy [default: `grype`, else `trivy`, in PATH]
     #[arg(long, value_name = "FILE")]
     scanner: Option<Utf8PathBuf>,
     /// Exit with 8 when a finding has this severity or a higher one
@@ -47,8 +47,11 @@ impl Scan {
     pub(super) fn options(self, site: &Site) -> Result<ScanOptions, CommandError> {
         Ok(ScanOptions {
             bundle: self.bundle.options(site),
-            scanner: program(self.scanner, "grype"),
-            database: cache_directory("GRYPE_DB_CACHE_DIR", "grype/db").map(absolute),
+            scanner: program(self.scanner, &["grype", "trivy"]),
+            databases: DatabaseDirectories {
+                grype: cache_directory("GRYPE_DB_CACHE_DIR", "grype/db").map(absolute),
+                trivy: cache_directory("TRIVY_CACHE_DIR", "trivy").map(absolute),
+            },
             fail_on: self.fail_on.map(Severity::from),
             receipts: self.receipts.place(site)?,
         })

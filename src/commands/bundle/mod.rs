@@ -64,7 +64,7 @@ pub(crate) use crate::containerd::ContainerdOptions;
 pub(crate) use crate::install::{ClusterOptions, POST_RENDERER, map_rendered};
 pub(crate) use crate::manifest::LOCK_FORMAT_VERSION;
 pub(crate) use crate::oci::{Platform, Reference};
-pub(crate) use crate::scan::Severity;
+pub(crate) use crate::scan::{DatabaseDirectories, Severity};
 pub(crate) use apply::ApplyOptions;
 pub(crate) use attach::AttachOptions;
 pub(crate) use base::BaseSource;

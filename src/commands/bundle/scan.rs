@@ -1,4 +1,4 @@
-//! `scan`: the images of a bundle, with the grype and the vulnerability database of the site.
+//! `scan`: the images of a bundle, with the scanner and the vulnerability database of the site.
 
 use std::{fmt::Write as _, future::pending, net::Ipv4Addr, sync::Arc};
 
@@ -16,8 +16,8 @@ use crate::{
     oci::{Manifest, Reference},
     receipt::{Act, Appended, BundleId, ScannedImage, VerifiedBundle},
     scan::{
-        Advisory, AdvisoryKind, Counts, Finding, SCANNER, ScanError, Scanned, Scanner, Severity,
-        Subject, is_read,
+        Advisory, AdvisoryKind, Counts, DatabaseDirectories, Finding, ScanError, Scanned, Scanner,
+        Severity, Subject, is_read,
     },
     serve::{Catalog, Listener, Server},
 };
@@ -33,7 +33,7 @@ use rune_core::{
 pub(crate) struct ScanOptions {
     pub(crate) bundle: BundleOptions,
     pub(crate) scanner: Option<Utf8PathBuf>,
-    pub(crate) database: Option<Utf8PathBuf>,
+    pub(crate) databases: DatabaseDirectories,
     pub(crate) fail_on: Option<Severity>,
     pub(crate) receipts: ReceiptPlace,
 }
@@ -234,7 +234,7 @@ pub(crate) fn run(
     let program = options.scanner.as_ref().ok_or(ScanError::NotFound)?;
     let bundle = options.bundle.open_in_place()?;
     block_on(async {
-        let scanner = Scanner::find(program, options.database.as_deref()).await?;
+        let scanner = Scanner::find(program, &options.databases).await?;
         scan(options, &bundle, &scanner, progress).await
     })
 }
@@ -245,7 +245,7 @@ async fn scan(
     scanner: &Scanner,
     progress: &dyn Progress,
 ) -> Result<ScanReport, CommandError> {
-    let tool = format!("{} {}", SCANNER, scanner.version());
+    let tool = format!("{} {}", scanner.name(), scanner.version());
     let deed = Deed {
         kind: "scan",
         destination: &tool,
@@ -308,7 +308,7 @@ async fn scan(
         digest: bundle.head().digest(),
         trust: options.bundle.trust_source(),
         scanner: ScannerReport {
-            name: SCANNER,
+            name: scanner.name(),
             version: scanner.version().to_owned(),
             program: scanner.program().to_owned(),
             database_built: scanner.built().to_owned(),

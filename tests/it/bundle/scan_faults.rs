@@ -15,7 +15,10 @@ use rune_testkit::{
 use serde_json::json;
 
 use crate::{
-    bundle::{scan_support::Lab, small_bundle::ends_with},
+    bundle::{
+        scan_support::{Lab, SCANNERS},
+        small_bundle::ends_with,
+    },
     charts::support::tool,
 };
 
@@ -53,18 +56,20 @@ fn unreadable() -> Image {
 }
 
 #[test]
-fn an_image_that_grype_cannot_read_is_an_error_and_not_an_image_without_findings() {
+fn an_image_that_a_scanner_cannot_read_is_an_error_and_not_an_image_without_findings() {
     let lab = Lab::with_image(&unreadable());
     lab.build();
-    let output = lab.scan(&["--json"]);
-    let said = ends_with(&output, 3);
-    let image = format!(
-        "grype cannot scan {}/library/shop:1 (linux/amd64): ",
-        lab.project.registry.host()
-    );
-    assert!(said.contains(&image), "{said}");
-    assert!(!String::from_utf8_lossy(&output.stdout).contains("findings"));
-    assert!(lab.receipts().is_empty() && is_empty(&lab.project.path("tmp")));
+    for scanner in SCANNERS {
+        let output = lab.scan(scanner, &["--json"]);
+        let said = ends_with(&output, 3);
+        let image = format!(
+            "{scanner} cannot scan {}/library/shop:1 (linux/amd64): ",
+            lab.project.registry.host()
+        );
+        assert!(said.contains(&image), "{said}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("findings"));
+        assert!(lab.receipts().is_empty() && is_empty(&lab.project.path("tmp")));
+    }
 }
 
 #[test]
@@ -92,7 +97,7 @@ fn a_report_that_is_not_about_the_image_counts_for_nothing() {
 }
 
 #[test]
-fn a_damaged_layer_is_a_damaged_bundle_and_not_a_fault_of_grype() {
+fn a_damaged_layer_is_a_damaged_bundle_and_not_a_fault_of_the_scanner() {
     let lab = Lab::new();
     lab.build();
     let bundle = lab.project.path("shop.tar");
@@ -104,13 +109,15 @@ fn a_damaged_layer_is_a_damaged_bundle_and_not_a_fault_of_grype() {
         .unwrap();
     let file = OpenOptions::new().write(true).open(&bundle).unwrap();
     file.write_all_at(b"damage", (at + 1000) as u64).unwrap();
-    let said = ends_with(&lab.scan(&[]), 6);
-    assert!(said.contains("refusing `shop.tar`"), "{said}");
+    for scanner in SCANNERS {
+        let said = ends_with(&lab.scan(scanner, &[]), 6);
+        assert!(said.contains("refusing `shop.tar`"), "{said}");
+    }
     assert!(lab.receipts().is_empty());
 }
 
 #[test]
-fn without_grype_or_database_nothing_is_scanned_and_the_way_out_is_said() {
+fn without_scanner_or_database_nothing_is_scanned_and_the_way_out_is_said() {
     let lab = Lab::new();
     lab.build();
     let nowhere = lab.project.path("empty");
@@ -118,20 +125,26 @@ fn without_grype_or_database_nothing_is_scanned_and_the_way_out_is_said() {
     let scan = ["scan", "shop.tar", "--key", "release.pub"];
     let mut command = lab.project.command(&scan);
     let said = ends_with(&command.env("PATH", &nowhere).output().unwrap(), 4);
-    assert!(said.contains("`grype` was not found in PATH"), "{said}");
-    let said = ends_with(&lab.command(&tool("cosign"), &[]).output().unwrap(), 4);
-    assert!(said.contains("is not grype: it does not say so"), "{said}");
-    let mut command = lab.command(&tool("grype"), &[]);
-    command.env("GRYPE_DB_CACHE_DIR", &nowhere);
-    let said = ends_with(&command.output().unwrap(), 4);
-    let line = format!(
-        "grype has no valid vulnerability database in `{}`",
-        nowhere.display()
-    );
     assert!(
-        said.contains(&line) && said.contains("GRYPE_DB_CACHE_DIR"),
+        said.contains("neither `grype` nor `trivy` was found in PATH"),
         "{said}"
     );
+    let said = ends_with(&lab.command(&tool("cosign"), &[]).output().unwrap(), 4);
+    let line = "is neither grype nor Trivy: it does not say so";
+    assert!(said.contains(line), "{said}");
+    for (scanner, variable) in [
+        ("grype", "GRYPE_DB_CACHE_DIR"),
+        ("trivy", "TRIVY_CACHE_DIR"),
+    ] {
+        let mut command = lab.command(&tool(scanner), &[]);
+        command.env(variable, &nowhere);
+        let said = ends_with(&command.output().unwrap(), 4);
+        let line = format!(
+            "{scanner} has no valid vulnerability database in `{}`",
+            nowhere.display()
+        );
+        assert!(said.contains(&line) && said.contains(variable), "{said}");
+    }
     assert!(lab.receipts().is_empty() && is_empty(&nowhere));
 }
 

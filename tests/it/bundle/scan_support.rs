@@ -1,4 +1,4 @@
-//! A bundle with one vulnerable package, and the scanner that knows it.
+//! A bundle with one vulnerable package, and the scanners that know it.
 
 use std::{
     fs,
@@ -20,6 +20,7 @@ use crate::{
     charts::support::tool,
 };
 
+pub(crate) const SCANNERS: [&str; 2] = ["grype", "trivy"];
 /// The one vulnerability in the database, and the one package that it is in.
 pub(crate) const VULNERABILITY: &str = "CVE-2026-0001";
 pub(crate) const BUILT: &str = "2026-11-28T06:00:00Z";
@@ -32,7 +33,7 @@ const MANIFEST: &str = "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: 
 const POLICY: &str = "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [MIT] }\nsources: { allow: ['**'] }\n";
 
 /// A project with an image of two platforms that has a vulnerable package and another one, and an
-/// artifact; and a database that knows of the one.
+/// artifact; and databases that know of the one.
 pub(crate) struct Lab {
     pub(crate) project: Project,
     pub(crate) image: Image,
@@ -110,7 +111,7 @@ impl Lab {
         self.build();
     }
 
-    /// `scan`, with the database of the lab.
+    /// `scan`, with the databases of the lab.
     pub(crate) fn command(&self, scanner: &Path, options: &[&str]) -> Command {
         let scanner = scanner.to_str().unwrap();
         let scan = [
@@ -124,24 +125,25 @@ impl Lab {
         let mut command = self.project.command(&[&scan[..], options].concat());
         command
             .env("GRYPE_DB_CACHE_DIR", self.project.path("database"))
+            .env("TRIVY_CACHE_DIR", self.project.path("database"))
             .env("TMPDIR", self.project.path("tmp"))
             .env("HOME", self.project.path("home"));
         command
     }
 
-    pub(crate) fn scan(&self, options: &[&str]) -> Output {
-        self.command(&tool("grype"), options).output().unwrap()
+    pub(crate) fn scan(&self, scanner: &str, options: &[&str]) -> Output {
+        self.command(&tool(scanner), options).output().unwrap()
     }
 
     /// The JSON report of a scan that ends with 0.
-    pub(crate) fn report(&self) -> Value {
-        let output = self.scan(&["--json"]);
+    pub(crate) fn report(&self, scanner: &str) -> Value {
+        let output = self.scan(scanner, &["--json"]);
         ends_with(&output, 0);
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// A scanner that calls itself grype, has a database, and does what the script says when it is
-    /// to scan. For what the real one cannot be made to do.
+    /// to scan. For what the real ones cannot be made to do.
     pub(crate) fn faulty(&self, script: &str) -> PathBuf {
         let path = self.project.path("faulty");
         let status = json!({"built": BUILT, "valid": true});
@@ -177,7 +179,7 @@ impl Lab {
     }
 }
 
-/// The files by which a scanner knows which packages there are.
+/// The files by which scanners know which packages there are.
 pub(crate) fn alpine() -> Vec<(&'static str, String)> {
     vec![
         ("etc/alpine-release", "3.22.1\n".to_owned()),
@@ -186,7 +188,7 @@ pub(crate) fn alpine() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A database by grype's own module.
+/// A database for each scanner, by its own module.
 pub(crate) fn write_database(directory: &Path) {
     let mut command = Command::new(tool("vulnerability-db"));
     command.arg(directory);
@@ -207,6 +209,29 @@ pub(crate) fn openvex(product: &str) -> Value {
             "products": [{"@id": product}],
             "status": "not_affected",
             "justification": "vulnerable_code_not_in_execute_path",
+        }],
+    })
+}
+
+/// A CSAF document that says that a product is not affected.
+pub(crate) fn csaf(product: &str) -> Value {
+    let day = "2026-11-01T00:00:00Z";
+    json!({
+        "document": {
+            "category": "csaf_vex", "csaf_version": "2.0", "title": "Shop",
+            "publisher": {"category": "vendor", "name": "Acme", "namespace": "https://acme.example"},
+            "tracking": {
+                "id": "ACME-1", "status": "final", "version": "1",
+                "initial_release_date": day, "current_release_date": day,
+                "revision_history": [{"number": "1", "date": day, "summary": "first"}],
+            },
+        },
+        "product_tree": {"full_product_names": [{
+            "product_id": "P1", "name": "product", "product_identification_helper": {"purl": product},
+        }]},
+        "vulnerabilities": [{
+            "cve": VULNERABILITY, "product_status": {"known_not_affected": ["P1"]},
+            "flags": [{"label": "component_not_present", "product_ids": ["P1"]}],
         }],
     })
 }

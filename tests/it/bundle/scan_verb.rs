@@ -1,21 +1,23 @@
-//! The real grype on a bundle: what it finds, what advisories rule out, what is on
+//! The real grype and Trivy on a bundle: what they find, what advisories rule out, what is on
 //! record.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use rune_testkit::process::succeeded;
 use serde_json::{Value, json};
 
 use crate::{
     bundle::{
-        scan_support::{BUILT, Lab, VULNERABILITY, by_platform, openvex},
+        scan_support::{
+            BUILT, Lab, SCANNERS, VULNERABILITY, by_platform, csaf, openvex, write_database,
+        },
         small_bundle::ends_with,
     },
     charts::support::tool,
 };
 
 #[test]
-fn exactly_the_one_vulnerable_package_is_found_on_every_platform() {
+fn each_scanner_finds_exactly_the_one_vulnerable_package_on_every_platform() {
     let lab = Lab::new();
     lab.build();
     let before = lab.files();
@@ -23,32 +25,34 @@ fn exactly_the_one_vulnerable_package_is_found_on_every_platform() {
         "severity": "high", "id": VULNERABILITY, "package": "demo", "version": "1.2.3-r0", "fixedIn": ["1.2.4-r0"],
     }]);
     let [amd64, arm64] = [0, 1].map(|number| json!(lab.image.manifests[number].digest()));
-    let report = lab.report();
-    let expected = [("linux/amd64", &finding), ("linux/arm64/v8", &finding)];
-    assert_eq!(by_platform(&report, "findings"), expected, "{report}");
-    let expected = [("linux/amd64", &amd64), ("linux/arm64/v8", &arm64)];
-    assert_eq!(by_platform(&report, "digest"), expected);
-    let about = &report["scanner"];
-    assert_eq!(
-        (&about["name"], &about["databaseBuilt"]),
-        (&json!("grype"), &json!(BUILT))
-    );
-    let expected =
-        json!({"critical": 0, "high": 2, "medium": 0, "low": 0, "negligible": 0, "unknown": 0});
-    assert_eq!(report["counts"], expected);
-    let model = format!("{}/acme/model:1", lab.project.registry.host());
-    assert_eq!(
-        report["notScanned"],
-        json!([{"kind": "artifact", "name": model}])
-    );
-    let said = ends_with(&lab.scan(&[]), 0);
-    let row = format!("high      {VULNERABILITY}  demo     1.2.3-r0  1.2.4-r0");
-    assert!(
-        said.contains(&row)
-            && said.contains(&format!("database       built {BUILT}\n"))
-            && said.contains(&format!("not scanned    artifact {model}\n")),
-        "{said}"
-    );
+    for scanner in SCANNERS {
+        let report = lab.report(scanner);
+        let expected = [("linux/amd64", &finding), ("linux/arm64/v8", &finding)];
+        assert_eq!(by_platform(&report, "findings"), expected, "{report}");
+        let expected = [("linux/amd64", &amd64), ("linux/arm64/v8", &arm64)];
+        assert_eq!(by_platform(&report, "digest"), expected);
+        let about = &report["scanner"];
+        assert_eq!(
+            (&about["name"], &about["databaseBuilt"]),
+            (&json!(scanner), &json!(BUILT))
+        );
+        let expected =
+            json!({"critical": 0, "high": 2, "medium": 0, "low": 0, "negligible": 0, "unknown": 0});
+        assert_eq!(report["counts"], expected);
+        let model = format!("{}/acme/model:1", lab.project.registry.host());
+        assert_eq!(
+            report["notScanned"],
+            json!([{"kind": "artifact", "name": model}])
+        );
+        let said = ends_with(&lab.scan(scanner, &[]), 0);
+        let row = format!("high      {VULNERABILITY}  demo     1.2.3-r0  1.2.4-r0");
+        assert!(
+            said.contains(&row)
+                && said.contains(&format!("database       built {BUILT}\n"))
+                && said.contains(&format!("not scanned    artifact {model}\n")),
+            "{said}"
+        );
+    }
     assert_eq!(lab.files(), before, "only the receipts are new");
 }
 
@@ -64,16 +68,22 @@ fn an_advisory_of_the_bundle_takes_the_finding_away() {
             .replace("ROOT", &root)
             .replace("HOST", &lab.project.registry.host());
         lab.build_with(&[("openvex", &openvex(&product))]);
-        let output = lab.scan(&["--json", "--fail-on", "unknown"]);
-        ends_with(&output, 0);
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        for (platform, findings) in by_platform(&report, "findings") {
-            assert_eq!(*findings, json!([]), "{product} {platform}: {report}");
+        for scanner in SCANNERS {
+            let output = lab.scan(scanner, &["--json", "--fail-on", "unknown"]);
+            ends_with(&output, 0);
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            for (platform, findings) in by_platform(&report, "findings") {
+                assert_eq!(
+                    *findings,
+                    json!([]),
+                    "{scanner} {product} {platform}: {report}"
+                );
+            }
+            for (_, not_affected) in by_platform(&report, "notAffected") {
+                assert_eq!(not_affected[0]["id"], VULNERABILITY);
+            }
+            assert_eq!(report["advisories"][0]["applied"], true);
         }
-        for (_, not_affected) in by_platform(&report, "notAffected") {
-            assert_eq!(not_affected[0]["id"], VULNERABILITY);
-        }
-        assert_eq!(report["advisories"][0]["applied"], true);
     }
 }
 
@@ -84,37 +94,46 @@ fn an_advisory_about_another_image_or_platform_takes_nothing_else_away() {
     let other = openvex("pkg:oci/shop?repository_url=registry.example/library/shop");
     let of_arm64 = openvex(&format!("pkg:oci/shop@{arm64}"));
     lab.build_with(&[("openvex", &other), ("openvex", &of_arm64)]);
-    let report = lab.report();
-    let counts: Vec<_> = by_platform(&report, "findings")
-        .into_iter()
-        .map(|(platform, findings)| (platform, findings.as_array().unwrap().len()))
-        .collect();
-    assert_eq!(
-        counts,
-        [("linux/amd64", 1), ("linux/arm64/v8", 0)],
-        "{report}"
-    );
+    for scanner in SCANNERS {
+        let report = lab.report(scanner);
+        let counts: Vec<_> = by_platform(&report, "findings")
+            .into_iter()
+            .map(|(platform, findings)| (platform, findings.as_array().unwrap().len()))
+            .collect();
+        assert_eq!(
+            counts,
+            [("linux/amd64", 1), ("linux/arm64/v8", 0)],
+            "{scanner}: {report}"
+        );
+    }
 }
 
 #[test]
-fn advisories_of_two_formats_are_applied_and_one_that_grype_does_not_read_is_named() {
+fn a_csaf_advisory_about_the_package_takes_the_finding_away_and_trivy_reads_one_about_the_image() {
+    for (product, left) in [
+        ("pkg:apk/alpine/demo@1.2.3-r0", [0, 0]),
+        ("pkg:apk/alpine/other@1.2.3-r0", [2, 2]),
+        ("pkg:oci/shop?repository_url=HOST/library/shop", [2, 0]),
+    ] {
+        let lab = Lab::new();
+        let product = product.replace("HOST", &lab.project.registry.host());
+        lab.build_with(&[("csaf", &csaf(&product))]);
+        for (scanner, left) in SCANNERS.into_iter().zip(left) {
+            let report = lab.report(scanner);
+            let place = format!("{scanner} {product}: {report}");
+            assert_eq!(report["counts"]["high"], left, "{place}");
+            for (_, not_affected) in by_platform(&report, "notAffected") {
+                let expected = usize::from(left == 0);
+                assert_eq!(not_affected.as_array().unwrap().len(), expected, "{place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn advisories_of_two_formats_are_applied_and_one_that_no_scanner_reads_is_named() {
     let lab = Lab::new();
-    let csaf = json!({
-        "document": {
-            "category": "csaf_vex", "csaf_version": "2.0", "title": "Shop",
-            "publisher": {"category": "vendor", "name": "Acme", "namespace": "https://acme.example"},
-            "tracking": {
-                "id": "ACME-1", "status": "final", "version": "1",
-                "initial_release_date": "2026-11-01T00:00:00Z", "current_release_date": "2026-11-01T00:00:00Z",
-                "revision_history": [{"number": "1", "date": "2026-11-01T00:00:00Z", "summary": "first"}],
-            },
-        },
-        "product_tree": {"full_product_names": [{"product_id": "P1", "name": "other"}]},
-        "vulnerabilities": [{
-            "cve": "CVE-2026-9999", "product_status": {"known_not_affected": ["P1"]},
-            "flags": [{"label": "component_not_present", "product_ids": ["P1"]}],
-        }],
-    });
+    let csaf = csaf("pkg:apk/alpine/other@1.2.3-r0");
     let cyclonedx = json!({
         "bomFormat": "CycloneDX", "specVersion": "1.6",
         "vulnerabilities": [{"id": VULNERABILITY, "analysis": {"state": "not_affected"}, "affects": [{"ref": "urn:cdx:shop"}]}],
@@ -125,32 +144,34 @@ fn advisories_of_two_formats_are_applied_and_one_that_grype_does_not_read_is_nam
         ("cyclonedx", &cyclonedx),
         ("openvex", &openvex),
     ]);
-    let report = lab.report();
-    assert_eq!(report["counts"]["high"], 0, "{report}");
-    let advisories = report["advisories"].as_array().unwrap().iter();
-    let applied: Vec<_> = advisories
-        .map(|advisory| {
-            (
-                advisory["kind"].as_str().unwrap(),
-                advisory["applied"].as_bool().unwrap(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        applied,
-        [("csaf", true), ("cyclonedx", false), ("openvex", true)]
-    );
-    let said = ends_with(&lab.scan(&[]), 0);
-    let line = "(cyclonedx), which grype does not read\n";
-    assert!(said.contains(line), "{said}");
+    for scanner in SCANNERS {
+        let report = lab.report(scanner);
+        assert_eq!(report["counts"]["high"], 0, "{scanner}: {report}");
+        let advisories = report["advisories"].as_array().unwrap().iter();
+        let applied: Vec<_> = advisories
+            .map(|advisory| {
+                (
+                    advisory["kind"].as_str().unwrap(),
+                    advisory["applied"].as_bool().unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            applied,
+            [("csaf", true), ("cyclonedx", false), ("openvex", true)]
+        );
+        let said = ends_with(&lab.scan(scanner, &[]), 0);
+        let line = format!("(cyclonedx), which {scanner} does not read\n");
+        assert!(said.contains(&line), "{said}");
+    }
 }
 
 #[test]
 fn a_finding_of_the_severity_that_must_not_be_ends_with_8_and_is_on_record() {
     let lab = Lab::new();
     lab.build();
-    ends_with(&lab.scan(&["--fail-on", "critical"]), 0);
-    let said = ends_with(&lab.scan(&["--fail-on", "high"]), 8);
+    ends_with(&lab.scan("grype", &["--fail-on", "critical"]), 0);
+    let said = ends_with(&lab.scan("grype", &["--fail-on", "high"]), 8);
     let line = "failed: 2 findings of severity high or higher\n";
     assert!(said.contains(line), "{said}");
     let receipts = lab.receipts();
@@ -184,7 +205,7 @@ fn a_finding_of_the_severity_that_must_not_be_ends_with_8_and_is_on_record() {
 }
 
 /// Proxies that answer nobody: the one that the caller has in its environment, and the one that
-/// leads nowhere which grype has. Runs a command beside them, and says how many connections
+/// leads nowhere which a scanner has. Runs a command beside them, and says how many connections
 /// there were, and how many packets left.
 const PROXIES: &str = "
 import json, socket, subprocess, sys, threading
@@ -246,12 +267,14 @@ fn nothing_but_loopback_is_talked_to() {
         let seen: Value = serde_json::from_slice(&fs::read(&seen).unwrap()).unwrap();
         (seen["asked"].clone(), seen["packets"].as_u64().unwrap())
     };
-    let scan = lab.command(&tool("grype"), &["--json"]);
-    let output = alone(&scan, &seen).output().unwrap();
-    ends_with(&output, 0);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["counts"]["high"], 2);
-    assert_eq!(counted(), (json!([]), 0));
+    for scanner in SCANNERS {
+        let scan = lab.command(&tool(scanner), &["--json"]);
+        let output = alone(&scan, &seen).output().unwrap();
+        ends_with(&output, 0);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["counts"]["high"], 2);
+        assert_eq!(counted(), (json!([]), 0), "{scanner}");
+    }
     // What would be counted is counted.
     let mut outside = Command::new("sh");
     outside.current_dir(lab.project.path(""));
@@ -264,34 +287,49 @@ fn nothing_but_loopback_is_talked_to() {
     assert!(packets > 0);
 }
 
-#[test]
-fn the_grype_in_path_is_used_with_the_database_in_the_home_of_the_site() {
-    let lab = Lab::new();
-    lab.build();
-    let place = lab.project.path("home/.cache/grype/db");
-    fs::create_dir_all(place.parent().unwrap()).unwrap();
-    fs::rename(lab.project.path("database"), place).unwrap();
-    let programs = tool("grype");
+/// `scan` of someone who has these scanners in `PATH`, and databases in their home alone.
+fn at_home(lab: &Lab, scanners: &[&str]) -> String {
+    let programs = tempfile::tempdir().unwrap();
+    for scanner in scanners {
+        symlink(tool(scanner), programs.path().join(scanner)).unwrap();
+    }
     let mut command = lab
         .project
         .command(&["scan", "shop.tar", "--key", "release.pub"]);
     command
         .env("HOME", lab.project.path("home"))
-        .env("PATH", programs.parent().unwrap())
-        .env_remove("GRYPE_DB_CACHE_DIR")
-        .env_remove("XDG_CACHE_HOME");
-    let said = ends_with(&command.output().unwrap(), 0);
-    assert!(
-        said.contains("with grype ") && said.contains(VULNERABILITY),
-        "{said}"
-    );
+        .env("PATH", programs.path());
+    for variable in ["GRYPE_DB_CACHE_DIR", "TRIVY_CACHE_DIR", "XDG_CACHE_HOME"] {
+        command.env_remove(variable);
+    }
+    ends_with(&command.output().unwrap(), 0)
+}
+
+#[test]
+fn the_scanner_in_path_is_used_with_the_database_in_the_home_of_the_site() {
+    let lab = Lab::new();
+    lab.build();
+    for place in ["home/.cache/grype/db", "home/.cache/trivy"] {
+        write_database(&lab.project.path(place));
+    }
+    for (scanners, expected) in [
+        (&["grype"][..], "with grype "),
+        (&["trivy"], "with trivy "),
+        (&["grype", "trivy"], "with grype "),
+    ] {
+        let said = at_home(&lab, scanners);
+        assert!(
+            said.contains(expected) && said.contains(VULNERABILITY),
+            "{scanners:?}: {said}"
+        );
+    }
 }
 
 #[test]
 fn the_receipt_of_a_scan_can_be_signed_by_the_site() {
     let lab = Lab::new();
     lab.build();
-    let said = ends_with(&lab.scan(&["--receipt-key", "release.key"]), 0);
+    let said = ends_with(&lab.scan("grype", &["--receipt-key", "release.key"]), 0);
     let receipt = lab.project.path("rune-bundle-receipts");
     let receipt = receipt.join(&lab.receipts()[0]);
     let signature = format!("{}.sigstore.json", receipt.display());
