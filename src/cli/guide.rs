@@ -340,7 +340,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "receipts verify",
         &[
             "rune-bundle receipts verify",
-            "rune-bundle receipts verify --receipts /var/lib/rune-bundle/receipts",
+            "rune-bundle receipts verify --receipts /var/lib/rune-bundle/receipts --key site.pub",
         ],
     ),
     (

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{FORMAT, ReceiptError, Statement, WithoutReceipt, error::Name};
 use crate::{
     canonical_json,
-    sign::{PrivateKey, SlotSignature},
+    sign::{ForeignSignature, PrivateKey, PublicKey, SlotSignature},
 };
 use rune_core::{
     digest::Digest,
@@ -18,6 +18,8 @@ use rune_core::{
 
 /// Far above what a receipt of a large bundle needs.
 const MAX_RECEIPT_BYTES: u64 = 8 << 20;
+
+const MAX_SIGNATURE_BYTES: u64 = 64 << 10;
 
 /// What was done without a receipt since the last one, a line of JSON each.
 const WITHOUT_RECEIPT: &str = "without-receipt";
@@ -298,6 +300,35 @@ impl Chain {
             .collect();
         names.sort_unstable();
         Ok(names)
+    }
+}
+
+impl Stored {
+    /// Checks that one of these keys signed it.
+    pub(crate) fn verify_signature(&self, keys: &[PublicKey]) -> Result<(), ReceiptError> {
+        let path = signature_path(&self.path);
+        if !fsx::exists(&path) {
+            return Err(ReceiptError::NotSigned {
+                number: self.number,
+                path,
+            });
+        }
+        let bytes = fsx::read(&path, MAX_SIGNATURE_BYTES)?;
+        // A receipt that was read is in canonical form.
+        let receipt = canonical_json::to_bytes(&self.content)?;
+        let is_by = |key: &PublicKey| {
+            ForeignSignature::parse(&bytes)
+                .and_then(|signature| signature.check(key, &receipt))
+                .is_ok()
+        };
+        if keys.iter().any(is_by) {
+            Ok(())
+        } else {
+            Err(ReceiptError::OtherSignature {
+                number: self.number,
+                path,
+            })
+        }
     }
 }
 

@@ -51,6 +51,14 @@ pub enum ReceiptError {
     #[failure(help: "the program that wrote it was killed; the next verb that writes a receipt to this \
         directory completes it")]
     Unfinished { number: u64, path: Utf8PathBuf },
+    #[error("receipt {number} is not signed: there is no `{path}`")]
+    #[failure(Signature: "ask for it with --receipt-key on every verb that writes a receipt; a receipt \
+        that exists can be signed with `cosign sign-blob --bundle`")]
+    NotSigned { number: u64, path: Utf8PathBuf },
+    #[error("receipt {number} is not signed by a key that was given: see `{path}`")]
+    #[failure(Signature: "give the public key of whoever wrote it with --key; when they are not to \
+        write here, keep the directory as evidence")]
+    OtherSignature { number: u64, path: Utf8PathBuf },
     #[error("no receipt has the digest {expected}: {}",
         .last.map_or_else(|| "there are no receipts".to_owned(),
         |last| format!("the chain ends with receipt {last}")))]

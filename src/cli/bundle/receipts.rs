@@ -64,10 +64,11 @@ impl ReceiptArgs {
 }
 
 impl ReceiptDirectoryArgs {
-    fn options(self, site: &Site, head: Option<Digest>) -> ReceiptsOptions {
+    fn options(self, site: &Site) -> ReceiptsOptions {
         ReceiptsOptions {
             directory: site.receipts(self.receipts).directory,
-            head,
+            head: None,
+            keys: Vec::new(),
         }
     }
 }
@@ -112,6 +113,10 @@ enum ReceiptsVerb {
         /// the end
         #[arg(long, value_name = "DIGEST")]
         head: Option<Digest>,
+        /// Public key of your site: each receipt must be signed with it; may be repeated, then with
+        /// one of them
+        #[arg(long = "key", value_name = "FILE")]
+        keys: Vec<Utf8PathBuf>,
     },
 }
 
@@ -127,14 +132,20 @@ impl Receipts {
         };
         match self.verb {
             ReceiptsVerb::List { directory } => {
-                printer.finish(receipts::list(&directory.options(&site, None)))
+                printer.finish(receipts::list(&directory.options(&site)))
             }
             ReceiptsVerb::Show { number, directory } => {
-                printer.finish(receipts::show(&directory.options(&site, None), number))
+                printer.finish(receipts::show(&directory.options(&site), number))
             }
-            ReceiptsVerb::Verify { directory, head } => {
-                printer.finish(receipts::verify(&directory.options(&site, head)))
-            }
+            ReceiptsVerb::Verify {
+                directory,
+                head,
+                keys,
+            } => printer.finish(receipts::verify(&ReceiptsOptions {
+                head,
+                keys,
+                ..directory.options(&site)
+            })),
         }
     }
 }

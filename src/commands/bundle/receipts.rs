@@ -6,15 +6,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::receipt_place::RECEIPTS_BEFORE;
+use super::{keys::load_public_key, receipt_place::RECEIPTS_BEFORE};
 use crate::{
-    receipt::{Chain, ReceiptError, Stored},
-    sign::fingerprint_of_key_id,
+    receipt::{Chain, Stored},
+    sign::{PublicKey, Signer, fingerprint_of_key_id},
 };
 use rune_core::{
     command::{CommandError, Report, counted},
     digest::Digest,
-    failure::{Failure, FailureKind},
+    failure::Failure,
     fsx,
     text::shown,
 };
@@ -23,6 +23,8 @@ use rune_core::{
 pub(crate) struct ReceiptsOptions {
     pub(crate) directory: Option<Utf8PathBuf>,
     pub(crate) head: Option<Digest>,
+    /// The public keys of those who sign receipts.
+    pub(crate) keys: Vec<Utf8PathBuf>,
 }
 
 const ANOTHER_DIRECTORY: &str =
@@ -56,6 +58,8 @@ pub(crate) struct ReceiptsReport {
     directory: Utf8PathBuf,
     head: Digest,
     receipts: Vec<ReceiptReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signed_by: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +87,31 @@ pub(crate) struct ShownReceipt {
     of: usize,
     /// What it says, also when a newer program wrote it.
     receipt: Value,
+}
+
+impl ReceiptsOptions {
+    fn directory(&self) -> Result<Utf8PathBuf, NoReceipts> {
+        self.directory.clone().ok_or(NoReceipts::NoPlace)
+    }
+}
+
+impl ReceiptsReport {
+    fn of(
+        chain: &Chain,
+        receipts: &[Stored],
+        signed_by: Vec<String>,
+    ) -> Result<Self, CommandError> {
+        let directory = chain.directory().to_owned();
+        let Some(last) = receipts.last() else {
+            return Err(NoReceipts::Here(directory).into());
+        };
+        Ok(Self {
+            directory,
+            head: last.digest,
+            receipts: receipts.iter().map(report).collect(),
+            signed_by,
+        })
+    }
 }
 
 impl Report for ReceiptsReport {
@@ -115,9 +144,14 @@ impl Report for VerifiedReceipts {
             directory,
             head,
             receipts,
+            signed_by,
         }) = self;
+        let signed = match signed_by.as_slice() {
+            [] => String::new(),
+            names => format!(" and signed by {}", names.join(" or ")),
+        };
         format!(
-            "{} in `{directory}`, each as it was written\nthe last one is {head}\n",
+            "{} in `{directory}`, each as it was written{signed}\nthe last one is {head}\n",
             counted(receipts.len(), "receipt")
         )
     }
@@ -192,37 +226,31 @@ fn describe(text: &mut String, key: &str, value: &Value, depth: usize) {
 }
 
 pub(crate) fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandError> {
-    let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
-    let chain = Chain::at(&directory).verify(options.head)?;
-    let Some(last) = chain.last() else {
-        return Err(NoReceipts::Here(directory).into());
-    };
-    let head = last.digest;
-    Ok(ReceiptsReport {
-        directory,
-        head,
-        receipts: chain.iter().map(report).collect(),
-    })
+    let chain = Chain::at(options.directory()?);
+    let receipts = chain.verify(options.head)?;
+    ReceiptsReport::of(&chain, &receipts, Vec::new())
 }
 
+/// Lists the receipts when each is as it was written, and signed by one of the keys if there are
+/// any.
 pub(crate) fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, CommandError> {
-    match list(options) {
-        // With a digest to compare with, a directory without receipts has lost them all.
-        Err(error) if error.kind() == FailureKind::NotFound && options.head.is_some() => {
-            let expected = options.head.unwrap_or_else(|| Digest::of(&[]));
-            Err(ReceiptError::Cut {
-                expected,
-                last: None,
-            }
-            .into())
+    let signers = options.keys.iter().map(|path| load_public_key(path));
+    let signers: Vec<Signer> = signers.collect::<Result<_, _>>()?;
+    let chain = Chain::at(options.directory()?);
+    let receipts = chain.verify(options.head)?;
+    let keys: Vec<PublicKey> = signers.iter().map(|signer| signer.key.clone()).collect();
+    if !keys.is_empty() {
+        for receipt in &receipts {
+            receipt.verify_signature(&keys)?;
         }
-        outcome => outcome.map(VerifiedReceipts),
     }
+    let names = signers.into_iter().map(|signer| signer.name).collect();
+    ReceiptsReport::of(&chain, &receipts, names).map(VerifiedReceipts)
 }
 
 /// Shows one receipt, after checking the whole chain.
 pub(crate) fn show(options: &ReceiptsOptions, number: u64) -> Result<ShownReceipt, CommandError> {
-    let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
+    let directory = options.directory()?;
     let chain = Chain::at(&directory).verify(options.head)?;
     let of = chain.len();
     let Some(last) = chain.last().map(|last| last.number) else {

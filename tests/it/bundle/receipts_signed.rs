@@ -137,3 +137,47 @@ fn without_a_key_there_is_no_signature() {
     assert!(!said.contains("signed in"), "{said}");
     assert!(!signature(&site.receipts()[0]).exists());
 }
+
+#[test]
+fn each_receipt_must_be_signed_by_a_key_that_is_given() {
+    let site = Site::new();
+    let verify = |keys: &[&str]| {
+        let directory = site.team.file("receipts");
+        let files: Vec<String> = keys.iter().map(|key| site.team.file(key)).collect();
+        let mut arguments = vec!["receipts", "verify", "--receipts", &directory];
+        for file in &files {
+            arguments.extend(["--key", file]);
+        }
+        rune_bundle(arguments)
+    };
+    site.push_signed();
+    site.push_signed();
+    let said = ends_with(&verify(&["site.pub"]), 0);
+    let expected = "each as it was written and signed by site.pub\n";
+    assert!(said.contains(expected), "{said}");
+    ends_with(&verify(&["other.pub", "site.pub"]), 0);
+    let said = ends_with(&verify(&["other.pub"]), 7);
+    let expected = "receipt 1 is not signed by a key that was given";
+    assert!(said.contains(expected), "{said}");
+    ends_with(&verify(&["missing.pub"]), 4);
+
+    let receipts = site.receipts();
+    let [first, second] = [0, 1].map(|number| signature(&receipts[number]));
+    let right = fs::read(&second).unwrap();
+    fs::copy(&first, &second).unwrap();
+    let said = ends_with(&verify(&["site.pub"]), 7);
+    assert!(said.contains("receipt 2 is not signed by"), "{said}");
+    fs::write(&second, right).unwrap();
+
+    ends_with(&site.push(&[], PASSPHRASE), 0);
+    let said = ends_with(&verify(&["site.pub"]), 7);
+    assert!(said.contains("receipt 3 is not signed: there is"), "{said}");
+    let third = &site.receipts()[2];
+    let mut cosign = Command::new(tool("cosign"));
+    cosign.args(["sign-blob", "--key", &site.team.file("other.key"), "--yes"]);
+    cosign.args(["--use-signing-config=false", "--tlog-upload=false"]);
+    cosign.arg("--bundle").arg(signature(third)).arg(third);
+    succeeded(cosign.env("COSIGN_PASSWORD", PASSPHRASE));
+    ends_with(&verify(&["site.pub"]), 7);
+    ends_with(&verify(&["site.pub", "other.pub"]), 0);
+}
