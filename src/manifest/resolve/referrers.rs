@@ -17,8 +17,7 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// How deep signatures of signatures of signatures are followed, and how many there may be.
-const MAX_DEPTH: usize = 4;
+/// With signatures of signatures, and so on.
 const MAX_REFERRERS: usize = 2000;
 
 /// The predicate type that cosign writes beside a statement: at the manifest of a bundle, or at a
@@ -46,7 +45,7 @@ pub(super) async fn find(
     let mut found = Referrers::default();
     let mut seen: BTreeSet<Digest> = image.subjects().collect();
     let mut subjects = seen.clone();
-    for _ in 0..MAX_DEPTH {
+    while !subjects.is_empty() {
         let mut running = JoinSet::new();
         for subject in std::mem::take(&mut subjects) {
             for place in &places {

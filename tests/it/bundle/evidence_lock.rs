@@ -72,6 +72,21 @@ fn what_is_about_an_image_is_found_in_lists_and_under_tags_for_the_root_and_each
 }
 
 #[test]
+fn a_signature_of_a_signature_is_found_however_deep() {
+    let shop = Shop::new(true);
+    let mut subject = shop.root();
+    let mut expected = Vec::new();
+    for _ in 0..7 {
+        let manifest = shop.bundle(&subject, SIGN, &shop.key);
+        let digest = shop.put(None, &manifest);
+        expected.push(("cosign signature".to_owned(), subject, digest.clone()));
+        subject = digest;
+    }
+    expected.sort();
+    assert_eq!(found(&shop), expected);
+}
+
+#[test]
 fn an_image_without_any_keeps_the_format_that_older_programs_read() {
     let shop = Shop::new(true);
     assert!(shop.locked().is_empty());
