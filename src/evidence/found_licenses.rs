@@ -23,7 +23,6 @@ pub struct FoundLicense {
 #[derive(Debug, Default)]
 pub(crate) struct FoundLicenses {
     packages: BTreeMap<String, BTreeSet<String>>,
-    has_read: bool,
 }
 
 impl FoundLicense {
@@ -44,53 +43,48 @@ impl FoundLicense {
 }
 
 impl FoundLicenses {
-    /// Takes the licences of an SBOM; another document says nothing.
-    pub(crate) fn read(&mut self, bytes: &[u8]) {
+    /// Takes the licences of an SBOM. Says whether it was one that can be read.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> bool {
         let mut document = serde_json::from_slice(bytes).ok();
         for _ in 0..MAX_WRAPPINGS {
-            let Some(current) = document else { return };
+            let Some(current) = document else { break };
             document = match unwrapped(current) {
                 Ok(inner) => inner,
                 Err(sbom) => return self.document(&sbom),
             };
         }
+        false
     }
 
-    /// Sorted; nothing when there was no SBOM to read.
-    pub(crate) fn into_list(self) -> Option<Vec<FoundLicense>> {
+    pub(crate) fn into_sorted(self) -> Vec<FoundLicense> {
         let licenses = self.packages.into_iter();
-        self.has_read.then(|| {
-            licenses
-                .map(|(license, packages)| FoundLicense {
-                    license,
-                    packages: packages.into_iter().collect(),
-                })
-                .collect()
-        })
+        let one = |(license, packages): (String, BTreeSet<String>)| FoundLicense {
+            license,
+            packages: packages.into_iter().collect(),
+        };
+        licenses.map(one).collect()
     }
 
-    fn document(&mut self, document: &Value) {
+    fn document(&mut self, document: &Value) -> bool {
+        let version = document["spdxVersion"].as_str();
         if document["bomFormat"] == "CycloneDX" {
-            self.has_read = true;
             self.components(&document["components"]);
-        } else if document["spdxVersion"]
-            .as_str()
-            .is_some_and(|version| version.starts_with("SPDX-2."))
-        {
-            self.has_read = true;
+        } else if version.is_some_and(|version| version.starts_with("SPDX-2.")) {
             self.spdx(document);
         } else if document
             .pointer("/descriptor/name")
             .is_some_and(|name| name == "syft")
         {
-            self.has_read = true;
             for package in list(&document["artifacts"]) {
                 for license in list(&package["licenses"]) {
                     let expression = text(&license["spdxExpression"]);
                     self.add(package, expression.or_else(|| text(&license["value"])));
                 }
             }
+        } else {
+            return false;
         }
+        true
     }
 
     fn components(&mut self, components: &Value) {
@@ -175,12 +169,13 @@ mod tests {
 
     fn found(documents: &[Value]) -> Option<Vec<(String, String)>> {
         let mut licenses = FoundLicenses::default();
+        let mut has_read = false;
         for document in documents {
-            licenses.read(document.to_string().as_bytes());
+            has_read |= licenses.read(document.to_string().as_bytes());
         }
-        let list = licenses.into_list()?.into_iter();
+        let list = licenses.into_sorted().into_iter();
         let pair = |found: FoundLicense| (found.license.clone(), found.packages_text());
-        Some(list.map(pair).collect())
+        has_read.then(|| list.map(pair).collect())
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {

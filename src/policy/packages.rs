@@ -21,7 +21,7 @@ pub(crate) enum PackageLicenses {
 }
 
 impl Evaluator<'_> {
-    /// `found` is nothing when no SBOM was read.
+    /// `found` is nothing when not every platform had an SBOM that could be read.
     pub(super) fn packages(
         &self,
         subject: &str,
@@ -37,8 +37,8 @@ impl Evaluator<'_> {
             .map(|rule| {
                 let matched = format!("source `{source}` matches `{}`", rule.pattern);
                 let Some(found) = found else {
-                    let reason =
-                        "the licences of its packages are not known: no SBOM of it was read";
+                    let reason = "the licences of its packages are not known: an SBOM of each \
+                                  platform that can be read is needed";
                     return self.deny(subject, source, Rule::Packages, matched, reason);
                 };
                 let refused: Vec<String> = found

@@ -30,12 +30,21 @@ fn lock(shop: &Shop, options: &[&str], code: i32) -> String {
 
 /// Publishes an SBOM of each platform, which syft makes of the installed packages.
 fn publish(shop: &Shop, format: &str, artifact_type: &str) {
+    publish_for(shop, &shop.children, &PACKAGES, [format, artifact_type]);
+}
+
+fn publish_for(
+    shop: &Shop,
+    children: &[String],
+    packages: &[(&str, &str)],
+    [format, artifact_type]: [&str; 2],
+) {
     let directory = tempfile::tempdir().unwrap();
     let installed = directory.path().join("lib/apk/db");
     fs::create_dir_all(&installed).unwrap();
     fs::write(
         installed.join("installed"),
-        crate::bundle::generated_sboms::installed(&PACKAGES),
+        crate::bundle::generated_sboms::installed(packages),
     )
     .unwrap();
     let mut syft = Command::new(tool("syft"));
@@ -44,7 +53,7 @@ fn publish(shop: &Shop, format: &str, artifact_type: &str) {
         .env("SYFT_CHECK_FOR_APP_UPDATE", "false");
     let sbom = succeeded(&mut syft);
     let registry = &shop.project.registry;
-    for child in &shop.children {
+    for child in children {
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": media_type::MANIFEST,
@@ -155,7 +164,7 @@ fn sboms_of_publishers_are_read_in_each_format_and_give_the_same() {
 }
 
 #[test]
-fn an_image_of_which_no_sbom_was_read_is_refused_and_a_lock_of_before_has_to_be_renewed() {
+fn an_image_without_an_sbom_is_refused_and_a_lock_of_before_has_to_be_renewed() {
     let shop = Shop::new(&PACKAGES);
     lock(&shop, &[], 0);
     shop.policy(DECLARED);
@@ -166,6 +175,22 @@ fn an_image_of_which_no_sbom_was_read_is_refused_and_a_lock_of_before_has_to_be_
             8,
         ),
     ] {
-        assert!(said.contains("no SBOM of it was read"), "{said}");
+        assert!(said.contains("an SBOM of each platform"), "{said}");
     }
+}
+
+#[test]
+fn an_sbom_of_one_platform_says_nothing_about_another() {
+    let json = ["spdx-json", "text/spdx+json"];
+    let lines = ["spdx-tag-value", "text/spdx"];
+    let shop = Shop::new(&PACKAGES[..1]);
+    publish_for(&shop, &shop.children, &PACKAGES[..1], json);
+    shop.policy(DECLARED);
+    lock(&shop, &[], 0);
+    let shop = Shop::new(&PACKAGES[..1]);
+    publish_for(&shop, &shop.children[..1], &PACKAGES[..1], lines);
+    publish_for(&shop, &shop.children[1..], &PACKAGES[..1], json);
+    shop.policy(DECLARED);
+    let said = lock(&shop, &[], 8);
+    assert!(said.contains("an SBOM of each platform"), "{said}");
 }

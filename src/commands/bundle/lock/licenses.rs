@@ -1,13 +1,11 @@
 //! The licences that SBOMs state, read once and kept in the lock, for a policy that has a rule about
 //! packages.
 
-use std::collections::BTreeSet;
-
 use camino::Utf8Path;
 
 use super::sboms::GeneratedSboms;
 use crate::{
-    evidence::{FoundLicenses, SbomSource},
+    evidence::{FoundLicense, FoundLicenses, SbomSource},
     manifest::{Blob, Lock, LockedContent, LockedImage, PulledImage},
     policy::Policy,
     registry::{Client, RepositoryName},
@@ -36,31 +34,29 @@ pub(super) async fn read(
         progress.note(&image.reference.to_string());
         let found = of_image(image, pulled, path, generated, client).await?;
         if let LockedContent::Registry(pulled) = &mut image.content {
-            pulled.found_licenses = found.into_list();
+            pulled.found_licenses = found;
         }
     }
     lock.set_format();
     Ok(())
 }
 
+/// Nothing when there is a platform of which no SBOM could be read.
 async fn of_image(
     image: &LockedImage,
     pulled: &PulledImage,
     path: &Utf8Path,
     generated: &GeneratedSboms,
     client: &Client,
-) -> Result<FoundLicenses, CommandError> {
+) -> Result<Option<Vec<FoundLicense>>, CommandError> {
     let mut found = FoundLicenses::default();
     let beside = RepositoryName::from(&image.reference);
-    let mut seen = BTreeSet::new();
     for entry in pulled.manifests.iter().filter(|entry| entry.carried) {
+        let mut has_read = false;
         for sbom in pulled.sboms_of(entry) {
-            if !seen.insert(sbom.digest) {
-                continue;
-            }
             if sbom.source == SbomSource::Generated {
                 for locked in pulled.sboms.iter().filter(|one| one.digest == sbom.digest) {
-                    found.read(&generated.read(locked, path)?);
+                    has_read |= found.read(&generated.read(locked, path)?);
                 }
                 continue;
             }
@@ -71,11 +67,14 @@ async fn of_image(
                 let bytes = client
                     .blob_bytes(repository, &descriptor, MAX_SBOM_BYTES)
                     .await?;
-                found.read(&bytes);
+                has_read |= found.read(&bytes);
             }
         }
+        if !has_read {
+            return Ok(None);
+        }
     }
-    Ok(found)
+    Ok(Some(found.into_sorted()))
 }
 
 /// Where the layers of an attestation or artifact are.
