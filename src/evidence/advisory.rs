@@ -62,7 +62,8 @@ impl AdvisoryKind {
     /// Reads what an advisory of this kind says; a text says nothing to a program.
     pub(crate) fn read(self, bytes: &[u8]) -> Result<Vec<AdvisoryStatement>, AdvisoryError> {
         let text = std::str::from_utf8(bytes).map_err(|_| AdvisoryError::Text)?;
-        let document = || serde_json::from_str::<Value>(text).map_err(AdvisoryError::Json);
+        let plain = text.trim_start_matches('\u{feff}');
+        let document = || serde_json::from_str::<Value>(plain).map_err(AdvisoryError::Json);
         match self {
             Self::OpenVex => openvex::read(&document()?),
             Self::Csaf => csaf::read(&document()?),
@@ -74,9 +75,9 @@ impl AdvisoryKind {
 }
 
 impl AdvisoryStatement {
-    fn new(vulnerability: &str, status: &str, products: BTreeSet<String>) -> Self {
+    fn new(vulnerability: String, status: &str, products: BTreeSet<String>) -> Self {
         Self {
-            vulnerability: vulnerability.to_owned(),
+            vulnerability,
             status: status.to_owned(),
             products: products.into_iter().collect(),
         }
@@ -96,6 +97,16 @@ fn list<'v>(value: &'v Value, pointer: &str, place: &str) -> Result<&'v [Value],
         .map(Vec::as_slice)
         .filter(|list| !list.is_empty())
         .ok_or_else(|| AdvisoryError::Field(format!("{place}{pointer}")))
+}
+
+/// The name of a vulnerability, which formats leave open.
+fn name(vulnerability: &Value, pointers: &[&str], number: usize) -> String {
+    let mut stated = pointers.iter();
+    let stated = stated.find_map(|pointer| text(vulnerability, pointer, "").ok());
+    stated.map_or_else(
+        || format!("unnamed vulnerability {}", number.saturating_add(1)),
+        str::to_owned,
+    )
 }
 
 fn items<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {

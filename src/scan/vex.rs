@@ -24,7 +24,11 @@ pub(crate) struct Advisory {
 
 impl Advisory {
     pub(super) fn about(&self, subject: &Subject<'_>) -> Result<Vec<u8>, serde_json::Error> {
-        let mut document: Value = serde_json::from_slice(&self.bytes)?;
+        let bytes = self
+            .bytes
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&self.bytes);
+        let mut document: Value = serde_json::from_slice(bytes)?;
         translate(&mut document, subject);
         serde_json::to_vec(&document)
     }

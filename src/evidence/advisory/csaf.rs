@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{AdvisoryError, AdvisoryStatement, items, list, text};
+use super::{AdvisoryError, AdvisoryStatement, items, list, name, text};
 
 const VERSION: &str = "2.0";
 /// Far deeper than vendors nest products.
@@ -33,9 +33,7 @@ pub(super) fn read(document: &Value) -> Result<Vec<AdvisoryStatement>, AdvisoryE
     let mut statements = Vec::new();
     for (number, vulnerability) in items(document, "/vulnerabilities").iter().enumerate() {
         let place = format!("/vulnerabilities/{number}");
-        let name = text(vulnerability, "/cve", &place)
-            .or_else(|_| text(vulnerability, "/ids/0/text", &place))
-            .or_else(|_| text(vulnerability, "/title", &place))?;
+        let name = name(vulnerability, &["/cve", "/ids/0/text", "/title"], number);
         let by_status = vulnerability
             .get("product_status")
             .and_then(Value::as_object);
@@ -50,7 +48,7 @@ pub(super) fn read(document: &Value) -> Result<Vec<AdvisoryStatement>, AdvisoryE
                     .ok_or_else(|| AdvisoryError::UnknownProduct(id.to_owned()))
             });
             let names = names.collect::<Result<BTreeSet<_>, _>>()?;
-            statements.push(AdvisoryStatement::new(name, status, names));
+            statements.push(AdvisoryStatement::new(name.clone(), status, names));
         }
     }
     Ok(statements)

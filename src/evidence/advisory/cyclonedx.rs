@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{AdvisoryError, AdvisoryStatement, list, text};
+use super::{AdvisoryError, AdvisoryStatement, items, list, name, text};
 
 const STATES: [&str; 6] = [
     "resolved",
@@ -23,12 +23,12 @@ pub(super) fn read(document: &Value) -> Result<Vec<AdvisoryStatement>, AdvisoryE
     let vulnerabilities = list(document, "/vulnerabilities", "")?.iter().enumerate();
     let statement = |(number, vulnerability): (usize, &Value)| {
         let place = format!("/vulnerabilities/{number}");
-        let name = text(vulnerability, "/id", &place)?;
+        let name = name(vulnerability, &["/id", "/bom-ref"], number);
         let state = text(vulnerability, "/analysis/state", &place)?;
         if !STATES.contains(&state) {
             return Err(AdvisoryError::Field(format!("{place}/analysis/state")));
         }
-        let affects = list(vulnerability, "/affects", &place)?.iter();
+        let affects = items(vulnerability, "/affects").iter();
         let products = affects
             .map(|affected| text(affected, "/ref", &format!("{place}/affects")).map(str::to_owned));
         let products = products.collect::<Result<BTreeSet<_>, _>>()?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{AdvisoryError, AdvisoryStatement, list, text};
+use super::{AdvisoryError, AdvisoryStatement, items, list, text};
 
 const CONTEXT: &str = "https://openvex.dev/ns";
 const STATUSES: [&str; 4] = ["not_affected", "affected", "fixed", "under_investigation"];
@@ -40,10 +40,23 @@ fn of_statement(statement: &Value, place: &str) -> Result<AdvisoryStatement, Adv
     if status == "affected" && !says("/action_statement") {
         return Err(AdvisoryError::Field(format!("{place}/action_statement")));
     }
-    let products = list(statement, "/products", place)?.iter().enumerate();
-    let products = products.map(|(number, product)| {
-        text(product, "/@id", &format!("{place}/products/{number}")).map(str::to_owned)
-    });
+    let products = items(statement, "/products").iter().enumerate();
+    let products =
+        products.map(|(number, product)| name(product, &format!("{place}/products/{number}")));
     let products = products.collect::<Result<BTreeSet<_>, _>>()?;
+    let vulnerability = vulnerability.to_owned();
     Ok(AdvisoryStatement::new(vulnerability, status, products))
+}
+
+/// A product has a name, or identifiers of other kinds.
+fn name(product: &Value, place: &str) -> Result<String, AdvisoryError> {
+    let stated = text(product, "/@id", place);
+    let identifiers = product.get("identifiers").and_then(Value::as_object);
+    let mut identifiers = identifiers.into_iter().flatten();
+    stated
+        .or_else(|error| {
+            let first = identifiers.find_map(|(_, value)| value.as_str());
+            first.ok_or(error)
+        })
+        .map(str::to_owned)
 }

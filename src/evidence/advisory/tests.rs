@@ -142,8 +142,8 @@ fn a_field_that_is_missing_or_wrong_is_named() {
         (
             AdvisoryKind::OpenVex,
             openvex(),
-            "/statements/0/products",
-            json!([]),
+            "/statements/0/products/0/@id",
+            json!(""),
         ),
         (AdvisoryKind::Csaf, csaf(), "/document/title", json!(1)),
         (
@@ -164,12 +164,6 @@ fn a_field_that_is_missing_or_wrong_is_named() {
             "/vulnerabilities/0/analysis/state",
             json!("x"),
         ),
-        (
-            AdvisoryKind::CycloneDx,
-            cyclonedx(),
-            "/vulnerabilities/0/affects",
-            json!([]),
-        ),
     ];
     for (kind, document, pointer, value) in cases {
         let problem = changed(kind, document, pointer, value);
@@ -179,4 +173,45 @@ fn a_field_that_is_missing_or_wrong_is_named() {
     let pointer = "/vulnerabilities/0/product_status/known_affected";
     let problem = changed(AdvisoryKind::Csaf, csaf(), pointer, unknown);
     assert!(problem.contains("`P2`"), "{problem}");
+}
+
+#[test]
+fn what_a_format_leaves_open_may_be_missing() {
+    let without = |mut document: Value, pointer: &str, key: &str| {
+        let found = document.pointer_mut(pointer).unwrap();
+        found.as_object_mut().unwrap().remove(key);
+        document
+    };
+    let statement = "/statements/0";
+    assert_eq!(
+        read(
+            AdvisoryKind::OpenVex,
+            &without(openvex(), statement, "products")
+        )
+        .unwrap(),
+        [said("CVE-2026-1", "not_affected", &[])]
+    );
+    let mut by_identifier = openvex();
+    let product = json!([{"identifiers": {"purl": "pkg:oci/shop"}}]);
+    by_identifier["statements"][0]["products"] = product;
+    assert_eq!(
+        read(AdvisoryKind::OpenVex, &by_identifier).unwrap(),
+        [said("CVE-2026-1", "not_affected", &["pkg:oci/shop"])]
+    );
+    let first = "/vulnerabilities/0";
+    assert_eq!(
+        read(AdvisoryKind::Csaf, &without(csaf(), first, "cve")).unwrap(),
+        [said(
+            "unnamed vulnerability 1",
+            "known_affected",
+            &["Acme shop 1.0"]
+        )]
+    );
+    let unnamed = without(without(cyclonedx(), first, "id"), first, "affects");
+    assert_eq!(
+        read(AdvisoryKind::CycloneDx, &unnamed).unwrap(),
+        [said("unnamed vulnerability 1", "exploitable", &[])]
+    );
+    let marked = format!("\u{feff}{}", csaf());
+    assert!(AdvisoryKind::Csaf.read(marked.as_bytes()).is_ok());
 }
