@@ -40,10 +40,16 @@ const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 const PROMISED: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
 const TIMESTAMPED: &str = "application/vnd.dev.sigstore.bundle+json;version=0.2";
 
+/// The roots in a file: one, or one for each instance of Sigstore, as `gh attestation trusted-root`
+/// writes them.
 #[derive(Clone)]
 pub(crate) struct TrustedRoot {
     digest: Digest,
-    verifier: Arc<Verifier>,
+    instances: Arc<[Instance]>,
+}
+
+struct Instance {
+    verifier: Verifier,
     policy: VerificationPolicy,
 }
 
@@ -72,11 +78,28 @@ pub(crate) enum TrustedRootError {
 }
 
 impl TrustedRoot {
-    /// Reads a trusted root of Sigstore (`trusted_root.json`).
+    /// Reads trusted roots of Sigstore: `trusted_root.json`, or several of them one after the other.
     pub(crate) fn parse(text: &str) -> Result<Self, TrustedRootError> {
         provider::install();
+        let documents = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        let documents = documents.collect::<Result<Vec<_>, _>>();
+        let documents = documents.map_err(|error| TrustedRootError::Invalid(error.to_string()))?;
+        let instances = documents.iter().map(Instance::of);
+        let instances = instances.collect::<Result<Vec<_>, _>>()?;
+        if instances.is_empty() {
+            return Err(TrustedRootError::Invalid("it is empty".to_owned()));
+        }
+        Ok(Self {
+            digest: Digest::of(text.as_bytes()),
+            instances: instances.into(),
+        })
+    }
+}
+
+impl Instance {
+    fn of(document: &Value) -> Result<Self, TrustedRootError> {
         let invalid = |error: &dyn fmt::Display| TrustedRootError::Invalid(error.to_string());
-        let root = sigstore_verify::trust_root::TrustedRoot::from_json(text)
+        let root = sigstore_verify::trust_root::TrustedRoot::from_json(&document.to_string())
             .map_err(|error| invalid(&error))?;
         if !root
             .media_type
@@ -102,11 +125,7 @@ impl TrustedRoot {
         if root.ctlogs.is_empty() {
             policy = policy.skip_sct();
         }
-        Ok(Self {
-            digest: Digest::of(text.as_bytes()),
-            verifier: Arc::new(verifier),
-            policy,
-        })
+        Ok(Self { verifier, policy })
     }
 }
 
@@ -164,6 +183,19 @@ impl Certified {
         root: &TrustedRoot,
     ) -> Result<Signer, String> {
         let bundle = self.0.as_deref().map_err(Clone::clone)?;
+        let mut refusals = Vec::new();
+        for instance in root.instances.iter() {
+            match instance.verify(bundle, message, image) {
+                Ok(signer) => return Ok(signer),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        Err(refusals.join("; by the next root: "))
+    }
+}
+
+impl Instance {
+    fn verify(&self, bundle: &Bundle, message: &[u8], image: Digest) -> Result<Signer, String> {
         let artifact = match &bundle.content {
             // What the image and the predicate type were read from must be what is verified.
             SignatureContent::DsseEnvelope(envelope) if envelope.pae() != message => {
@@ -172,7 +204,7 @@ impl Certified {
             SignatureContent::DsseEnvelope(_) => Artifact::from(Sha256Hash::new(*image.as_bytes())),
             _ => Artifact::from(message),
         };
-        let verified = root.verifier.verify(artifact, bundle, &root.policy);
+        let verified = self.verifier.verify(artifact, bundle, &self.policy);
         let verified = verified.map_err(|error| match error {
             Error::TransparencyLog(TransparencyLogError::IntegratedTime(_)) => {
                 format!("{error}; if the clock of this machine is wrong, set it")

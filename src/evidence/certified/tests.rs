@@ -53,6 +53,22 @@ fn recorded_bundles_of_both_versions_of_the_log_are_accepted_with_signer_and_tim
 }
 
 #[test]
+fn a_file_with_the_roots_of_two_instances_accepts_the_signatures_of_both() {
+    let file = format!("{}\n{}\n", root_of(REKOR1), root_of(REKOR2));
+    let root = TrustedRoot::parse(&file).unwrap();
+    for bundle in [REKOR1, REKOR2] {
+        let certified = Certified::in_bundle(bundle).unwrap();
+        let verified = certified.verify(&message(bundle), PACKAGE.parse().unwrap(), &root);
+        verified.unwrap();
+        let other = certified.verify(&message(bundle), Digest::of(b"other"), &root);
+        assert!(other.unwrap_err().contains("; by the next root: "));
+    }
+    for file in ["", "{} {}", "[]"] {
+        assert!(TrustedRoot::parse(file).is_err(), "{file}");
+    }
+}
+
+#[test]
 fn a_recorded_bundle_is_of_its_package_alone_and_needs_each_part_of_the_root() {
     for bundle in [REKOR1, REKOR2] {
         let root = TrustedRoot::parse(&root_of(bundle).to_string()).unwrap();
