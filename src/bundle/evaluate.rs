@@ -1,14 +1,14 @@
 //! Evaluating what a bundle includes by the policy of whoever receives it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    BundleIndex, Documents, ImageRecord,
+    BundleIndex, ContentError, Documents, ImageRecord, OpenBundle,
     index::blob_path,
     sboms::{self, attestations},
 };
 use crate::{
-    evidence::signatures_of,
+    evidence::{ImageAttestation, attestations_of, is_attestation, signatures_of},
     oci::Manifest,
     policy::{
         self, Evaluation, ImageContent, ImageSubject, Policy, SignedImage, Subject, SubjectKind,
@@ -16,10 +16,28 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
+/// Whether a policy demands signed attestations of something that is included.
+pub(crate) fn needs_attestations(index: &BundleIndex, policy: &Policy) -> bool {
+    let demanded = |image: &ImageRecord| policy.demanded_attestations(&image.reference.name());
+    let mut images = index.images_and_artifacts();
+    images.any(|image| !demanded(image).is_empty())
+}
+
 /// Evaluates every image of a verified bundle, and where its charts come from. What is attested
-/// about an image is read from the attestation manifests inside.
-pub(crate) fn evaluate(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Evaluation {
+/// about an image is read from the attestation manifests inside; `bundle` has the attestations that
+/// are signed, which only a policy that needs them asks for.
+pub(crate) fn evaluate(
+    index: &BundleIndex,
+    documents: &Documents,
+    policy: &Policy,
+    bundle: Option<&OpenBundle>,
+) -> Result<Evaluation, ContentError> {
     let subject = |kind: SubjectKind, image: &ImageRecord| {
+        let mut signed = signed(index, image, documents);
+        let demanded = policy.demanded_attestations(&image.reference.name());
+        if let (Some(bundle), false) = (bundle, demanded.is_empty()) {
+            signed.attestations = attestations(image, documents, &demanded, bundle)?;
+        }
         let content = ImageContent::Pinned {
             attested: attested(image, documents),
             sboms: sboms::of_image(image, documents)
@@ -27,9 +45,9 @@ pub(crate) fn evaluate(index: &BundleIndex, documents: &Documents, policy: &Poli
                 .map(|found| (found.platform, found.sboms))
                 .collect(),
             found_licenses: image.found_licenses.clone(),
-            signed: signed(index, image, documents),
+            signed,
         };
-        Subject::Image(ImageSubject {
+        Ok(Subject::Image(ImageSubject {
             kind,
             name: image.name.clone(),
             reference: image.reference.clone(),
@@ -39,7 +57,7 @@ pub(crate) fn evaluate(index: &BundleIndex, documents: &Documents, policy: &Poli
                 .tag_pin(&image.name)
                 .map(|pin| pin.reason.clone()),
             content,
-        })
+        }))
     };
     let charts = index.charts.iter().filter_map(|chart| {
         let origin = index.origins.get(&chart.path)?;
@@ -54,20 +72,52 @@ pub(crate) fn evaluate(index: &BundleIndex, documents: &Documents, policy: &Poli
         } else {
             format!("{place}/{}", chart.name)
         };
-        Some(Subject::Chart {
+        Some(Ok(Subject::Chart {
             name: chart.name.clone(),
             place,
-        })
+        }))
     });
     let images = index.images.iter();
     let images = images.map(|image| subject(SubjectKind::Image, image));
     let artifacts = index.artifacts.iter();
     let artifacts = artifacts.map(|artifact| subject(SubjectKind::Artifact, artifact));
-    policy::evaluate(
-        policy,
-        &index.version,
-        &images.chain(artifacts).chain(charts).collect::<Vec<_>>(),
-    )
+    let subjects = images.chain(artifacts).chain(charts);
+    let subjects = subjects.collect::<Result<Vec<_>, ContentError>>()?;
+    Ok(policy::evaluate(policy, &index.version, &subjects))
+}
+
+/// The signed attestations of these types that are about an image.
+fn attestations(
+    image: &ImageRecord,
+    documents: &Documents,
+    predicate_types: &[&str],
+    bundle: &OpenBundle,
+) -> Result<Vec<ImageAttestation>, ContentError> {
+    let mut found = Vec::new();
+    for referrer in image.carried_referrers() {
+        let mut stated = referrer.predicates.iter();
+        let target = &referrer.target;
+        let bytes = documents.get(blob_path(target.digest).as_str());
+        let manifest =
+            bytes.and_then(|bytes| Manifest::parse(bytes.clone(), Some(&target.media_type)).ok());
+        let Some(manifest) =
+            manifest.filter(|_| stated.any(|stated| predicate_types.contains(&stated.as_str())))
+        else {
+            continue;
+        };
+        let mut contents = BTreeMap::new();
+        for layer in manifest.children() {
+            if is_attestation(&layer.media_type, layer.size)
+                && let Some(bytes) = bundle.whole(layer.digest)?
+            {
+                contents.insert(layer.digest, bytes);
+            }
+        }
+        found.extend(attestations_of(&manifest, |layer| {
+            contents.get(&layer).cloned()
+        }));
+    }
+    Ok(found)
 }
 
 fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> SignedImage {
@@ -89,6 +139,11 @@ fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> Si
         digest: Some(image.target.digest),
         builder: None,
         locked_at: None,
+        attestations: Vec::new(),
+        manifests: image
+            .carried_runnable()
+            .map(|manifest| (manifest.platform_name(), manifest.digest))
+            .collect(),
         signatures: Some(
             manifests
                 .flat_map(|manifest| signatures_of(&manifest, content))

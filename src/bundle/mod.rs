@@ -81,7 +81,7 @@ pub(crate) use delta::{
     Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, DeltaView, Elsewhere, Held,
     NodeDelta, RegistryBase, Tally,
 };
-pub(crate) use evaluate::evaluate;
+pub(crate) use evaluate::{evaluate, needs_attestations};
 pub use file::BundleFile;
 pub(crate) use file::Volumes;
 pub(crate) use gather::{ComponentChoice, GatherError, Gathered, gather};

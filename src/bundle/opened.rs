@@ -184,6 +184,18 @@ impl OpenBundle {
         self.contents.verified()
     }
 
+    /// Reads a content whole and hashes it; for the small ones.
+    pub(crate) fn whole(&self, digest: Digest) -> Result<Option<Vec<u8>>, ContentError> {
+        let Some(mut reader) = self.reader(digest, None) else {
+            return Ok(None);
+        };
+        let (mut whole, mut piece) = (Vec::new(), Vec::new());
+        while reader.next_piece(self, &mut piece)? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(Some(whole))
+    }
+
     /// Hashes a content that was given away without being hashed and that somebody refused.
     pub(crate) fn rehash(&self, digest: Digest) -> Result<(), ContentError> {
         let reader = self

@@ -159,12 +159,14 @@ impl Certified {
         (!by_key).then(|| Self::parse(&String::from_utf8_lossy(bytes)))
     }
 
+    /// What the annotations of cosign's tags have; `content` is what is signed, under the name that
+    /// it has in a Sigstore bundle.
     pub(super) fn in_annotations(
         annotations: &BTreeMap<String, String>,
-        signature: &str,
+        content: (&str, Value),
     ) -> Option<Self> {
         let certificate = annotations.get(CERTIFICATE)?;
-        Some(match as_bundle(annotations, certificate, signature) {
+        Some(match as_bundle(annotations, certificate, content) {
             Some(bundle) => Self::parse(&bundle.to_string()),
             None => Self(Err("its annotations are malformed".to_owned())),
         })
@@ -256,12 +258,12 @@ struct Timestamp {
     token: String,
 }
 
-/// The annotations of simple signing as a Sigstore bundle. Their chain of certificates is left out:
+/// Annotations as a Sigstore bundle. Their chain of certificates is left out:
 /// CAs come from the trusted root alone.
 fn as_bundle(
     annotations: &BTreeMap<String, String>,
     certificate: &str,
-    signature: &str,
+    (name, content): (&str, Value),
 ) -> Option<Value> {
     let (_, certificate) = pem_rfc7468::decode_vec(certificate.trim().as_bytes()).ok()?;
     let entry = annotations.get(LOG_ENTRY);
@@ -285,7 +287,7 @@ fn as_bundle(
             "tlogEntries": entries,
             "timestampVerificationData": { "rfc3161Timestamps": tokens },
         },
-        "messageSignature": { "signature": signature },
+        (name): content,
     }))
 }
 

@@ -5,9 +5,11 @@
 //! known to `bundle`, and which of them are demanded says `policy`.
 
 mod advisory;
+mod attestation;
 mod certified;
 mod cosign_tag;
 mod found_licenses;
+mod image_key;
 mod image_payload;
 mod kind;
 mod sbom;
@@ -15,10 +17,13 @@ mod signature;
 mod statement;
 
 pub(crate) use advisory::{AdvisoryError, AdvisoryKind, AdvisoryStatement};
+pub use attestation::ImageAttestation;
+pub(crate) use attestation::{MAX_ATTESTATION_BYTES, attestations_of, is_attestation};
 pub(crate) use certified::{Signer, TrustedRoot, TrustedRootError};
 pub(crate) use cosign_tag::CosignTag;
 pub use found_licenses::FoundLicense;
 pub(crate) use found_licenses::FoundLicenses;
+pub(crate) use image_key::ImageKey;
 pub(crate) use image_payload::ImagePayload;
 pub(crate) use kind::is_sigstore_bundle;
 pub(crate) use kind::kind_of;

@@ -10,14 +10,16 @@
 
 use base64ct::{Base64, Encoding as _};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{
     certified::{Certified, Signer, TrustedRoot},
+    image_key::ImageKey,
     statement::SignedStatement,
 };
 use crate::{
     oci::{Descriptor, Manifest, ManifestKind},
-    sign::{ForeignSignature, PublicKey, SIGSTORE_BUNDLE},
+    sign::{ForeignSignature, SIGSTORE_BUNDLE},
 };
 use rune_core::digest::Digest;
 
@@ -50,8 +52,29 @@ impl ImageSignature {
         &self.signature
     }
 
-    pub(crate) fn is_by(&self, key: &PublicKey) -> bool {
-        self.signature.check(key, &self.message).is_ok()
+    pub(crate) fn is_by(&self, key: &ImageKey) -> bool {
+        key.verifies(&self.message, &self.signature)
+    }
+
+    /// The signatures of a statement, one each.
+    pub(super) fn in_statement(
+        statement: SignedStatement,
+        certified: Option<&Certified>,
+    ) -> Vec<Self> {
+        let SignedStatement {
+            subjects,
+            message,
+            signatures,
+            ..
+        } = statement;
+        let signatures = signatures.into_iter();
+        let one = |signature| Self {
+            images: subjects.clone(),
+            message: message.clone(),
+            signature,
+            certified: certified.cloned(),
+        };
+        signatures.map(one).collect()
     }
 
     /// Who signed this image, by a certificate; nothing for a signature without one.
@@ -110,7 +133,8 @@ struct PayloadImage {
 
 fn simple_signing(layer: &Descriptor, message: Vec<u8>) -> Option<ImageSignature> {
     let signature = layer.annotations.get(SIGNATURE_ANNOTATION)?;
-    let certified = Certified::in_annotations(&layer.annotations, signature);
+    let content = ("messageSignature", json!({ "signature": signature }));
+    let certified = Certified::in_annotations(&layer.annotations, content);
     let signature = ForeignSignature::bare(Base64::decode_vec(signature).ok()?);
     let Payload { critical } = serde_json::from_slice(&message).ok()?;
     (critical.kind == SIMPLE_SIGNING_KIND).then(|| ImageSignature {
@@ -127,15 +151,5 @@ fn in_bundle(bytes: &[u8]) -> Option<Vec<ImageSignature>> {
         return None;
     }
     let certified = Certified::in_bundle(bytes);
-    let signatures = statement.signatures.into_iter();
-    Some(
-        signatures
-            .map(|signature| ImageSignature {
-                images: statement.subjects.clone(),
-                message: statement.message.clone(),
-                signature,
-                certified: certified.clone(),
-            })
-            .collect(),
-    )
+    Some(ImageSignature::in_statement(statement, certified.as_ref()))
 }

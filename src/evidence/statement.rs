@@ -151,6 +151,15 @@ impl SignedStatement {
         let envelope = bundle
             .dsse_envelope
             .filter(|_| bundle.media_type == SIGSTORE_BUNDLE)?;
+        Self::of(envelope)
+    }
+
+    /// The same of a bare envelope.
+    pub(super) fn read_envelope(bytes: &[u8]) -> Option<Self> {
+        Self::of(serde_json::from_slice(bytes).ok()?)
+    }
+
+    fn of(envelope: Envelope) -> Option<Self> {
         let payload = Base64::decode_vec(&envelope.payload).ok()?;
         let statement: Statement = serde_json::from_slice(&payload).ok()?;
         let is_statement =

@@ -4,14 +4,15 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use super::{Blob, Lock, LockedContent, LockedImage, LockedImageGone, LockedReferrer, PulledImage};
 use crate::{
-    evidence::{ImageSignature, signatures_of},
+    evidence::{
+        ImageAttestation, ImageSignature, MAX_ATTESTATION_BYTES, attestations_of, is_attestation,
+        signatures_of,
+    },
     oci::Manifest,
     policy::{Policy, SignedImage},
     registry::{Client, RegistryError, RepositoryName},
 };
 use rune_core::{digest::Digest, failure::Failure};
-
-const MAX_STATEMENT_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
@@ -55,8 +56,8 @@ impl Evidence {
         self.documents.extend(documents);
     }
 
-    /// Fetches what is missing of the signatures of all images and artifacts of which the policy
-    /// demands some.
+    /// Fetches what is missing of the signatures and signed attestations of all images and artifacts
+    /// of which the policy demands some.
     pub(crate) async fn completed(
         mut self,
         policy: &Policy,
@@ -67,15 +68,19 @@ impl Evidence {
             let LockedContent::Registry(pulled) = &image.content else {
                 continue;
             };
-            if policy.demands_signatures(&image.reference.name()) {
-                let fetched = self.add(image, pulled, client).await;
-                fetched.map_err(|error| {
-                    LockedImageGone::from_missing(&image.name, error)
-                        .map_or_else(EvidenceError::Registry, |gone| {
-                            EvidenceError::Gone(Box::new(gone))
-                        })
-                })?;
+            let source = image.reference.name();
+            let mut wanted = Vec::new();
+            if policy.demands_signatures(&source) {
+                wanted.extend(signatures(pulled));
             }
+            wanted.extend(attestations(pulled, &policy.demanded_attestations(&source)));
+            let fetched = self.add(image, &wanted, client).await;
+            fetched.map_err(|error| {
+                LockedImageGone::from_missing(&image.name, error)
+                    .map_or_else(EvidenceError::Registry, |gone| {
+                        EvidenceError::Gone(Box::new(gone))
+                    })
+            })?;
         }
         Ok(self)
     }
@@ -83,11 +88,11 @@ impl Evidence {
     async fn add(
         &mut self,
         image: &LockedImage,
-        pulled: &PulledImage,
+        wanted: &[&LockedReferrer],
         client: &Client,
     ) -> Result<(), RegistryError> {
         let beside = RepositoryName::from(&image.reference);
-        for referrer in signatures(pulled) {
+        for referrer in wanted {
             let name = referrer.repository.as_ref().unwrap_or(&beside);
             let Blob {
                 digest, media_type, ..
@@ -96,10 +101,16 @@ impl Evidence {
                 let manifest = client.manifest(name, *digest, Some(media_type)).await?;
                 self.documents.insert(*digest, manifest.into_bytes());
             }
-            let is_statement = |blob: &&Blob| referrer.statements.contains(&blob.digest);
+            let is_statement = |blob: &&Blob| {
+                referrer.statements.contains(&blob.digest)
+                    || is_attestation(&blob.media_type, blob.size)
+            };
             for blob in referrer.blobs.iter().filter(is_statement) {
+                if self.documents.contains_key(&blob.digest) {
+                    continue;
+                }
                 let bytes = client
-                    .blob_bytes(name, &blob.descriptor(), MAX_STATEMENT_BYTES)
+                    .blob_bytes(name, &blob.descriptor(), MAX_ATTESTATION_BYTES)
                     .await?;
                 self.documents.insert(blob.digest, bytes);
             }
@@ -108,21 +119,28 @@ impl Evidence {
     }
 
     pub(super) fn of(&self, pulled: &PulledImage) -> SignedImage {
-        let in_referrer = |referrer: &LockedReferrer| -> Vec<ImageSignature> {
+        let manifest = |referrer: &LockedReferrer| {
             let Blob {
                 digest, media_type, ..
             } = &referrer.manifest;
             let bytes = self.documents.get(digest).cloned();
-            let manifest = bytes.and_then(|bytes| Manifest::parse(bytes, Some(media_type)).ok());
-            manifest
-                .map(|manifest| {
-                    signatures_of(&manifest, |layer| self.documents.get(&layer).cloned())
-                })
-                .unwrap_or_default()
+            bytes.and_then(|bytes| Manifest::parse(bytes, Some(media_type)).ok())
         };
+        let content = |layer: Digest| self.documents.get(&layer).cloned();
+        let signatures = signatures(pulled).filter_map(manifest);
+        let signatures: Vec<ImageSignature> = signatures
+            .flat_map(|manifest| signatures_of(&manifest, content))
+            .collect();
+        // Those of other types than the policy demands were not fetched.
+        let attestations = pulled.carried_referrers().filter_map(manifest);
+        let attestations: Vec<ImageAttestation> = attestations
+            .flat_map(|manifest| attestations_of(&manifest, content))
+            .collect();
         SignedImage {
             digest: Some(pulled.root.digest),
-            signatures: Some(signatures(pulled).flat_map(in_referrer).collect()),
+            signatures: Some(signatures),
+            attestations,
+            manifests: pulled.carried_platforms(),
             builder: self.builder_key(),
             locked_at: self.locked_at,
         }
@@ -137,6 +155,8 @@ impl Evidence {
                 Builder::Unknown => None,
                 Builder::Nobody | Builder::Key(_) => Some(Vec::new()),
             },
+            attestations: Vec::new(),
+            manifests: Vec::new(),
             builder: self.builder_key(),
             locked_at: self.locked_at,
         }
@@ -148,6 +168,17 @@ impl Evidence {
             Builder::Unknown | Builder::Nobody => None,
         }
     }
+}
+
+/// What may hold attestations of these types, about the image or what is included of it.
+fn attestations<'p>(
+    pulled: &'p PulledImage,
+    predicate_types: &[&str],
+) -> impl Iterator<Item = &'p LockedReferrer> {
+    pulled.carried_referrers().filter(|referrer| {
+        let mut stated = referrer.predicates.iter();
+        stated.any(|stated| predicate_types.contains(&stated.as_str()))
+    })
 }
 
 /// What may be a signature of the image itself.

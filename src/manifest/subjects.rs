@@ -9,6 +9,7 @@ use crate::{
     oci::Platform,
     policy::{ImageContent, ImageSubject, SignedImage, Subject, SubjectKind},
 };
+use rune_core::digest::Digest;
 
 /// Every image, every artifact and every chart from elsewhere of a manifest as the policy sees it.
 /// Without a lock, pins and attestations are not checked; with one, an image that it does not have
@@ -27,6 +28,8 @@ pub(crate) fn subjects(
                 || SignedImage {
                     digest: Some(pulled.root.digest),
                     signatures: None,
+                    attestations: Vec::new(),
+                    manifests: Vec::new(),
                     builder: None,
                     locked_at: None,
                 },
@@ -96,6 +99,16 @@ fn attested(image: &PulledImage) -> Vec<(String, Vec<String>)> {
         )
     });
     described.collect()
+}
+
+impl PulledImage {
+    /// What is included, by platform.
+    pub(super) fn carried_platforms(&self) -> Vec<(String, Digest)> {
+        let carried = self.manifests.iter().filter(|entry| entry.carried);
+        carried
+            .map(|entry| (platform(entry), entry.manifest.digest))
+            .collect()
+    }
 }
 
 fn platform(entry: &LockedManifest) -> String {

@@ -3,7 +3,7 @@
 use semver::Version;
 
 use super::{
-    AttestationKind, Decision, Evaluation, LicenseExpression, Policy, Rule, SignedImage, Verdict,
+    Decision, Evaluation, LicenseExpression, Policy, Rule, SignedImage, Verdict,
     glob::component_matches, license_names,
 };
 use crate::{
@@ -163,8 +163,9 @@ impl Evaluator<'_> {
         };
         let has_platforms = image.kind == SubjectKind::Image;
         if has_platforms {
-            decisions.extend(self.attestations(&subject, &source, attested));
+            decisions.extend(self.unsigned_attestations(&subject, &source, attested));
         }
+        decisions.extend(self.signed_attestations(&subject, &source, signed));
         decisions.extend(self.signatures(&subject, &source, signed));
         if has_platforms {
             decisions.extend(self.sboms(&subject, &source, sboms));
@@ -392,51 +393,6 @@ impl Evaluator<'_> {
         }
     }
 
-    fn attestations(
-        &self,
-        subject: &str,
-        source: &str,
-        attested: &[(String, Vec<String>)],
-    ) -> Vec<Decision> {
-        let rule = Rule::Attestations;
-        let mut decisions = Vec::new();
-        for required in self
-            .policy
-            .attestations
-            .iter()
-            .filter(|required| required.pattern.matches(source))
-        {
-            for kind in &required.require {
-                let lacks = |predicates: &[String]| {
-                    !predicates.iter().any(|predicate| kind.is_met_by(predicate))
-                };
-                let missing: Vec<&str> = attested
-                    .iter()
-                    .filter(|(_, found)| lacks(found))
-                    .map(|(platform, _)| platform.as_str())
-                    .collect();
-                let matched = format!("source `{source}` matches `{}`", required.pattern);
-                decisions.push(if missing.is_empty() {
-                    allow(
-                        subject,
-                        source,
-                        rule,
-                        matched,
-                        format!("{} comes with it", describe(kind)),
-                    )
-                } else {
-                    let reason = format!(
-                        "{} is required and missing for {}",
-                        describe(kind),
-                        missing.join(", ")
-                    );
-                    self.deny(subject, source, rule, matched, &reason)
-                });
-            }
-        }
-        decisions
-    }
-
     /// Denies, unless a waiver holds.
     pub(super) fn deny(
         &self,
@@ -485,12 +441,5 @@ pub(super) fn allow(
         verdict: Verdict::Allowed,
         matched,
         reason,
-    }
-}
-
-const fn describe(kind: &AttestationKind) -> &'static str {
-    match kind {
-        AttestationKind::Sbom => "an SBOM",
-        AttestationKind::Provenance => "provenance",
     }
 }

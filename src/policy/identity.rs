@@ -8,8 +8,8 @@ use std::{
 
 use regex::Regex;
 
-use super::SignedImage;
 use crate::evidence::{ImageSignature, Signer, TrustedRoot};
+use rune_core::digest::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdentityRule {
@@ -72,18 +72,19 @@ impl fmt::Display for SubjectMatch {
 }
 
 impl IdentityRule {
-    /// Who signed the image as the rule demands, or why no signature of it is enough.
+    /// Who signed the image of this digest as the rule demands, or why no signature of it is enough.
     pub(super) fn evaluate(
         &self,
-        of_image: &[&ImageSignature],
-        image: &SignedImage,
+        signatures: &[&ImageSignature],
+        digest: Digest,
+        locked_at: Option<SystemTime>,
     ) -> Result<String, String> {
-        let signers = of_image
+        let signers = signatures
             .iter()
-            .filter_map(|signature| signature.signer(image.digest?, &self.root));
+            .filter_map(|signature| signature.signer(digest, &self.root));
         let mut reasons = BTreeSet::new();
         for signer in signers {
-            match signer.and_then(|signer| self.accept(&signer, image.locked_at)) {
+            match signer.and_then(|signer| self.accept(&signer, locked_at)) {
                 Ok(accepted) => return Ok(accepted),
                 Err(reason) => _ = reasons.insert(reason),
             }

@@ -6,6 +6,7 @@
 //!
 //! Reads no registry and no lock: what it checks comes in as [`Subject`]s.
 
+mod attestations;
 mod evaluate;
 mod evaluation;
 mod field_path;
@@ -20,6 +21,7 @@ mod read;
 mod referrers;
 mod signatures;
 
+pub(crate) use attestations::{AttestationDemand, AttestationKind, AttestationRule};
 pub use evaluate::SubjectKind;
 pub(crate) use evaluate::evaluate_tag;
 pub use evaluate::{ImageContent, ImageSubject, Subject, evaluate};
@@ -30,7 +32,7 @@ pub(crate) use glob::Glob;
 pub(crate) use identity::{IdentityRule, MinAge, SubjectMatch};
 pub(crate) use license::LicenseError;
 pub use license::LicenseExpression;
-pub(crate) use model::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Waiver};
+pub(crate) use model::{DeniedLicense, DeniedSource, Waiver};
 pub use model::{Policy, Rule};
 pub(crate) use packages::{PackageLicenses, PackageRule};
 pub use places::ImagePlaces;

@@ -6,9 +6,10 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Glob, ImagePlaces, PackageRule, ReferrerRules, SignatureRule, TagPin, glob::component_matches,
+    AttestationDemand, AttestationRule, Glob, ImagePlaces, PackageRule, ReferrerRules,
+    SignatureRule, TagPin, glob::component_matches,
 };
-use crate::{evidence::SbomFormat, oci::Reference};
+use crate::oci::Reference;
 use rune_core::{digest::Digest, yaml::Place};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,22 +55,6 @@ pub(crate) struct DeniedSource {
     pub(crate) reason: String,
 }
 
-/// Which attestations must come with the images of some sources, for every platform that is
-/// included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AttestationRule {
-    pub(crate) pattern: Glob,
-    pub(crate) require: Vec<AttestationKind>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AttestationKind {
-    /// A list of what is inside, as SPDX or `CycloneDX`.
-    Sbom,
-    /// How it was built, as SLSA provenance.
-    Provenance,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiver {
     pub(crate) rule: Rule,
@@ -100,6 +85,17 @@ impl Policy {
         self.signatures
             .iter()
             .any(|rule| rule.pattern.matches(source))
+    }
+
+    /// The predicate types of the signed attestations that an image from a source must have.
+    pub(crate) fn demanded_attestations(&self, source: &str) -> Vec<&str> {
+        let rules = self.attestations.iter();
+        let demanded = rules.filter(|rule| rule.pattern.matches(source));
+        let demanded = demanded.filter_map(|rule| match &rule.demand {
+            AttestationDemand::Signed { predicate_type, .. } => Some(predicate_type.as_str()),
+            AttestationDemand::Unsigned(_) => None,
+        });
+        demanded.collect()
     }
 
     /// Whether the licences of packages matter of images from a source.
@@ -154,38 +150,5 @@ impl Rule {
             Self::Sboms => "sboms",
             Self::Packages => "packages",
         }
-    }
-}
-
-impl AttestationKind {
-    pub(crate) const ALL: [Self; 2] = [Self::Sbom, Self::Provenance];
-
-    pub(crate) const fn name(&self) -> &'static str {
-        match self {
-            Self::Sbom => "sbom",
-            Self::Provenance => "provenance",
-        }
-    }
-
-    /// Whether an in-toto predicate type is of this kind, in whatever version.
-    pub(crate) fn is_met_by(&self, predicate: &str) -> bool {
-        match self {
-            Self::Sbom => SbomFormat::of_predicate(predicate).is_some(),
-            Self::Provenance => predicate
-                .strip_prefix("https://slsa.dev/provenance")
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-        }
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
-
-impl fmt::Display for AttestationKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
     }
 }

@@ -3,10 +3,7 @@
 use camino::Utf8Path;
 use semver::Version;
 
-use super::{
-    AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, ImagePlaces, Policy,
-    ReferrerRules, Rule, Waiver,
-};
+use super::{DeniedLicense, DeniedSource, Glob, ImagePlaces, Policy, ReferrerRules, Rule, Waiver};
 use rune_core::{
     digest::Digest,
     duration::DurationError,
@@ -14,6 +11,7 @@ use rune_core::{
     yaml::{self, Diagnostics, Findings, Mapping, Node, Place, Problem, suggestion},
 };
 
+mod attestations;
 mod images;
 mod referrers;
 mod signatures;
@@ -60,6 +58,8 @@ enum PolicyProblem<'a> {
     OfKeys(&'a str),
     #[error("`{0}` does not belong to a rule without `identity`")]
     OfIdentity(&'a str),
+    #[error("`{0}` does not belong to a rule with `require`")]
+    OfRequire(&'a str),
     #[error("`subject` and `subjectPattern` exclude each other")]
     TwoSubjects,
     #[error("`{0}` is not a regular expression")]
@@ -88,6 +88,10 @@ impl Problem for PolicyProblem<'_> {
             Self::OfIdentity(_) => {
                 Some("add `identity: { issuer: …, subject: … }`".to_owned())
             }
+            Self::OfRequire(_) => Some(
+                "write one rule with `require` and one with `predicateType`: both must be met"
+                    .to_owned(),
+            ),
             Self::TwoSubjects => Some("keep one of them".to_owned()),
             Self::SubjectPattern(_) => Some(
                 "write the whole identity, with a backslash before each dot: \
@@ -105,7 +109,8 @@ impl Problem for PolicyProblem<'_> {
                 Some("paths are relative to the directory of this file".to_owned())
             }
             Self::Key(_) => Some(
-                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of cosign"
+                "give an ECDSA P-256 or P-384, Ed25519 or RSA public key as PEM, such as the `.pub` \
+                 file of cosign"
                     .to_owned(),
             ),
             Self::FieldPath(_) => Some(
@@ -317,42 +322,6 @@ impl Reader<'_> {
                 false
             }
         }
-    }
-
-    fn attestation(&mut self, node: &Node) -> Option<AttestationRule> {
-        let map = Mapping::open(
-            node,
-            "an attestation rule",
-            &["match", "require"],
-            self.findings,
-        )?;
-        let pattern = self.required(&map, "match");
-        let required = map.required("require", self.findings)?;
-        let mut require = Vec::new();
-        for item in yaml::items(required, "`require`", self.findings) {
-            let Some(found) = self.word(item, "an attestation") else {
-                continue;
-            };
-            match AttestationKind::ALL
-                .into_iter()
-                .find(|kind| kind.name() == found)
-            {
-                Some(kind) => require.push(kind),
-                None => self.unknown(
-                    item.place,
-                    "attestation",
-                    &found,
-                    AttestationKind::ALL
-                        .iter()
-                        .map(AttestationKind::name)
-                        .collect(),
-                ),
-            }
-        }
-        Some(AttestationRule {
-            pattern: Glob::new(&pattern?),
-            require,
-        })
     }
 
     fn waiver(&mut self, node: &Node) -> Option<Waiver> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt, time::SystemTime};
 
 use super::{Decision, Glob, IdentityRule, Rule, evaluate::Evaluator};
-use crate::{evidence::ImageSignature, sign::PublicKey};
+use crate::evidence::{ImageAttestation, ImageKey, ImageSignature};
 use rune_core::digest::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) enum Signers {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SignatureKey {
     pub(crate) name: Option<String>,
-    pub(crate) key: PublicKey,
+    pub(crate) key: ImageKey,
 }
 
 /// What comes with an image and says that it is a signature.
@@ -34,6 +34,10 @@ pub struct SignedImage {
     pub digest: Option<Digest>,
     /// Nothing when they were not looked for.
     pub signatures: Option<Vec<ImageSignature>>,
+    /// Signed statements of the predicate types that the policy demands.
+    pub attestations: Vec<ImageAttestation>,
+    /// What is included of it, by platform.
+    pub manifests: Vec<(String, Digest)>,
     /// The fingerprint of the key that signs it when the bundle is built.
     pub builder: Option<Digest>,
     /// When it is locked: only then is the age of signatures checked.
@@ -83,9 +87,15 @@ impl Evaluator<'_> {
             .iter()
             .filter(|signature| image.digest.is_some_and(|digest| signature.is_of(digest)))
             .collect();
-        let signed = match &rule.signers {
-            Signers::Keys { keys, threshold } => by_keys(keys, *threshold, &of_image, image),
-            Signers::Identity(identity) => identity.evaluate(&of_image, image),
+        let is_by_builder = |key: &SignatureKey| image.builder == Some(key.key.fingerprint());
+        let signed = match (&rule.signers, image.digest) {
+            (Signers::Keys { keys, threshold }, _) => {
+                by_keys(keys, *threshold, &of_image, is_by_builder)
+            }
+            (Signers::Identity(identity), Some(digest)) => {
+                identity.evaluate(&of_image, digest, image.locked_at)
+            }
+            (Signers::Identity(_), None) => Err("it is about to be built".to_owned()),
         };
         let found = match (signed, signatures.len(), of_image.len()) {
             (Ok(reason), ..) => {
@@ -95,13 +105,33 @@ impl Evaluator<'_> {
             (Err(_), _, 0) => "its signatures are of other images".to_owned(),
             (Err(found), ..) => found,
         };
-        let reason = match rule.signers {
-            Signers::Keys { threshold, .. } if threshold > 1 => {
+        let reason = rule.signers.with_threshold(found);
+        self.deny(subject, source, Rule::Signatures, matched, &reason)
+    }
+}
+
+impl Signers {
+    /// By whom a digest is signed, of signatures that are about it, or why that is not enough.
+    pub(super) fn evaluate(
+        &self,
+        signatures: &[&ImageSignature],
+        digest: Digest,
+        locked_at: Option<SystemTime>,
+    ) -> Result<String, String> {
+        let signed = match self {
+            Self::Keys { keys, threshold } => by_keys(keys, *threshold, signatures, |_| false),
+            Self::Identity(identity) => identity.evaluate(signatures, digest, locked_at),
+        };
+        signed.map_err(|found| self.with_threshold(found))
+    }
+
+    fn with_threshold(&self, found: String) -> String {
+        match self {
+            Self::Keys { threshold, .. } if *threshold > 1 => {
                 format!("{found}, and {threshold} different keys are required")
             }
             _ => found,
-        };
-        self.deny(subject, source, Rule::Signatures, matched, &reason)
+        }
     }
 }
 
@@ -109,12 +139,11 @@ impl Evaluator<'_> {
 fn by_keys(
     keys: &[SignatureKey],
     threshold: usize,
-    of_image: &[&ImageSignature],
-    image: &SignedImage,
+    signatures: &[&ImageSignature],
+    is_signed_besides: impl Fn(&SignatureKey) -> bool,
 ) -> Result<String, String> {
     let is_signed_by = |key: &&SignatureKey| {
-        image.builder == Some(key.key.fingerprint())
-            || of_image.iter().any(|signature| signature.is_by(&key.key))
+        is_signed_besides(key) || signatures.iter().any(|signature| signature.is_by(&key.key))
     };
     let mut counted = BTreeSet::new();
     let signers: Vec<String> = keys

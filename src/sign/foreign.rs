@@ -82,6 +82,10 @@ impl ForeignSignature {
         }
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.signature
+    }
+
     /// The bytes of a signature and nothing beside.
     pub(crate) const fn bare(signature: Vec<u8>) -> Self {
         Self {

@@ -2,9 +2,8 @@
 
 use super::{PolicyProblem, Reader};
 use crate::{
-    evidence::{TrustedRoot, TrustedRootError},
+    evidence::{ImageKey, TrustedRoot, TrustedRootError},
     policy::{Glob, IdentityRule, MinAge, SignatureKey, SignatureRule, Signers, SubjectMatch},
-    sign::PublicKey,
 };
 use rune_core::{
     duration::parse_duration,
@@ -15,22 +14,23 @@ use rune_core::{
 const OF_KEYS: [&str; 2] = ["keys", "threshold"];
 const OF_IDENTITY: [&str; 2] = ["trustedRoot", "minAge"];
 
+/// By whom something must be signed.
+pub(super) const SIGNER_KEYS: [&str; 5] =
+    ["keys", "threshold", "identity", "trustedRoot", "minAge"];
+
 impl Reader<'_> {
     pub(super) fn signature_rule(&mut self, node: &Node) -> Option<SignatureRule> {
-        let map = Mapping::open(
-            node,
-            "a signature rule",
-            &[
-                "match",
-                "keys",
-                "threshold",
-                "identity",
-                "trustedRoot",
-                "minAge",
-            ],
-            self.findings,
-        )?;
+        let known = [&["match"][..], &SIGNER_KEYS].concat();
+        let map = Mapping::open(node, "a signature rule", &known, self.findings)?;
         let pattern = self.required(&map, "match");
+        let signers = self.signers(&map);
+        Some(SignatureRule {
+            pattern: Glob::new(&pattern?),
+            signers: signers?,
+        })
+    }
+
+    pub(super) fn signers(&mut self, map: &Mapping<'_>) -> Option<Signers> {
         let identity = map.optional("identity");
         let foreign = match identity {
             Some(_) => OF_KEYS.map(|key| (key, PolicyProblem::OfKeys(key))),
@@ -41,14 +41,10 @@ impl Reader<'_> {
                 self.findings.add(node.place, &problem);
             }
         }
-        let signers = match identity {
-            Some(node) => self.identity(&map, node),
-            None => self.keys(&map),
-        };
-        Some(SignatureRule {
-            pattern: Glob::new(&pattern?),
-            signers: signers?,
-        })
+        match identity {
+            Some(node) => self.identity(map, node),
+            None => self.keys(map),
+        }
     }
 
     fn keys(&mut self, map: &Mapping<'_>) -> Option<Signers> {
@@ -168,7 +164,7 @@ impl Reader<'_> {
                 }
             }
         };
-        match PublicKey::from_pem(&pem) {
+        match ImageKey::from_pem(&pem) {
             Ok(key) => Some(SignatureKey { name, key }),
             Err(error) => {
                 self.findings

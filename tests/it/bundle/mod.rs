@@ -24,6 +24,7 @@ pub(crate) mod diff_refusals;
 pub(crate) mod diff_support;
 pub(crate) mod doctor_build;
 pub(crate) mod doctor_receive;
+pub(crate) mod evidence_attestations;
 pub(crate) mod evidence_keyless;
 pub(crate) mod evidence_lab;
 pub(crate) mod evidence_lock;

@@ -48,7 +48,7 @@ const KINDS: [Kind; 4] = [
             "sources.deny[].match",
             "sources.deny[].reason",
             "attestations[].match",
-            "attestations[].require",
+            "attestations[].identity.issuer",
             "signatures[].match",
             "signatures[].identity.issuer",
             "sboms[].match",
@@ -128,8 +128,13 @@ fn leaf(kind: &Kind, path: &str) -> Value {
         )
         | (
             "policy",
-            "licenses.allow" | "sources.allow" | "tags.deny" | "images.variables"
-            | "images.options" | "signatures[].keys",
+            "licenses.allow"
+            | "sources.allow"
+            | "tags.deny"
+            | "images.variables"
+            | "images.options"
+            | "signatures[].keys"
+            | "attestations[].keys",
         ) => texts(),
         ("manifest", "advisories[].kind") => words(&["openvex", "csaf", "cyclonedx", "text"]),
         ("policy", "referrers.added") => words(&["note", "drift"]),
@@ -149,7 +154,8 @@ fn leaf(kind: &Kind, path: &str) -> Value {
             "packages",
         ]),
         ("policy", "packages[].licenses") => words(&["declared", "allowed"]),
-        ("trust", "threshold") | ("policy", "signatures[].threshold") => {
+        ("trust", "threshold")
+        | ("policy", "signatures[].threshold" | "attestations[].threshold") => {
             json!({"type": "integer", "minimum": 1, "maximum": 8})
         }
         _ => json!({"type": "string"}),
@@ -164,7 +170,10 @@ fn alternatives(kind: &str, path: &str) -> &'static [&'static str] {
         ("manifest", "binaries[]") => &["path", "url"],
         ("manifest", "files[]") => &["source", "url"],
         ("policy", "signatures[]") => &["keys", "identity"],
-        ("policy", "signatures[].identity") => &["subject", "subjectPattern"],
+        ("policy", "attestations[]") => &["require", "predicateType"],
+        ("policy", "signatures[].identity" | "attestations[].identity") => {
+            &["subject", "subjectPattern"]
+        }
         ("trust", "keys[]") => &["file", "pem"],
         ("trust", "revoked[]") => &["name", "id"],
         _ => &[],

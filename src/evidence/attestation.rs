@@ -1,0 +1,83 @@
+//! Statements about images that say something else than that the image is signed: how it was built,
+//! what is in it, what somebody tested. In Sigstore bundles, and in envelopes under the tags of
+//! cosign 2.
+//!
+//! Nothing here counts before a key or a trusted root has verified it.
+//!
+//! Sources: cosign, `specs/ATTESTATION_SPEC.md`; those of [`super::signature`].
+
+use serde_json::Value;
+
+use super::{
+    certified::Certified,
+    signature::{ImageSignature, SIGN_PREDICATE},
+    statement::SignedStatement,
+};
+use crate::{
+    oci::{Descriptor, Manifest, ManifestKind},
+    sign::SIGSTORE_BUNDLE,
+};
+use rune_core::digest::Digest;
+
+const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
+
+/// The list of what is in a large image has some megabytes.
+pub(crate) const MAX_ATTESTATION_BYTES: u64 = 64 << 20;
+
+/// A statement of a kind about images, with the signature of whoever says it.
+#[derive(Debug, Clone)]
+pub struct ImageAttestation {
+    pub(crate) predicate_type: String,
+    pub(crate) signature: ImageSignature,
+}
+
+/// Whether a layer of an artifact about an image may hold a statement.
+pub(crate) fn is_attestation(media_type: &str, size: u64) -> bool {
+    size <= MAX_ATTESTATION_BYTES && [SIGSTORE_BUNDLE, ENVELOPE].contains(&media_type)
+}
+
+/// The attestations in an artifact; `content` gives the bytes of a layer. What is malformed or is
+/// a signature of the image is none.
+pub(crate) fn attestations_of(
+    artifact: &Manifest,
+    content: impl Fn(Digest) -> Option<Vec<u8>>,
+) -> Vec<ImageAttestation> {
+    let ManifestKind::Image { layers, .. } = artifact.kind() else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for layer in layers {
+        if !is_attestation(&layer.media_type, layer.size) {
+            continue;
+        }
+        let Some(bytes) = content(layer.digest) else {
+            continue;
+        };
+        let read = match layer.media_type.as_str() {
+            SIGSTORE_BUNDLE => {
+                SignedStatement::read(&bytes).map(|read| (read, Certified::in_bundle(&bytes)))
+            }
+            _ => in_envelope(layer, &bytes),
+        };
+        let read = read.filter(|(statement, _)| statement.predicate_type != SIGN_PREDICATE);
+        found.extend(read.into_iter().flat_map(|(statement, certified)| {
+            let predicate_type = statement.predicate_type.clone();
+            let signatures = ImageSignature::in_statement(statement, certified.as_ref());
+            signatures
+                .into_iter()
+                .map(move |signature| ImageAttestation {
+                    predicate_type: predicate_type.clone(),
+                    signature,
+                })
+        }));
+    }
+    found
+}
+
+fn in_envelope(layer: &Descriptor, bytes: &[u8]) -> Option<(SignedStatement, Option<Certified>)> {
+    let statement = SignedStatement::read_envelope(bytes)?;
+    let envelope: Value = serde_json::from_slice(bytes).ok()?;
+    let content = ("dsseEnvelope", envelope);
+    let certified = Certified::in_annotations(&layer.annotations, content);
+    Some((statement, certified))
+}

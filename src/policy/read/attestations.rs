@@ -1,0 +1,52 @@
+//! The part of a policy that is about attestations.
+
+use super::{Reader, signatures::SIGNER_KEYS};
+use crate::policy::{AttestationDemand, AttestationKind, AttestationRule, Glob};
+use rune_core::yaml::{self, Mapping, Node};
+
+impl Reader<'_> {
+    pub(super) fn attestation(&mut self, node: &Node) -> Option<AttestationRule> {
+        let known = [&["match", "require", "predicateType"][..], &SIGNER_KEYS].concat();
+        let map = Mapping::open(node, "an attestation rule", &known, self.findings)?;
+        let pattern = self.required(&map, "match");
+        let demand = match map.optional("require") {
+            Some(node) => self.unsigned(&map, node),
+            None => {
+                let predicate_type = self.required(&map, "predicateType");
+                let signers = self.signers(&map);
+                AttestationDemand::Signed {
+                    predicate_type: predicate_type?,
+                    signers: signers?,
+                }
+            }
+        };
+        Some(AttestationRule {
+            pattern: Glob::new(&pattern?),
+            demand,
+        })
+    }
+
+    fn unsigned(&mut self, rule: &Mapping<'_>, required: &Node) -> AttestationDemand {
+        for key in std::iter::once("predicateType").chain(SIGNER_KEYS) {
+            if let Some(node) = rule.optional(key) {
+                let problem = super::PolicyProblem::OfRequire(key);
+                self.findings.add(node.place, &problem);
+            }
+        }
+        let mut kinds = Vec::new();
+        for item in yaml::items(required, "`require`", self.findings) {
+            let Some(found) = self.word(item, "an attestation") else {
+                continue;
+            };
+            let mut all = AttestationKind::ALL.into_iter();
+            match all.find(|kind| kind.name() == found) {
+                Some(kind) => kinds.push(kind),
+                None => {
+                    let known = AttestationKind::ALL.map(AttestationKind::name).to_vec();
+                    self.unknown(item.place, "attestation", &found, known);
+                }
+            }
+        }
+        AttestationDemand::Unsigned(kinds)
+    }
+}
