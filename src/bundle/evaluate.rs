@@ -8,7 +8,7 @@ use super::{
     sboms::{self, attestations},
 };
 use crate::{
-    evidence::{ImageAttestation, attestations_of, is_attestation, signatures_of},
+    evidence::{ImageAttestation, attestations_of, is_attestation, may_attest, signatures_of},
     oci::Manifest,
     policy::{
         self, Evaluation, ImageContent, ImageSubject, Policy, SignedImage, Subject, SubjectKind,
@@ -95,13 +95,11 @@ fn attestations(
 ) -> Result<Vec<ImageAttestation>, ContentError> {
     let mut found = Vec::new();
     for referrer in image.carried_referrers() {
-        let mut stated = referrer.predicates.iter();
         let target = &referrer.target;
         let bytes = documents.get(blob_path(target.digest).as_str());
-        let manifest =
-            bytes.and_then(|bytes| Manifest::parse(bytes.clone(), Some(&target.media_type)).ok());
+        let bytes = bytes.filter(|_| may_attest(&referrer.predicates, predicate_types));
         let Some(manifest) =
-            manifest.filter(|_| stated.any(|stated| predicate_types.contains(&stated.as_str())))
+            bytes.and_then(|bytes| Manifest::parse(bytes.clone(), Some(&target.media_type)).ok())
         else {
             continue;
         };

@@ -36,6 +36,13 @@ pub(crate) fn is_attestation(media_type: &str, size: u64) -> bool {
     size <= MAX_ATTESTATION_BYTES && [SIGSTORE_BUNDLE, ENVELOPE].contains(&media_type)
 }
 
+/// Whether an artifact with these predicate types beside its statements may be one of the wanted
+/// types. One that says none has to be read.
+pub(crate) fn may_attest(stated: &[String], wanted: &[&str]) -> bool {
+    let is_wanted = |stated: &String| wanted.contains(&stated.as_str());
+    !wanted.is_empty() && (stated.is_empty() || stated.iter().any(is_wanted))
+}
+
 /// The attestations in an artifact; `content` gives the bytes of a layer. What is malformed or is
 /// a signature of the image is none.
 pub(crate) fn attestations_of(

@@ -18,7 +18,7 @@ mod statement;
 
 pub(crate) use advisory::{AdvisoryError, AdvisoryKind, AdvisoryStatement};
 pub use attestation::ImageAttestation;
-pub(crate) use attestation::{MAX_ATTESTATION_BYTES, attestations_of, is_attestation};
+pub(crate) use attestation::{MAX_ATTESTATION_BYTES, attestations_of, is_attestation, may_attest};
 pub(crate) use certified::{Signer, TrustedRoot, TrustedRootError};
 pub(crate) use cosign_tag::CosignTag;
 pub use found_licenses::FoundLicense;

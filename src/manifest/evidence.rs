@@ -6,7 +6,7 @@ use super::{Blob, Lock, LockedContent, LockedImage, LockedImageGone, LockedRefer
 use crate::{
     evidence::{
         ImageAttestation, ImageSignature, MAX_ATTESTATION_BYTES, attestations_of, is_attestation,
-        signatures_of,
+        may_attest, signatures_of,
     },
     oci::Manifest,
     policy::{Policy, SignedImage},
@@ -175,10 +175,8 @@ fn attestations<'p>(
     pulled: &'p PulledImage,
     predicate_types: &[&str],
 ) -> impl Iterator<Item = &'p LockedReferrer> {
-    pulled.carried_referrers().filter(|referrer| {
-        let mut stated = referrer.predicates.iter();
-        stated.any(|stated| predicate_types.contains(&stated.as_str()))
-    })
+    let referrers = pulled.carried_referrers();
+    referrers.filter(|referrer| may_attest(&referrer.predicates, predicate_types))
 }
 
 /// What may be a signature of the image itself.
