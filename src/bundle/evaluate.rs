@@ -36,7 +36,7 @@ pub(crate) fn evaluate(
         let mut signed = signed(index, image, documents);
         let demanded = policy.demanded_attestations(&image.reference.name());
         if let (Some(bundle), false) = (bundle, demanded.is_empty()) {
-            signed.attestations = attestations(image, documents, &demanded, bundle)?;
+            signed.attestations = signed_attestations(image, documents, &demanded, bundle)?;
         }
         let content = ImageContent::Pinned {
             attested: attested(image, documents),
@@ -87,7 +87,7 @@ pub(crate) fn evaluate(
 }
 
 /// The signed attestations of these types that are about an image.
-fn attestations(
+fn signed_attestations(
     image: &ImageRecord,
     documents: &Documents,
     predicate_types: &[&str],

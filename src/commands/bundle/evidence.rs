@@ -218,7 +218,7 @@ fn review(
     let (policy, findings) = Policy::read_beside(path, &text);
     Diagnostics::check([findings])?;
     Ok(Some(Review {
-        evaluation: bundle::evaluate(head.index(), documents, &policy),
+        evaluation: options.bundle.evaluate(head, documents, &policy)?,
         text,
     }))
 }

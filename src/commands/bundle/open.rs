@@ -8,9 +8,12 @@ use super::{
     keys::{load_public_key, load_site_trust_file, load_trust_file},
     trust_source::TrustSource,
 };
-use crate::bundle::{
-    AuthenticatedHead, BundleFile, BundleSource, HeadError, OpenBundle, Trust, UnverifiedHead,
-    VerifiedFiles,
+use crate::{
+    bundle::{
+        self, AuthenticatedHead, BundleFile, BundleSource, Documents, HeadError, OpenBundle, Trust,
+        UnverifiedHead, VerifiedFiles,
+    },
+    policy::{Evaluation, Policy},
 };
 use rune_core::{
     command::CommandError,
@@ -158,6 +161,24 @@ impl BundleOptions {
             BundleSource::File(file) => Ok(file),
             BundleSource::Stream(_) => Err(NotAFile(self.bundle.clone()).into()),
         }
+    }
+
+    /// Evaluates what was verified. Signed attestations are read again, from a file.
+    pub(super) fn evaluate(
+        &self,
+        head: &AuthenticatedHead,
+        documents: &Documents,
+        policy: &Policy,
+    ) -> Result<Evaluation, CommandError> {
+        let index = head.index();
+        let again = bundle::needs_attestations(index, policy).then(|| self.open_in_place());
+        let again = again.transpose()?;
+        Ok(bundle::evaluate(
+            index,
+            documents,
+            policy,
+            again.as_deref(),
+        )?)
     }
 
     pub(super) fn check_is_file(&self, source: &BundleSource) -> Result<(), CommandError> {

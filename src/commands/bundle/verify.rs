@@ -412,10 +412,9 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
     let index = head.index();
     check_expected(options, index)?;
     let policy = options.policy.as_deref().map(read_policy).transpose()?;
-    let is_read_again = policy
-        .as_ref()
-        .is_some_and(|policy| bundle::needs_attestations(index, policy));
-    if is_read_again {
+    if let Some(policy) = &policy
+        && bundle::needs_attestations(index, policy)
+    {
         options.bundle.check_is_file(&source)?;
     }
     let documents = bundle::verify(source, &head, threads(), progress).map_err(|error| {
@@ -424,11 +423,9 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
     if let Some(record) = record {
         record.keep(head.digest());
     }
-    let again = is_read_again.then(|| options.bundle.open_in_place());
-    let again = again.transpose()?;
     let evaluation = policy
         .as_ref()
-        .map(|policy| bundle::evaluate(index, &documents, policy, again.as_deref()))
+        .map(|policy| options.bundle.evaluate(&head, &documents, policy))
         .transpose()?
         .map(Evaluation::into_result)
         .transpose()?;

@@ -1,13 +1,25 @@
 //! The part of a policy that is about attestations.
 
-use super::{Reader, signatures::SIGNER_KEYS};
+use super::{
+    Reader,
+    signatures::{OF_IDENTITY, OF_KEYS},
+};
 use crate::policy::{AttestationDemand, AttestationKind, AttestationRule, Glob};
 use rune_core::yaml::{self, Mapping, Node};
 
 impl Reader<'_> {
     pub(super) fn attestation(&mut self, node: &Node) -> Option<AttestationRule> {
-        let known = [&["match", "require", "predicateType"][..], &SIGNER_KEYS].concat();
-        let map = Mapping::open(node, "an attestation rule", &known, self.findings)?;
+        let known = &[
+            "match",
+            "require",
+            "predicateType",
+            "keys",
+            "threshold",
+            "identity",
+            "trustedRoot",
+            "minAge",
+        ];
+        let map = Mapping::open(node, "an attestation rule", known, self.findings)?;
         let pattern = self.required(&map, "match");
         let demand = match map.optional("require") {
             Some(node) => self.unsigned(&map, node),
@@ -27,7 +39,8 @@ impl Reader<'_> {
     }
 
     fn unsigned(&mut self, rule: &Mapping<'_>, required: &Node) -> AttestationDemand {
-        for key in std::iter::once("predicateType").chain(SIGNER_KEYS) {
+        let of_signed = ["predicateType", "identity"].into_iter();
+        for key in of_signed.chain(OF_KEYS).chain(OF_IDENTITY) {
             if let Some(node) = rule.optional(key) {
                 let problem = super::PolicyProblem::OfRequire(key);
                 self.findings.add(node.place, &problem);

@@ -11,17 +11,20 @@ use rune_core::{
 };
 
 /// What belongs to keys, and what belongs to an identity.
-const OF_KEYS: [&str; 2] = ["keys", "threshold"];
-const OF_IDENTITY: [&str; 2] = ["trustedRoot", "minAge"];
-
-/// By whom something must be signed.
-pub(super) const SIGNER_KEYS: [&str; 5] =
-    ["keys", "threshold", "identity", "trustedRoot", "minAge"];
+pub(super) const OF_KEYS: [&str; 2] = ["keys", "threshold"];
+pub(super) const OF_IDENTITY: [&str; 2] = ["trustedRoot", "minAge"];
 
 impl Reader<'_> {
     pub(super) fn signature_rule(&mut self, node: &Node) -> Option<SignatureRule> {
-        let known = [&["match"][..], &SIGNER_KEYS].concat();
-        let map = Mapping::open(node, "a signature rule", &known, self.findings)?;
+        let known = &[
+            "match",
+            "keys",
+            "threshold",
+            "identity",
+            "trustedRoot",
+            "minAge",
+        ];
+        let map = Mapping::open(node, "a signature rule", known, self.findings)?;
         let pattern = self.required(&map, "match");
         let signers = self.signers(&map);
         Some(SignatureRule {
