@@ -190,10 +190,13 @@ impl OpenBundle {
             return Ok(None);
         };
         let (mut whole, mut piece) = (Vec::new(), Vec::new());
-        while reader.next_piece(self, &mut piece)? {
+        loop {
+            let has_more = reader.next_piece(self, &mut piece)?;
             whole.extend_from_slice(&piece);
+            if !has_more {
+                return Ok(Some(whole));
+            }
         }
-        Ok(Some(whole))
     }
 
     /// Hashes a content that was given away without being hashed and that somebody refused.

@@ -103,6 +103,7 @@ pub(super) fn scan(command: &mut Command, database: &Utf8Path, advisories: &[Utf
         "--offline-scan",
         "--disable-telemetry",
         "--no-progress",
+        "--show-suppressed",
     ]);
     command.args(["--timeout", "2h"]);
     for advisory in advisories {

@@ -66,11 +66,9 @@ fn verified(shop: &Shop, code: i32) -> String {
 fn what_cosign_attests_in_a_tag_or_as_a_referrer_is_verified_on_both_sides() {
     for (program, offline) in COSIGN {
         let (tools, shop) = (Foreign::new(), Shop::new(true));
-        key_pair(
-            &tools,
-            &shop,
-            &["genpkey", "-algorithm", "ed25519", "-out", "plain.pem"],
-        );
+        let curve = "ec_paramgen_curve:P-256";
+        let p256 = ["genpkey", "-algorithm", "EC", "-pkeyopt", curve];
+        key_pair(&tools, &shop, &[&p256[..], &["-out", "plain.pem"]].concat());
         let image = format!("{}/library/shop@{}", shop.registry().host(), shop.root());
         fs::write(tools.path("predicate.json"), "{\"buildDefinition\": {}}").unwrap();
         let attest = [

@@ -37,7 +37,7 @@ pub(crate) struct Instance {
 
 /// Somebody who has a certificate.
 pub(crate) struct Identity {
-    certificate: String,
+    pub(crate) certificate: String,
     key: KeyPair,
 }
 

@@ -109,11 +109,14 @@ fn an_advisory_about_another_image_or_platform_takes_nothing_else_away() {
 }
 
 #[test]
-fn a_csaf_advisory_about_the_package_takes_the_finding_away_and_trivy_reads_one_about_the_image() {
+fn a_csaf_advisory_takes_away_what_each_scanner_applies_it_to() {
+    // grype compares the whole name of a package and nothing else, Trivy what the name states.
+    let whole = "pkg:apk/alpine/demo@1.2.3-r0?arch=noarch&distro=alpine-3.22.1";
     for (product, left) in [
-        ("pkg:apk/alpine/demo@1.2.3-r0", [0, 0]),
-        ("pkg:apk/alpine/other@1.2.3-r0", [2, 2]),
+        (whole, [0, 2]),
+        ("pkg:apk/alpine/demo@1.2.3-r0", [2, 0]),
         ("pkg:oci/shop?repository_url=HOST/library/shop", [2, 0]),
+        ("pkg:apk/alpine/other@1.2.3-r0", [2, 2]),
     ] {
         let lab = Lab::new();
         let product = product.replace("HOST", &lab.project.registry.host());
