@@ -30,7 +30,6 @@ const UNPACKED_FACTOR: u64 = 4;
 /// What a program that unpacks layers needs besides.
 const SPARE_BYTES: u64 = 64 << 20;
 
-/// The way out where a program has no space to unpack layers.
 pub(crate) const MORE_SPACE: &str = "set TMPDIR to a directory with more space";
 
 pub(crate) struct Ended {
@@ -64,7 +63,6 @@ pub(crate) fn kind_of_start(error: &io::Error) -> FailureKind {
     }
 }
 
-/// Of a program that ended with an error, by what it says.
 pub(crate) fn kind_of_end(said: &str) -> FailureKind {
     if said.contains("no space left on device") {
         FailureKind::Space

@@ -16,7 +16,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// Whether a policy demands signed attestations of something that is included.
 pub(crate) fn needs_attestations(index: &BundleIndex, policy: &Policy) -> bool {
     let demanded = |image: &ImageRecord| policy.demanded_attestations(&image.reference.name());
     let mut images = index.images_and_artifacts();
@@ -86,7 +85,6 @@ pub(crate) fn evaluate(
     Ok(policy::evaluate(policy, &index.version, &subjects))
 }
 
-/// The signed attestations of these types that are about an image.
 fn signed_attestations(
     image: &ImageRecord,
     documents: &Documents,

@@ -17,7 +17,6 @@ use rune_core::digest::Digest;
 #[serde(deny_unknown_fields)]
 pub struct ImageSignatures {
     pub(crate) key: Digest,
-    /// Sorted by subject.
     pub manifests: Vec<ImageSignatureRecord>,
 }
 

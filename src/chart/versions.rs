@@ -14,7 +14,6 @@ use rune_core::{digest::Digest, failure::Failure, fsx, yaml};
 
 pub(crate) const RELEASED_VERSIONS: &str = "charts/versions.lock";
 
-/// Far above what it ever holds.
 const MAX_BYTES: u64 = 1 << 20;
 
 const HEAD: &str = "# written by rune-bundle render --release; do not edit\n";

@@ -27,7 +27,6 @@ const USUAL_ADDRESSES: [&str; 3] = [
     "/run/k0s/containerd.sock",
 ];
 
-/// Programs that have `ctr` inside.
 const WITH_CTR_INSIDE: [&str; 2] = ["k3s", "k0s"];
 
 /// The most that is kept of what `ctr` says, in bytes, of a list and of its standard error.

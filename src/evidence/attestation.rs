@@ -1,8 +1,5 @@
-//! Statements about images that say something else than that the image is signed: how it was built,
-//! what is in it, what somebody tested. In Sigstore bundles, and in envelopes under the tags of
-//! cosign 2.
-//!
-//! Nothing here counts before a key or a trusted root has verified it.
+//! Statements about images besides signatures: how they were built, what is in them. Nothing here
+//! counts before a key or a trusted root has verified it.
 //!
 //! Sources: cosign, `specs/ATTESTATION_SPEC.md`; those of [`super::signature`].
 
@@ -21,30 +18,25 @@ use rune_core::digest::Digest;
 
 const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 
-/// The list of what is in a large image has some megabytes.
 pub(crate) const MAX_ATTESTATION_BYTES: u64 = 64 << 20;
 
-/// A statement of a kind about images, with the signature of whoever says it.
 #[derive(Debug, Clone)]
 pub struct ImageAttestation {
     pub(crate) predicate_type: String,
     pub(crate) signature: ImageSignature,
 }
 
-/// Whether a layer of an artifact about an image may hold a statement.
 pub(crate) fn is_attestation(media_type: &str, size: u64) -> bool {
     size <= MAX_ATTESTATION_BYTES && [SIGSTORE_BUNDLE, ENVELOPE].contains(&media_type)
 }
 
-/// Whether an artifact with these predicate types beside its statements may be one of the wanted
-/// types. One that says none has to be read.
+/// By what stands beside the statements. An artifact without that has to be read.
 pub(crate) fn may_attest(stated: &[String], wanted: &[&str]) -> bool {
     let is_wanted = |stated: &String| wanted.contains(&stated.as_str());
     !wanted.is_empty() && (stated.is_empty() || stated.iter().any(is_wanted))
 }
 
-/// The attestations in an artifact; `content` gives the bytes of a layer. What is malformed or is
-/// a signature of the image is none.
+/// What is malformed or is a signature of the image does not count.
 pub(crate) fn attestations_of(
     artifact: &Manifest,
     content: impl Fn(Digest) -> Option<Vec<u8>>,

@@ -40,8 +40,7 @@ const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 const PROMISED: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
 const TIMESTAMPED: &str = "application/vnd.dev.sigstore.bundle+json;version=0.2";
 
-/// The roots in a file: one, or one for each instance of Sigstore, as `gh attestation trusted-root`
-/// writes them.
+/// The roots in a file, one for each instance of Sigstore.
 #[derive(Clone)]
 pub(crate) struct TrustedRoot {
     digest: Digest,
@@ -78,7 +77,6 @@ pub(crate) enum TrustedRootError {
 }
 
 impl TrustedRoot {
-    /// Reads trusted roots of Sigstore: `trusted_root.json`, or several of them one after the other.
     pub(crate) fn parse(text: &str) -> Result<Self, TrustedRootError> {
         provider::install();
         let documents = serde_json::Deserializer::from_str(text).into_iter::<Value>();
@@ -159,8 +157,7 @@ impl Certified {
         (!by_key).then(|| Self::parse(&String::from_utf8_lossy(bytes)))
     }
 
-    /// What the annotations of cosign's tags have; `content` is what is signed, under the name that
-    /// it has in a Sigstore bundle.
+    /// `content` is what is signed, under the name that it has in a Sigstore bundle.
     pub(super) fn in_annotations(
         annotations: &BTreeMap<String, String>,
         content: (&str, Value),

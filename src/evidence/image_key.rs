@@ -25,7 +25,6 @@ const RSA_LABEL: &str = "RSA PUBLIC KEY";
 
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// An uncompressed point on P-384.
 const P384_POINT_BYTES: usize = 97;
 
 /// Two are equal when they are the same key, however they were encoded.
@@ -92,7 +91,6 @@ impl ImageKey {
         })
     }
 
-    /// The SHA-256 of its `SubjectPublicKeyInfo` in DER.
     pub(crate) const fn fingerprint(&self) -> Digest {
         self.fingerprint
     }

@@ -56,7 +56,6 @@ impl ImageSignature {
         key.verifies(&self.message, &self.signature)
     }
 
-    /// The signatures of a statement, one each.
     pub(super) fn in_statement(
         statement: SignedStatement,
         certified: Option<&Certified>,

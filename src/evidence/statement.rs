@@ -154,7 +154,6 @@ impl SignedStatement {
         Self::of(envelope)
     }
 
-    /// The same of a bare envelope.
     pub(super) fn read_envelope(bytes: &[u8]) -> Option<Self> {
         Self::of(serde_json::from_slice(bytes).ok()?)
     }

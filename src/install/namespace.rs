@@ -46,7 +46,6 @@ impl NamespaceSettings {
         self.pod_security.is_none() && self.quota.is_empty() && self.default_deny.is_empty()
     }
 
-    /// The namespace first.
     fn objects(&self, name: &str) -> Vec<Object> {
         let mut labels = BTreeMap::from([(MANAGED_BY, PROGRAM)]);
         labels.extend(self.pod_security.as_deref().map(|level| (LEVEL, level)));

@@ -56,8 +56,7 @@ impl Evidence {
         self.documents.extend(documents);
     }
 
-    /// Fetches what is missing of the signatures and signed attestations of all images and artifacts
-    /// of which the policy demands some.
+    /// Fetches what is missing of the signatures and attestations that the policy demands.
     pub(crate) async fn completed(
         mut self,
         policy: &Policy,
@@ -170,7 +169,6 @@ impl Evidence {
     }
 }
 
-/// What may hold attestations of these types, about the image or what is included of it.
 fn attestations<'p>(
     pulled: &'p PulledImage,
     predicate_types: &[&str],

@@ -102,7 +102,6 @@ fn attested(image: &PulledImage) -> Vec<(String, Vec<String>)> {
 }
 
 impl PulledImage {
-    /// What is included, by platform.
     pub(super) fn carried_platforms(&self) -> Vec<(String, Digest)> {
         let carried = self.manifests.iter().filter(|entry| entry.carried);
         carried

@@ -28,11 +28,9 @@ pub(crate) use files::{FileState, write_files};
 pub(crate) enum Format {
     /// containerd: a `hosts.toml` for each source registry.
     Containerd,
-    /// k3s and RKE2: `registries.yaml`.
     K3s,
     /// CRI-O, podman and skopeo: a file of `registries.conf.d`.
     Crio,
-    /// Docker: `daemon.json`.
     Docker,
     /// OpenShift: an `ImageDigestMirrorSet` and an `ImageTagMirrorSet`.
     OpenShift,

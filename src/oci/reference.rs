@@ -53,7 +53,6 @@ impl Reference {
         &self.registry
     }
 
-    /// The repository path: `library/postgres`.
     pub fn repository(&self) -> &str {
         &self.repository
     }

@@ -1,5 +1,4 @@
-//! Evaluating whether images come with the attestations that they must have: unsigned ones within
-//! their image index, and signed ones of a predicate type.
+//! Evaluating whether images come with the attestations that they must have.
 
 use super::{
     Decision, Glob, Rule, SignedImage, Signers,
@@ -27,9 +26,7 @@ pub(crate) enum AttestationDemand {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttestationKind {
-    /// A list of what is inside, as SPDX or `CycloneDX`.
     Sbom,
-    /// How it was built, as SLSA provenance.
     Provenance,
 }
 
@@ -50,7 +47,6 @@ impl AttestationKind {
         }
     }
 
-    /// Whether an in-toto predicate type is of this kind, in whatever version.
     fn is_met_by(self, predicate: &str) -> bool {
         match self {
             Self::Sbom => SbomFormat::of_predicate(predicate).is_some(),

@@ -45,7 +45,6 @@ impl LicenseError {
     }
 }
 
-/// A person's expression has a handful.
 const MAX_DEPTH: u32 = 64;
 
 impl LicenseExpression {

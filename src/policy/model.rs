@@ -87,7 +87,6 @@ impl Policy {
             .any(|rule| rule.pattern.matches(source))
     }
 
-    /// The predicate types of the signed attestations that an image from a source must have.
     pub(crate) fn demanded_attestations(&self, source: &str) -> Vec<&str> {
         let rules = self.attestations.iter();
         let demanded = rules.filter(|rule| rule.pattern.matches(source));

@@ -22,7 +22,6 @@ const KIND: &str = "Policy";
 /// The built-in policy: the file of this project.
 const BUILT_IN: &str = include_str!("../../bundle-manifests/policy.yaml");
 
-/// Far above what a person writes.
 const MAX_POLICY_BYTES: u64 = 1 << 20;
 
 /// Far more than a public key has.

@@ -34,9 +34,7 @@ pub struct SignedImage {
     pub digest: Option<Digest>,
     /// Nothing when they were not looked for.
     pub signatures: Option<Vec<ImageSignature>>,
-    /// Signed statements of the predicate types that the policy demands.
     pub attestations: Vec<ImageAttestation>,
-    /// What is included of it, by platform.
     pub manifests: Vec<(String, Digest)>,
     /// The fingerprint of the key that signs it when the bundle is built.
     pub builder: Option<Digest>,

@@ -304,7 +304,6 @@ impl Chain {
 }
 
 impl Stored {
-    /// Checks that one of these keys signed it.
     pub(crate) fn verify_signature(&self, keys: &[PublicKey]) -> Result<(), ReceiptError> {
         let path = signature_path(&self.path);
         if !fsx::exists(&path) {

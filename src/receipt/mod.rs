@@ -166,7 +166,6 @@ pub struct InstalledRelease {
     pub(crate) revision: u64,
     /// The chart, `name-version`.
     pub(crate) chart: String,
-    /// The SHA-256 of the chart's archive.
     pub(crate) chart_digest: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) profile: Option<String>,

@@ -67,7 +67,6 @@ pub struct Login {
 #[derive(Debug, Clone)]
 pub(crate) enum Password {
     Given(Secret),
-    /// In this file (`--password-file`).
     File(Utf8PathBuf),
 }
 

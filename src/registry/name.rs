@@ -26,7 +26,6 @@ impl RepositoryName {
         &self.registry
     }
 
-    /// The path below the registry: `library/postgres`.
     pub(crate) fn repository(&self) -> &str {
         &self.repository
     }

@@ -13,7 +13,6 @@ use rune_core::failure::{Failure as _, FailureKind};
 
 /// The label, and the annotation, that states the licence of an image.
 const LABEL: &str = "org.opencontainers.image.licenses";
-/// Configurations have a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 /// Longest label that is read as a licence.
 const MAX_LABEL_BYTES: usize = 200;

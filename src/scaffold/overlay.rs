@@ -12,7 +12,6 @@ pub(super) enum Piece {
     Text(String),
     /// The digest of the image of that name, with `sha256:`.
     Digest(String),
-    /// The same without `sha256:`.
     Hex(String),
     Tag(String),
 }

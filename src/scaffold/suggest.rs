@@ -31,7 +31,6 @@ use rune_core::{
     yaml::{Node, Value, quoted},
 };
 
-/// Far above what a person writes.
 const MAX_BYTES: u64 = 1 << 20;
 /// The policy of a project that has none of its own.
 const POLICY: &str = "bundle-manifests/policy.yaml";

@@ -7,7 +7,6 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
     Unknown,
-    /// Only grype tells it from `low`.
     Negligible,
     Low,
     Medium,

@@ -125,7 +125,6 @@ pub(super) fn scan(
     command.envs(SETTINGS).env("GRYPE_DB_CACHE_DIR", database);
 }
 
-/// What it found, and the digests that it says the image has.
 pub(super) fn read(report: &[u8]) -> Result<(Scanned, Vec<String>), serde_json::Error> {
     let document: Document = serde_json::from_slice(report)?;
     let is_by_advisory = |ignored: &IgnoredMatch| {

@@ -47,7 +47,6 @@ enum Kind {
     Trivy,
 }
 
-/// Where each scanner keeps its database at this site.
 #[derive(Debug, Clone)]
 pub(crate) struct DatabaseDirectories {
     pub(crate) grype: Option<Utf8PathBuf>,

@@ -111,7 +111,6 @@ pub(super) fn scan(command: &mut Command, database: &Utf8Path, advisories: &[Utf
     }
 }
 
-/// What it found, and the digests that it says the image has.
 pub(super) fn read(report: &[u8]) -> Result<(Scanned, Vec<String>), serde_json::Error> {
     let document: Document = serde_json::from_slice(report)?;
     let (mut findings, mut not_affected) = (Vec::new(), Vec::new());

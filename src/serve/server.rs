@@ -190,7 +190,6 @@ impl Server {
     }
 }
 
-/// Waits until connections are to end.
 async fn asked_to_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
 }

@@ -10,7 +10,6 @@ use super::{ChartMetadata, Dependency, Maintainer, scalar::Scalar};
 use crate::chart::ChartError;
 use rune_core::yaml::{self, Node, Place, Value, YamlError};
 
-/// Far more than a `Chart.yaml` has.
 const MAX_NODES: usize = 100_000;
 
 /// Metadata of which not everything is known yet.

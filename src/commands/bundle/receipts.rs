@@ -23,7 +23,6 @@ use rune_core::{
 pub(crate) struct ReceiptsOptions {
     pub(crate) directory: Option<Utf8PathBuf>,
     pub(crate) head: Option<Digest>,
-    /// The public keys of those who sign receipts.
     pub(crate) keys: Vec<Utf8PathBuf>,
 }
 
@@ -231,8 +230,6 @@ pub(crate) fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandE
     ReceiptsReport::of(&chain, &receipts, Vec::new())
 }
 
-/// Lists the receipts when each is as it was written, and signed by one of the keys if there are
-/// any.
 pub(crate) fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, CommandError> {
     let signers = options.keys.iter().map(|path| load_public_key(path));
     let signers: Vec<Signer> = signers.collect::<Result<_, _>>()?;

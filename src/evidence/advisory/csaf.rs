@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{AdvisoryError, AdvisoryStatement, items, list, name, text};
 
 const VERSION: &str = "2.0";
-/// Far deeper than vendors nest products.
 const MAX_DEPTH: usize = 32;
 
 pub(super) fn read(document: &Value) -> Result<Vec<AdvisoryStatement>, AdvisoryError> {

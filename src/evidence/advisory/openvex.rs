@@ -48,7 +48,6 @@ fn of_statement(statement: &Value, place: &str) -> Result<AdvisoryStatement, Adv
     Ok(AdvisoryStatement::new(vulnerability, status, products))
 }
 
-/// A product has a name, or identifiers of other kinds.
 fn name(product: &Value, place: &str) -> Result<String, AdvisoryError> {
     let stated = text(product, "/@id", place);
     let identifiers = product.get("identifiers").and_then(Value::as_object);

@@ -21,7 +21,6 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 struct Claim<'a> {
     name: &'a str,
-    /// The class; without one, the default.
     class: Option<&'a str>,
     bytes: Option<f64>,
     size: &'a str,

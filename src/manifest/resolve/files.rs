@@ -126,7 +126,6 @@ pub(super) fn migrations(
     })
 }
 
-/// The number of `NNNN_name.sql`.
 fn migration_version(file: &str) -> Option<u32> {
     let (number, name) = file.strip_suffix(".sql")?.split_once('_')?;
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';

@@ -17,7 +17,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// With signatures of signatures, and so on.
 const MAX_REFERRERS: usize = 2000;
 
 /// The predicate type that cosign writes beside a statement: at the manifest of a bundle, or at a

@@ -109,7 +109,7 @@ fn an_advisory_about_another_image_or_platform_takes_nothing_else_away() {
 }
 
 #[test]
-fn a_csaf_advisory_takes_away_what_each_scanner_applies_it_to() {
+fn a_csaf_advisory_rules_out_what_each_scanner_applies_it_to() {
     // grype compares the whole name of a package and nothing else, Trivy what the name states.
     let whole = "pkg:apk/alpine/demo@1.2.3-r0?arch=noarch&distro=alpine-3.22.1";
     for (product, left) in [
