@@ -52,12 +52,11 @@ pub enum ReceiptError {
         directory completes it")]
     Unfinished { number: u64, path: Utf8PathBuf },
     #[error("receipt {number} is not signed: there is no `{path}`")]
-    #[failure(Signature: "ask for it with --receipt-key on every verb that writes a receipt; a receipt \
-        that exists can be signed with `cosign sign-blob --bundle`")]
+    #[failure(Signature: "a receipt is signed when it is written, or later by `cosign sign-blob --bundle`")]
     NotSigned { number: u64, path: Utf8PathBuf },
     #[error("receipt {number} is not signed by a key that was given: see `{path}`")]
-    #[failure(Signature: "give the public key of whoever wrote it with --key; when they are not to \
-        write here, keep the directory as evidence")]
+    #[failure(Signature: "give the public key of whoever wrote it; if nobody should have, keep the \
+        directory as evidence")]
     OtherSignature { number: u64, path: Utf8PathBuf },
     #[error("no receipt has the digest {expected}: {}",
         .last.map_or_else(|| "there are no receipts".to_owned(),
