@@ -21,15 +21,14 @@ impl Reader<'_> {
         ];
         let map = Mapping::open(node, "an attestation rule", known, self.findings)?;
         let pattern = self.required(&map, "match");
-        let demand = match map.optional("require") {
-            Some(node) => self.unsigned(&map, node),
-            None => {
-                let predicate_type = self.required(&map, "predicateType");
-                let signers = self.signers(&map);
-                AttestationDemand::Signed {
-                    predicate_type: predicate_type?,
-                    signers: signers?,
-                }
+        let demand = if let Some(node) = map.optional("require") {
+            self.unsigned(&map, node)
+        } else {
+            let predicate_type = self.required(&map, "predicateType");
+            let signers = self.signers(&map);
+            AttestationDemand::Signed {
+                predicate_type: predicate_type?,
+                signers: signers?,
             }
         };
         Some(AttestationRule {
@@ -52,12 +51,11 @@ impl Reader<'_> {
                 continue;
             };
             let mut all = AttestationKind::ALL.into_iter();
-            match all.find(|kind| kind.name() == found) {
-                Some(kind) => kinds.push(kind),
-                None => {
-                    let known = AttestationKind::ALL.map(AttestationKind::name).to_vec();
-                    self.unknown(item.place, "attestation", &found, known);
-                }
+            if let Some(kind) = all.find(|kind| kind.name() == found) {
+                kinds.push(kind);
+            } else {
+                let known = AttestationKind::ALL.map(AttestationKind::name).to_vec();
+                self.unknown(item.place, "attestation", &found, known);
             }
         }
         AttestationDemand::Unsigned(kinds)
