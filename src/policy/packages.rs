@@ -70,9 +70,10 @@ impl Evaluator<'_> {
         declared: &[String],
         found: &str,
     ) -> Option<String> {
+        let quoted = format!("`{found}`");
+        let meant = license_names::meant(found).filter(|meant| !meant.contains(&quoted));
+        let meant = meant.map_or_else(String::new, |meant| format!("; it may be {meant}"));
         let Ok(expression) = LicenseExpression::parse(found) else {
-            let meant = license_names::meant(found);
-            let meant = meant.map_or_else(String::new, |meant| format!("; it may be {meant}"));
             return Some(format!("it is not an SPDX licence expression{meant}"));
         };
         let standing = |id: &str, exception: Option<&str>| {
@@ -96,15 +97,15 @@ impl Evaluator<'_> {
         match expression.evaluate(&standing)? {
             LicenseStanding::Allowed(_) => None,
             LicenseStanding::Denied { reason, .. } => Some(reason),
-            LicenseStanding::Unlisted(_) => Some(
-                match licenses {
+            LicenseStanding::Unlisted(_) => {
+                let why = match licenses {
                     PackageLicenses::Declared => "the manifest does not declare it",
                     PackageLicenses::Allowed => {
                         "the manifest does not declare it, and the policy does not allow it"
                     }
-                }
-                .to_owned(),
-            ),
+                };
+                Some(format!("{why}{meant}"))
+            }
         }
     }
 }

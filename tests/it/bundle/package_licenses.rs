@@ -194,3 +194,19 @@ fn an_sbom_of_one_platform_says_nothing_about_another() {
     let said = lock(&shop, &[], 8);
     assert!(said.contains("an SBOM of each platform"), "{said}");
 }
+
+#[test]
+fn a_licence_by_another_name_is_refused_with_the_name_that_it_may_mean() {
+    let shop = Shop::new(&PACKAGES[..1]);
+    let packages = [("one", "PSF"), ("two", "BSD-3-Clause")];
+    let json = ["cyclonedx-json", "application/vnd.cyclonedx+json"];
+    publish_for(&shop, &shop.children, &packages, json);
+    shop.policy(DECLARED);
+    let said = lock(&shop, &[], 8);
+    for part in [
+        "`PSF` of one: the manifest does not declare it; it may be `PSF-2.0`",
+        "`BSD-3-Clause` of two: the manifest does not declare it; `PSF`",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
