@@ -2,7 +2,7 @@
 
 use super::{
     Decision, Glob, Rule, SignedImage, Signers,
-    evaluate::{Evaluator, allow},
+    evaluate::{Evaluator, allow, allow_signed},
 };
 use crate::evidence::{ImageAttestation, ImageSignature, SbomFormat};
 use rune_core::digest::Digest;
@@ -118,7 +118,7 @@ impl Evaluator<'_> {
             match attested_by(image, predicate_type, signers) {
                 Ok(by) => {
                     let reason = format!("`{predicate_type}`: {by}");
-                    allow(subject, source, Rule::Attestations, matched, reason)
+                    allow_signed(subject, source, Rule::Attestations, matched, reason)
                 }
                 Err(why) => {
                     let reason = format!("`{predicate_type}` is required: {why}");

@@ -423,6 +423,7 @@ impl Evaluator<'_> {
             verdict,
             matched,
             reason,
+            is_signed: false,
         }
     }
 }
@@ -441,5 +442,20 @@ pub(super) fn allow(
         verdict: Verdict::Allowed,
         matched,
         reason,
+        is_signed: false,
+    }
+}
+
+/// The same by a signature that was verified.
+pub(super) fn allow_signed(
+    subject: &str,
+    source: &str,
+    rule: Rule,
+    matched: String,
+    reason: String,
+) -> Decision {
+    Decision {
+        is_signed: true,
+        ..allow(subject, source, rule, matched, reason)
     }
 }

@@ -28,6 +28,9 @@ pub struct Decision {
     /// What of the subject was checked, and which entry of the policy it met.
     pub(crate) matched: String,
     pub reason: String,
+    /// Whether a signature that was verified met the rule.
+    #[serde(skip)]
+    pub(super) is_signed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,11 +62,9 @@ impl Evaluation {
             .filter(|decision| decision.verdict == Verdict::Waived)
     }
 
-    /// The images that are signed as the policy demands.
+    /// The images that are signed or attested as the policy demands.
     pub(crate) fn signed(&self) -> impl Iterator<Item = &Decision> {
-        self.decisions.iter().filter(|decision| {
-            decision.rule == Rule::Signatures && decision.verdict == Verdict::Allowed
-        })
+        self.decisions.iter().filter(|decision| decision.is_signed)
     }
 
     /// The images and artifacts whose licence nobody stated, and that the policy allows all the

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fmt, time::SystemTime};
 
-use super::{Decision, Glob, IdentityRule, Rule, evaluate::Evaluator};
+use super::{
+    Decision, Glob, IdentityRule, Rule,
+    evaluate::{Evaluator, allow_signed},
+};
 use crate::evidence::{ImageAttestation, ImageKey, ImageSignature};
 use rune_core::digest::Digest;
 
@@ -97,7 +100,7 @@ impl Evaluator<'_> {
         };
         let found = match (signed, signatures.len(), of_image.len()) {
             (Ok(reason), ..) => {
-                return super::evaluate::allow(subject, source, Rule::Signatures, matched, reason);
+                return allow_signed(subject, source, Rule::Signatures, matched, reason);
             }
             (Err(_), 0, _) => "no signature of it is there".to_owned(),
             (Err(_), _, 0) => "its signatures are of other images".to_owned(),

@@ -87,7 +87,13 @@ fn what_cosign_attests_in_a_tag_or_as_a_referrer_is_verified_on_both_sides() {
         demand_by(&shop, PROVENANCE, "theirs.pub");
         ends_with(&shop.project.run(&LOCK), 0);
         shop.project.build("shop.tar");
-        verified(&shop, 0);
+        let said = verified(&shop, 0);
+        let attested = format!("`{PROVENANCE}`: signed with `theirs.pub`");
+        assert!(
+            said.contains("signed         image `shop`: rule `attestations`")
+                && said.contains(&attested),
+            "{program}: {said}"
+        );
         // The same key and another type, the same type and another key.
         demand_by(&shop, SPDX, "theirs.pub");
         let said = verified(&shop, 8);
