@@ -137,6 +137,7 @@ impl Evaluator<'_> {
         ];
         decisions.extend(self.tag(&subject, &image.reference));
         decisions.extend(self.pin(&subject, &source, image));
+        let license = image.license.as_deref();
         let (attested, sboms): (Vec<_>, Vec<_>);
         let (attested, sboms, signed) = match &image.content {
             ImageContent::Unresolved | ImageContent::Unpinned => return decisions,
@@ -146,12 +147,12 @@ impl Evaluator<'_> {
                 found_licenses,
                 signed,
             } => {
-                let license = image.license.as_deref();
                 let found = found_licenses.as_deref();
                 decisions.extend(self.packages(&subject, &source, license, found));
                 (attested, sboms, signed)
             }
             ImageContent::Built { platforms, signed } => {
+                decisions.extend(self.packages(&subject, &source, license, None));
                 let nothing = |platform: &String| (platform.clone(), Vec::new());
                 attested = platforms.iter().map(nothing).collect();
                 sboms = platforms

@@ -186,16 +186,16 @@ fn built() -> ImageContent {
 #[test]
 fn what_is_built_has_no_sbom_and_no_attestation() {
     let policy = policy(
-        "sboms: [{ match: '**' }]\nattestations: [{ match: '**', require: [provenance] }]\n",
+        "sboms: [{ match: '**' }]\nattestations: [{ match: '**', require: [provenance] }]\n\
+         packages: [{ match: '**', licenses: allowed }]\n",
     );
     let image = image("docker.io/library/postgres:17", Some("MIT"), built());
     let denied: Vec<Rule> = decisions(&policy, "0.1.0", image)
         .into_iter()
         .filter(|decision| decision.verdict == Verdict::Denied)
         .map(|decision| decision.rule)
-        .filter(|rule| [Rule::Attestations, Rule::Sboms].contains(rule))
         .collect();
-    assert_eq!(denied, [Rule::Attestations, Rule::Sboms]);
+    assert_eq!(denied, [Rule::Packages, Rule::Attestations, Rule::Sboms]);
 }
 
 fn pinned(attested: Vec<(String, Vec<String>)>) -> ImageContent {
