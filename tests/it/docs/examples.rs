@@ -14,7 +14,11 @@ use super::sandbox::Sandbox;
 use crate::bundle::small_bundle::ends_with;
 
 /// Examples that need what a sandbox does not have, and the test that runs the same.
-const RUN_ELSEWHERE: [(&str, &str); 15] = [
+const RUN_ELSEWHERE: [(&str, &str); 16] = [
+    (
+        "rune-bundle receipts verify --receipts /var/lib/rune-bundle/receipts --key site.pub",
+        "docs::console",
+    ),
     (
         "rune-bundle scan rune-0.1.0.bundle.tar --key release.pub",
         "docs::console",
