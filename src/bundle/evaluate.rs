@@ -133,9 +133,6 @@ fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> Si
     });
     SignedImage {
         digest: Some(image.target.digest),
-        builder: None,
-        locked_at: None,
-        attestations: Vec::new(),
         manifests: image
             .carried_runnable()
             .map(|manifest| (manifest.platform_name(), manifest.digest))
@@ -145,6 +142,7 @@ fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> Si
                 .flat_map(|manifest| signatures_of(&manifest, content))
                 .collect(),
         ),
+        ..SignedImage::default()
     }
 }
 

@@ -62,8 +62,7 @@ impl AdvisoryKind {
     /// Reads what an advisory of this kind says; a text says nothing to a program.
     pub(crate) fn read(self, bytes: &[u8]) -> Result<Vec<AdvisoryStatement>, AdvisoryError> {
         let text = std::str::from_utf8(bytes).map_err(|_| AdvisoryError::Text)?;
-        let plain = text.trim_start_matches('\u{feff}');
-        let document = || serde_json::from_str::<Value>(plain).map_err(AdvisoryError::Json);
+        let document = || advisory_document(bytes).map_err(AdvisoryError::Json);
         match self {
             Self::OpenVex => openvex::read(&document()?),
             Self::Csaf => csaf::read(&document()?),
@@ -72,6 +71,11 @@ impl AdvisoryKind {
             Self::Text => Ok(Vec::new()),
         }
     }
+}
+
+/// The JSON of an advisory, which may begin with a byte order mark.
+pub(crate) fn advisory_document(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
 }
 
 impl AdvisoryStatement {

@@ -16,7 +16,7 @@ mod sbom;
 mod signature;
 mod statement;
 
-pub(crate) use advisory::{AdvisoryError, AdvisoryKind, AdvisoryStatement};
+pub(crate) use advisory::{AdvisoryError, AdvisoryKind, AdvisoryStatement, advisory_document};
 pub use attestation::ImageAttestation;
 pub(crate) use attestation::{MAX_ATTESTATION_BYTES, attestations_of, is_attestation, may_attest};
 pub(crate) use certified::{Signer, TrustedRoot, TrustedRootError};

@@ -149,15 +149,13 @@ impl Evidence {
     /// who signs it.
     pub(super) fn of_built(&self) -> SignedImage {
         SignedImage {
-            digest: None,
             signatures: match self.builder {
                 Builder::Unknown => None,
                 Builder::Nobody | Builder::Key(_) => Some(Vec::new()),
             },
-            attestations: Vec::new(),
-            manifests: Vec::new(),
             builder: self.builder_key(),
             locked_at: self.locked_at,
+            ..SignedImage::default()
         }
     }
 

@@ -27,11 +27,7 @@ pub(crate) fn subjects(
             signed: evidence.map_or_else(
                 || SignedImage {
                     digest: Some(pulled.root.digest),
-                    signatures: None,
-                    attestations: Vec::new(),
-                    manifests: Vec::new(),
-                    builder: None,
-                    locked_at: None,
+                    ..SignedImage::default()
                 },
                 |evidence| evidence.of(pulled),
             ),

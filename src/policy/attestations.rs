@@ -2,7 +2,7 @@
 
 use super::{
     Decision, Glob, Rule, SignedImage, Signers,
-    evaluate::{Evaluator, allow, allow_signed},
+    evaluate::{Evaluator, allow},
 };
 use crate::evidence::{ImageAttestation, ImageSignature, SbomFormat};
 use rune_core::digest::Digest;
@@ -118,7 +118,8 @@ impl Evaluator<'_> {
             match attested_by(image, predicate_type, signers) {
                 Ok(by) => {
                     let reason = format!("`{predicate_type}`: {by}");
-                    allow_signed(subject, source, Rule::Attestations, matched, reason)
+                    let rule = Rule::Attestations;
+                    allow(subject, source, rule, matched, reason).by_signature()
                 }
                 Err(why) => {
                     let reason = format!("`{predicate_type}` is required: {why}");

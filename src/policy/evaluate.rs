@@ -446,17 +446,3 @@ pub(super) fn allow(
         is_signed: false,
     }
 }
-
-/// The same by a signature that was verified.
-pub(super) fn allow_signed(
-    subject: &str,
-    source: &str,
-    rule: Rule,
-    matched: String,
-    reason: String,
-) -> Decision {
-    Decision {
-        is_signed: true,
-        ..allow(subject, source, rule, matched, reason)
-    }
-}

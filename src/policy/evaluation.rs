@@ -132,6 +132,13 @@ impl PolicyViolation {
 }
 
 impl Decision {
+    pub(super) fn by_signature(self) -> Self {
+        Self {
+            is_signed: true,
+            ..self
+        }
+    }
+
     /// What to write to the policy so that this is let through, for people.
     pub(crate) fn waiver_hint(&self) -> String {
         format!(

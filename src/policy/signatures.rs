@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, time::SystemTime};
 
 use super::{
     Decision, Glob, IdentityRule, Rule,
-    evaluate::{Evaluator, allow_signed},
+    evaluate::{Evaluator, allow},
 };
 use crate::evidence::{ImageAttestation, ImageKey, ImageSignature};
 use rune_core::digest::Digest;
@@ -32,7 +32,7 @@ pub(crate) struct SignatureKey {
 }
 
 /// What comes with an image and says that it is a signature.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SignedImage {
     pub digest: Option<Digest>,
     /// Nothing when they were not looked for.
@@ -100,7 +100,8 @@ impl Evaluator<'_> {
         };
         let found = match (signed, signatures.len(), of_image.len()) {
             (Ok(reason), ..) => {
-                return allow_signed(subject, source, Rule::Signatures, matched, reason);
+                let decision = allow(subject, source, Rule::Signatures, matched, reason);
+                return decision.by_signature();
             }
             (Err(_), 0, _) => "no signature of it is there".to_owned(),
             (Err(_), _, 0) => "its signatures are of other images".to_owned(),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{FORMAT, ReceiptError, Statement, WithoutReceipt, error::Name};
 use crate::{
     canonical_json,
-    sign::{ForeignSignature, PrivateKey, PublicKey, SlotSignature},
+    sign::{ForeignSignature, PrivateKey, Signer, SlotSignature},
 };
 use rune_core::{
     digest::Digest,
@@ -304,7 +304,7 @@ impl Chain {
 }
 
 impl Stored {
-    pub(crate) fn verify_signature(&self, keys: &[PublicKey]) -> Result<(), ReceiptError> {
+    pub(crate) fn verify_signature(&self, signers: &[Signer]) -> Result<(), ReceiptError> {
         let path = signature_path(&self.path);
         if !fsx::exists(&path) {
             return Err(ReceiptError::NotSigned {
@@ -315,12 +315,12 @@ impl Stored {
         let bytes = fsx::read(&path, MAX_SIGNATURE_BYTES)?;
         // A receipt that was read is in canonical form.
         let receipt = canonical_json::to_bytes(&self.content)?;
-        let is_by = |key: &PublicKey| {
+        let is_by = |signer: &Signer| {
             ForeignSignature::parse(&bytes)
-                .and_then(|signature| signature.check(key, &receipt))
+                .and_then(|signature| signature.check(&signer.key, &receipt))
                 .is_ok()
         };
-        if keys.iter().any(is_by) {
+        if signers.iter().any(is_by) {
             Ok(())
         } else {
             Err(ReceiptError::OtherSignature {

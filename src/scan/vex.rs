@@ -10,7 +10,10 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::Subject;
-use crate::{evidence::AdvisoryKind, oci::Reference};
+use crate::{
+    evidence::{AdvisoryKind, advisory_document},
+    oci::Reference,
+};
 use rune_core::digest::Digest;
 
 const TYPE: &str = "pkg:oci/";
@@ -24,11 +27,7 @@ pub(crate) struct Advisory {
 
 impl Advisory {
     pub(super) fn about(&self, subject: &Subject<'_>) -> Result<Vec<u8>, serde_json::Error> {
-        let bytes = self
-            .bytes
-            .strip_prefix(b"\xef\xbb\xbf")
-            .unwrap_or(&self.bytes);
-        let mut document: Value = serde_json::from_slice(bytes)?;
+        let mut document = advisory_document(&self.bytes)?;
         translate(&mut document, subject);
         serde_json::to_vec(&document)
     }

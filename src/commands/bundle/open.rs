@@ -181,13 +181,6 @@ impl BundleOptions {
         )?)
     }
 
-    pub(super) fn check_is_file(&self, source: &BundleSource) -> Result<(), CommandError> {
-        match source {
-            BundleSource::File(_) => Ok(()),
-            BundleSource::Stream(_) => Err(NotAFile(self.bundle.clone()).into()),
-        }
-    }
-
     pub(super) fn trust(&self) -> Result<Trust, CommandError> {
         self.signers.trust(self.digest)
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{keys::load_public_key, receipt_place::RECEIPTS_BEFORE};
 use crate::{
     receipt::{Chain, Stored},
-    sign::{PublicKey, Signer, fingerprint_of_key_id},
+    sign::{Signer, fingerprint_of_key_id},
 };
 use rune_core::{
     command::{CommandError, Report, counted},
@@ -235,10 +235,9 @@ pub(crate) fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, Comm
     let signers: Vec<Signer> = signers.collect::<Result<_, _>>()?;
     let chain = Chain::at(options.directory()?);
     let receipts = chain.verify(options.head)?;
-    let keys: Vec<PublicKey> = signers.iter().map(|signer| signer.key.clone()).collect();
-    if !keys.is_empty() {
+    if !signers.is_empty() {
         for receipt in &receipts {
-            receipt.verify_signature(&keys)?;
+            receipt.verify_signature(&signers)?;
         }
     }
     let names = signers.into_iter().map(|signer| signer.name).collect();

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     archive::EntryName,
     bundle::{
-        self, AuthenticatedHead, BundleIndex, CheckedVolume, Delta, DeltaError, SharedEntry,
-        SlotState, Tally, Volume, Volumes, volume_numbers,
+        self, AuthenticatedHead, BundleIndex, BundleSource, CheckedVolume, Delta, DeltaError,
+        SharedEntry, SlotState, Tally, Volume, Volumes, volume_numbers,
     },
     policy::{Evaluation, Policy},
 };
@@ -412,11 +412,12 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
     let index = head.index();
     check_expected(options, index)?;
     let policy = options.policy.as_deref().map(read_policy).transpose()?;
-    if let Some(policy) = &policy
-        && bundle::needs_attestations(index, policy)
-    {
-        options.bundle.check_is_file(&source)?;
-    }
+    let source = match &policy {
+        Some(policy) if bundle::needs_attestations(index, policy) => {
+            BundleSource::File(options.bundle.file(source)?)
+        }
+        _ => source,
+    };
     let documents = bundle::verify(source, &head, threads(), progress).map_err(|error| {
         CommandError::from(error).context(format!("refusing `{}`", options.bundle.bundle))
     })?;

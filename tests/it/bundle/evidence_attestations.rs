@@ -3,8 +3,6 @@
 
 use std::{fs, process::Command};
 
-use base64ct::{Base64, Encoding as _};
-use rune_bundle::oci::media_type;
 use rune_testkit::process::succeeded;
 use serde_json::json;
 
@@ -162,32 +160,14 @@ fn an_attestation_by_certificate_is_verified_in_a_tag_and_as_a_referrer() {
         let bundle = instance.statement(&signer, &shop.root(), PROVENANCE, NOON);
         if in_tag {
             let entry = &bundle["verificationMaterial"]["tlogEntries"][0];
-            let log = Base64::decode_vec(entry["logId"]["keyId"].as_str().unwrap()).unwrap();
-            let log: String = log.iter().map(|byte| format!("{byte:02x}")).collect();
-            let logged = json!({
-                "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
-                "Payload": {
-                    "body": entry["canonicalizedBody"],
-                    "integratedTime": NOON,
-                    "logIndex": 0,
-                    "logID": log,
-                },
-            });
-            let envelope = bundle["dsseEnvelope"].to_string();
-            let mut layer = shop.blob(ENVELOPE, envelope.as_bytes());
-            layer["annotations"] = json!({
+            let annotations = json!({
                 "predicateType": PROVENANCE,
                 "dev.cosignproject.cosign/signature": "",
                 "dev.sigstore.cosign/certificate": signer.certificate,
-                "dev.sigstore.cosign/bundle": logged.to_string(),
+                "dev.sigstore.cosign/bundle": instance.log_annotation(entry, NOON).to_string(),
             });
-            let manifest = json!({
-                "schemaVersion": 2,
-                "mediaType": media_type::MANIFEST,
-                "config": shop.blob(media_type::CONFIG, b"{\"architecture\":\"\",\"os\":\"\"}"),
-                "layers": [layer],
-            });
-            shop.put(Some(&shop.tag("att")), &manifest);
+            let envelope = bundle["dsseEnvelope"].to_string().into_bytes();
+            shop.tag_layer("att", ENVELOPE, (envelope, annotations));
         } else {
             shop.attach_bundle(&bundle, PROVENANCE);
         }

@@ -264,6 +264,19 @@ impl Instance {
         })
     }
 
+    /// An entry of the log as cosign 2 writes it into an annotation.
+    pub(crate) fn log_annotation(&self, entry: &Value, time: i64) -> Value {
+        json!({
+            "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
+            "Payload": {
+                "body": entry["canonicalizedBody"],
+                "integratedTime": time,
+                "logIndex": 0,
+                "logID": hex(&self.log.subject_public_key_info()),
+            },
+        })
+    }
+
     /// The annotations with which cosign 2 signs without a key, and what they sign.
     pub(crate) fn simple_signing(
         &self,
@@ -285,15 +298,7 @@ impl Instance {
             },
         });
         let entry = self.entry(&body, time);
-        let bundle = json!({
-            "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
-            "Payload": {
-                "body": entry["canonicalizedBody"],
-                "integratedTime": time,
-                "logIndex": 0,
-                "logID": hex(&self.log.subject_public_key_info()),
-            },
-        });
+        let bundle = self.log_annotation(&entry, time);
         let annotations = json!({
             "dev.cosignproject.cosign/signature": signature,
             "dev.sigstore.cosign/certificate": signer.certificate,
@@ -314,8 +319,18 @@ impl Shop {
     }
 
     /// Stores what was signed, with its annotations, under the tag of the image for signatures.
-    pub(crate) fn tag_signature(&self, (payload, annotations): (Vec<u8>, Value)) {
-        let mut layer = self.blob(SIMPLE_SIGNING, &payload);
+    pub(crate) fn tag_signature(&self, signed: (Vec<u8>, Value)) {
+        self.tag_layer("sig", SIMPLE_SIGNING, signed);
+    }
+
+    /// Stores a layer with its annotations under a tag of cosign.
+    pub(crate) fn tag_layer(
+        &self,
+        suffix: &str,
+        kind: &str,
+        (content, annotations): (Vec<u8>, Value),
+    ) {
+        let mut layer = self.blob(kind, &content);
         layer["annotations"] = annotations;
         let manifest = json!({
             "schemaVersion": 2,
@@ -323,7 +338,7 @@ impl Shop {
             "config": self.blob(media_type::CONFIG, b"{\"architecture\":\"\",\"os\":\"\"}"),
             "layers": [layer],
         });
-        self.put(Some(&self.tag("sig")), &manifest);
+        self.put(Some(&self.tag(suffix)), &manifest);
     }
 
     /// Signs the image without a key, in a tag or in a bundle.

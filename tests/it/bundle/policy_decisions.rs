@@ -171,14 +171,7 @@ fn what_the_lock_does_not_pin_is_denied() {
 
 /// An image that is about to be built, when nobody knows yet who signs it.
 fn built() -> ImageContent {
-    let signed = SignedImage {
-        attestations: Vec::new(),
-        manifests: Vec::new(),
-        digest: None,
-        signatures: None,
-        builder: None,
-        locked_at: None,
-    };
+    let signed = SignedImage::default();
     let platforms = vec!["linux/amd64".to_owned()];
     ImageContent::Built { platforms, signed }
 }
@@ -200,12 +193,8 @@ fn what_is_built_has_no_sbom_and_no_attestation() {
 
 fn pinned(attested: Vec<(String, Vec<String>)>) -> ImageContent {
     let signed = SignedImage {
-        attestations: Vec::new(),
-        manifests: Vec::new(),
         digest: Some(Digest::of(b"an image")),
-        signatures: None,
-        builder: None,
-        locked_at: None,
+        ..SignedImage::default()
     };
     let sboms = Vec::new();
     ImageContent::Pinned {
